@@ -1,0 +1,12 @@
+//! From Hugging Face checkpoints to quantized GGUF files.
+//!
+//! ```text
+//! checkpoint ─► tensor map ─► plan ─► stream (read rows, transform, quantize, write in order) ─► GGUF
+//! ```
+
+pub mod gguf;
+pub mod plan;
+mod types;
+pub mod view;
+
+pub use types::TensorType;
