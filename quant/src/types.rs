@@ -66,7 +66,9 @@ impl TensorType {
     }
 
     fn row(self) -> &'static Row {
-        &TABLE[TABLE.binary_search_by_key(&(self as u32), |row| row.0 as u32).expect("the table holds every type")]
+        &TABLE[TABLE
+            .binary_search_by_key(&(self as u32), |row| row.0 as u32)
+            .expect("the table holds every type")]
     }
 
     /// ggml's name, e.g. `q4_K`.
@@ -100,7 +102,9 @@ impl TensorType {
     /// Bytes of a tensor whose innermost dimension is `shape[0]` (ggml's order); `None` as for [`Self::row_bytes`].
     pub fn tensor_bytes(self, shape: &[u64]) -> Option<u64> {
         let (&row, outer) = shape.split_first()?;
-        outer.iter().try_fold(self.row_bytes(row)?, |bytes, &n| bytes.checked_mul(n))
+        outer
+            .iter()
+            .try_fold(self.row_bytes(row)?, |bytes, &n| bytes.checked_mul(n))
     }
 }
 
@@ -124,7 +128,12 @@ impl FromStr for TensorType {
             .iter()
             .find(|row| row.1.eq_ignore_ascii_case(text))
             .map(|row| row.0)
-            .ok_or_else(|| format!("unknown tensor type {text:?}; known: {}", TABLE.map(|row| row.1).join(", ")))
+            .ok_or_else(|| {
+                format!(
+                    "unknown tensor type {text:?}; known: {}",
+                    TABLE.map(|row| row.1).join(", ")
+                )
+            })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::TensorType;
 /// A tensor's bytes in one of a set of open files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// Index of the file in its set of files.
+    /// Index of the file in its [`crate::files::Files`].
     pub file: usize,
     /// First byte, counted from the start of the file.
     pub start: u64,
