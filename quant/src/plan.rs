@@ -92,3 +92,159 @@ pub struct Plan {
     /// All tensors of the output, in file order.
     pub tensors: Vec<PlannedTensor>,
 }
+
+impl PlannedTensor {
+    /// Rows and weights a row, in the terms in which the transform permutes: a permuted vector counts as
+    /// rows of one weight each, any other vector as a single row.
+    pub fn rows(&self) -> (u64, u64) {
+        let (&len, outer) = self.shape.split_first().unwrap_or((&1, &[]));
+        let permuted = matches!(
+            self.transform,
+            Transform::PermuteRotary { .. } | Transform::RegroupQkv { .. }
+        );
+        if outer.is_empty() && permuted {
+            (len, 1)
+        } else {
+            (outer.iter().product(), len)
+        }
+    }
+
+    /// The smallest number of consecutive output rows that come from one contiguous run of one source's
+    /// rows; groups start at multiples of it.
+    pub fn group_rows(&self) -> u64 {
+        let rows = self.rows().0;
+        match self.transform {
+            Transform::PermuteRotary { heads } => rows / heads.max(1),
+            Transform::RegroupQkv { heads } => rows / (3 * heads.max(1)),
+            Transform::Copy | Transform::Stack | Transform::Generated { .. } => 1,
+        }
+        .max(1)
+    }
+
+    /// Where output row `row` comes from: the source's index and its row.
+    pub fn source_row(&self, row: u64) -> (usize, u64) {
+        let group = self.group_rows();
+        match self.transform {
+            Transform::Copy | Transform::Generated { .. } => (0, row),
+            Transform::Stack => (row as usize, 0),
+            // [heads, n, 2] <- [heads, 2, n]
+            Transform::PermuteRotary { .. } => {
+                let (head, within) = (row / group, row % group);
+                (0, head * group + (within % 2) * (group / 2) + within / 2)
+            }
+            // [3, heads, head_dim] <- [heads, 3, head_dim]
+            Transform::RegroupQkv { heads } => {
+                let (part, head, within) = (row / (heads * group), row / group % heads, row % group);
+                (0, (head * 3 + part) * group + within)
+            }
+        }
+    }
+
+    /// Bytes the tensor takes in the file, without padding.
+    pub fn bytes(&self) -> u64 {
+        self.ty
+            .tensor_bytes(&self.shape)
+            .expect("a planned tensor's type fits its rows")
+    }
+
+    /// How many weights it has.
+    pub fn weights(&self) -> u64 {
+        self.shape.iter().product()
+    }
+}
+
+impl Plan {
+    /// Bytes of the data section: up to the end of the last tensor, padded to the alignment.
+    pub fn data_bytes(&self) -> u64 {
+        let end = self
+            .tensors
+            .iter()
+            .map(|t| t.offset + t.bytes())
+            .max()
+            .unwrap_or(0);
+        end.next_multiple_of(crate::gguf::DEFAULT_ALIGNMENT)
+    }
+
+    /// How many weights the model has.
+    pub fn weights(&self) -> u64 {
+        self.tensors.iter().map(PlannedTensor::weights).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(transform: Transform, shape: &[u64]) -> PlannedTensor {
+        PlannedTensor {
+            name: "t".into(),
+            sources: vec![],
+            transform,
+            role: Role::Other,
+            layer: None,
+            ty: TensorType::F32,
+            shape: shape.to_vec(),
+            offset: 0,
+        }
+    }
+
+    /// Source rows in output order, by the reshape that the converter's documentation of the transform gives.
+    fn by_reshape(transform: &Transform, rows: u64) -> Vec<u64> {
+        let mut out = Vec::new();
+        match *transform {
+            Transform::PermuteRotary { heads } => {
+                let n = rows / heads / 2;
+                for head in 0..heads {
+                    for pair in 0..n {
+                        out.extend([head * 2 * n + pair, head * 2 * n + n + pair]);
+                    }
+                }
+            }
+            Transform::RegroupQkv { heads } => {
+                let dim = rows / heads / 3;
+                for part in 0..3 {
+                    for head in 0..heads {
+                        out.extend((0..dim).map(|i| head * 3 * dim + part * dim + i));
+                    }
+                }
+            }
+            _ => out.extend(0..rows),
+        }
+        out
+    }
+
+    #[test]
+    fn rows_are_permuted_as_the_reshapes_say() {
+        let cases = [
+            (Transform::Copy, vec![4, 6]),
+            (Transform::PermuteRotary { heads: 2 }, vec![4, 16]),
+            (Transform::PermuteRotary { heads: 3 }, vec![24]),
+            (Transform::RegroupQkv { heads: 2 }, vec![8, 24]),
+            (Transform::RegroupQkv { heads: 4 }, vec![48]),
+        ];
+        for (transform, shape) in cases {
+            let want = by_reshape(&transform, *shape.last().expect("a shape"));
+            let tensor = planned(transform, &shape);
+            let (rows, _) = tensor.rows();
+            let got: Vec<u64> = (0..rows).map(|row| tensor.source_row(row).1).collect();
+            assert_eq!(got, want, "{tensor:?}");
+            // A group's rows come from one contiguous run that starts where its first row comes from.
+            for group in got.chunks(tensor.group_rows() as usize) {
+                let mut sorted = group.to_vec();
+                sorted.sort_unstable();
+                assert!(sorted.windows(2).all(|w| w[1] == w[0] + 1), "{tensor:?}");
+                assert_eq!(sorted[0], group[0], "{tensor:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stack_takes_a_row_from_each_source() {
+        let tensor = planned(Transform::Stack, &[64, 3]);
+        assert_eq!(tensor.rows(), (3, 64));
+        assert_eq!(
+            (0..3).map(|r| tensor.source_row(r)).collect::<Vec<_>>(),
+            [(0, 0), (1, 0), (2, 0)]
+        );
+    }
+}
