@@ -7,6 +7,7 @@
 pub mod files;
 pub mod gguf;
 pub mod plan;
+pub mod recipe;
 pub mod target;
 mod types;
 pub mod view;

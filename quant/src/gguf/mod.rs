@@ -3,8 +3,16 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 mod value;
+mod writer;
 
 pub use value::{Array, Metadata, Value, ValueType};
+pub use writer::{align_up, data_start, write_header};
+
+/// The first bytes of every GGUF file.
+pub const MAGIC: [u8; 4] = *b"GGUF";
+
+/// The format's version that siskin writes.
+pub const VERSION: u32 = 3;
 
 /// Tensor data and each tensor start at multiples of this where `general.alignment` says nothing else.
 pub const DEFAULT_ALIGNMENT: u64 = 32;

@@ -112,7 +112,7 @@ impl IntoIterator for Metadata {
     }
 }
 
-macro_rules! from_plain {
+macro_rules! per_plain_type {
     ($($ty:ty => $variant:ident),+ $(,)?) => {$(
         impl From<$ty> for Value {
             fn from(value: $ty) -> Self {
@@ -124,10 +124,40 @@ macro_rules! from_plain {
                 Value::Array(Array::$variant(values))
             }
         }
-    )+};
+    )+
+        impl Value {
+            /// The type the file states for this value.
+            pub fn ty(&self) -> ValueType {
+                match self {
+                    $(Value::$variant(_) => ValueType::$variant,)+
+                    Value::Array(_) => ValueType::Array,
+                }
+            }
+        }
+        impl Array {
+            /// The type of every element.
+            pub fn element_type(&self) -> ValueType {
+                match self {
+                    $(Array::$variant(_) => ValueType::$variant,)+
+                }
+            }
+
+            /// How many elements there are.
+            pub fn len(&self) -> usize {
+                match self {
+                    $(Array::$variant(values) => values.len(),)+
+                }
+            }
+
+            /// True where there are no elements.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+        }
+    };
 }
 
-from_plain! {
+per_plain_type! {
     u8 => U8, i8 => I8, u16 => U16, i16 => I16, u32 => U32, i32 => I32, f32 => F32,
     bool => Bool, String => String, u64 => U64, i64 => I64, f64 => F64,
 }

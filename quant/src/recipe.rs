@@ -1,0 +1,242 @@
+//! Which type each tensor of a file gets: the mixes of llama.cpp's converter and of llama-quantize.
+//!
+//! Pure functions of a tensor's role, layer and shape. Source of the rules: llama.cpp `src/llama-quant.cpp`
+//! (`llama_tensor_get_type_impl`, `tensor_type_fallback`) and `conversion/base.py` (`prepare_tensors`);
+//! `tests/mixes.rs` holds them to llama-quantize's own answers, tensor for tensor.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::TensorType;
+use crate::plan::Role;
+
+/// A whole file's type: one tensor type, or a mix around one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the names are llama.cpp's
+pub enum FileType {
+    F32,
+    F16,
+    Bf16,
+    Q8_0,
+    Q6K,
+    Q5KM,
+    Q5KS,
+    Q4KM,
+    Q4KS,
+    Q4_0,
+}
+
+/// The file type, its name, llama.cpp's number of it (`enum llama_ftype`), the type most of its tensors have.
+type Row = (FileType, &'static str, u32, TensorType);
+
+/// Every file type, the largest first.
+const TABLE: [Row; 10] = [
+    (FileType::F32, "f32", 0, TensorType::F32),
+    (FileType::F16, "f16", 1, TensorType::F16),
+    (FileType::Bf16, "bf16", 32, TensorType::Bf16),
+    (FileType::Q8_0, "q8_0", 7, TensorType::Q8_0),
+    (FileType::Q6K, "q6_k", 18, TensorType::Q6K),
+    (FileType::Q5KM, "q5_k_m", 17, TensorType::Q5K),
+    (FileType::Q5KS, "q5_k_s", 16, TensorType::Q5K),
+    (FileType::Q4KM, "q4_k_m", 15, TensorType::Q4K),
+    (FileType::Q4KS, "q4_k_s", 14, TensorType::Q4K),
+    (FileType::Q4_0, "q4_0", 2, TensorType::Q4_0),
+];
+
+impl FileType {
+    /// Every file type, the largest first.
+    pub fn all() -> impl Iterator<Item = FileType> {
+        TABLE.iter().map(|row| row.0)
+    }
+
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
+    /// The name, e.g. `q4_k_m`.
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The value of `general.file_type`.
+    pub fn id(self) -> u32 {
+        self.row().2
+    }
+
+    /// The file type with llama.cpp's number `id`, where siskin can write it.
+    pub fn from_id(id: u32) -> Option<Self> {
+        TABLE.iter().find(|row| row.2 == id).map(|row| row.0)
+    }
+
+    /// The type of most tensors.
+    pub fn base(self) -> TensorType {
+        self.row().3
+    }
+
+    /// True where tensors are stored in blocks of quantized weights.
+    pub fn is_quantized(self) -> bool {
+        !self.base().is_float()
+    }
+}
+
+impl fmt::Display for FileType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl serde::Serialize for FileType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl FromStr for FileType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let row = TABLE.iter().find(|row| row.1.eq_ignore_ascii_case(text));
+        row.map(|row| row.0).ok_or_else(|| {
+            format!(
+                "unknown type {text:?}; known: {}",
+                TABLE.map(|row| row.1).join(", ")
+            )
+        })
+    }
+}
+
+/// What the mixes need to know of the whole model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Blocks of the model.
+    pub n_layers: u32,
+    /// True where the model has no `output.weight`: the embedding serves as the output too.
+    pub tied: bool,
+    /// True where quantization is weighted by an importance matrix.
+    pub imatrix: bool,
+}
+
+/// The type of a tensor in a file of type `file_type`. `shape` is in ggml's order, the row's length first.
+pub fn tensor_type(
+    file_type: FileType,
+    facts: &Facts,
+    role: Role,
+    layer: Option<u32>,
+    shape: &[u64],
+) -> TensorType {
+    if role == Role::Vector || shape.len() < 2 {
+        return TensorType::F32;
+    }
+    if !file_type.is_quantized() {
+        return file_type.base();
+    }
+    fitting(mixed(file_type, facts, role, layer.unwrap_or(0)), shape[0])
+}
+
+/// The mix, before a look at the row's length.
+fn mixed(file_type: FileType, facts: &Facts, role: Role, layer: u32) -> TensorType {
+    use FileType::*;
+    let base = file_type.base();
+    let n_layers = facts.n_layers;
+    let first_eighth = layer < n_layers / 8;
+    match (role, file_type) {
+        (Role::Output, _) => as_output(base),
+        (Role::TokenEmbd, _) if facts.tied => as_output(base),
+        (Role::AttnV | Role::AttnQkv, Q4KM | Q5KM) if deserves_more_bits(layer, n_layers) => TensorType::Q6K,
+        (Role::AttnV | Role::AttnQkv, Q4KS) if layer < 4 => TensorType::Q5K,
+        (Role::FfnDown, Q4KM | Q5KM) if deserves_more_bits(layer, n_layers) => TensorType::Q6K,
+        (Role::FfnDown, Q4KS) if first_eighth => TensorType::Q5K,
+        (Role::FfnDown, Q4_0) if first_eighth && facts.imatrix => TensorType::Q4_1,
+        _ => base,
+    }
+}
+
+/// The output matrix decides the next token alone, so it gets six bits at least.
+fn as_output(base: TensorType) -> TensorType {
+    match base {
+        TensorType::Q8_0 => TensorType::Q8_0,
+        _ => TensorType::Q6K,
+    }
+}
+
+/// The first eighth of the layers, the last eighth, and every third one between them.
+fn deserves_more_bits(layer: u32, n_layers: u32) -> bool {
+    let eighth = n_layers / 8;
+    layer < eighth || u64::from(layer) >= 7 * u64::from(n_layers) / 8 || (layer - eighth) % 3 == 2
+}
+
+/// `ty`, or the nearest type whose blocks fit rows of `len` weights: blocks of 32 where 256 do not fit, else f16.
+fn fitting(ty: TensorType, len: u64) -> TensorType {
+    let smaller = match ty {
+        TensorType::Q4K => TensorType::Q5_0,
+        TensorType::Q5K => TensorType::Q5_1,
+        TensorType::Q6K => TensorType::Q8_0,
+        other => other,
+    };
+    [ty, smaller]
+        .into_iter()
+        .find(|ty| len.is_multiple_of(ty.block_len()))
+        .unwrap_or(TensorType::F16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_at_their_number_and_names_parse() {
+        for (i, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.0 as usize, i, "{}", row.1);
+            assert_eq!(row.1.parse(), Ok(row.0));
+            assert_eq!(row.1.to_uppercase().parse(), Ok(row.0));
+            assert_eq!(FileType::from_id(row.2), Some(row.0));
+        }
+        let error = "q9".parse::<FileType>().unwrap_err();
+        assert!(
+            error.starts_with("unknown type \"q9\"; known: f32, f16, bf16"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn rows_that_blocks_do_not_fit() {
+        let facts = Facts {
+            n_layers: 2,
+            tied: false,
+            imatrix: false,
+        };
+        let cases = [
+            (FileType::Q4KM, Role::AttnQ, 320, TensorType::Q5_0),
+            (FileType::Q5KM, Role::AttnQ, 320, TensorType::Q5_1),
+            (FileType::Q6K, Role::AttnQ, 320, TensorType::Q8_0),
+            (FileType::Q4KM, Role::Output, 320, TensorType::Q8_0),
+            (FileType::Q4KM, Role::AttnQ, 48, TensorType::F16),
+            (FileType::Q8_0, Role::AttnQ, 48, TensorType::F16),
+            (FileType::Q4_0, Role::Output, 64, TensorType::Q8_0),
+            (FileType::Bf16, Role::AttnQ, 48, TensorType::Bf16),
+        ];
+        for (file_type, role, len, want) in cases {
+            let got = tensor_type(file_type, &facts, role, Some(0), &[len, 2]);
+            assert_eq!(got, want, "{file_type} {role:?} {len}");
+        }
+    }
+
+    #[test]
+    fn vectors_stay_f32() {
+        let facts = Facts {
+            n_layers: 2,
+            tied: true,
+            imatrix: true,
+        };
+        for file_type in FileType::all() {
+            assert_eq!(
+                tensor_type(file_type, &facts, Role::Vector, Some(1), &[64, 32]),
+                TensorType::F32
+            );
+            assert_eq!(
+                tensor_type(file_type, &facts, Role::Other, None, &[256]),
+                TensorType::F32
+            );
+        }
+    }
+}
