@@ -4,7 +4,7 @@
 //! count towards the resident set are those of the windows alive, whatever the size of the files.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
@@ -96,6 +96,17 @@ impl Files {
     /// Where file `index` lies.
     pub fn path(&self, index: usize) -> &Path {
         &self.0[index].path
+    }
+
+    /// Reads file `index` from its first byte on, buffered; one reader of a file at a time.
+    pub fn reader(&self, index: usize) -> Result<impl io::BufRead, FileError> {
+        let Opened { path, file, .. } = &self.0[index];
+        let mut input = file;
+        input.rewind().map_err(|source| FileError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(io::BufReader::with_capacity(1 << 16, input))
     }
 
     /// Maps `range` of file `index`; refuses a range that the file, as it is now, does not hold.

@@ -2,9 +2,14 @@
 //!
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
+mod cursor;
+mod error;
+mod reader;
 mod value;
 mod writer;
 
+pub use error::{GgufError, HeaderError, Place, Problem};
+pub use reader::Header;
 pub use value::{Array, Metadata, Value, ValueType};
 pub use writer::{align_up, data_start, write_header};
 

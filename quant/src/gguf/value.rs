@@ -57,6 +57,17 @@ pub enum ValueType {
     F64 = 12,
 }
 
+impl ValueType {
+    /// The type with GGUF's number `id`, or `None` where GGUF has none.
+    pub fn from_id(id: u32) -> Option<Self> {
+        use ValueType::*;
+        let all = [
+            U8, I8, U16, I16, U32, I32, F32, Bool, String, Array, U64, I64, F64,
+        ];
+        all.into_iter().find(|ty| *ty as u32 == id)
+    }
+}
+
 /// Metadata in the file's order; a key stands once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metadata(Vec<(String, Value)>);
@@ -79,6 +90,11 @@ impl Metadata {
             Some(slot) => slot.1 = value,
             None => self.0.push((key, value)),
         }
+    }
+
+    /// Adds a key that does not stand yet: no search for it, so that a million keys are read in linear time.
+    pub(super) fn push(&mut self, key: String, value: Value) {
+        self.0.push((key, value));
     }
 
     /// Keys and values in order.
