@@ -105,6 +105,69 @@ impl FromStr for FileType {
     }
 }
 
+/// The role of a tensor by what its name holds; the first row that matches decides.
+const ROLES: [(&str, Role); 10] = [
+    ("attn_qkv.weight", Role::AttnQkv),
+    ("attn_kv_b.weight", Role::AttnV),
+    ("attn_v.weight", Role::AttnV),
+    ("attn_k.weight", Role::AttnK),
+    ("attn_q.weight", Role::AttnQ),
+    ("attn_output.weight", Role::AttnOutput),
+    ("ffn_gate_inp", Role::Vector),
+    ("ffn_up", Role::FfnUp),
+    ("ffn_gate", Role::FfnGate),
+    ("ffn_down", Role::FfnDown),
+];
+
+/// Parts of the names of matrices too small or too delicate to quantize, most of them in architectures that
+/// siskin quantizes but does not convert.
+const KEPT: [&str; 27] = [
+    "_norm.weight",
+    "altup",
+    "attn_rel_b.weight",
+    "indexer.k_proj.weight",
+    "indexer.q_proj.weight",
+    "laurel",
+    "per_layer_model_proj",
+    "position_embd",
+    "shortconv.conv.weight",
+    "ssm_conv1d",
+    "tid2eid",
+    "time_mix_a0.weight",
+    "time_mix_a1.weight",
+    "time_mix_a2.weight",
+    "time_mix_decay_w1.weight",
+    "time_mix_decay_w2.weight",
+    "time_mix_first.weight",
+    "time_mix_g1.weight",
+    "time_mix_g2.weight",
+    "time_mix_lerp_fused.weight",
+    "time_mix_v0.weight",
+    "time_mix_v1.weight",
+    "time_mix_v2.weight",
+    "time_mix_w0.weight",
+    "time_mix_w1.weight",
+    "time_mix_w2.weight",
+    "token_types",
+];
+
+/// The role of the tensor of this GGUF name, and the block it belongs to.
+pub fn role_of(name: &str) -> (Role, Option<u32>) {
+    let layer = name
+        .strip_prefix("blk.")
+        .and_then(|rest| rest.split('.').next()?.parse().ok());
+    let role = match name {
+        "output.weight" => Role::Output,
+        "token_embd.weight" | "per_layer_token_embd.weight" => Role::TokenEmbd,
+        _ if !name.ends_with("weight") || KEPT.iter().any(|part| name.contains(part)) => Role::Vector,
+        _ => {
+            let row = ROLES.iter().find(|(part, _)| name.contains(part));
+            row.map_or(Role::Other, |row| row.1)
+        }
+    };
+    (role, layer)
+}
+
 /// What the mixes need to know of the whole model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
@@ -218,6 +281,26 @@ mod tests {
         for (file_type, role, len, want) in cases {
             let got = tensor_type(file_type, &facts, role, Some(0), &[len, 2]);
             assert_eq!(got, want, "{file_type} {role:?} {len}");
+        }
+    }
+
+    #[test]
+    fn roles_by_name() {
+        assert!(KEPT.is_sorted());
+        let cases = [
+            ("token_embd.weight", Role::TokenEmbd, None),
+            ("output.weight", Role::Output, None),
+            ("output_norm.weight", Role::Vector, None),
+            ("blk.7.attn_v.weight", Role::AttnV, Some(7)),
+            ("blk.7.attn_v.bias", Role::Vector, Some(7)),
+            ("blk.12.attn_q_norm.weight", Role::Vector, Some(12)),
+            ("blk.0.ffn_down_exps.weight", Role::FfnDown, Some(0)),
+            ("blk.0.ffn_gate_inp.weight", Role::Vector, Some(0)),
+            ("blk.x.ffn_gate.weight", Role::FfnGate, None),
+            ("blk.0.time_mix_key.weight", Role::Other, Some(0)),
+        ];
+        for (name, role, layer) in cases {
+            assert_eq!(role_of(name), (role, layer), "{name}");
         }
     }
 

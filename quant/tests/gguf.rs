@@ -117,6 +117,17 @@ fn sample() -> Vec<u8> {
     file_of(&metadata, &packed(tensors.into(), 32), 32)
 }
 
+/// `data/gguf_py.py` made the file: every value type, three tensors.
+#[test]
+fn gguf_py_writes_the_same() {
+    let theirs = include_bytes!("data/gguf_py.gguf");
+    let header = parse(theirs).unwrap();
+    assert_eq!(header.metadata.len(), 25);
+    let mut ours = file_of(&header.metadata, &header.tensors, header.alignment);
+    ours.resize(ours.len().next_multiple_of(header.alignment as usize), 0);
+    assert_eq!(ours, theirs);
+}
+
 #[test]
 fn gguf_rs_reads_the_same() {
     let mut metadata = Metadata::new();
