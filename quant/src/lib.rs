@@ -4,10 +4,12 @@
 //! checkpoint ─► tensor map ─► plan ─► stream (read rows, transform, quantize, write in order) ─► GGUF
 //! ```
 
+pub mod block;
 pub mod files;
 pub mod gguf;
 pub mod plan;
 pub mod recipe;
+pub mod stream;
 pub mod target;
 mod types;
 pub mod view;

@@ -1,0 +1,321 @@
+//! Executes a plan: rows are read in pieces, transformed, quantized in parallel and written in order.
+//!
+//! Memory is fixed: each piece in flight owns one output buffer of about [`PIECE_WEIGHTS`] weights and, while
+//! it is computed, a map of the source bytes it reads. A bounded set of buffers travels in a circle,
+//! dispatcher → worker → writer → dispatcher, so that reading, computing and writing overlap and none can
+//! run ahead of the disk.
+
+mod piece;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::files::{FileError, Files};
+use crate::gguf::DEFAULT_ALIGNMENT;
+use crate::plan::{Plan, PlannedTensor};
+use crate::target::{Target, TargetError};
+use piece::Piece;
+
+/// About how many weights a worker takes at a time: large enough to hide the hand-over, small enough that
+/// sixteen workers' buffers stay far below the memory budget.
+const PIECE_WEIGHTS: u64 = 256 * 1024;
+
+/// How to run a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamOptions<'a> {
+    /// Worker threads, at least 1.
+    pub threads: usize,
+    /// Let NaN and infinities pass instead of refusing the tensor that holds them.
+    pub allow_nonfinite: bool,
+    /// Set from elsewhere to stop early with [`StreamError::Interrupted`].
+    pub cancel: &'a AtomicBool,
+}
+
+/// How far a run has come; told after each piece written.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The tensor being written.
+    pub tensor: &'a PlannedTensor,
+    /// True with the tensor's last piece.
+    pub finished: bool,
+    /// Bytes of the data section written so far.
+    pub written: u64,
+    /// Bytes the data section will have.
+    pub total: u64,
+}
+
+/// A plan could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// An input could not be read.
+    #[error("tensor {tensor}: {source}")]
+    Read {
+        /// The checkpoint's tensor.
+        tensor: String,
+        /// Why.
+        source: FileError,
+    },
+    /// The output could not be written.
+    #[error(transparent)]
+    Write(#[from] TargetError),
+    /// A weight is NaN or infinite.
+    #[error(
+        "tensor {tensor}: weight {index} of row {row} is {value}; the checkpoint is damaged (--allow-nonfinite converts it all the same)"
+    )]
+    NonFinite {
+        /// The output tensor.
+        tensor: String,
+        /// Row of the output tensor.
+        row: u64,
+        /// Weight within the row.
+        index: usize,
+        /// What stands there.
+        value: f32,
+    },
+    /// The worker threads could not be started.
+    #[error("cannot start {threads} worker threads: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        reason: String,
+    },
+    /// `cancel` was set.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
+}
+
+/// A computed piece on its way to the writer.
+type Done = (usize, Result<Vec<u8>, StreamError>);
+
+/// Writes the data section of `plan` to `target`, whose position is the section's start.
+///
+/// On any error the target is left uncommitted; the first error in file order is the one returned.
+pub fn write_data(
+    plan: &Plan,
+    files: &Files,
+    target: &Target,
+    options: StreamOptions<'_>,
+    on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<(), StreamError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.max(1))
+        .thread_name(|n| format!("quantize-{n}"))
+        .build()
+        .map_err(|e| StreamError::Threads {
+            threads: options.threads,
+            reason: e.to_string(),
+        })?;
+    let stop = AtomicBool::new(false);
+    let (done_tx, done_rx) = channel::<Done>();
+    let (free_tx, free_rx) = channel::<Vec<u8>>();
+    for _ in 0..2 * options.threads.max(1) + 2 {
+        let _ = free_tx.send(Vec::new()); // cannot fail: the receiver lives on this stack
+    }
+    let (stop, pool) = (&stop, &pool);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(move || {
+            let result = write_in_order(plan, target, &done_rx, &free_tx, on_progress);
+            stop.store(result.is_err(), Ordering::Relaxed);
+            result
+        });
+        pool.in_place_scope_fifo(|workers| {
+            for (number, piece) in piece::pieces(plan, PIECE_WEIGHTS).enumerate() {
+                let Ok(mut buffer) = free_rx.recv() else { break }; // the writer met an error and left
+                let done = done_tx.clone();
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                if options.cancel.load(Ordering::Relaxed) {
+                    let _ = done.send((number, Err(StreamError::Interrupted)));
+                    break;
+                }
+                workers.spawn_fifo(move |_| {
+                    let computed = piece.compute(plan, files, options.allow_nonfinite, &mut buffer);
+                    let _ = done.send((number, computed.map(|()| buffer)));
+                });
+            }
+            drop(done_tx);
+        });
+        writer
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Takes pieces as they come and writes them in the plan's order, padding each tensor to the alignment.
+fn write_in_order(
+    plan: &Plan,
+    target: &Target,
+    done: &Receiver<Done>,
+    free: &Sender<Vec<u8>>,
+    on_progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), StreamError> {
+    let total = plan.data_bytes();
+    let mut written = 0;
+    let mut early = BTreeMap::new();
+    for (number, piece) in piece::pieces(plan, PIECE_WEIGHTS).enumerate() {
+        let bytes = loop {
+            if let Some(bytes) = early.remove(&number) {
+                break bytes;
+            }
+            // The channel closes early only where the dispatcher stopped; it said why in a piece of its own.
+            let (other, computed) = done.recv().map_err(|_| StreamError::Interrupted)?;
+            early.insert(other, computed?);
+        };
+        let tensor = &plan.tensors[piece.tensor];
+        let finished = piece.rows.end == tensor.rows().0;
+        target.write_all(&bytes)?;
+        written += bytes.len() as u64;
+        let _ = free.send(bytes); // the dispatcher may have finished: then nobody needs it
+        if finished {
+            written += pad(target, written)?;
+        }
+        on_progress(Progress {
+            tensor,
+            finished,
+            written,
+            total,
+        });
+    }
+    Ok(())
+}
+
+/// Zeros up to the next multiple of the alignment; returns how many.
+fn pad(target: &Target, written: u64) -> Result<u64, TargetError> {
+    let padding = written.next_multiple_of(DEFAULT_ALIGNMENT) - written;
+    target.write_all(&[0; DEFAULT_ALIGNMENT as usize][..padding as usize])?;
+    Ok(padding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TensorType;
+    use crate::plan::{Role, Source, Transform};
+    use crate::target::Existing;
+    use crate::view::View;
+    use std::path::Path;
+
+    /// A file of f32 values and a plan over it: [name, transform, shape in ggml's order].
+    fn plan_over(folder: &Path, values: &[f32], outputs: &[(&str, Transform, Vec<u64>)]) -> (Files, Plan) {
+        let path = folder.join("in");
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        std::fs::write(&path, bytes).expect("written");
+        let mut files = Files::new();
+        files.open(&path).expect("opened");
+        let (mut start, mut offset, mut tensors) = (0, 0, Vec::new());
+        for (name, transform, shape) in outputs {
+            let ty = TensorType::F32;
+            let view = View {
+                file: 0,
+                start,
+                ty,
+                shape: shape.iter().rev().copied().collect(),
+            };
+            start += ty.tensor_bytes(shape).expect("fits");
+            let sources = vec![Source {
+                name: format!("model.{name}"),
+                view,
+            }];
+            let (transform, shape) = (transform.clone(), shape.clone());
+            let (name, role) = ((*name).to_owned(), Role::Other);
+            let tensor = PlannedTensor {
+                name,
+                sources,
+                transform,
+                role,
+                layer: None,
+                ty,
+                shape,
+                offset,
+            };
+            offset = (offset + tensor.bytes()).next_multiple_of(DEFAULT_ALIGNMENT);
+            tensors.push(tensor);
+        }
+        (
+            files,
+            Plan {
+                metadata: Default::default(),
+                tensors,
+            },
+        )
+    }
+
+    fn run(folder: &Path, plan: &Plan, files: &Files, cancel: bool) -> Result<Vec<u8>, StreamError> {
+        let path = folder.join("out");
+        let target = Target::create(&path, Existing::Replace).expect("created");
+        let cancel = AtomicBool::new(cancel);
+        let options = StreamOptions {
+            threads: 3,
+            allow_nonfinite: false,
+            cancel: &cancel,
+        };
+        let mut last = 0;
+        write_data(plan, files, &target, options, &mut |p| {
+            assert!(p.written >= last && p.written <= p.total);
+            last = p.written;
+        })?;
+        assert_eq!(last, plan.data_bytes());
+        target.commit().expect("committed");
+        Ok(std::fs::read(&path).expect("there"))
+    }
+
+    #[test]
+    fn rows_come_out_where_the_plan_says() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let values: Vec<f32> = (0..700_006).map(|n| n as f32).collect();
+        let outputs = [
+            ("copy", Transform::Copy, vec![100, 3000]), // several pieces
+            ("odd", Transform::Copy, vec![6]),          // padded to the alignment
+            ("heads", Transform::PermuteRotary { heads: 4 }, vec![1000, 400]),
+        ];
+        let (files, plan) = plan_over(dir.path(), &values, &outputs);
+        let bytes = run(dir.path(), &plan, &files, false).expect("written");
+        assert_eq!(bytes.len() as u64, plan.data_bytes());
+        let mut start = 0;
+        for tensor in &plan.tensors {
+            let (rows, len) = tensor.rows();
+            for row in 0..rows {
+                let at = (tensor.offset + row * len * 4) as usize;
+                let got = f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+                assert_eq!(
+                    got,
+                    values[(start + tensor.source_row(row).1 * len) as usize],
+                    "{} {row}",
+                    tensor.name
+                );
+            }
+            start += tensor.weights();
+        }
+    }
+
+    #[test]
+    fn errors_name_the_tensor_and_leave_no_target() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut values = vec![1.0; 4_000_000];
+        values[2_000_123] = f32::NAN;
+        let outputs = [("weights", Transform::Copy, vec![1000, 4000])];
+        let (files, plan) = plan_over(dir.path(), &values, &outputs);
+        let error = run(dir.path(), &plan, &files, false).expect_err("a NaN");
+        assert!(
+            error
+                .to_string()
+                .starts_with("tensor weights: weight 123 of row 2000 is NaN"),
+            "{error}"
+        );
+        assert!(matches!(
+            run(dir.path(), &plan, &files, true),
+            Err(StreamError::Interrupted)
+        ));
+        std::fs::File::options()
+            .write(true)
+            .open(dir.path().join("in"))
+            .and_then(|f| f.set_len(5_000_000))
+            .expect("cut");
+        let error = run(dir.path(), &plan, &files, false).expect_err("a short file");
+        assert!(error.to_string().contains("tensor model.weights: "), "{error}");
+        assert!(!dir.path().join("out").exists());
+    }
+}
