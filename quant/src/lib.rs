@@ -5,6 +5,7 @@
 //! ```
 
 pub mod block;
+pub mod checkpoint;
 pub mod files;
 pub mod gguf;
 pub mod plan;

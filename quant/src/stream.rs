@@ -15,7 +15,6 @@ use crate::files::{FileError, Files};
 use crate::gguf::DEFAULT_ALIGNMENT;
 use crate::plan::{Plan, PlannedTensor};
 use crate::target::{Target, TargetError};
-use piece::Piece;
 
 /// About how many weights a worker takes at a time: large enough to hide the hand-over, small enough that
 /// sixteen workers' buffers stay far below the memory budget.

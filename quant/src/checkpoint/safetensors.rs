@@ -1,0 +1,258 @@
+//! The header of a safetensors file, believed only as far as the file bears it out.
+//!
+//! Format: <https://huggingface.co/docs/safetensors>: u64 length, JSON header, data.
+
+use std::collections::BTreeMap;
+
+use safetensors::Dtype;
+use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+
+use super::CheckpointError;
+use crate::TensorType;
+use crate::files::Files;
+use crate::view::View;
+
+/// The largest header read; the format's own library has the same limit.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// A tensor as the header describes it.
+#[derive(Deserialize)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<u64>,
+    data_offsets: (u64, u64),
+}
+
+/// The header's tensors by name, `__metadata__` left out and duplicates refused.
+struct Entries(BTreeMap<String, Entry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a map of tensors")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Entries, M::Error> {
+        let mut entries = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "__metadata__" {
+                map.next_value::<serde::de::IgnoredAny>()?;
+            } else if entries.contains_key(&name) {
+                return Err(M::Error::custom(format!("tensor {name} stands twice")));
+            } else {
+                entries.insert(name, map.next_value()?);
+            }
+        }
+        Ok(Entries(entries))
+    }
+}
+
+/// Reads and checks the header of file `file`: tensors with the bytes they take in the file.
+///
+/// Tensors of types other than F32, F16 and BF16 (masks and position buffers of old checkpoints) are left out;
+/// a plan that needs one says it is missing.
+pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, View)>, CheckpointError> {
+    let path = files.path(file);
+    let damaged = |reason: String| CheckpointError::Header {
+        path: path.to_owned(),
+        reason,
+    };
+    let file_len = files.len(file);
+    if file_len < 8 {
+        return Err(damaged(format!(
+            "{file_len} bytes are too few for a safetensors file; get it again"
+        )));
+    }
+    let length = files.window(file, 0..8)?;
+    let length = u64::from_le_bytes(length[..].try_into().expect("eight bytes were mapped"));
+    if length > MAX_HEADER {
+        return Err(damaged(format!(
+            "a header of {length} bytes; this is no safetensors file, or it is damaged"
+        )));
+    }
+    let data_start = 8 + length;
+    if data_start > file_len {
+        return Err(damaged(format!(
+            "a header of {length} bytes in a file of {file_len}; get it again"
+        )));
+    }
+    let header = files.window(file, 8..data_start)?;
+    let Entries(entries) =
+        serde_json::from_slice(&header).map_err(|e| damaged(format!("damaged header: {e}")))?;
+    check_layout(&entries, file_len - data_start).map_err(damaged)?;
+    let view = |(name, entry): (String, Entry)| {
+        let ty = float_type(entry.dtype)?;
+        Some((
+            name,
+            View {
+                file,
+                start: data_start + entry.data_offsets.0,
+                ty,
+                shape: entry.shape,
+            },
+        ))
+    };
+    Ok(entries.into_iter().filter_map(view).collect())
+}
+
+/// The types weights come in; masks and position buffers of old checkpoints come in others and are passed over.
+fn float_type(dtype: Dtype) -> Option<TensorType> {
+    match dtype {
+        Dtype::F32 => Some(TensorType::F32),
+        Dtype::F16 => Some(TensorType::F16),
+        Dtype::BF16 => Some(TensorType::Bf16),
+        _ => None,
+    }
+}
+
+/// Each tensor's bytes must match its shape, lie in the file, and overlap no other's.
+fn check_layout(entries: &BTreeMap<String, Entry>, data_len: u64) -> Result<(), String> {
+    let mut spans = Vec::with_capacity(entries.len());
+    for (name, entry) in entries {
+        let (start, end) = entry.data_offsets;
+        if start > end || end > data_len {
+            return Err(format!(
+                "tensor {name} takes bytes {start} to {end} of {data_len}: the file is truncated or damaged; get it again"
+            ));
+        }
+        let weights = entry.shape.iter().try_fold(1u64, |n, &dim| n.checked_mul(dim));
+        let bytes = weights
+            .and_then(|n| n.checked_mul(entry.dtype.bitsize() as u64))
+            .map(|bits| bits / 8);
+        if bytes != Some(end - start) {
+            let (shape, dtype) = (&entry.shape, entry.dtype);
+            return Err(format!(
+                "tensor {name}: shape {shape:?} of {dtype:?} does not take {} bytes",
+                end - start
+            ));
+        }
+        spans.push((start, end, name));
+    }
+    spans.sort_unstable();
+    match spans.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+        Some(pair) => Err(format!(
+            "tensors {} and {} overlap; the file is damaged",
+            pair[0].2, pair[1].2
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(json: &str, data: usize) -> Vec<u8> {
+        let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(json.as_bytes());
+        bytes.extend(vec![0; data]);
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<(String, View)>, CheckpointError> {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("model.safetensors");
+        std::fs::write(&path, bytes).expect("written");
+        let mut files = Files::new();
+        let file = files.open(&path).expect("opened");
+        read_header(&files, file)
+    }
+
+    #[test]
+    fn a_good_header_gives_views() {
+        let json = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2,3],"data_offsets":[4,16]},
+            "a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"mask":{"dtype":"BOOL","shape":[4],"data_offsets":[16,20]}}"#;
+        let views = read(&header(json, 20)).expect("good");
+        let start = 8 + json.len() as u64;
+        let want = [
+            (
+                "a".to_owned(),
+                View {
+                    file: 0,
+                    start,
+                    ty: TensorType::F32,
+                    shape: vec![],
+                },
+            ),
+            (
+                "b".to_owned(),
+                View {
+                    file: 0,
+                    start: start + 4,
+                    ty: TensorType::Bf16,
+                    shape: vec![2, 3],
+                },
+            ),
+        ];
+        assert_eq!(views, want);
+    }
+
+    #[test]
+    fn headers_that_lie_are_refused() {
+        let entry = |shape: &str, from: u64, to: u64| {
+            format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":[{from},{to}]}}"#)
+        };
+        let mut long = u64::MAX.to_le_bytes().to_vec();
+        long.extend([0; 8]);
+        let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+            ("empty", vec![], "too few"),
+            ("length of 2^64", long, "a header of 18446744073709551615 bytes"),
+            (
+                "length past the end",
+                vec![100, 0, 0, 0, 0, 0, 0, 0, b'{'],
+                "get it again",
+            ),
+            ("no json", header("nonsense", 0), "damaged header"),
+            (
+                "past the end",
+                header(&format!(r#"{{"a":{}}}"#, entry("[2]", 0, 8)), 7),
+                "tensor a takes bytes 0 to 8 of 7",
+            ),
+            (
+                "wrong shape",
+                header(&format!(r#"{{"a":{}}}"#, entry("[3]", 0, 8)), 8),
+                "tensor a: shape [3]",
+            ),
+            (
+                "overflow",
+                header(
+                    &format!(r#"{{"a":{}}}"#, entry("[4294967296,4294967296]", 0, 0)),
+                    0,
+                ),
+                "tensor a: shape",
+            ),
+            (
+                "overlap",
+                header(
+                    &format!(r#"{{"a":{},"b":{}}}"#, entry("[2]", 0, 8), entry("[2]", 4, 12)),
+                    12,
+                ),
+                "tensors a and b overlap",
+            ),
+            (
+                "twice",
+                header(&format!(r#"{{"a":{0},"a":{0}}}"#, entry("[2]", 0, 8)), 8),
+                "tensor a stands twice",
+            ),
+            (
+                "backwards",
+                header(&format!(r#"{{"a":{}}}"#, entry("[2]", 8, 0)), 8),
+                "tensor a takes bytes 8 to 0",
+            ),
+        ];
+        for (name, bytes, want) in cases {
+            let error = read(&bytes).expect_err(name).to_string();
+            assert!(error.contains(want), "{name}: {error}");
+        }
+    }
+}
