@@ -1,0 +1,142 @@
+//! What one output tensor is made of, and the dimensions tables speak in.
+
+use super::ArchError;
+use crate::checkpoint::Config;
+use crate::plan::{Role, Transform};
+
+/// One output tensor of an architecture, keyed by its GGUF name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rule {
+    /// GGUF name.
+    pub(crate) output: String,
+    /// Names in the checkpoint; empty for a generated tensor.
+    pub(crate) sources: Vec<String>,
+    pub(crate) transform: Transform,
+    pub(crate) role: Role,
+    pub(crate) layer: Option<u32>,
+    /// In ggml's order: the row's length first.
+    pub(crate) shape: Vec<u64>,
+    /// True where a checkpoint may do without it (biases).
+    pub(crate) optional: bool,
+}
+
+impl Rule {
+    /// A matrix `out x in` that is copied as it is.
+    pub(crate) fn matrix(output: &str, source: &str, role: Role, [rows, len]: [u64; 2]) -> Self {
+        Rule {
+            output: format!("{output}.weight"),
+            sources: vec![format!("{source}.weight")],
+            transform: Transform::Copy,
+            role,
+            layer: None,
+            shape: vec![len, rows],
+            optional: false,
+        }
+    }
+
+    /// A norm's weight.
+    pub(crate) fn norm(output: &str, source: &str, len: u64) -> Self {
+        let mut rule = Rule::matrix(output, source, Role::Vector, [1, len]);
+        rule.shape = vec![len];
+        rule
+    }
+
+    /// Rows move as `transform` says.
+    pub(crate) fn moved(self, transform: Transform) -> Self {
+        Rule { transform, ..self }
+    }
+
+    /// A checkpoint may do without it.
+    pub(crate) fn optional(self) -> Self {
+        Rule { optional: true, ..self }
+    }
+
+    /// The bias that goes with this matrix or norm: its rows move like the matrix's.
+    pub(crate) fn bias(&self) -> Self {
+        let rename = |name: &str| name.strip_suffix("weight").map_or(name.to_owned(), |stem| format!("{stem}bias"));
+        Rule {
+            output: rename(&self.output),
+            sources: self.sources.iter().map(|name| rename(name)).collect(),
+            role: Role::Vector,
+            shape: vec![*self.shape.last().expect("a shape")],
+            ..self.clone()
+        }
+    }
+
+    /// Puts the layer's number in place of `{}` in all names.
+    pub(crate) fn in_layer(mut self, layer: u32) -> Self {
+        let number = layer.to_string();
+        self.output = self.output.replace("{}", &number);
+        self.sources.iter_mut().for_each(|name| *name = name.replace("{}", &number));
+        self.layer = Some(layer);
+        self
+    }
+}
+
+/// The dimensions of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dims {
+    pub(crate) layers: u32,
+    pub(crate) width: u64,
+    pub(crate) ffn: u64,
+    pub(crate) heads: u64,
+    pub(crate) kv_heads: u64,
+    pub(crate) head_dim: u64,
+    pub(crate) vocab: u64,
+}
+
+/// Far above any model this program is for; keeps every product of two dimensions in 64 bits.
+const MAX_DIM: u64 = 1 << 24;
+/// Far above any model's blocks; keeps the plan of a hostile configuration small.
+const MAX_LAYERS: u32 = 1024;
+
+impl Dims {
+    /// The dimensions of `config`, each checked to be possible.
+    pub(crate) fn of(config: &Config) -> Result<Self, ArchError> {
+        let vocab = config.vocab_size.ok_or_else(|| ArchError::Config("vocab_size is missing".into()))?;
+        let dims = Dims {
+            layers: config.num_hidden_layers,
+            width: config.hidden_size,
+            ffn: config.intermediate_size,
+            heads: config.num_attention_heads,
+            kv_heads: config.kv_heads(),
+            head_dim: config.head_dim(),
+            vocab,
+        };
+        let named = [
+            ("hidden_size", dims.width),
+            ("intermediate_size", dims.ffn),
+            ("num_attention_heads", dims.heads),
+            ("num_key_value_heads", dims.kv_heads),
+            ("head_dim", dims.head_dim),
+            ("vocab_size", dims.vocab),
+            ("max_position_embeddings", config.max_position_embeddings.unwrap_or(1).min(MAX_DIM + 1)),
+        ];
+        if let Some((name, value)) = named.into_iter().find(|(_, value)| !(1..=MAX_DIM).contains(value)) {
+            return Err(ArchError::Config(format!("{name} is {value}; it must be from 1 to {MAX_DIM}")));
+        }
+        let checks = [
+            (!(1..=MAX_LAYERS).contains(&dims.layers), "num_hidden_layers must be from 1 to 1024"),
+            (!dims.heads.is_multiple_of(dims.kv_heads), "num_attention_heads is no multiple of num_key_value_heads"),
+            (!dims.head_dim.is_multiple_of(2), "head_dim is odd; rotary embedding needs pairs"),
+            (
+                config.head_dim.is_none() && !dims.width.is_multiple_of(dims.heads),
+                "hidden_size is no multiple of num_attention_heads",
+            ),
+        ];
+        match checks.into_iter().find(|(wrong, _)| *wrong) {
+            Some((_, what)) => Err(ArchError::Config(what.into())),
+            None => Ok(dims),
+        }
+    }
+
+    /// Rows of the query projection.
+    pub(crate) fn q(&self) -> u64 {
+        self.heads * self.head_dim
+    }
+
+    /// Rows of the key and of the value projection.
+    pub(crate) fn kv(&self) -> u64 {
+        self.kv_heads * self.head_dim
+    }
+}
