@@ -28,7 +28,10 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) -> Res
         }
     }
     keys.set("rope.freq_base", config.rope_theta() as f32);
-    keys.set("attention.layer_norm_rms_epsilon", config.rms_norm_eps.unwrap_or(1e-6) as f32);
+    keys.set(
+        "attention.layer_norm_rms_epsilon",
+        config.rms_norm_eps.unwrap_or(1e-6) as f32,
+    );
     keys.count("attention.key_length", config.head_dim());
     keys.count("attention.value_length", config.head_dim());
     keys.file_type(file_type);
@@ -38,7 +41,14 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) -> Res
 }
 
 pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError> {
-    let Dims { width, ffn, vocab, heads, kv_heads, .. } = *dims;
+    let Dims {
+        width,
+        ffn,
+        vocab,
+        heads,
+        kv_heads,
+        ..
+    } = *dims;
     let (q, kv) = (dims.q(), dims.kv());
     let mut rules = Vec::new();
     if let Some(values) = rope_factors(config)? {
@@ -52,13 +62,18 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
             optional: false,
         });
     }
-    rules.push(Rule::matrix("token_embd", "model.embed_tokens", Role::TokenEmbd, [vocab, width]));
-    if !config.tie_word_embeddings.unwrap_or(false) {
-        rules.push(Rule::matrix("output", "lm_head", Role::Output, [vocab, width]));
-    }
+    rules.push(Rule::matrix(
+        "token_embd",
+        "model.embed_tokens",
+        Role::TokenEmbd,
+        [vocab, width],
+    ));
+    rules.push(Rule::output(config, "lm_head", [vocab, width]));
     rules.push(Rule::norm("output_norm", "model.norm", width));
-    let (pairs_q, pairs_k) =
-        (Transform::PermuteRotary { heads }, Transform::PermuteRotary { heads: kv_heads });
+    let (pairs_q, pairs_k) = (
+        Transform::PermuteRotary { heads },
+        Transform::PermuteRotary { heads: kv_heads },
+    );
     let attn = |name: &str| format!("model.layers.{{}}.self_attn.{name}_proj");
     let mlp = |name: &str| format!("model.layers.{{}}.mlp.{name}_proj");
     let matrices = [
@@ -72,7 +87,11 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
     ];
     let norms = [
         Rule::norm("blk.{}.attn_norm", "model.layers.{}.input_layernorm", width),
-        Rule::norm("blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm", width),
+        Rule::norm(
+            "blk.{}.ffn_norm",
+            "model.layers.{}.post_attention_layernorm",
+            width,
+        ),
     ];
     for layer in 0..dims.layers {
         for rule in &matrices {
@@ -88,14 +107,27 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
 /// Source: `_compute_llama3_parameters` of transformers. Wavelengths below `original / high` stay, those above
 /// `original / low` are divided by the factor, those between are blended. Computed in f32 as torch does.
 fn rope_factors(config: &Config) -> Result<Option<Vec<f32>>, ArchError> {
-    let Some(scaling) = config.rope_scaling().filter(|s| s.rope_type.as_deref() == Some("llama3")) else {
+    let Some(scaling) = config
+        .rope_scaling()
+        .filter(|s| s.rope_type.as_deref() == Some("llama3"))
+    else {
         return Ok(None);
     };
-    let RopeScaling { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings, .. } = scaling;
+    let RopeScaling {
+        factor,
+        low_freq_factor,
+        high_freq_factor,
+        original_max_position_embeddings,
+        ..
+    } = scaling;
     let factor = factor.unwrap_or(8.0);
     let (low, high) = (low_freq_factor.unwrap_or(1.0), high_freq_factor.unwrap_or(4.0));
     let original = original_max_position_embeddings.unwrap_or(8192.0);
-    if [factor, low, high, original].iter().any(|v| !(v.is_finite() && *v > 0.0)) || high <= low {
+    if [factor, low, high, original]
+        .iter()
+        .any(|v| !(v.is_finite() && *v > 0.0))
+        || high <= low
+    {
         return Err(ArchError::Config(format!(
             "llama3 rope scaling needs positive numbers and low_freq_factor < high_freq_factor; found factor {factor}, low {low}, high {high}, original {original}"
         )));

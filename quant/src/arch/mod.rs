@@ -50,7 +50,9 @@ impl Arch {
     pub fn of(config: &Config) -> Result<Self, ArchError> {
         let found = config.architectures.first().map_or("", String::as_str);
         let row = ARCHS.iter().find(|row| row.1 == found);
-        row.map(|row| row.0).ok_or_else(|| ArchError::Unknown { found: found.to_owned() })
+        row.map(|row| row.0).ok_or_else(|| ArchError::Unknown {
+            found: found.to_owned(),
+        })
     }
 
     /// The name in GGUF keys, e.g. `llama`.
@@ -70,7 +72,10 @@ impl Arch {
 
     /// The architecture's own keys, in the order in which llama.cpp's converter writes them.
     pub(crate) fn keys(self, config: &Config, file_type: FileType) -> Result<Metadata, ArchError> {
-        let mut keys = Keys { prefix: self.name(), metadata: Metadata::new() };
+        let mut keys = Keys {
+            prefix: self.name(),
+            metadata: Metadata::new(),
+        };
         match self {
             Arch::Llama => llama::keys(config, file_type, &mut keys)?,
             Arch::StableLm => stablelm::keys(config, file_type, &mut keys),
@@ -139,7 +144,12 @@ fn sampling_keys(keys: &mut Metadata, sampling: &Sampling) {
 
 /// The number of weights as GGUF names models: at least two digits, e.g. `1.1B`, `293K`.
 fn size_label(weights: u64) -> String {
-    let scales = [(1_000_000_000_000.0, 'T'), (1_000_000_000.0, 'B'), (1_000_000.0, 'M'), (1_000.0, 'K')];
+    let scales = [
+        (1_000_000_000_000.0, 'T'),
+        (1_000_000_000.0, 'B'),
+        (1_000_000.0, 'M'),
+        (1_000.0, 'K'),
+    ];
     let count = weights as f64;
     let (scale, suffix) = scales.into_iter().find(|s| count > s.0).unwrap_or((1_000.0, 'K'));
     let scaled = count / scale;
@@ -165,9 +175,13 @@ mod tests {
 
     #[test]
     fn size_labels() {
-        for (weights, want) in
-            [(1_100_048_384, "1.1B"), (1_644_515_328, "1.6B"), (293_000, "293K"), (3_640_000, "3.6M"), (12, "0.01K")]
-        {
+        for (weights, want) in [
+            (1_100_048_384, "1.1B"),
+            (1_644_515_328, "1.6B"),
+            (293_000, "293K"),
+            (3_640_000, "3.6M"),
+            (12, "0.01K"),
+        ] {
             assert_eq!(size_label(weights), want);
         }
     }

@@ -34,6 +34,15 @@ impl Rule {
         }
     }
 
+    /// The output matrix: a model whose embedding serves as the output too may do without it.
+    pub(crate) fn output(config: &Config, source: &str, size: [u64; 2]) -> Self {
+        let optional = config.tie_word_embeddings.unwrap_or(false);
+        Rule {
+            optional,
+            ..Rule::matrix("output", source, Role::Output, size)
+        }
+    }
+
     /// A norm's weight.
     pub(crate) fn norm(output: &str, source: &str, len: u64) -> Self {
         let mut rule = Rule::matrix(output, source, Role::Vector, [1, len]);
@@ -48,12 +57,18 @@ impl Rule {
 
     /// A checkpoint may do without it.
     pub(crate) fn optional(self) -> Self {
-        Rule { optional: true, ..self }
+        Rule {
+            optional: true,
+            ..self
+        }
     }
 
     /// The bias that goes with this matrix or norm: its rows move like the matrix's.
     pub(crate) fn bias(&self) -> Self {
-        let rename = |name: &str| name.strip_suffix("weight").map_or(name.to_owned(), |stem| format!("{stem}bias"));
+        let rename = |name: &str| {
+            name.strip_suffix("weight")
+                .map_or(name.to_owned(), |stem| format!("{stem}bias"))
+        };
         Rule {
             output: rename(&self.output),
             sources: self.sources.iter().map(|name| rename(name)).collect(),
@@ -67,7 +82,9 @@ impl Rule {
     pub(crate) fn in_layer(mut self, layer: u32) -> Self {
         let number = layer.to_string();
         self.output = self.output.replace("{}", &number);
-        self.sources.iter_mut().for_each(|name| *name = name.replace("{}", &number));
+        self.sources
+            .iter_mut()
+            .for_each(|name| *name = name.replace("{}", &number));
         self.layer = Some(layer);
         self
     }
@@ -93,7 +110,9 @@ const MAX_LAYERS: u32 = 1024;
 impl Dims {
     /// The dimensions of `config`, each checked to be possible.
     pub(crate) fn of(config: &Config) -> Result<Self, ArchError> {
-        let vocab = config.vocab_size.ok_or_else(|| ArchError::Config("vocab_size is missing".into()))?;
+        let vocab = config
+            .vocab_size
+            .ok_or_else(|| ArchError::Config("vocab_size is missing".into()))?;
         let dims = Dims {
             layers: config.num_hidden_layers,
             width: config.hidden_size,
@@ -110,15 +129,32 @@ impl Dims {
             ("num_key_value_heads", dims.kv_heads),
             ("head_dim", dims.head_dim),
             ("vocab_size", dims.vocab),
-            ("max_position_embeddings", config.max_position_embeddings.unwrap_or(1).min(MAX_DIM + 1)),
+            (
+                "max_position_embeddings",
+                config.max_position_embeddings.unwrap_or(1).min(MAX_DIM + 1),
+            ),
         ];
-        if let Some((name, value)) = named.into_iter().find(|(_, value)| !(1..=MAX_DIM).contains(value)) {
-            return Err(ArchError::Config(format!("{name} is {value}; it must be from 1 to {MAX_DIM}")));
+        if let Some((name, value)) = named
+            .into_iter()
+            .find(|(_, value)| !(1..=MAX_DIM).contains(value))
+        {
+            return Err(ArchError::Config(format!(
+                "{name} is {value}; it must be from 1 to {MAX_DIM}"
+            )));
         }
         let checks = [
-            (!(1..=MAX_LAYERS).contains(&dims.layers), "num_hidden_layers must be from 1 to 1024"),
-            (!dims.heads.is_multiple_of(dims.kv_heads), "num_attention_heads is no multiple of num_key_value_heads"),
-            (!dims.head_dim.is_multiple_of(2), "head_dim is odd; rotary embedding needs pairs"),
+            (
+                !(1..=MAX_LAYERS).contains(&dims.layers),
+                "num_hidden_layers must be from 1 to 1024",
+            ),
+            (
+                !dims.heads.is_multiple_of(dims.kv_heads),
+                "num_attention_heads is no multiple of num_key_value_heads",
+            ),
+            (
+                !dims.head_dim.is_multiple_of(2),
+                "head_dim is odd; rotary embedding needs pairs",
+            ),
             (
                 config.head_dim.is_none() && !dims.width.is_multiple_of(dims.heads),
                 "hidden_size is no multiple of num_attention_heads",

@@ -14,19 +14,36 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) {
     keys.count("rope.dimension_count", (rotary * config.head_dim() as f64) as u64);
     keys.count("attention.head_count", config.num_attention_heads);
     keys.count("attention.head_count_kv", config.kv_heads());
-    keys.set("use_parallel_residual", config.use_parallel_residual.unwrap_or(false));
-    keys.set("attention.layer_norm_epsilon", config.layer_norm_eps.unwrap_or(1e-5) as f32);
+    keys.set(
+        "use_parallel_residual",
+        config.use_parallel_residual.unwrap_or(false),
+    );
+    keys.set(
+        "attention.layer_norm_epsilon",
+        config.layer_norm_eps.unwrap_or(1e-5) as f32,
+    );
     keys.file_type(file_type);
     keys.unusual_rope_theta(config);
 }
 
 pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError> {
-    let Dims { width, ffn, vocab, heads, kv_heads, head_dim, .. } = *dims;
+    let Dims {
+        width,
+        ffn,
+        vocab,
+        heads,
+        kv_heads,
+        head_dim,
+        ..
+    } = *dims;
     let (q, kv) = (dims.q(), dims.kv());
-    let mut rules = vec![Rule::matrix("token_embd", "model.embed_tokens", Role::TokenEmbd, [vocab, width])];
-    if !config.tie_word_embeddings.unwrap_or(false) {
-        rules.push(Rule::matrix("output", "lm_head", Role::Output, [vocab, width]));
-    }
+    let mut rules = vec![Rule::matrix(
+        "token_embd",
+        "model.embed_tokens",
+        Role::TokenEmbd,
+        [vocab, width],
+    )];
+    rules.push(Rule::output(config, "lm_head", [vocab, width]));
     let output_norm = Rule::norm("output_norm", "model.norm", width);
     rules.extend([output_norm.bias(), output_norm]);
     let attn = |name: &str| format!("model.layers.{{}}.self_attn.{name}_proj");
@@ -44,9 +61,17 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
         head_norms("q", heads, head_dim).optional(),
         head_norms("k", kv_heads, head_dim).optional(),
     ];
-    let mut norms = vec![Rule::norm("blk.{}.attn_norm", "model.layers.{}.input_layernorm", width)];
+    let mut norms = vec![Rule::norm(
+        "blk.{}.attn_norm",
+        "model.layers.{}.input_layernorm",
+        width,
+    )];
     if !config.use_parallel_residual.unwrap_or(false) {
-        norms.push(Rule::norm("blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm", width));
+        norms.push(Rule::norm(
+            "blk.{}.ffn_norm",
+            "model.layers.{}.post_attention_layernorm",
+            width,
+        ));
     }
     for layer in 0..dims.layers {
         for rule in &biased {
@@ -63,7 +88,12 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
 /// The norms of a projection's heads, a vector each in the checkpoint, one matrix `[heads, head_dim]` in GGUF.
 fn head_norms(name: &str, heads: u64, head_dim: u64) -> Rule {
     let source = |head| format!("model.layers.{{}}.self_attn.{name}_layernorm.norms.{head}.weight");
-    let mut rule = Rule::matrix(&format!("blk.{{}}.attn_{name}_norm"), "", Role::Vector, [heads, head_dim]);
+    let mut rule = Rule::matrix(
+        &format!("blk.{{}}.attn_{name}_norm"),
+        "",
+        Role::Vector,
+        [heads, head_dim],
+    );
     rule.sources = (0..heads).map(source).collect();
     rule.moved(Transform::Stack)
 }
