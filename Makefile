@@ -1,0 +1,33 @@
+# The commands of siskin; README.md and CONTRIBUTING.md explain them.
+# Tests build in the release profile, so that llama.cpp is compiled once.
+
+CARGO ?= cargo
+# A toolchain that rustup has just installed is not yet on the caller's PATH.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: run setup build test check bench clean
+
+run: build
+	./target/release/siskin run
+
+setup:
+	@./scripts/setup.sh
+
+build: setup
+	$(CARGO) build --release --locked
+
+test: setup
+	$(CARGO) test --release --locked --workspace
+
+check: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check; \
+	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+bench: setup
+	$(CARGO) bench --locked --workspace
+
+clean:
+	$(CARGO) clean

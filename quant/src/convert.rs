@@ -1,0 +1,113 @@
+//! The converter's journey from end to end: checkpoint, vocabulary, plan, stream, file.
+
+use std::path::Path;
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::files::Files;
+use crate::gguf::{self, DEFAULT_ALIGNMENT, TensorInfo};
+use crate::plan::Plan;
+use crate::planner::{self, PlanError};
+use crate::recipe::FileType;
+use crate::stream::{self, Progress, StreamError, StreamOptions};
+use crate::target::{Existing, Target, TargetError};
+use crate::tokenizer::{self, TokenizerError};
+
+/// A conversion failed. The target is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// The checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Its tokenizer cannot be converted.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// Its tensors are not what its configuration says.
+    #[error("{dir}: {source}")]
+    Plan {
+        /// The checkpoint's folder.
+        dir: String,
+        /// What does not fit.
+        source: PlanError,
+    },
+    /// A tensor could not be read, converted or written.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The output could not be written.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+/// A conversion ready to run.
+#[derive(Debug)]
+pub struct Conversion {
+    /// What will be written.
+    pub plan: Plan,
+    /// Its type; what `auto` stood for where none was given.
+    pub file_type: FileType,
+    files: Files,
+}
+
+impl Conversion {
+    /// Reads the headers, configuration and tokenizer in `dir` and plans a file of type `file_type`, or of the
+    /// stored type where that is `None`.
+    pub fn of(dir: &Path, file_type: Option<FileType>) -> Result<Self, ConvertError> {
+        let checkpoint = Checkpoint::open(dir)?;
+        let file_type = file_type.unwrap_or_else(|| planner::stored_type(&checkpoint));
+        let plan_error = |source| ConvertError::Plan { dir: dir.display().to_string(), source };
+        // The architecture is looked at first: its refusal says more than one of its tokenizer would.
+        planner::check(&checkpoint).map_err(plan_error)?;
+        let vocabulary = tokenizer::vocabulary(dir, &checkpoint.config)?;
+        let plan = planner::plan_checkpoint(&checkpoint, file_type, vocabulary).map_err(plan_error)?;
+        Ok(Conversion { plan, file_type, files: checkpoint.files })
+    }
+
+    /// Writes the file in one step: until it is whole, `path` stays as it was.
+    pub fn write(
+        &self,
+        path: &Path,
+        existing: Existing,
+        options: StreamOptions<'_>,
+        on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<(), ConvertError> {
+        Ok(write_plan(&self.plan, &self.files, path, existing, options, on_progress)?)
+    }
+
+    /// Bytes the file will have.
+    pub fn file_bytes(&self) -> u64 {
+        file_bytes(&self.plan)
+    }
+}
+
+/// Bytes a plan's file will have, header included.
+pub fn file_bytes(plan: &Plan) -> u64 {
+    gguf::data_start(&plan.metadata, &infos(plan), DEFAULT_ALIGNMENT) + plan.data_bytes()
+}
+
+/// Carries a plan out into a file at `path`.
+pub fn write_plan(
+    plan: &Plan,
+    files: &Files,
+    path: &Path,
+    existing: Existing,
+    options: StreamOptions<'_>,
+    on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<(), StreamError> {
+    let target = Target::create(path, existing)?;
+    target.reserve(file_bytes(plan))?;
+    let mut header = Vec::new();
+    gguf::write_header(&mut header, &plan.metadata, &infos(plan), DEFAULT_ALIGNMENT)
+        .expect("a Vec takes everything");
+    target.write_all(&header)?;
+    stream::write_data(plan, files, &target, options, on_progress)?;
+    Ok(target.commit()?)
+}
+
+fn infos(plan: &Plan) -> Vec<TensorInfo> {
+    let info = |t: &crate::plan::PlannedTensor| TensorInfo {
+        name: t.name.clone(),
+        shape: t.shape.clone(),
+        ty: t.ty,
+        offset: t.offset,
+    };
+    plan.tensors.iter().map(info).collect()
+}
