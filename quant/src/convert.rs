@@ -53,12 +53,19 @@ impl Conversion {
     pub fn of(dir: &Path, file_type: Option<FileType>) -> Result<Self, ConvertError> {
         let checkpoint = Checkpoint::open(dir)?;
         let file_type = file_type.unwrap_or_else(|| planner::stored_type(&checkpoint));
-        let plan_error = |source| ConvertError::Plan { dir: dir.display().to_string(), source };
+        let plan_error = |source| ConvertError::Plan {
+            dir: dir.display().to_string(),
+            source,
+        };
         // The architecture is looked at first: its refusal says more than one of its tokenizer would.
         planner::check(&checkpoint).map_err(plan_error)?;
         let vocabulary = tokenizer::vocabulary(dir, &checkpoint.config)?;
         let plan = planner::plan_checkpoint(&checkpoint, file_type, vocabulary).map_err(plan_error)?;
-        Ok(Conversion { plan, file_type, files: checkpoint.files })
+        Ok(Conversion {
+            plan,
+            file_type,
+            files: checkpoint.files,
+        })
     }
 
     /// Writes the file in one step: until it is whole, `path` stays as it was.
@@ -69,7 +76,14 @@ impl Conversion {
         options: StreamOptions<'_>,
         on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
     ) -> Result<(), ConvertError> {
-        Ok(write_plan(&self.plan, &self.files, path, existing, options, on_progress)?)
+        Ok(write_plan(
+            &self.plan,
+            &self.files,
+            path,
+            existing,
+            options,
+            on_progress,
+        )?)
     }
 
     /// Bytes the file will have.

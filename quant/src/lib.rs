@@ -7,6 +7,7 @@
 pub mod arch;
 pub mod block;
 pub mod checkpoint;
+pub mod convert;
 pub mod files;
 pub mod gguf;
 pub mod plan;
@@ -14,6 +15,7 @@ pub mod planner;
 pub mod recipe;
 pub mod stream;
 pub mod target;
+pub mod tokenizer;
 mod types;
 pub mod view;
 

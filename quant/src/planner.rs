@@ -53,6 +53,12 @@ pub fn stored_type(checkpoint: &Checkpoint) -> FileType {
     }
 }
 
+/// Checks that the architecture is known and the tensors are those it needs.
+pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
+    let arch = Arch::of(&checkpoint.config)?;
+    used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors).map(drop)
+}
+
 /// The whole conversion of `checkpoint` to a file of type `file_type`. `vocabulary` is what
 /// [`crate::tokenizer::vocabulary`] made of the tokenizer's files.
 pub fn plan_checkpoint(

@@ -1,0 +1,126 @@
+//! The parts of Hugging Face's tokenizer files that conversion reads.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// `tokenizer.json` of a byte-level BPE.
+#[derive(Debug, Deserialize)]
+pub(super) struct Tokenizer {
+    pub(super) normalizer: Option<Value>,
+    pub(super) pre_tokenizer: Option<Value>,
+    pub(super) model: Model,
+    #[serde(flatten)]
+    pub(super) processing: Processing,
+}
+
+/// What of `tokenizer.json` serves both families.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Processing {
+    #[serde(default)]
+    pub(super) added_tokens: Vec<AddedToken>,
+    pub(super) post_processor: Option<Processor>,
+}
+
+/// The BPE itself.
+#[derive(Debug, Deserialize)]
+pub(super) struct Model {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) vocab: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub(super) merges: Vec<Merge>,
+    #[serde(default)]
+    pub(super) byte_fallback: bool,
+}
+
+/// A merge as a string `a b`, or as a pair (tokenizers since 0.20).
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Merge {
+    Text(String),
+    Pair(String, String),
+}
+
+/// A token outside the model's own vocabulary.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct AddedToken {
+    pub(super) id: u64,
+    pub(super) content: String,
+    #[serde(default)]
+    pub(super) special: bool,
+}
+
+/// A post-processor: what it adds around a text.
+#[derive(Debug, Deserialize)]
+pub(super) struct Processor {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) processors: Vec<Processor>,
+    #[serde(default)]
+    pub(super) single: Vec<Piece>,
+    #[serde(default)]
+    pub(super) pair: Vec<Piece>,
+}
+
+/// A piece of a template: a special token or one of the texts.
+#[derive(Debug, Deserialize)]
+pub(super) struct Piece {
+    #[serde(rename = "SpecialToken")]
+    pub(super) special: Option<Named>,
+    #[serde(rename = "Sequence")]
+    pub(super) sequence: Option<Named>,
+}
+
+/// A name.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    pub(super) id: String,
+}
+
+impl Piece {
+    /// The special token here, if one is.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.special.as_ref().map(|named| named.id.as_str())
+    }
+
+    /// The text here, if one is.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.sequence.as_ref().map(|named| named.id.as_str())
+    }
+}
+
+/// `tokenizer_config.json`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct TokenizerConfig {
+    pub(super) add_prefix_space: Option<bool>,
+    pub(super) chat_template: Option<Value>,
+    #[serde(default)]
+    pub(super) added_tokens_decoder: BTreeMap<String, Decoded>,
+    /// `bos_token`, `add_bos_token` and the like.
+    #[serde(flatten)]
+    pub(super) rest: BTreeMap<String, Value>,
+}
+
+/// An entry of `added_tokens_decoder`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Decoded {
+    pub(super) content: String,
+    #[serde(default)]
+    pub(super) special: bool,
+}
+
+impl TokenizerConfig {
+    /// The text of the special token of a kind, e.g. `bos`.
+    pub(super) fn token(&self, kind: &str) -> Option<&str> {
+        let entry = self.rest.get(&format!("{kind}_token"))?;
+        entry.as_str().or_else(|| entry.get("content")?.as_str())
+    }
+
+    /// Whether a special token of a kind is to be added around texts.
+    pub(super) fn adds(&self, kind: &str) -> Option<bool> {
+        self.rest.get(&format!("add_{kind}_token"))?.as_bool()
+    }
+}
