@@ -8,6 +8,7 @@ pub mod files;
 pub mod gguf;
 pub mod plan;
 pub mod recipe;
+pub mod requantize;
 pub mod target;
 mod types;
 pub mod view;
