@@ -3,6 +3,8 @@
 //! ```text
 //! checkpoint ─► tensor map ─► plan ─► stream (read rows, transform, quantize, write in order) ─► GGUF
 //! ```
+//!
+//! [`convert::Conversion`] is the journey from end to end; the other modules are its rooms.
 
 pub mod arch;
 pub mod block;
@@ -13,10 +15,12 @@ pub mod gguf;
 pub mod plan;
 pub mod planner;
 pub mod recipe;
+pub mod requantize;
 pub mod stream;
 pub mod target;
 pub mod tokenizer;
 mod types;
 pub mod view;
 
+pub use recipe::FileType;
 pub use types::TensorType;

@@ -92,6 +92,11 @@ impl Metadata {
         }
     }
 
+    /// Drops the keys for which `keep` says no.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.0.retain(|(key, _)| keep(key));
+    }
+
     /// Adds a key that does not stand yet: no search for it, so that a million keys are read in linear time.
     pub(super) fn push(&mut self, key: String, value: Value) {
         self.0.push((key, value));

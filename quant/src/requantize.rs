@@ -1,0 +1,274 @@
+//! From a GGUF file to the plan of the same model in another type: what `siskin quantize` does.
+//!
+//! Follows llama-quantize: all keys stay in order with their types, `general.file_type` and
+//! `general.quantization_version` say what the new file is, tensors that are never quantized keep their type.
+//! So converting to a type gives the same file as converting to f32 and quantizing that to the type.
+//! The mixes are llama-quantize's for models without experts.
+
+use crate::TensorType;
+use crate::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
+use crate::plan::{Plan, PlannedTensor, Role, Source, Transform};
+use crate::recipe::{Facts, FileType, role_of, tensor_type};
+use crate::view::View;
+
+/// The version of the block formats (`GGML_QNT_VERSION`), written as `general.quantization_version`.
+const QUANTIZATION_VERSION: u32 = 2;
+
+/// Why a GGUF file cannot be quantized.
+#[derive(Debug, thiserror::Error)]
+pub enum RequantizeError {
+    /// A key that every model has is missing, or of another type.
+    #[error("key {key:?} is missing or not {expected}; the file holds no model")]
+    Key {
+        /// The key.
+        key: String,
+        /// What its value should be.
+        expected: &'static str,
+    },
+    /// The file is one of several.
+    #[error("the file is one part of {0}; join them with llama-gguf-split --merge first")]
+    Split(u64),
+    /// There is nothing to quantize.
+    #[error("the file holds no tensors, only a vocabulary")]
+    NoTensors,
+    /// A tensor is quantized already.
+    #[error(
+        "tensor {tensor:?} is {ty} already; take an f32, f16 or bf16 file, or accept the loss with --allow-requantize"
+    )]
+    Quantized {
+        /// Which tensor.
+        tensor: String,
+        /// Its type.
+        ty: TensorType,
+    },
+    /// A tensor's type is one that siskin cannot turn into numbers.
+    #[error("tensor {tensor:?} is {ty}, which siskin cannot read; take an f32, f16 or bf16 file")]
+    Unreadable {
+        /// Which tensor.
+        tensor: String,
+        /// Its type.
+        ty: TensorType,
+    },
+}
+
+/// The plan of turning the file of `header`, number `file` of its [`crate::files::Files`], into one of type
+/// `file_type`. A tensor that is quantized already and would change its type is refused, unless
+/// `allow_requantize`.
+pub fn plan_requantize(
+    header: &Header,
+    file: usize,
+    file_type: FileType,
+    allow_requantize: bool,
+) -> Result<Plan, RequantizeError> {
+    let facts = facts(header)?;
+    let mut offset = 0;
+    let mut tensors = Vec::with_capacity(header.tensors.len());
+    for tensor in &header.tensors {
+        let (role, layer) = role_of(&tensor.name);
+        let ty = match is_kept(role, &tensor.shape) {
+            true => tensor.ty,
+            false => tensor_type(file_type, &facts, role, layer, &tensor.shape),
+        };
+        check_change(tensor, ty, allow_requantize)?;
+        let planned = PlannedTensor {
+            name: tensor.name.clone(),
+            sources: vec![source(header, file, tensor)],
+            transform: Transform::Copy,
+            role,
+            layer,
+            ty,
+            shape: tensor.shape.clone(),
+            offset,
+        };
+        offset = align_up(offset + planned.bytes(), DEFAULT_ALIGNMENT);
+        tensors.push(planned);
+    }
+    Ok(Plan {
+        metadata: metadata(&header.metadata, file_type),
+        tensors,
+    })
+}
+
+fn facts(header: &Header) -> Result<Facts, RequantizeError> {
+    let metadata = &header.metadata;
+    let missing = |key: &str, expected| RequantizeError::Key {
+        key: key.to_owned(),
+        expected,
+    };
+    let Some(Value::String(arch)) = metadata.get("general.architecture") else {
+        return Err(missing("general.architecture", "a string"));
+    };
+    let key = format!("{arch}.block_count");
+    let Some(&Value::U32(n_layers)) = metadata.get(&key) else {
+        return Err(missing(&key, "a u32"));
+    };
+    if let Some(&Value::U16(parts @ 2..)) = metadata.get("split.count") {
+        return Err(RequantizeError::Split(parts.into()));
+    }
+    if header.tensors.is_empty() {
+        return Err(RequantizeError::NoTensors);
+    }
+    let tied = !header.tensors.iter().any(|tensor| tensor.name == "output.weight");
+    Ok(Facts {
+        n_layers,
+        tied,
+        imatrix: false,
+    })
+}
+
+/// Whether a tensor keeps its type in every file: vectors, and matrices that llama-quantize leaves alone.
+/// Trailing dimensions of 1 do not make a matrix.
+fn is_kept(role: Role, shape: &[u64]) -> bool {
+    role == Role::Vector || shape.iter().skip(1).all(|&dim| dim == 1)
+}
+
+fn check_change(tensor: &TensorInfo, to: TensorType, allow_requantize: bool) -> Result<(), RequantizeError> {
+    let (name, ty) = (tensor.name.clone(), tensor.ty);
+    if ty == to {
+        return Ok(());
+    }
+    if !is_readable(ty) {
+        return Err(RequantizeError::Unreadable { tensor: name, ty });
+    }
+    if ty.is_quantized() && !allow_requantize {
+        return Err(RequantizeError::Quantized { tensor: name, ty });
+    }
+    Ok(())
+}
+
+/// Whether siskin can turn weights of this type into numbers: those of every type it writes.
+fn is_readable(ty: TensorType) -> bool {
+    use TensorType::*;
+    matches!(
+        ty,
+        F32 | F16 | Bf16 | Q8_0 | Q4_0 | Q4_1 | Q5_0 | Q5_1 | Q4K | Q5K | Q6K
+    )
+}
+
+fn source(header: &Header, file: usize, tensor: &TensorInfo) -> Source {
+    let view = View {
+        file,
+        start: header.range(tensor).start,
+        ty: tensor.ty,
+        shape: tensor.shape.iter().rev().copied().collect(),
+    };
+    Source {
+        name: tensor.name.clone(),
+        view,
+    }
+}
+
+/// The keys of the new file. Tensors are laid at the default alignment, whatever the old file's was.
+fn metadata(old: &Metadata, file_type: FileType) -> Metadata {
+    let mut metadata = old.clone();
+    metadata.retain(|key| !key.starts_with("split."));
+    metadata.set("general.quantization_version", QUANTIZATION_VERSION);
+    metadata.set("general.file_type", file_type.id());
+    if metadata.get("general.alignment").is_some() {
+        metadata.set("general.alignment", DEFAULT_ALIGNMENT as u32);
+    }
+    metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const F16: TensorType = TensorType::F16;
+
+    /// A model of two layers' `ffn_down` and what else `more` adds.
+    fn header(more: &[(&str, TensorType, &[u64])]) -> Header {
+        let mut metadata = Metadata::new();
+        metadata.set("general.file_type", 1u32);
+        metadata.set("general.architecture", "llama");
+        metadata.set("llama.block_count", 2u32);
+        metadata.set("general.alignment", 64u32);
+        metadata.set("x.small", 7i8);
+        let mut tensors = Vec::new();
+        let mut offset = 0;
+        let first: [(&str, TensorType, &[u64]); 1] = [("blk.0.ffn_down.weight", F16, &[256, 2])];
+        for (name, ty, shape) in first.iter().chain(more) {
+            let info = TensorInfo {
+                name: (*name).into(),
+                shape: shape.to_vec(),
+                ty: *ty,
+                offset,
+            };
+            offset = align_up(offset + ty.tensor_bytes(shape).unwrap(), 64);
+            tensors.push(info);
+        }
+        Header {
+            version: 3,
+            metadata,
+            tensors,
+            alignment: 64,
+            data_start: 640,
+            file_len: 640 + offset,
+        }
+    }
+
+    #[test]
+    fn types_and_places_of_tensors() {
+        let more: &[(&str, TensorType, &[u64])] = &[
+            ("blk.0.attn_norm.weight", F16, &[256]),
+            ("blk.1.attn_q.weight", TensorType::F32, &[64, 3]),
+            ("blk.1.attn_k.weight", F16, &[256, 1]),
+            ("blk.1.ids.weight", TensorType::Q4K, &[256, 3]),
+        ];
+        let plan = plan_requantize(&header(more), 5, FileType::Q4KM, false).unwrap();
+        let got: Vec<_> = plan
+            .tensors
+            .iter()
+            .map(|t| (t.ty, t.offset, t.sources[0].view.start))
+            .collect();
+        let want = [
+            (TensorType::Q4K, 0, 640),
+            (F16, 288, 640 + 1024),
+            (TensorType::Q5_0, 800, 640 + 1536),
+            (F16, 960, 640 + 2304),
+            (TensorType::Q4K, 1472, 640 + 2816),
+        ];
+        assert_eq!(got, want);
+        assert!(plan.tensors.iter().all(|t| t.sources[0].view.file == 5));
+        assert_eq!(plan.tensors[2].sources[0].view.shape, [3, 64]);
+    }
+
+    #[test]
+    fn keys_stay_in_order_with_their_types() {
+        let mut header = header(&[]);
+        header.metadata.set("split.count", 1u16);
+        let plan = plan_requantize(&header, 0, FileType::Q8_0, false).unwrap();
+        let want: [(&str, Value); 6] = [
+            ("general.file_type", 7u32.into()),
+            ("general.architecture", "llama".into()),
+            ("llama.block_count", 2u32.into()),
+            ("general.alignment", 32u32.into()),
+            ("x.small", 7i8.into()),
+            ("general.quantization_version", 2u32.into()),
+        ];
+        let got: Vec<_> = plan.metadata.into_iter().collect();
+        assert_eq!(got, want.map(|(key, value)| (key.to_owned(), value)));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let quantized = [("output.weight", TensorType::Q8_0, &[256u64, 4][..])];
+        let unreadable = [("output.weight", TensorType::Iq4Nl, &[256u64, 4][..])];
+        let plan = |header: &Header, allow| plan_requantize(header, 0, FileType::Q4KM, allow).map(drop);
+        let error = |header: &Header, allow| plan(header, allow).unwrap_err().to_string();
+
+        assert!(error(&header(&quantized), false).contains("\"output.weight\" is q8_0 already"));
+        plan(&header(&quantized), true).unwrap();
+        assert!(error(&header(&unreadable), true).contains("is iq4_nl, which siskin cannot read"));
+
+        let mut part = header(&[]);
+        part.metadata.set("split.count", 3u16);
+        assert!(error(&part, false).contains("one part of 3"));
+        let mut nameless = header(&[]);
+        nameless.metadata = Metadata::new();
+        assert!(error(&nameless, false).contains("\"general.architecture\" is missing or not a string"));
+        let mut vocabulary = header(&[]);
+        vocabulary.tensors.clear();
+        assert!(error(&vocabulary, false).contains("no tensors"));
+    }
+}
