@@ -1,1 +1,10 @@
-//! siskin
+//! siskin: small language models on small machines.
+//!
+//! ```text
+//! GGUF ─► model ─► session ─► sampler ─► text
+//! ```
+//!
+//! [`engine`] is the runtime; conversion lives in the crate `siskin-quant`.
+
+pub mod device;
+pub mod engine;

@@ -1,0 +1,63 @@
+//! This process's memory as Linux counts it (`/proc/self/status`, proc(5)).
+
+use serde::Serialize;
+
+/// Resident memory in bytes. Fields are `None` where the system does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// The most that was ever resident (`VmHWM`), mapped file pages included.
+    pub peak_bytes: Option<u64>,
+    /// Of what is resident now, the anonymous part (`RssAnon`): heap, stacks, KV cache.
+    pub anonymous_bytes: Option<u64>,
+    /// Of what is resident now, the part mapped from files (`RssFile`): weights, program.
+    pub file_bytes: Option<u64>,
+}
+
+impl Memory {
+    /// This process's memory now.
+    pub fn now() -> Self {
+        std::fs::read_to_string("/proc/self/status")
+            .map_or_else(|_| Memory::default(), |text| Memory::parse(&text))
+    }
+
+    /// Reads the text of a `status` file.
+    fn parse(status: &str) -> Self {
+        let field = |name: &str| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            kib.checked_mul(1024)
+        };
+        Memory {
+            peak_bytes: field("VmHWM"),
+            anonymous_bytes: field("RssAnon"),
+            file_bytes: field("RssFile"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_files() {
+        let text = "Name:\tx\nVmHWM:\t  2048 kB\nRssAnon:\t       4 kB\nRssFile:\tmany kB\n";
+        let want = Memory {
+            peak_bytes: Some(2 << 20),
+            anonymous_bytes: Some(4096),
+            file_bytes: None,
+        };
+        assert_eq!(Memory::parse(text), want);
+        assert_eq!(Memory::parse(""), Memory::default());
+    }
+
+    #[test]
+    fn a_block_of_memory_shows() {
+        let before = Memory::now().anonymous_bytes.expect("Linux tells");
+        let block = vec![1u8; 64 << 20];
+        let after = Memory::now().anonymous_bytes.expect("Linux tells");
+        assert!(after >= before + (60 << 20), "{before} {after} {}", block.len());
+    }
+}

@@ -1,0 +1,33 @@
+//! The runtime: the only room that names llama.cpp's types.
+//!
+//! ```no_run
+//! use siskin::engine::{Model, ModelOptions, SamplerConfig, Session, SessionOptions};
+//!
+//! # fn main() -> Result<(), siskin::engine::EngineError> {
+//! let model = Model::load("model.gguf".as_ref(), &ModelOptions::default())?;
+//! let mut session = Session::new(&model, &SessionOptions::default())?;
+//! session.feed(&model.tokenize("Once upon a time", true, false))?;
+//! for token in session.generate(&SamplerConfig::default())?.take(64) {
+//!     print!("{}", String::from_utf8_lossy(&model.piece(token?, false)));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod generate;
+mod model;
+mod raw;
+mod sampler;
+mod session;
+mod stop;
+mod utf8;
+
+pub use error::EngineError;
+pub use generate::Generate;
+pub use model::{Model, ModelOptions, Token};
+pub use raw::silence;
+pub use sampler::SamplerConfig;
+pub use session::{Session, SessionOptions};
+pub use stop::{Cut, StopStrings};
+pub use utf8::Utf8Stream;

@@ -1,0 +1,69 @@
+//! The calls into llama.cpp's C interface that llama-cpp-2 offers no safe form of.
+
+use std::ffi::{CString, c_char, c_void};
+use std::mem;
+use std::ptr;
+use std::sync::OnceLock;
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_sys_2 as sys;
+
+use super::ModelOptions;
+
+/// llama.cpp's global state, made once a process.
+pub(super) fn backend() -> &'static LlamaBackend {
+    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+    BACKEND.get_or_init(|| LlamaBackend::init().expect("the only initialisation in this process"))
+}
+
+unsafe extern "C" fn no_log(_: sys::ggml_log_level, _: *const c_char, _: *mut c_void) {}
+
+/// Drops everything llama.cpp would log to stderr.
+pub fn silence() {
+    // SAFETY: the callback has the signature asked for, touches none of its arguments and lives for ever; no
+    // user data is passed.
+    unsafe { sys::llama_log_set(Some(no_log), ptr::null_mut()) };
+}
+
+/// Loads a model; `None` where llama.cpp refuses it.
+///
+/// llama-cpp-2 has no setter for `use_extra_bufts`: with it, as is llama.cpp's default, weights are repacked
+/// into a second copy beside the mapped file.
+pub(super) fn load(path: &CString, options: &ModelOptions) -> Option<LlamaModel> {
+    backend();
+    // SAFETY: takes nothing, returns a plain struct by value.
+    let mut params = unsafe { sys::llama_model_default_params() };
+    params.n_gpu_layers = 0;
+    params.use_extra_bufts = options.repack;
+    params.vocab_only = options.vocab_only;
+    params.load_mode = match (options.mmap, options.mlock) {
+        (false, false) => sys::LLAMA_LOAD_MODE_NONE,
+        (true, false) => sys::LLAMA_LOAD_MODE_MMAP,
+        (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
+        (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
+    };
+    // SAFETY: `path` is a C string that outlives the call; `params` are the defaults with plain fields changed,
+    // so every pointer in them is one that llama.cpp put there (null).
+    let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) };
+    let model = ptr::NonNull::new(model)?;
+    // SAFETY: `LlamaModel` is `repr(transparent)` over a `NonNull<llama_model>`, and owns it: its `Drop` frees
+    // the model exactly once. `model` came from llama.cpp just now and nobody else has it.
+    Some(unsafe { mem::transmute::<ptr::NonNull<sys::llama_model>, LlamaModel>(model) })
+}
+
+const _: () = assert!(mem::size_of::<LlamaModel>() == mem::size_of::<*mut sys::llama_model>());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_model_is_refused_and_nothing_is_freed_twice() {
+        silence();
+        let path = CString::new("/dev/null").expect("no NUL");
+        for _ in 0..2 {
+            assert!(load(&path, &ModelOptions::default()).is_none());
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Stop strings, which may span tokens.
+
+/// What of a text may be shown.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// This much; the rest might be the beginning of a stop string.
+    More(String),
+    /// This much, and no more: a stop string came.
+    Stop(String),
+}
+
+/// Watches a text for the first stop string.
+#[derive(Debug, Default)]
+pub struct StopStrings {
+    stops: Vec<String>,
+    held: String,
+}
+
+impl StopStrings {
+    /// Watches for any of `stops`; empty ones are left out.
+    pub fn new(stops: impl IntoIterator<Item = String>) -> Self {
+        StopStrings {
+            stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
+            held: String::new(),
+        }
+    }
+
+    /// Takes text and gives what may be shown.
+    pub fn push(&mut self, text: &str) -> Cut {
+        self.held.push_str(text);
+        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop)).min() {
+            self.held.truncate(at);
+            return Cut::Stop(std::mem::take(&mut self.held));
+        }
+        let keep = self
+            .stops
+            .iter()
+            .map(|stop| overlap(&self.held, stop))
+            .max()
+            .unwrap_or(0);
+        let rest = self.held.split_off(self.held.len() - keep);
+        Cut::More(std::mem::replace(&mut self.held, rest))
+    }
+
+    /// What was held back when the text ended by itself.
+    pub fn finish(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// The length in bytes of the longest end of `text` that begins `stop` without being all of it.
+fn overlap(text: &str, stop: &str) -> usize {
+    let starts = stop.char_indices().map(|(at, _)| at).skip(1);
+    starts
+        .filter(|at| text.ends_with(&stop[..*at]))
+        .max()
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_what_is_shown() {
+        let cases: [(&str, &[&str], &[&str], &str, bool); 6] = [
+            ("none", &[], &["ab", "c"], "abc", false),
+            ("whole", &["b"], &["abc"], "a", true),
+            ("across", &["user:"], &["hi us", "er", ": x"], "hi ", true),
+            ("almost", &["user:"], &["hi us", "ers"], "hi users", false),
+            ("first of two", &["c", "b"], &["abc"], "a", true),
+            ("many bytes", &["日本"], &["x日", "月"], "x日月", false),
+        ];
+        for (name, stops, texts, want, stopped) in cases {
+            let mut watch = StopStrings::new(stops.iter().map(|s| (*s).to_owned()));
+            let (mut shown, mut stop) = (String::new(), false);
+            for text in texts {
+                match watch.push(text) {
+                    Cut::More(text) => shown += &text,
+                    Cut::Stop(text) => {
+                        shown += &text;
+                        stop = true;
+                        break;
+                    }
+                }
+            }
+            shown += &watch.finish();
+            assert_eq!((shown.as_str(), stop), (want, stopped), "{name}");
+        }
+    }
+}
