@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod embedded;
 mod error;
 mod generate;
 mod model;
@@ -23,6 +24,7 @@ mod session;
 mod stop;
 mod utf8;
 
+pub use embedded::STORYTELLER;
 pub use error::EngineError;
 pub use generate::Generate;
 pub use model::{Model, ModelOptions, Token};

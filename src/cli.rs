@@ -1,0 +1,53 @@
+//! The commands: one file each, from what was typed to what it means to one library call.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod convert;
+pub(crate) mod exit;
+mod interrupt;
+mod plan_table;
+mod run;
+mod size;
+mod tokenize;
+
+/// Small language models on small machines.
+#[derive(Debug, Parser)]
+#[command(name = "siskin", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Convert(convert::ConvertArgs),
+    Tokenize(tokenize::TokenizeArgs),
+}
+
+/// Carries out what was typed.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Run(args) => run::main(args),
+        Command::Convert(args) => convert::main(args),
+        Command::Tokenize(args) => tokenize::main(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_shows_an_example() {
+        let mut command = Args::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands_mut() {
+            let help = sub.render_long_help().to_string();
+            assert!(help.contains("Example:\n  siskin "), "{}: {help}", sub.get_name());
+        }
+    }
+}

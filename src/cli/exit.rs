@@ -1,0 +1,55 @@
+//! How the program ends.
+
+use std::io;
+use std::process::ExitCode;
+
+/// Exit code of a command stopped by Ctrl-C, as shells count it: 128 + SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Prints help to stdout, or a mistake on the command line to stderr.
+pub(crate) fn usage(message: &clap::Error) -> ExitCode {
+    // Nothing to be done where the message itself cannot be printed.
+    let _ = message.print();
+    ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2))
+}
+
+/// Prints an error and its causes on one line. A closed pipe is success: the reader has read enough.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    if is_closed_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // A transparent error repeats its cause's text.
+        if !line.ends_with(&text) {
+            let separator = if line.is_empty() { "" } else { ": " };
+            line = line + separator + &text;
+        }
+    }
+    eprintln!("siskin: {}", line.replace('\n', " "));
+    ExitCode::FAILURE
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io_error =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    error
+        .chain()
+        .filter_map(io_error)
+        .any(|kind| kind == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_found_anywhere_in_the_chain() {
+        let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_closed_pipe(
+            &anyhow::Error::new(closed()).context("writing text")
+        ));
+        assert!(!is_closed_pipe(&anyhow::anyhow!("broken pipe")));
+    }
+}

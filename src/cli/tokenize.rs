@@ -1,0 +1,91 @@
+//! `siskin tokenize`: text to token ids.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use siskin::engine::{self, Model, ModelOptions, Token};
+
+/// Shows the tokens of a text
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  siskin tokenize model.gguf \"Hello, world\" --ids")]
+pub(crate) struct TokenizeArgs {
+    /// GGUF file
+    model: PathBuf,
+    /// Text; read from standard input where neither this nor --file is given
+    #[arg(conflicts_with = "file")]
+    text: Option<String>,
+    /// Read the text from this file
+    #[arg(short, long)]
+    file: Option<PathBuf>,
+    /// One line of ids instead of a line a token
+    #[arg(long)]
+    ids: bool,
+    /// Leave out the tokens that the model wants around a text
+    #[arg(long)]
+    no_bos: bool,
+    /// Take special tokens written out in the text as such
+    #[arg(long)]
+    special: bool,
+}
+
+pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
+    engine::silence();
+    let text = match (&args.text, &args.file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => super::run::read_text(path)?,
+        (None, None) => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("standard input")?;
+            text
+        }
+    };
+    let model = Model::load(
+        &args.model,
+        &ModelOptions {
+            vocab_only: true,
+            ..ModelOptions::default()
+        },
+    )?;
+    let tokens = model.tokenize(&text, !args.no_bos, args.special);
+    let mut out = std::io::stdout().lock();
+    if args.ids {
+        let ids: Vec<String> = tokens.iter().map(|token| token.0.to_string()).collect();
+        writeln!(out, "{}", ids.join(" "))?;
+    } else {
+        for token in tokens {
+            writeln!(out, "{}\t{}", token.0, shown(&model, token))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A token's piece on one line: control characters and broken UTF-8 are escaped.
+fn shown(model: &Model, token: Token) -> String {
+    let bytes = model.piece(token, true);
+    let escape = |text: &str| {
+        text.chars()
+            .map(|c| {
+                if c.is_control() || c == '\\' {
+                    c.escape_default().to_string()
+                } else {
+                    c.to_string()
+                }
+            })
+            .collect::<String>()
+    };
+    bytes
+        .utf8_chunks()
+        .map(|chunk| {
+            escape(chunk.valid())
+                + &chunk
+                    .invalid()
+                    .iter()
+                    .map(|b| format!("\\x{b:02x}"))
+                    .collect::<String>()
+        })
+        .collect()
+}
