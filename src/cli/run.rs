@@ -346,7 +346,8 @@ impl Output {
             };
             self.show(&held)?;
         }
-        if self.stream {
+        // A file or a pipe gets the text and nothing else.
+        if self.stream && std::io::stdout().is_terminal() {
             writeln!(std::io::stdout())?;
         }
         Ok(self.text)

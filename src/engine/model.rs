@@ -100,7 +100,9 @@ impl Model {
         if token.0 < 0 || token.0 >= self.inner.n_vocab() {
             return Vec::new();
         }
-        self.inner.vocab().token_to_piece(LlamaToken(token.0), special, None)
+        self.inner
+            .vocab()
+            .token_to_piece(LlamaToken(token.0), special, None)
     }
 
     /// True for tokens that end a text or a turn.

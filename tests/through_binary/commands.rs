@@ -1,0 +1,262 @@
+//! What users type, what they get, and what they are told where it cannot be done.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value as Json;
+
+use crate::util::{self, fail, siskin, succeed};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_bare_run_tells_a_story_and_greedy_repeats_itself() {
+    let story = || {
+        let output = succeed(&mut siskin(["run", "-n", "40", "--temp", "0"]));
+        assert_eq!(text(&output.stderr), "", "llama.cpp's log is silent");
+        text(&output.stdout)
+    };
+    let first = story();
+    assert!(
+        first.starts_with("Once upon a time") && first.split_whitespace().count() > 15,
+        "{first:?}"
+    );
+    assert_eq!(first, story());
+}
+
+#[test]
+fn seeds_repeat_and_differ() {
+    let story = |seed: &str| succeed(&mut siskin(["run", "-n", "40", "--seed", seed])).stdout;
+    assert_eq!(story("1"), story("1"));
+    assert_ne!(story("1"), story("2"));
+}
+
+#[test]
+fn json_holds_the_text_the_settings_and_what_was_measured() {
+    let output = succeed(&mut siskin([
+        "run", "-p", "The king", "-n", "8", "--json", "--temp", "0", "-c", "64",
+    ]));
+    let report: Json = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(report["prompt"], "The king");
+    assert_eq!(report["tokens"].as_array().expect("tokens").len(), 8);
+    assert_eq!(
+        (&report["stop"], &report["settings"]["temp"]),
+        (&"limit".into(), &0.0.into())
+    );
+    for figure in [
+        "load_seconds",
+        "time_to_first_token_seconds",
+        "decode_tokens_per_second",
+        "peak_rss_bytes",
+    ] {
+        assert!(report["stats"][figure].as_f64().expect(figure) > 0.0, "{report}");
+    }
+}
+
+#[test]
+fn stop_strings_full_contexts_and_stats() {
+    let json = |args: &[&str]| {
+        let output = succeed(siskin(["run", "--json", "--temp", "0"]).args(args));
+        serde_json::from_slice::<Json>(&output.stdout).expect("JSON")
+    };
+    let long = json(&["-n", "20"]);
+    let words = long["text"].as_str().expect("a text");
+    let stop = words.split_whitespace().nth(3).expect("four words");
+    let short = json(&["-n", "20", "--stop", stop]);
+    assert_eq!(short["stop"], "stop_string");
+    assert_eq!(
+        short["text"].as_str(),
+        words.split_once(stop).map(|(before, _)| before)
+    );
+    assert_eq!(json(&["-c", "32"])["stop"], "context_full");
+    let output = succeed(&mut siskin(["run", "-n", "4", "--stats"]));
+    let stats = text(&output.stderr);
+    assert!(
+        ["prompt ", "decode ", "load ", "memory   peak RSS "]
+            .iter()
+            .all(|line| stats.contains(line)),
+        "{stats}"
+    );
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    let mut child = siskin(["run", "-n", "200"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut start = [0; 4];
+    child
+        .stdout
+        .take()
+        .expect("a pipe")
+        .read_exact(&mut start)
+        .expect("a beginning");
+    let output = child.wait_with_output().expect("ended");
+    assert!(output.status.success(), "{:?}", text(&output.stderr));
+    assert_eq!((start, text(&output.stderr)), (*b"Once", String::new()));
+}
+
+#[test]
+fn tokens_of_a_text() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let model = util::convert(&util::checkpoint("llama-spm"), out.path(), "q8_0");
+    let tokenize = |args: &[&str]| text(&succeed(siskin(["tokenize"]).arg(&model).args(args)).stdout);
+    let ids = tokenize(&["a king", "--ids"]);
+    assert!(ids.starts_with("1 ") && ids.lines().count() == 1, "{ids:?}");
+    assert_eq!(tokenize(&["a king", "--ids", "--no-bos"]), ids["1 ".len()..]);
+    let lines = tokenize(&["a\nking"]);
+    assert!(lines.contains("\\n") || lines.contains("<0x0A>"), "{lines:?}");
+    assert!(lines.lines().all(|line| {
+        line.split_once('\t')
+            .is_some_and(|(id, _)| id.parse::<u32>().is_ok())
+    }));
+}
+
+#[test]
+fn a_dry_run_plans_and_writes_nothing() {
+    let dir = util::checkpoint("llama-spm");
+    let table = text(&succeed(siskin(["convert", "--dry-run", "--type", "q4_k_m"]).arg(&dir)).stdout);
+    assert!(
+        table.contains("blk.1.ffn_down.weight") && table.contains("bits per weight"),
+        "{table}"
+    );
+    let json = succeed(siskin(["convert", "--dry-run", "--json", "--type", "q4_k_m"]).arg(&dir)).stdout;
+    let plan: Json = serde_json::from_slice(&json).expect("JSON");
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let file = util::convert(&dir, out.path(), "q4_k_m");
+    assert_eq!(
+        plan["file_bytes"].as_u64(),
+        Some(std::fs::metadata(file).expect("written").len())
+    );
+}
+
+#[test]
+fn every_type_loads_and_runs() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    for name in ["llama-spm", "stablelm-qknorm", "gptneox-sequential", "llama-bias"] {
+        for ty in [
+            "f32", "f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q4_0", "auto",
+        ] {
+            let model = util::convert(&util::checkpoint(name), out.path(), ty);
+            let args = ["-p", "There was", "-n", "4", "--temp", "0", "--json"];
+            let output = succeed(siskin(["run"]).arg(&model).args(args));
+            let report: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+            assert_eq!(
+                report["tokens"].as_array().expect("tokens").len(),
+                4,
+                "{name} {ty}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_existing_target_needs_force_and_stays_whole() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let target = out.path().join("model.gguf");
+    std::fs::write(&target, "mine").expect("written");
+    let convert = |args: &[&str]| {
+        let mut command = siskin(["convert"]);
+        command
+            .arg(util::checkpoint("llama-tied"))
+            .arg("-o")
+            .arg(&target)
+            .args(["--type", "f16", "-q"])
+            .args(args);
+        command
+    };
+    let line = fail(&mut convert(&[]), 1);
+    assert!(line.contains("exists already; give --force"), "{line}");
+    assert_eq!(std::fs::read(&target).expect("there"), b"mine");
+    succeed(&mut convert(&["--force"]));
+    assert!(std::fs::read(&target).expect("there").starts_with(b"GGUF"));
+    assert_eq!(
+        std::fs::read_dir(out.path()).expect("a folder").count(),
+        1,
+        "no left-overs"
+    );
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_one_line() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let bad = out.path().join("bad.gguf");
+    std::fs::write(&bad, "no model at all").expect("written");
+    let broken = out.path().join("broken");
+    copy(&util::checkpoint("llama-tied"), &broken);
+    let weights = std::fs::read(broken.join("model.safetensors")).expect("weights");
+    std::fs::write(broken.join("model.safetensors"), &weights[..weights.len() / 2]).expect("cut");
+    let (bad, broken) = (bad.to_string_lossy(), broken.to_string_lossy());
+    let here = out.path().to_string_lossy();
+    let target = format!("{here}/out.gguf");
+    let cases: [(&[&str], &str); 10] = [
+        (
+            &["run", "/no/such/model.gguf"],
+            "/no/such/model.gguf: No such file",
+        ),
+        (&["run", &here], "not a regular file"),
+        (&["run", &bad], "bad.gguf"),
+        (
+            &[
+                "run",
+                "-c",
+                "8",
+                "-p",
+                "a prompt that is a good deal longer than the context",
+            ],
+            "do not fit",
+        ),
+        (&["run", "--temp", "-1"], "temp is -1; it must be 0 or more"),
+        (&["run", "-t", "0"], "--threads is 0"),
+        (&["run", "-f", &here], "a folder; name a text file"),
+        (&["convert", "/no/such/folder", "-o", &target], "no such folder"),
+        (&["convert", &here, "-o", &target], "no config.json"),
+        (
+            &["convert", &broken, "-o", &target],
+            "the file is truncated or damaged; get it again",
+        ),
+    ];
+    for (args, want) in cases {
+        let line = fail(&mut siskin(args), 1);
+        assert!(
+            line.starts_with("siskin: ") && line.contains(want),
+            "{args:?}: {line}"
+        );
+    }
+    assert!(!Path::new(&target).exists());
+}
+
+#[test]
+fn mistakes_on_the_command_line_exit_with_2() {
+    let cases: [&[&str]; 4] = [
+        &["run", "--no-such-flag"],
+        &["convert", "x", "-o", "y", "--type", "q3_k"],
+        &["convert", "x"],
+        &["fly"],
+    ];
+    for args in cases {
+        let output = siskin(args).output().expect("the program starts");
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("made");
+    for entry in std::fs::read_dir(from)
+        .expect("a folder")
+        .flatten()
+        .filter(|e| e.path().is_file())
+    {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests through the real binary and the engine, in one program so that llama.cpp is linked once.
+
+mod commands;
+mod golden;
+mod util;
