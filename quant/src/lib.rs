@@ -4,6 +4,7 @@
 //! checkpoint ─► tensor map ─► plan ─► stream (read rows, transform, quantize, write in order) ─► GGUF
 //! ```
 
+pub mod block;
 pub mod files;
 pub mod gguf;
 pub mod plan;
