@@ -8,6 +8,7 @@
 mod piece;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -80,6 +81,12 @@ pub enum StreamError {
         /// What the system said.
         reason: String,
     },
+    /// A worker panicked: a bug in siskin, not in the input.
+    #[error("tensor {tensor}: a worker failed on it; this is a bug in siskin, please report it")]
+    Worker {
+        /// The output tensor.
+        tensor: String,
+    },
     /// `cancel` was set.
     #[error("interrupted; nothing was written")]
     Interrupted,
@@ -131,7 +138,13 @@ pub fn write_data(
                     break;
                 }
                 workers.spawn_fifo(move |_| {
-                    let computed = piece.compute(plan, files, options.allow_nonfinite, &mut buffer);
+                    // A piece that never arrives would leave the writer waiting for ever.
+                    let compute = || piece.compute(plan, files, options.allow_nonfinite, &mut buffer);
+                    let computed = catch_unwind(AssertUnwindSafe(compute)).unwrap_or_else(|_| {
+                        Err(StreamError::Worker {
+                            tensor: plan.tensors[piece.tensor].name.clone(),
+                        })
+                    });
                     let _ = done.send((number, computed.map(|()| buffer)));
                 });
             }

@@ -1,0 +1,36 @@
+//! `q4_0`: 32 weights as an f16 scale and 4-bit values; weight = scale * (value - 8).
+
+use bytemuck::{AnyBitPattern, NoUninit};
+
+use super::bits::{Half, extreme, float, from_nibbles, half, inverse, nibbles};
+use super::lanes::Isa;
+
+/// As it lies in a file; value i is the low nibble of byte i, value i + 16 the high one.
+#[derive(Clone, Copy, AnyBitPattern, NoUninit)]
+#[repr(C)]
+pub(super) struct Block {
+    scale: Half,
+    q: [u8; 16],
+}
+
+const _: () = assert!(size_of::<Block>() == 18 && align_of::<Block>() == 1);
+
+impl super::Block<32> for Block {
+    fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
+        isa.run(|| {
+            for (x, block) in src.iter().zip(dst) {
+                // The largest magnitude becomes value 0, which stands for -8: one step more than 15 reaches.
+                let d = extreme(x) / -8.0;
+                let id = inverse(d);
+                block.scale = half(d);
+                block.q = nibbles(&x.map(|v| ((v * id + 8.5) as u8).min(15)));
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn dequantize(&self, dst: &mut [f32; 32]) {
+        let d = float(self.scale);
+        *dst = from_nibbles(&self.q).map(|q| (f32::from(q) - 8.0) * d);
+    }
+}

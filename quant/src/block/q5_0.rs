@@ -1,0 +1,41 @@
+//! `q5_0`: 32 weights as an f16 scale and 5-bit values; weight = scale * (value - 16).
+
+use bytemuck::{AnyBitPattern, NoUninit};
+
+use super::bits::{Half, extreme, fifth_bits, float, from_five_bits, half, inverse, nibbles};
+use super::lanes::Isa;
+
+/// As it lies in a file; nibbles as in `q4_0`, the fifth bit of value i is bit i of `high`.
+#[derive(Clone, Copy, AnyBitPattern, NoUninit)]
+#[repr(C)]
+pub(super) struct Block {
+    scale: Half,
+    high: [u8; 4],
+    low: [u8; 16],
+}
+
+const _: () = assert!(size_of::<Block>() == 22 && align_of::<Block>() == 1);
+
+impl super::Block<32> for Block {
+    fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
+        isa.run(|| {
+            for (x, block) in src.iter().zip(dst) {
+                // The largest magnitude becomes value 0, which stands for -16: one step more than 31 reaches.
+                let d = extreme(x) / -16.0;
+                let id = inverse(d);
+                let q = x.map(|v| ((v * id + 16.5) as u8).min(31));
+                *block = Self {
+                    scale: half(d),
+                    high: fifth_bits(&q),
+                    low: nibbles(&q),
+                };
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn dequantize(&self, dst: &mut [f32; 32]) {
+        let d = float(self.scale);
+        *dst = from_five_bits(&self.low, self.high).map(|q| (f32::from(q) - 16.0) * d);
+    }
+}

@@ -1,0 +1,43 @@
+//! `q5_1`: 32 weights as an f16 scale, an f16 minimum and 5-bit values; weight = scale * value + minimum.
+
+use bytemuck::{AnyBitPattern, NoUninit};
+
+use super::bits::{Half, fifth_bits, float, from_five_bits, half, inverse, min_max, nibbles};
+use super::lanes::Isa;
+
+/// As it lies in a file; nibbles as in `q4_0`, the fifth bit of value i is bit i of `high`.
+#[derive(Clone, Copy, AnyBitPattern, NoUninit)]
+#[repr(C)]
+pub(super) struct Block {
+    scale: Half,
+    min: Half,
+    high: [u8; 4],
+    low: [u8; 16],
+}
+
+const _: () = assert!(size_of::<Block>() == 24 && align_of::<Block>() == 1);
+
+impl super::Block<32> for Block {
+    fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
+        isa.run(|| {
+            for (x, block) in src.iter().zip(dst) {
+                let (min, max) = min_max(x);
+                let d = (max - min) / 31.0;
+                let id = inverse(d);
+                let q = x.map(|v| (((v - min) * id + 0.5) as u8).min(31));
+                *block = Self {
+                    scale: half(d),
+                    min: half(min),
+                    high: fifth_bits(&q),
+                    low: nibbles(&q),
+                };
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn dequantize(&self, dst: &mut [f32; 32]) {
+        let (d, min) = (float(self.scale), float(self.min));
+        *dst = from_five_bits(&self.low, self.high).map(|q| f32::from(q) * d + min);
+    }
+}

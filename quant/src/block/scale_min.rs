@@ -1,0 +1,224 @@
+//! What `q4_K` and `q5_K` share: 8 sub-blocks of 32 weights, each with a 6-bit scale and a 6-bit minimum.
+//!
+//! weight = d * scale * level - dmin * min, with f16 `d` and `dmin` for all eight.
+//!
+//! The search is ggml's: start from the extremes of a sub-block, try a ladder of slightly wider and narrower
+//! steps, fit scale and minimum to each by weighted least squares, keep the one of least weighted error. A sub-block
+//! is a SIMD lane, so every sum runs in the order of a lone loop, and the result is ggml's to the bit.
+
+use pulp::{Simd, WithSimd};
+
+use super::SUPER;
+use super::bits::{Half, float, half, nearest};
+use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
+
+/// Weights of a sub-block.
+const SUB: usize = 32;
+/// Sub-blocks of a super-block.
+const SUBS: usize = SUPER / SUB;
+
+/// The ladder of steps tried for a format: `(top + first + 0.1 * i) / range` for i in `0..=last`.
+pub(super) struct Ladder {
+    /// The largest level.
+    pub(super) top: f32,
+    pub(super) first: f32,
+    pub(super) last: u8,
+}
+
+/// What the eight sub-blocks of a super-block share, as it lies in a file.
+#[derive(Clone, Copy, bytemuck::AnyBitPattern, bytemuck::NoUninit)]
+#[repr(C)]
+pub(super) struct Header {
+    d: Half,
+    dmin: Half,
+    /// Eight scales and eight minimums of 6 bits.
+    packed: [u8; 12],
+}
+
+impl Header {
+    fn new(d: Half, dmin: Half, scales: [u8; SUBS], mins: [u8; SUBS]) -> Self {
+        let mut packed = [0; 12];
+        for i in 0..4 {
+            packed[i] = scales[i] | (scales[i + 4] >> 4) << 6;
+            packed[i + 4] = mins[i] | (mins[i + 4] >> 4) << 6;
+            packed[i + 8] = (scales[i + 4] & 15) | (mins[i + 4] & 15) << 4;
+        }
+        Self { d, dmin, packed }
+    }
+
+    /// Scale and minimum of each sub-block: weight = scale * level - minimum.
+    #[inline(always)]
+    pub(super) fn steps(&self) -> [(f32, f32); SUBS] {
+        let (d, dmin, p) = (float(self.d), float(self.dmin), &self.packed);
+        std::array::from_fn(|i| {
+            let (scale, min) = match i {
+                0..4 => (p[i] & 63, p[i + 4] & 63),
+                _ => (
+                    (p[i + 4] & 15) | (p[i - 4] >> 6) << 4,
+                    (p[i + 4] >> 4) | (p[i] >> 6) << 4,
+                ),
+            };
+            (d * f32::from(scale), dmin * f32::from(min))
+        })
+    }
+}
+
+/// Quantizes super-blocks; `emit` gets the index, the header and the levels of each.
+pub(super) fn quantize(
+    isa: Isa,
+    src: &[[f32; SUPER]],
+    ladder: &Ladder,
+    emit: impl FnMut(usize, Header, &[u8; SUPER]),
+) {
+    isa.run(Rows { src, ladder, emit });
+}
+
+struct Rows<'a, F> {
+    src: &'a [[f32; SUPER]],
+    ladder: &'a Ladder,
+    emit: F,
+}
+
+impl<F: FnMut(usize, Header, &[u8; SUPER])> WithSimd for Rows<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        const AT_ONCE: usize = WIDTH / SUBS;
+        for (group, supers) in self.src.chunks(AT_ONCE).enumerate() {
+            let fits = search(simd, supers.as_flattened().as_chunks().0, self.ladder);
+            for (i, (x, fits)) in supers.iter().zip(fits.as_chunks().0).enumerate() {
+                let (header, levels) = encode(x, fits, self.ladder.top as i32);
+                (self.emit)(group * AT_ONCE + i, header, &levels);
+            }
+        }
+    }
+}
+
+/// What the search found for one sub-block: weight ~ scale * level + min, level ~ inverse * (weight - base).
+#[derive(Clone, Copy, Default)]
+struct Fit {
+    scale: f32,
+    /// Never positive.
+    min: f32,
+    inverse: f32,
+    base: f32,
+}
+
+#[inline(always)]
+fn search<S: Simd>(simd: S, blocks: &[[f32; SUB]], ladder: &Ladder) -> [Fit; WIDTH] {
+    let tile = Tile::new(blocks);
+    let mut out = [[0.0; WIDTH]; 4];
+    for part in 0..parts::<S>() {
+        let fit = search_lanes(simd, &tile.column(simd, part), ladder);
+        for (row, lanes) in out.iter_mut().zip(fit) {
+            lanes.store(row, part);
+        }
+    }
+    std::array::from_fn(|i| Fit {
+        scale: out[0][i],
+        min: out[1][i],
+        inverse: out[2][i],
+        base: out[3][i],
+    })
+}
+
+/// Scale, minimum, inverse and base of one sub-block a lane.
+#[inline(always)]
+fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lanes<S>; 4] {
+    let splat = |v| Lanes::splat(simd, v);
+    let zero = splat(0.0);
+    let top = splat(ladder.top);
+
+    let energy = x.iter().fold(zero, |sum, &v| sum + v * v);
+    let typical = (energy / splat(SUB as f32)).sqrt();
+    let w: [_; SUB] = std::array::from_fn(|i| typical + x[i].abs());
+    let (mut sum_w, mut sum_x, mut low, mut high) = (zero, zero, zero, x[0]);
+    for (&x, &w) in x.iter().zip(&w) {
+        sum_w = sum_w + w;
+        sum_x = sum_x + w * x;
+        low = low.min(x);
+        high = high.max(x);
+    }
+    let flat = low.eq(high);
+    let range = high - low;
+    let above: [_; SUB] = std::array::from_fn(|i| x[i] - low);
+
+    let first = top / range;
+    let (mut scale, mut min, mut inverse) = (splat(1.0) / first, low, first);
+    let mut best = zero;
+    for ((&x, &w), &above) in x.iter().zip(&w).zip(&above) {
+        let off = (scale * (first * above).min(top).nearest() + low) - x;
+        best = best + w * (off * off);
+    }
+
+    for step in 0..=ladder.last {
+        let try_inverse = splat(ladder.first + 0.1 * f32::from(step) + ladder.top) / range;
+        let mut levels = [zero; SUB];
+        let (mut sum_l, mut sum_l2, mut sum_xl) = (zero, zero, zero);
+        for (((&x, &w), &above), level) in x.iter().zip(&w).zip(&above).zip(&mut levels) {
+            let l = (try_inverse * above).min(top).nearest();
+            let wl = w * l;
+            sum_l = sum_l + wl;
+            sum_l2 = sum_l2 + wl * l;
+            sum_xl = sum_xl + wl * x;
+            *level = l;
+        }
+        let det = sum_w * sum_l2 - sum_l * sum_l;
+        let free_min = (sum_l2 * sum_x - sum_l * sum_xl) / det;
+        let free_scale = (sum_w * sum_xl - sum_x * sum_l) / det;
+        let positive = zero.lt(free_min);
+        let try_min = positive.select(zero, free_min);
+        let try_scale = positive.select(sum_xl / sum_l2, free_scale);
+        let mut error = zero;
+        for ((&x, &w), &l) in x.iter().zip(&w).zip(&levels) {
+            let off = (try_scale * l + try_min) - x;
+            error = error + w * (off * off);
+        }
+        let better = zero.lt(det).and(error.lt(best));
+        best = better.select(error, best);
+        scale = better.select(try_scale, scale);
+        min = better.select(try_min, min);
+        inverse = better.select(try_inverse, inverse);
+    }
+    // A sub-block whose weights are all equal (and not above 0) is its minimum alone.
+    let unless_flat = |v| flat.select(zero, v);
+    [
+        unless_flat(scale),
+        flat.select(low, min),
+        unless_flat(inverse),
+        low,
+    ]
+}
+
+/// Rounds scales and minimums to 6 bits and takes the levels that suit them.
+#[inline(always)]
+fn encode(x: &[f32; SUPER], fits: &[Fit; SUBS], top: i32) -> (Header, [u8; SUPER]) {
+    let max_scale = fits
+        .iter()
+        .fold(0.0, |max, fit| if fit.scale > max { fit.scale } else { max });
+    let max_min = fits
+        .iter()
+        .fold(0.0, |max, fit| if -fit.min > max { -fit.min } else { max });
+    let inverse = |max: f32| if max > 0.0 { 63.0 / max } else { 0.0 };
+    let (inv_scale, inv_min) = (inverse(max_scale), inverse(max_min));
+    let six_bits = |v: f32| (nearest(v) as u8).min(63);
+    let header = Header::new(
+        half(max_scale / 63.0),
+        half(max_min / 63.0),
+        fits.map(|fit| six_bits(inv_scale * fit.scale)),
+        fits.map(|fit| six_bits(inv_min * -fit.min)),
+    );
+
+    let mut levels = [0; SUPER];
+    let subs = x.as_chunks::<SUB>().0.iter().zip(levels.as_chunks_mut::<SUB>().0);
+    for (((x, levels), (scale, min)), fit) in subs.zip(header.steps()).zip(fits) {
+        if scale != 0.0 {
+            *levels = x.map(|v| nearest((v + min) / scale).clamp(0, top) as u8);
+        } else {
+            // Levels do not matter to the weights here; these are the ones the search ended with.
+            *levels = x.map(|v| nearest(fit.inverse * (v - fit.base)).clamp(0, top) as u8);
+        }
+    }
+    (header, levels)
+}
