@@ -34,12 +34,12 @@ pub(super) fn max_abs(x: &[f32; 32]) -> f32 {
     f32::from_bits(x.iter().fold(0, |max, v| max.max(v.to_bits() & 0x7fff_ffff)))
 }
 
-/// The first value of the largest magnitude, with its sign.
+/// The first value of the largest magnitude, with its sign; +0 for a block of zeros.
 #[inline(always)]
 pub(super) fn extreme(x: &[f32; 32]) -> f32 {
     let max = max_abs(x);
     let at = (0..32).fold(31, |at, i| if x[i].abs() == max { at.min(i as u32) } else { at });
-    x[at as usize & 31]
+    if max == 0.0 { 0.0 } else { x[at as usize & 31] }
 }
 
 /// Smallest and largest value; of zeros of both signs the first counts, as it does when values are compared in

@@ -3,7 +3,8 @@
 //! weight = d * scale * level - dmin * min, with f16 `d` and `dmin` for all eight.
 //!
 //! The search is ggml's: start from the extremes of a sub-block, try a ladder of slightly wider and narrower
-//! steps, fit scale and minimum to each by weighted least squares, keep the one of least weighted error. A sub-block
+//! steps above the best minimum so far, fit scale and minimum to each by weighted least squares, keep the one of
+//! least weighted error. A sub-block
 //! is a SIMD lane, so every sum runs in the order of a lone loop, and the result is ggml's to the bit.
 
 use pulp::{Simd, WithSimd};
@@ -17,7 +18,7 @@ const SUB: usize = 32;
 /// Sub-blocks of a super-block.
 const SUBS: usize = SUPER / SUB;
 
-/// The ladder of steps tried for a format: `(top + first + 0.1 * i) / range` for i in `0..=last`.
+/// The ladder of steps tried for a format: `(top + first + 0.1 * i) / (max - min)` for i in `0..=last`.
 pub(super) struct Ladder {
     /// The largest level.
     pub(super) top: f32,
@@ -141,23 +142,21 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lane
         high = high.max(x);
     }
     let flat = low.eq(high);
-    let range = high - low;
-    let above: [_; SUB] = std::array::from_fn(|i| x[i] - low);
 
-    let first = top / range;
-    let (mut scale, mut min, mut inverse) = (splat(1.0) / first, low, first);
+    let mut inverse = top / (high - low);
+    let (mut scale, mut min, mut base) = (splat(1.0) / inverse, low, low);
     let mut best = zero;
-    for ((&x, &w), &above) in x.iter().zip(&w).zip(&above) {
-        let off = (scale * (first * above).min(top).nearest() + low) - x;
+    for (&x, &w) in x.iter().zip(&w) {
+        let off = (scale * (inverse * (x - low)).min(top).nearest() + low) - x;
         best = best + w * (off * off);
     }
 
     for step in 0..=ladder.last {
-        let try_inverse = splat(ladder.first + 0.1 * f32::from(step) + ladder.top) / range;
+        let try_inverse = splat(ladder.first + 0.1 * f32::from(step) + ladder.top) / (high - min);
         let mut levels = [zero; SUB];
         let (mut sum_l, mut sum_l2, mut sum_xl) = (zero, zero, zero);
-        for (((&x, &w), &above), level) in x.iter().zip(&w).zip(&above).zip(&mut levels) {
-            let l = (try_inverse * above).min(top).nearest();
+        for ((&x, &w), level) in x.iter().zip(&w).zip(&mut levels) {
+            let l = (try_inverse * (x - min)).max(zero).min(top).nearest();
             let wl = w * l;
             sum_l = sum_l + wl;
             sum_l2 = sum_l2 + wl * l;
@@ -178,6 +177,7 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lane
         let better = zero.lt(det).and(error.lt(best));
         best = better.select(error, best);
         scale = better.select(try_scale, scale);
+        base = better.select(min, base);
         min = better.select(try_min, min);
         inverse = better.select(try_inverse, inverse);
     }
@@ -187,7 +187,7 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lane
         unless_flat(scale),
         flat.select(low, min),
         unless_flat(inverse),
-        low,
+        base,
     ]
 }
 
