@@ -30,6 +30,6 @@ pub use generate::Generate;
 pub use model::{Model, ModelOptions, Token};
 pub use raw::silence;
 pub use sampler::SamplerConfig;
-pub use session::{Session, SessionOptions};
+pub use session::{KvType, Session, SessionOptions};
 pub use stop::{Cut, StopStrings};
 pub use utf8::Utf8Stream;

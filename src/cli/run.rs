@@ -167,6 +167,7 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
             context: args.ctx_size,
             threads,
             threads_batch,
+            ..SessionOptions::default()
         },
     )?;
     let tokens = model.tokenize(&prompt, true, true);

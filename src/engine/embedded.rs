@@ -1,4 +1,4 @@
-//! The embedded default model, made by `assets/train.py` and `siskin convert`.
+//! The embedded default model; `assets/README.md` says what it is and the command that made it.
 
-/// A storyteller of a few million weights in Q4_K_M: a bare binary can do something real.
-pub const STORYTELLER: &[u8] = include_bytes!("../../assets/storyteller-q4_k_m.gguf");
+/// A small storyteller: a bare binary can do something real.
+pub const STORYTELLER: &[u8] = include_bytes!("../../assets/stories260k-q8_0.gguf");

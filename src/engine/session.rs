@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2::{LLAMA_FLASH_ATTN_TYPE_AUTO, LLAMA_FLASH_ATTN_TYPE_DISABLED, llama_flash_attn_type};
 
 use super::{EngineError, Generate, Model, SamplerConfig, Token, raw};
 
@@ -14,11 +15,22 @@ const DEFAULT_CONTEXT: u32 = 4096;
 /// Tokens computed together; bounds the compute buffers.
 const BATCH: u32 = 512;
 
+/// How the cache stores keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvType {
+    /// 2 bytes a number: llama.cpp's default.
+    F16,
+    /// 4 bytes a number: for comparisons with references that compute in f32.
+    F32,
+}
+
 /// How to run a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOptions {
     /// Context in tokens; where `None`, the training length, at most 4096.
     pub context: Option<u32>,
+    /// How keys and values are stored.
+    pub kv_type: KvType,
     /// Threads for decoding, a token at a time.
     pub threads: usize,
     /// Threads for the prompt, many tokens at a time.
@@ -30,6 +42,7 @@ impl Default for SessionOptions {
         let cpus = crate::device::available_cpus();
         SessionOptions {
             context: None,
+            kv_type: KvType::F16,
             threads: cpus,
             threads_batch: cpus,
         }
@@ -41,22 +54,45 @@ impl Default for SessionOptions {
 pub struct Session<'m> {
     model: &'m Model,
     context: LlamaContext<'m>,
+    capacity: u32,
     position: u32,
     last: Option<Token>,
+}
+
+impl KvType {
+    /// llama.cpp's flash attention rounds to f16 on the way: exact keys and values want the plain form.
+    fn flash_attention(self) -> llama_flash_attn_type {
+        match self {
+            KvType::F16 => LLAMA_FLASH_ATTN_TYPE_AUTO,
+            KvType::F32 => LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        }
+    }
+}
+
+impl From<KvType> for KvCacheType {
+    fn from(ty: KvType) -> Self {
+        match ty {
+            KvType::F16 => KvCacheType::F16,
+            KvType::F32 => KvCacheType::F32,
+        }
+    }
 }
 
 impl<'m> Session<'m> {
     /// An empty context.
     pub fn new(model: &'m Model, options: &SessionOptions) -> Result<Self, EngineError> {
-        let context = options
+        let capacity = options
             .context
             .unwrap_or_else(|| model.training_context().min(DEFAULT_CONTEXT))
             .max(1);
         let threads = |count: usize| i32::try_from(count.max(1)).unwrap_or(i32::MAX);
         let params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(context))
+            .with_n_ctx(NonZeroU32::new(capacity))
             .with_n_batch(BATCH)
             .with_n_ubatch(BATCH)
+            .with_flash_attention_policy(options.kv_type.flash_attention())
+            .with_type_k(options.kv_type.into())
+            .with_type_v(options.kv_type.into())
             .with_n_threads(threads(options.threads))
             .with_n_threads_batch(threads(options.threads_batch));
         let context =
@@ -64,12 +100,15 @@ impl<'m> Session<'m> {
                 .inner
                 .new_context(raw::backend(), params)
                 .map_err(|error| EngineError::Context {
-                    context,
+                    context: capacity,
                     reason: error.to_string(),
                 })?;
+        // llama.cpp rounds contexts up; what was asked for is what counts.
+        let capacity = capacity.min(context.n_ctx());
         Ok(Session {
             model,
             context,
+            capacity,
             position: 0,
             last: None,
         })
@@ -82,7 +121,7 @@ impl<'m> Session<'m> {
 
     /// Tokens the context has room for.
     pub fn capacity(&self) -> u32 {
-        self.context.n_ctx()
+        self.capacity
     }
 
     /// Tokens fed so far.
@@ -136,7 +175,9 @@ impl<'m> Session<'m> {
                 context,
             });
         }
-        for chunk in tokens.chunks(BATCH as usize) {
+        // A small context makes llama.cpp's batch smaller than the one asked for.
+        let batch_len = self.context.n_batch().max(1) as usize;
+        for chunk in tokens.chunks(batch_len) {
             let position = self.position;
             let failed = |reason: String| EngineError::Decode {
                 tokens: chunk.len(),

@@ -63,7 +63,15 @@ mod tests {
 
     #[test]
     fn texts_and_what_is_shown() {
-        let cases: [(&str, &[&str], &[&str], &str, bool); 6] = [
+        /// Name, stop strings, texts in order, what is shown, whether a stop string came.
+        type Case = (
+            &'static str,
+            &'static [&'static str],
+            &'static [&'static str],
+            &'static str,
+            bool,
+        );
+        let cases: [Case; 6] = [
             ("none", &[], &["ab", "c"], "abc", false),
             ("whole", &["b"], &["abc"], "a", true),
             ("across", &["user:"], &["hi us", "er", ": x"], "hi ", true),

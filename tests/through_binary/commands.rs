@@ -200,7 +200,7 @@ fn what_cannot_be_done_is_said_in_one_line() {
             "/no/such/model.gguf: No such file",
         ),
         (&["run", &here], "not a regular file"),
-        (&["run", &bad], "bad.gguf"),
+        (&["run", &bad], "bad.gguf: "),
         (
             &[
                 "run",

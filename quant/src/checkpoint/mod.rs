@@ -259,7 +259,9 @@ mod tests {
     #[test]
     fn folders_that_are_no_checkpoint_are_refused() {
         let index = |map: &str| format!(r#"{{"weight_map":{{{map}}}}}"#).into_bytes();
-        let cases: Vec<(&str, Vec<(&str, Vec<u8>)>, &str)> = vec![
+        /// Name, files of the folder, part of the message.
+        type Case = (&'static str, Vec<(&'static str, Vec<u8>)>, &'static str);
+        let cases: Vec<Case> = vec![
             ("empty", vec![], "no config.json"),
             (
                 "no weights",

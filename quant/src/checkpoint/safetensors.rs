@@ -3,6 +3,7 @@
 //! Format: <https://huggingface.co/docs/safetensors>: u64 length, JSON header, data.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 
 use safetensors::Dtype;
 use serde::Deserialize;
@@ -47,10 +48,15 @@ impl<'de> Visitor<'de> for EntriesVisitor {
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
                 map.next_value::<serde::de::IgnoredAny>()?;
-            } else if entries.contains_key(&name) {
-                return Err(M::Error::custom(format!("tensor {name} stands twice")));
             } else {
-                entries.insert(name, map.next_value()?);
+                match entries.entry(name) {
+                    Slot::Vacant(slot) => {
+                        slot.insert(map.next_value()?);
+                    }
+                    Slot::Occupied(slot) => {
+                        return Err(M::Error::custom(format!("tensor {} stands twice", slot.key())));
+                    }
+                }
             }
         }
         Ok(Entries(entries))
