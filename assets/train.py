@@ -3,7 +3,9 @@
     python assets/train.py ../shared/data/text/tales --out OUT_DIR [--steps N]
 
 Needs torch, transformers and sentencepiece. The seed is fixed: the same versions on the same kind of
-machine give the same checkpoint. README.md beside this file says what came out and how long it took.
+machine give the same checkpoint. Every hundred steps the run's state goes to OUT_DIR/state.pt: the same
+command takes an interrupted run up again where it was. On a busy machine set OMP_WAIT_POLICY=PASSIVE, or
+waiting threads burn what the others need. README.md beside this file says what came of it.
 """
 
 import argparse
@@ -159,12 +161,14 @@ def held_out_loss(model, stream: Stream, length: int, bf16: bool) -> float:
     return float(sum(losses)) / len(rows)
 
 
-def train(model, stream, held_out, *, steps, rows, length, lr, rng, bf16=True, every=100):
-    """Linear warm-up, cosine to a twentieth. Returns the last held-out loss (None without one)."""
+def train(model, stream, held_out, *, steps, rows, length, lr, rng, bf16=True, every=100,
+          state: Path | None = None):
+    """Linear warm-up, cosine to a twentieth. `state` is where a run is kept and taken up again."""
     model.train()
     opts = optimizers(model, lr)
-    warm, began, recent, measured = max(steps // 30, 5), time.time(), None, None
-    for step in range(1, steps + 1):
+    warm, began = max(steps // 30, 5), time.time()
+    done, recent = take_up(state, model, opts, rng) if state and state.exists() else (0, None)
+    for step in range(done + 1, steps + 1):
         cosine = 0.5 * (1 + math.cos(math.pi * max(step - warm, 0) / (steps - warm)))
         scale = min(step / warm, 0.05 + 0.95 * cosine)
         for opt in opts:
@@ -178,12 +182,32 @@ def train(model, stream, held_out, *, steps, rows, length, lr, rng, bf16=True, e
             opt.zero_grad(set_to_none=True)
         recent = loss.item() if recent is None else 0.95 * recent + 0.05 * loss.item()
         if step % every == 0 or step == steps:
-            measured = held_out and held_out_loss(model, held_out, length, bf16)
-            told = f", held out {measured:.3f}" if held_out else ""
+            told = f", held out {held_out_loss(model, held_out, length, bf16):.3f}" if held_out else ""
             print(f"step {step}/{steps}: train {recent:.3f}{told}, {time.time() - began:.0f} s",
                   flush=True)
+            if state:
+                keep(state, model, opts, rng, step, recent)
     model.eval()
-    return measured
+
+
+def keep(state: Path, model, opts, rng, step: int, recent: float):
+    """Write the run's state beside its name first: an interruption leaves the one before."""
+    parts = {"model": model.state_dict(), "opts": [opt.state_dict() for opt in opts], "step": step,
+             "recent": recent, "random": rng.getstate(), "torch": torch.get_rng_state()}
+    state.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(parts, state.with_suffix(".new"))
+    state.with_suffix(".new").replace(state)
+
+
+def take_up(state: Path, model, opts, rng) -> tuple[int, float]:
+    parts = torch.load(state, weights_only=False)
+    model.load_state_dict(parts["model"])
+    for opt, kept in zip(opts, parts["opts"], strict=True):
+        opt.load_state_dict(kept)
+    rng.setstate(parts["random"])
+    torch.set_rng_state(parts["torch"])
+    print(f"taking up after step {parts['step']}", flush=True)
+    return parts["step"], parts["recent"]
 
 
 # ---- the folder ----------------------------------------------------------------------------------
@@ -220,6 +244,7 @@ def main():
     args.add_argument("--rows", type=int, default=8)
     args.add_argument("--lr", type=float, default=3e-3)
     args.add_argument("--dropout", type=float, default=0.15)
+    args.add_argument("--every", type=int, default=100, help="steps between measures and saved states")
     args.add_argument("--f32", action="store_true", help="no bf16 autocast")
     args = args.parse_args()
 
@@ -247,8 +272,10 @@ def main():
     print(f"{len(kept)}+{len(apart)} tales, {len(stream.ids)}+{len(held_out.ids)} tokens, "
           f"{sum(p.numel() for p in model.parameters())} parameters")
     train(model, stream, held_out, steps=args.steps, rows=args.rows, length=CONTEXT, lr=args.lr,
-          rng=random.Random(SEED), bf16=not args.f32)
+          rng=random.Random(SEED), bf16=not args.f32, every=args.every,
+          state=args.out / "state.pt")
     write_folder(model, tokenizer, args.out)
+    (args.out / "state.pt").unlink()
 
     model.float()
     for prompt in PROMPTS:
