@@ -1,6 +1,6 @@
 //! Executes a plan: rows are read in pieces, transformed, quantized in parallel and written in order.
 //!
-//! Memory is fixed: each piece in flight owns one output buffer of about [`PIECE_WEIGHTS`] weights and, while
+//! Memory is fixed: each piece in flight owns one output buffer of about `PIECE_WEIGHTS` weights and, while
 //! it is computed, a map of the source bytes it reads. A bounded set of buffers travels in a circle,
 //! dispatcher → worker → writer → dispatcher, so that reading, computing and writing overlap and none can
 //! run ahead of the disk.

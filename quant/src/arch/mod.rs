@@ -1,6 +1,6 @@
 //! The architectures: for each a table of its tensors and a function of its hyper-parameters.
 //!
-//! To add one: a file beside [`llama`], a variant of [`Arch`], a row in `ARCHS`.
+//! To add one: a file beside `llama.rs`, a variant of [`Arch`], a row in `ARCHS`.
 
 mod gptneox;
 mod llama;

@@ -89,7 +89,7 @@ pub(super) fn parts<S: Simd>() -> usize {
 }
 
 /// One vector of f32, with the arithmetic of each lane that of a lone f32: nothing is fused or reordered, except in
-/// [`Lanes::about`].
+/// `Lanes::about`.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes<S: Simd>(S, S::f32s);
 
