@@ -8,7 +8,15 @@ command -v cmake >/dev/null || missing+=(cmake)
 command -v make >/dev/null || missing+=(make)
 command -v c++ >/dev/null || missing+=(g++)
 # bindgen loads libclang and needs clang's own headers (stddef.h); the -dev package brings both.
-compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || [[ -n ${LIBCLANG_PATH:-} ]] || missing+=(libclang-dev)
+# libclang-cpp.so, which other packages bring, is not it.
+has_libclang() {
+    local pattern
+    for pattern in "/usr/lib/llvm-*/lib/libclang.so*" "/usr/lib/llvm-*/lib/libclang-[0-9]*.so*"; do
+        compgen -G "$pattern" >/dev/null && return
+    done
+    [[ -n ${LIBCLANG_PATH:-} ]]
+}
+has_libclang || missing+=(libclang-dev)
 
 if ! command -v cargo >/dev/null && [[ ! -x $HOME/.cargo/bin/cargo ]]; then
     echo "setup: no cargo found; install Rust from https://rustup.rs, then run this again" >&2
