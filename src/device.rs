@@ -1,6 +1,8 @@
-//! What the machine has, and what this process takes of it.
+//! What the machine has, what this process takes of it, and how a device is best used.
 
+pub mod isa;
 pub mod memory;
+pub mod profile;
 
 /// CPUs this process may use: affinity and cgroup quota are heeded.
 pub fn available_cpus() -> usize {

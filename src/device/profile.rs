@@ -1,0 +1,268 @@
+//! Profiles of devices: `targets/*.toml`, compiled in, and the user's own.
+//!
+//! A profile is plain data: how to recognise a device, how to build for it, how to run on it, what was measured on
+//! it. `targets/README.md` explains every field.
+
+mod choose;
+mod load;
+
+use serde::{Deserialize, Serialize};
+
+pub use choose::{Traits, choose};
+pub use load::{ProfileError, builtin, parse, user_folder, with_user};
+
+use super::isa::{CpuArch, Isa};
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Name on the command line; for a file its name without `.toml`.
+    pub name: String,
+    /// What it is, for people.
+    pub title: String,
+    /// What was measured on it; empty where nothing was.
+    #[serde(default)]
+    pub measured: Vec<Measurement>,
+    /// How to recognise it.
+    #[serde(rename = "match")]
+    pub recognise: Recognise,
+    /// What it has, for plans made on another machine.
+    pub hardware: Hardware,
+    /// How to build for it.
+    pub build: Build,
+    /// How to run on it.
+    pub run: Run,
+    /// True for a user's own.
+    #[serde(skip_deserializing)]
+    pub user: bool,
+}
+
+/// How to recognise a device: everything given must hold.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recognise {
+    /// The architecture of the running program.
+    pub arch: CpuArch,
+    /// Device-tree `compatible` strings; one of them must be among the machine's.
+    #[serde(default)]
+    pub compatible: Vec<String>,
+    /// Beginnings of the model's name (device tree or DMI); one of them must fit.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Extensions that the CPU must have, all of them.
+    #[serde(default)]
+    pub features: Vec<Isa>,
+}
+
+/// What a device has.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hardware {
+    /// CPUs.
+    pub cpus: Count,
+    /// Of these, the fast ones; all where absent.
+    pub big_cpus: Option<Count>,
+    /// RAM in MiB: the smallest that is common.
+    pub ram_mib: u64,
+    /// RAM in MiB that the system takes on a headless installation.
+    pub system_mib: u64,
+}
+
+/// How to build for a device.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// Rust's target triple.
+    pub triple: String,
+    /// `-C target-cpu`.
+    pub target_cpu: String,
+    /// `-C target-feature`, each with its sign.
+    #[serde(default)]
+    pub target_features: Vec<String>,
+    /// The extensions llama.cpp's kernels are compiled with.
+    pub isa: Vec<Isa>,
+    /// CMake file for `CMAKE_PROJECT_INCLUDE_BEFORE`, relative to `targets/`.
+    pub cmake_include: Option<String>,
+    /// GNU prefix of the distribution's cross compiler, without the last dash.
+    pub cross_prefix: String,
+    /// CPU for QEMU's user-mode emulator; absent where none is needed.
+    pub qemu_cpu: Option<String>,
+    /// Debian's name of the architecture.
+    pub deb_arch: String,
+    /// Instructions that the finished binary must hold.
+    #[serde(default)]
+    pub instructions: Vec<String>,
+    /// Instructions that the finished binary must not hold.
+    #[serde(default)]
+    pub no_instructions: Vec<String>,
+}
+
+/// How to run on a device.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Threads for decoding.
+    pub threads: Threads,
+    /// Threads for the prompt.
+    pub threads_batch: Threads,
+    /// Which CPUs the threads are bound to.
+    pub affinity: Affinity,
+    /// Tokens computed together.
+    pub ubatch: Count,
+    /// How keys and values are stored.
+    pub kv_type: KvType,
+    /// Whether attention is computed in one fused step.
+    pub flash_attention: Switch,
+    /// Let llama.cpp repack weights.
+    pub repack: bool,
+    /// Map the weights instead of reading them.
+    pub mmap: bool,
+    /// Keep the weights from being swapped out.
+    pub mlock: bool,
+    /// What OpenMP's threads do between products.
+    pub wait_policy: WaitPolicy,
+    /// RAM in MiB that a plan leaves free.
+    pub reserve_mib: u64,
+    /// Recommended file types, best first.
+    pub file_types: Vec<String>,
+}
+
+/// A figure and how it came about.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measurement {
+    /// The model and file type.
+    pub model: String,
+    /// What was measured.
+    pub what: String,
+    /// The figure.
+    pub value: f64,
+    /// Its unit.
+    pub unit: String,
+    /// When, as `YYYY-MM-DD`.
+    pub date: String,
+    /// On which machine.
+    pub machine: String,
+    /// The command that measured it.
+    pub command: String,
+}
+
+/// A count of at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Count(pub u32);
+
+/// The largest count in a profile: far above any sensible one.
+const MAX_COUNT: i64 = 65536;
+
+/// How many threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// One for each CPU available.
+    All,
+    /// One for each fast CPU available.
+    Big,
+    /// One for each core available: of the CPUs that share a core, one.
+    Physical,
+    /// So many, but no more than CPUs available.
+    Fixed(u32),
+}
+
+/// Which CPUs threads are bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Affinity {
+    /// The system decides.
+    None,
+    /// The fast ones.
+    Big,
+}
+
+/// How the cache stores keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KvType {
+    /// 4 bytes a number: for comparisons with references that compute in f32.
+    F32,
+    /// 2 bytes a number: llama.cpp's default.
+    F16,
+    /// 34 bytes for 32 numbers; needs flash attention.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    /// 18 bytes for 32 numbers; needs flash attention.
+    #[serde(rename = "q4_0")]
+    Q4_0,
+}
+
+/// On, off, or as llama.cpp finds right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Switch {
+    Auto,
+    On,
+    Off,
+}
+
+/// What OpenMP's threads do while they wait (`OMP_WAIT_POLICY`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitPolicy {
+    /// Spin: the next product starts sooner.
+    Active,
+    /// Sleep: other programs get the CPU.
+    Passive,
+}
+
+const THREADS: [(Threads, &str); 3] = [
+    (Threads::All, "all"),
+    (Threads::Big, "big"),
+    (Threads::Physical, "physical"),
+];
+
+impl Serialize for Threads {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self, THREADS.iter().find(|row| row.0 == *self)) {
+            (Threads::Fixed(count), _) => serializer.serialize_u32(*count),
+            (_, row) => serializer.serialize_str(row.map_or("all", |row| row.1)),
+        }
+    }
+}
+
+/// Reads a word of a table, or a count.
+struct CountOr<'t, T>(&'t [(T, &'t str)], fn(u32) -> T);
+
+impl<T: Copy> serde::de::Visitor<'_> for CountOr<'_, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a number from 1 to {MAX_COUNT}")?;
+        self.0.iter().try_for_each(|row| write!(f, " or {:?}", row.1))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<T, E> {
+        match u32::try_from(value) {
+            Ok(count) if (1..=MAX_COUNT).contains(&value) => Ok(self.1(count)),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Signed(value), &self)),
+        }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<T, E> {
+        let row = self.0.iter().find(|row| row.1 == value);
+        row.map(|row| row.0)
+            .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(value), &self))
+    }
+}
+
+impl<'de> Deserialize<'de> for Threads {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountOr(&THREADS, Threads::Fixed))
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountOr(&[], Count))
+    }
+}
