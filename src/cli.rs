@@ -4,12 +4,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod answer;
 mod convert;
 pub(crate) mod exit;
 mod interrupt;
 mod plan_table;
 mod run;
+mod sampling_args;
+mod session_args;
 mod size;
+mod stats;
+mod text_input;
 mod tokenize;
 
 /// Small language models on small machines.

@@ -1,11 +1,12 @@
 //! `siskin tokenize`: text to token ids.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use siskin::engine::{self, Model, ModelOptions, Token};
+
+use super::text_input;
 
 /// Shows the tokens of a text
 #[derive(Debug, clap::Args)]
@@ -34,14 +35,8 @@ pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
     engine::silence();
     let text = match (&args.text, &args.file) {
         (Some(text), _) => text.clone(),
-        (None, Some(path)) => super::run::read_text(path)?,
-        (None, None) => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .context("standard input")?;
-            text
-        }
+        (None, Some(path)) => text_input::file(path)?,
+        (None, None) => text_input::stdin()?,
     };
     let model = Model::load(
         &args.model,

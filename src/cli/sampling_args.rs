@@ -1,0 +1,75 @@
+//! The flags of sampling and of a text's end, shared by the commands that make text: typed, then meant.
+
+use anyhow::bail;
+use siskin::engine::SamplerConfig;
+
+/// What was typed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SamplingArgs {
+    /// Tokens to make at most; -1 until the model ends the text or the context is full
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        default_value_t = -1,
+        allow_negative_numbers = true
+    )]
+    n_predict: i64,
+    /// Temperature; 0 always takes the most likely token
+    #[arg(long, value_name = "T", default_value_t = SamplerConfig::default().temp, allow_negative_numbers = true)]
+    temp: f32,
+    /// Only the K most likely tokens; 0 for all
+    #[arg(long, value_name = "K", default_value_t = SamplerConfig::default().top_k)]
+    top_k: i32,
+    /// Only the most likely tokens that together have this probability
+    #[arg(long, value_name = "P", default_value_t = SamplerConfig::default().top_p)]
+    top_p: f32,
+    /// Only tokens at least this likely relative to the most likely
+    #[arg(long, value_name = "P", default_value_t = SamplerConfig::default().min_p)]
+    min_p: f32,
+    /// Penalty on the last 64 tokens; 1 for none
+    #[arg(long, value_name = "X", default_value_t = SamplerConfig::default().repeat_penalty)]
+    repeat_penalty: f32,
+    /// Seed of the random numbers [default: another each time]
+    #[arg(short, long, value_name = "N")]
+    seed: Option<u32>,
+    /// End before this text comes (may be given several times)
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+}
+
+/// What it means: how tokens are drawn, and what ends the text besides the model.
+#[derive(Debug, Clone)]
+pub(crate) struct Sampling {
+    pub(crate) config: SamplerConfig,
+    /// Tokens to make at most.
+    pub(crate) limit: usize,
+    pub(crate) stops: Vec<String>,
+}
+
+impl SamplingArgs {
+    /// From typed to meant; settings that mean nothing are refused.
+    pub(crate) fn resolve(&self) -> anyhow::Result<Sampling> {
+        let config = SamplerConfig {
+            temp: self.temp,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            seed: self.seed,
+            ..SamplerConfig::default()
+        };
+        config.check()?;
+        if self.n_predict < -1 {
+            bail!(
+                "-n is {}; give -1 for no limit, or a number of tokens",
+                self.n_predict
+            );
+        }
+        Ok(Sampling {
+            config,
+            limit: usize::try_from(self.n_predict).unwrap_or(usize::MAX),
+            stops: self.stop.clone(),
+        })
+    }
+}

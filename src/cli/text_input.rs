@@ -1,0 +1,39 @@
+//! Texts from files and from standard input.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::size;
+
+/// The longest text read.
+const MAX_TEXT: u64 = 64 << 20;
+
+/// A text file, whole; folders, endless devices and other encodings are refused.
+pub(crate) fn file(path: &Path) -> anyhow::Result<String> {
+    let name = || path.display().to_string();
+    let meta = std::fs::metadata(path).with_context(name)?;
+    if meta.is_dir() {
+        bail!("{}: a folder; name a text file", path.display());
+    }
+    let file = std::fs::File::open(path).with_context(name)?;
+    whole(file, &name())
+}
+
+/// Standard input, whole, within the same limit.
+pub(crate) fn stdin() -> anyhow::Result<String> {
+    whole(std::io::stdin(), "standard input")
+}
+
+fn whole(input: impl Read, name: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    input
+        .take(MAX_TEXT + 1)
+        .read_to_string(&mut text)
+        .with_context(|| name.to_owned())?;
+    if text.len() as u64 > MAX_TEXT {
+        bail!("{name}: more than {} of text", size::bytes(MAX_TEXT));
+    }
+    Ok(text)
+}
