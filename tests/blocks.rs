@@ -1,9 +1,9 @@
-//! Our block formats held to ggml's own: `ggml_quantize_chunk` without an importance matrix, and `to_float`.
+//! Our block formats held to ggml's own: `ggml_quantize_chunk` without and with an importance matrix, and `to_float`.
 
 use std::path::Path;
 
 use siskin_quant::TensorType;
-use siskin_quant::block::{Isa, dequantize_row, quantize_row, quantize_row_with};
+use siskin_quant::block::{Isa, Search, dequantize_row, quantize_row, quantize_row_with};
 
 /// Every format that quantizes, in order of number.
 const BLOCKS: [TensorType; 8] = [
@@ -24,19 +24,31 @@ mod ggml {
     use siskin_quant::TensorType;
 
     pub(crate) fn quantize(ty: TensorType, x: &[f32]) -> Vec<u8> {
+        quantize_rows(ty, x, x.len(), None)
+    }
+
+    /// Rows of `len` weights, with the importance of each column.
+    pub(crate) fn quantize_rows(
+        ty: TensorType,
+        x: &[f32],
+        len: usize,
+        importance: Option<&[f32]>,
+    ) -> Vec<u8> {
+        assert!(x.len().is_multiple_of(len) && importance.is_none_or(|w| w.len() == len));
         let mut bytes = vec![0u8; ty.row_bytes(x.len() as u64).unwrap() as usize];
-        let n = x.len() as i64;
-        // SAFETY: `x` holds one row of n weights and `bytes` exactly the bytes of n weights of this type; a null
-        // importance matrix is what these types take to mean "none".
+        let (rows, len) = ((x.len() / len) as i64, len as i64);
+        let importance = importance.map_or(std::ptr::null(), <[f32]>::as_ptr);
+        // SAFETY: `x` holds `rows` rows of `len` weights, `bytes` exactly their bytes in this type, and `importance`
+        // `len` values; a null importance matrix is what these types take to mean "none".
         let written = unsafe {
             sys::ggml_quantize_chunk(
                 ty.id(),
                 x.as_ptr(),
                 bytes.as_mut_ptr().cast(),
                 0,
-                1,
-                n,
-                std::ptr::null(),
+                rows,
+                len,
+                importance,
             )
         };
         assert_eq!(written, bytes.len());
@@ -271,9 +283,8 @@ fn dequantizing_equals_ggml() {
     }
 }
 
-/// The weights of a checkpoint that was trained, not drawn: all of them as one row.
-#[test]
-fn trained_weights_quantize_as_in_ggml() {
+/// The weights of a checkpoint that was trained, not drawn: all of them one after another.
+fn trained() -> Vec<f32> {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints/llama-spm/model.safetensors");
     let bytes = std::fs::read(&file).unwrap();
@@ -281,8 +292,80 @@ fn trained_weights_quantize_as_in_ggml() {
     let body = &bytes[header..];
     let mut x = vec![0.0; body.len() / 512 * 256];
     dequantize_row(TensorType::Bf16, &body[..x.len() * 2], &mut x);
+    x
+}
+
+#[test]
+fn trained_weights_quantize_as_in_ggml() {
+    let x = trained();
     for ty in BLOCKS {
         assert_as_good(ty, "llama-spm", &x);
+    }
+}
+
+/// Named columns of `n` importances.
+fn importances(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
+    let z = &mut Noise(seed | 1);
+    vec![
+        ("squares", z.fill(n, |z, _| z.gaussian().powi(2))),
+        // As activations have: a few columns far above the others.
+        (
+            "outliers",
+            z.fill(n, |z, i| {
+                (0.1 * z.gaussian()).exp() * if i % 61 == 5 { 400.0 } else { 0.03 }
+            }),
+        ),
+        ("all equal", vec![1.0; n]),
+        (
+            "many unused",
+            z.fill(n, |z, i| if i % 96 < 64 { 0.0 } else { z.uniform() }),
+        ),
+        ("all unused", vec![0.0; n]),
+        ("small", z.fill(n, |z, _| 1e-12 * z.uniform())),
+    ]
+}
+
+fn searched(isa: Isa, search: Search, ty: TensorType, x: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; ty.row_bytes(x.len() as u64).unwrap() as usize];
+    search.quantize_row_with(isa, ty, x, &mut bytes);
+    bytes
+}
+
+/// With importance the bytes are ggml's too, where ggml is compiled without fused multiply-add; elsewhere the search
+/// takes the same steps, rounded otherwise.
+#[test]
+fn quantizing_with_importance_equals_ggml() {
+    let len = 256 * 5;
+    let trained = trained();
+    let mut data = rows(len * 2, 15);
+    data.push(("llama-spm", trained[..len * 64].to_vec()));
+    for (what, x) in data {
+        for (which, importance) in importances(len, 16) {
+            for ty in BLOCKS {
+                let search = Search {
+                    importance: Some(&importance),
+                };
+                let mine = searched(Isa::best(), search, ty, &x);
+                if cfg!(target_arch = "x86_64") {
+                    let theirs = ggml::quantize_rows(ty, &x, len, Some(&importance));
+                    let size = ty.block_bytes() as usize;
+                    let blocks = mine.chunks(size).zip(theirs.chunks(size));
+                    let differ = blocks.filter(|(a, b)| a != b).count();
+                    assert_eq!(
+                        differ,
+                        0,
+                        "{ty}, {what}, {which}: of {} blocks",
+                        mine.len() / size
+                    );
+                }
+                for isa in Isa::available() {
+                    assert!(
+                        searched(isa, search, ty, &x) == mine,
+                        "{ty}, {what}, {which} on {isa}"
+                    );
+                }
+            }
+        }
     }
 }
 

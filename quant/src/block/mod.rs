@@ -21,11 +21,14 @@ mod q5_k;
 mod q6_k;
 mod q8_0;
 mod scale_min;
+mod search;
 #[cfg(test)]
 mod tests;
+mod weighted;
 
 pub use float::first_nonfinite;
 pub use lanes::Isa;
+pub use search::Search;
 
 /// Weights of a super-block of the K formats.
 const SUPER: usize = 256;

@@ -15,6 +15,16 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 18 && align_of::<Block>() == 1);
 
+impl Block {
+    #[inline(always)]
+    pub(super) fn pack(scale: f32, q: &[u8; 32]) -> Self {
+        Self {
+            scale: half(scale),
+            q: nibbles(q),
+        }
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
         isa.run(|| {
@@ -22,8 +32,7 @@ impl super::Block<32> for Block {
                 // The largest magnitude becomes value 0, which stands for -8: one step more than 15 reaches.
                 let d = extreme(x) / -8.0;
                 let id = inverse(d);
-                block.scale = half(d);
-                block.q = nibbles(&x.map(|v| ((v * id + 8.5) as u8).min(15)));
+                *block = Self::pack(d, &x.map(|v| ((v * id + 8.5) as u8).min(15)));
             }
         });
     }

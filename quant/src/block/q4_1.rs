@@ -16,6 +16,17 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 20 && align_of::<Block>() == 1);
 
+impl Block {
+    #[inline(always)]
+    pub(super) fn pack(scale: f32, min: f32, q: &[u8; 32]) -> Self {
+        Self {
+            scale: half(scale),
+            min: half(min),
+            q: nibbles(q),
+        }
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
         isa.run(|| {
@@ -23,9 +34,7 @@ impl super::Block<32> for Block {
                 let (min, max) = min_max(x);
                 let d = (max - min) / 15.0;
                 let id = inverse(d);
-                block.scale = half(d);
-                block.min = half(min);
-                block.q = nibbles(&x.map(|v| (((v - min) * id + 0.5) as u8).min(15)));
+                *block = Self::pack(d, min, &x.map(|v| (((v - min) * id + 0.5) as u8).min(15)));
             }
         });
     }

@@ -22,14 +22,21 @@ const LADDER: Ladder = Ladder {
     last: 20,
 };
 
+impl Block {
+    #[inline(always)]
+    pub(super) fn pack(header: Header, levels: &[u8; SUPER]) -> Self {
+        let pairs = levels.as_chunks::<64>().0;
+        Self {
+            header,
+            levels: std::array::from_fn(|p| std::array::from_fn(|l| pairs[p][l] | pairs[p][l + 32] << 4)),
+        }
+    }
+}
+
 impl super::Block<SUPER> for Block {
     fn quantize(isa: Isa, src: &[[f32; SUPER]], dst: &mut [Self]) {
         scale_min::quantize(isa, src, &LADDER, |i, header, levels| {
-            let pairs = levels.as_chunks::<64>().0;
-            dst[i] = Self {
-                header,
-                levels: std::array::from_fn(|p| std::array::from_fn(|l| pairs[p][l] | pairs[p][l + 32] << 4)),
-            };
+            dst[i] = Self::pack(header, levels)
         });
     }
 

@@ -16,6 +16,17 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 22 && align_of::<Block>() == 1);
 
+impl Block {
+    #[inline(always)]
+    pub(super) fn pack(scale: f32, q: &[u8; 32]) -> Self {
+        Self {
+            scale: half(scale),
+            high: fifth_bits(q),
+            low: nibbles(q),
+        }
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
         isa.run(|| {
@@ -23,12 +34,7 @@ impl super::Block<32> for Block {
                 // The largest magnitude becomes value 0, which stands for -16: one step more than 31 reaches.
                 let d = extreme(x) / -16.0;
                 let id = inverse(d);
-                let q = x.map(|v| ((v * id + 16.5) as u8).min(31));
-                *block = Self {
-                    scale: half(d),
-                    high: fifth_bits(&q),
-                    low: nibbles(&q),
-                };
+                *block = Self::pack(d, &x.map(|v| ((v * id + 16.5) as u8).min(31)));
             }
         });
     }

@@ -17,6 +17,18 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 24 && align_of::<Block>() == 1);
 
+impl Block {
+    #[inline(always)]
+    pub(super) fn pack(scale: f32, min: f32, q: &[u8; 32]) -> Self {
+        Self {
+            scale: half(scale),
+            min: half(min),
+            high: fifth_bits(q),
+            low: nibbles(q),
+        }
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
         isa.run(|| {
@@ -24,13 +36,7 @@ impl super::Block<32> for Block {
                 let (min, max) = min_max(x);
                 let d = (max - min) / 31.0;
                 let id = inverse(d);
-                let q = x.map(|v| (((v - min) * id + 0.5) as u8).min(31));
-                *block = Self {
-                    scale: half(d),
-                    min: half(min),
-                    high: fifth_bits(&q),
-                    low: nibbles(&q),
-                };
+                *block = Self::pack(d, min, &x.map(|v| (((v - min) * id + 0.5) as u8).min(31)));
             }
         });
     }

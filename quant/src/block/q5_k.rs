@@ -23,20 +23,27 @@ const LADDER: Ladder = Ladder {
     last: 15,
 };
 
+impl Block {
+    #[inline(always)]
+    pub(super) fn pack(header: Header, levels: &[u8; SUPER]) -> Self {
+        let subs = levels.as_chunks::<32>().0;
+        let nibbles = |a: u8, b: u8| (a & 15) | b << 4;
+        let mut high = [0; 32];
+        for (bit, sub) in subs.iter().enumerate() {
+            for (high, level) in high.iter_mut().zip(sub) {
+                *high |= (level >> 4) << bit;
+            }
+        }
+        let low =
+            std::array::from_fn(|p| std::array::from_fn(|l| nibbles(subs[2 * p][l], subs[2 * p + 1][l])));
+        Self { header, high, low }
+    }
+}
+
 impl super::Block<SUPER> for Block {
     fn quantize(isa: Isa, src: &[[f32; SUPER]], dst: &mut [Self]) {
         scale_min::quantize(isa, src, &LADDER, |i, header, levels| {
-            let subs = levels.as_chunks::<32>().0;
-            let nibbles = |a: u8, b: u8| (a & 15) | b << 4;
-            let mut high = [0; 32];
-            for (bit, sub) in subs.iter().enumerate() {
-                for (high, level) in high.iter_mut().zip(sub) {
-                    *high |= (level >> 4) << bit;
-                }
-            }
-            let low =
-                std::array::from_fn(|p| std::array::from_fn(|l| nibbles(subs[2 * p][l], subs[2 * p + 1][l])));
-            dst[i] = Self { header, high, low };
+            dst[i] = Self::pack(header, levels)
         });
     }
 

@@ -12,10 +12,10 @@ use super::SUPER;
 use super::bits::{Half, float, half, nearest};
 use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
 
-const SUB: usize = 16;
-const SUBS: usize = SUPER / SUB;
+pub(super) const SUB: usize = 16;
+pub(super) const SUBS: usize = SUPER / SUB;
 /// A sub-block below this magnitude is zeros.
-const NOTHING: f32 = 1e-15;
+pub(super) const NOTHING: f32 = 1e-15;
 
 /// As it lies in a file. Of each 128 weights, four quarters of 32: the low nibbles of quarters 0 and 2, 1 and 3
 /// share bytes, and the upper two bits of all four share one.
@@ -30,6 +30,25 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 210 && align_of::<Block>() == 1);
 const _: () = assert!(SUBS == WIDTH);
+
+impl Block {
+    #[inline(always)]
+    pub(super) fn pack(d: Half, scales: [i8; SUBS], levels: &[u8; SUPER]) -> Self {
+        let quarters: [&[[u8; 32]]; 2] = [levels[..128].as_chunks().0, levels[128..].as_chunks().0];
+        Self {
+            low: quarters.map(|q| {
+                std::array::from_fn(|a| std::array::from_fn(|l| (q[a][l] & 15) | (q[a + 2][l] & 15) << 4))
+            }),
+            high: quarters.map(|q| {
+                std::array::from_fn(|l| {
+                    q[0][l] >> 4 | q[1][l] >> 4 << 2 | q[2][l] >> 4 << 4 | q[3][l] >> 4 << 6
+                })
+            }),
+            scales,
+            d,
+        }
+    }
+}
 
 impl super::Block<SUPER> for Block {
     fn quantize(isa: Isa, src: &[[f32; SUPER]], dst: &mut [Self]) {
@@ -70,9 +89,9 @@ impl WithSimd for Rows<'_> {
 }
 
 /// What the search found for each sub-block: weight ~ scale * (level - 32), level - 32 ~ inverse * weight.
-struct Fits {
-    scale: [f32; SUBS],
-    inverse: [f32; SUBS],
+pub(super) struct Fits {
+    pub(super) scale: [f32; SUBS],
+    pub(super) inverse: [f32; SUBS],
 }
 
 #[inline(always)]
@@ -135,7 +154,7 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB]) -> (Lanes<S>, Lanes<S>) {
 
 /// Rounds scales to 8 bits and takes the levels that suit them.
 #[inline(always)]
-fn encode(x: &[f32; SUPER], fits: &Fits) -> Block {
+pub(super) fn encode(x: &[f32; SUPER], fits: &Fits) -> Block {
     let (mut largest, mut extreme) = (0.0, 0.0);
     for &scale in &fits.scale {
         if scale.abs() > largest {
@@ -166,15 +185,5 @@ fn encode(x: &[f32; SUPER], fits: &Fits) -> Block {
             *levels = x.map(|v| level(fits.inverse[sub] * v));
         }
     }
-    let quarters: [&[[u8; 32]]; 2] = [levels[..128].as_chunks().0, levels[128..].as_chunks().0];
-    Block {
-        low: quarters.map(|q| {
-            std::array::from_fn(|a| std::array::from_fn(|l| (q[a][l] & 15) | (q[a + 2][l] & 15) << 4))
-        }),
-        high: quarters.map(|q| {
-            std::array::from_fn(|l| q[0][l] >> 4 | q[1][l] >> 4 << 2 | q[2][l] >> 4 << 4 | q[3][l] >> 4 << 6)
-        }),
-        scales,
-        d,
-    }
+    Block::pack(d, scales, &levels)
 }

@@ -14,9 +14,9 @@ use super::bits::{Half, float, half, nearest};
 use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
 
 /// Weights of a sub-block.
-const SUB: usize = 32;
+pub(super) const SUB: usize = 32;
 /// Sub-blocks of a super-block.
-const SUBS: usize = SUPER / SUB;
+pub(super) const SUBS: usize = SUPER / SUB;
 
 /// The ladder of steps tried for a format: `(top + first + 0.1 * i) / (max - min)` for i in `0..=last`.
 pub(super) struct Ladder {
@@ -37,7 +37,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn new(d: Half, dmin: Half, scales: [u8; SUBS], mins: [u8; SUBS]) -> Self {
+    pub(super) fn new(d: Half, dmin: Half, scales: [u8; SUBS], mins: [u8; SUBS]) -> Self {
         let mut packed = [0; 12];
         for i in 0..4 {
             packed[i] = scales[i] | (scales[i + 4] >> 4) << 6;

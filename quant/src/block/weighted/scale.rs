@@ -1,0 +1,145 @@
+//! Formats of a scale alone: weight = scale * (level - half of the levels).
+
+use pulp::{Simd, WithSimd};
+
+use super::super::bits::nearest;
+use super::super::q6_k::{self, Fits, NOTHING, SUB};
+use super::{Isa, Lanes, SUPER, Side, Tile, WIDTH, mean_square, parts};
+
+/// A row of blocks of 32: q4_0 and q5_0, with `half` of the levels below zero.
+pub(super) fn row<B>(
+    isa: Isa,
+    x: &[f32],
+    importance: &[f32],
+    out: &mut [B],
+    pack: impl Fn(f32, &[u8; 32]) -> B,
+    half: f32,
+) {
+    isa.run(Row {
+        x: x.as_chunks().0,
+        importance: importance.as_chunks().0,
+        typical: mean_square(x),
+        out,
+        pack,
+        half,
+    });
+}
+
+struct Row<'a, B, F> {
+    x: &'a [[f32; 32]],
+    importance: &'a [[f32; 32]],
+    typical: f32,
+    out: &'a mut [B],
+    pack: F,
+    half: f32,
+}
+
+impl<B, F: Fn(f32, &[u8; 32]) -> B> WithSimd for Row<'_, B, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let half = self.half as i32;
+        let blocks = self.x.chunks(WIDTH).zip(self.importance.chunks(WIDTH));
+        for ((x, importance), out) in blocks.zip(self.out.chunks_mut(WIDTH)) {
+            let side = Side::new(x, importance, [self.typical; WIDTH]);
+            let [scale, inverse] = side.each(simd, |x, counts| search(simd, x, counts, self.half));
+            for (lane, (x, out)) in x.iter().zip(out).enumerate() {
+                // Nothing is at the lowest level, as in ggml: the scale is 0.
+                let level = |v: f32| (nearest(inverse[lane] * v).clamp(-half, half - 1) + half) as u8;
+                let levels = if inverse[lane] == 0.0 {
+                    [0; 32]
+                } else {
+                    x.map(level)
+                };
+                *out = (self.pack)(scale[lane], &levels);
+            }
+        }
+    }
+}
+
+/// A row of q6_K: an error counts as its column does, whatever the weights around it.
+pub(super) fn supers(isa: Isa, x: &[f32], importance: &[f32], out: &mut [q6_k::Block]) {
+    isa.run(Supers {
+        x: x.as_chunks().0,
+        importance: importance.as_chunks().0,
+        out,
+    });
+}
+
+struct Supers<'a> {
+    x: &'a [[f32; SUPER]],
+    importance: &'a [[f32; SUPER]],
+    out: &'a mut [q6_k::Block],
+}
+
+impl WithSimd for Supers<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for ((x, importance), out) in self.x.iter().zip(self.importance).zip(self.out) {
+            let subs: &[[f32; SUB]] = x.as_chunks().0;
+            let (x_tile, counts) = (Tile::new(subs), Tile::new(importance.as_chunks().0));
+            let mut fits = Fits {
+                scale: [0.0; WIDTH],
+                inverse: [0.0; WIDTH],
+            };
+            for part in 0..parts::<S>() {
+                let (x, counts) = (x_tile.column(simd, part), counts.column(simd, part));
+                let [scale, inverse] = search(simd, &x, &counts, 32.0);
+                scale.store(&mut fits.scale, part);
+                inverse.store(&mut fits.inverse, part);
+            }
+            *out = q6_k::encode(x, &fits);
+        }
+    }
+}
+
+/// Scale and inverse of one sub-block a lane, level - half ~ inverse * weight; both 0 where there is nothing.
+///
+/// The extreme weight becomes the lowest level, then slightly wider and narrower steps are tried, the scale fitted
+/// to each by weighted least squares.
+#[inline(always)]
+pub(super) fn search<S: Simd, const LEN: usize>(
+    simd: S,
+    x: &[Lanes<S>; LEN],
+    counts: &[Lanes<S>; LEN],
+    half: f32,
+) -> [Lanes<S>; 2] {
+    let splat = |v| Lanes::splat(simd, v);
+    let zero = splat(0.0);
+    let (bottom, top) = (splat(-half), splat(half - 1.0));
+
+    let (mut largest, mut extreme) = (zero, zero);
+    for &x in x {
+        let more = largest.lt(x.abs());
+        largest = more.select(x.abs(), largest);
+        extreme = more.select(x, extreme);
+    }
+    let nothing = largest.lt(splat(NOTHING));
+    let sums = |inverse: Lanes<S>| {
+        let (mut sum_xl, mut sum_l2) = (zero, zero);
+        for (&x, &w) in x.iter().zip(counts) {
+            let l = (inverse * x).max(bottom).min(top).nearest();
+            sum_xl = sum_xl + w * x * l;
+            sum_l2 = sum_l2 + w * l * l;
+        }
+        (sum_xl, sum_l2)
+    };
+
+    let mut inverse = bottom / extreme;
+    let (sum_xl, sum_l2) = sums(inverse);
+    let mut scale = sum_l2.eq(zero).select(zero, sum_xl / sum_l2);
+    let mut best = scale * sum_xl;
+    for step in (-9..=9i8).filter(|step| *step != 0) {
+        let try_inverse = splat(-(half + 0.1 * f32::from(step))) / extreme;
+        let (sum_xl, sum_l2) = sums(try_inverse);
+        let better = zero.lt(sum_l2).and((best * sum_l2).lt(sum_xl * sum_xl));
+        let try_scale = sum_xl / sum_l2;
+        scale = better.select(try_scale, scale);
+        best = better.select(try_scale * sum_xl, best);
+        inverse = better.select(try_inverse, inverse);
+    }
+    [nothing.select(zero, scale), nothing.select(zero, inverse)]
+}
