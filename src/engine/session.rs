@@ -151,6 +151,25 @@ impl<'m> Session<'m> {
         self.last.map(|_| self.context.get_logits_ith(-1))
     }
 
+    /// Takes out every token from `position` on, as if it had not been fed; nothing to do where none was.
+    pub fn rewind(&mut self, position: u32) -> Result<(), EngineError> {
+        if position >= self.position {
+            return Ok(());
+        }
+        let failed = |reason: String| EngineError::Decode {
+            tokens: 0,
+            position,
+            reason,
+        };
+        let removed = self.context.clear_kv_cache_seq(Some(0), Some(position), None);
+        if !removed.map_err(|error| failed(error.to_string()))? {
+            return Err(failed("this model's memory cannot be rewound".into()));
+        }
+        self.position = position;
+        self.last = None;
+        Ok(())
+    }
+
     /// Continues the text with tokens drawn as `config` says, until an end token or a full context.
     pub fn generate(&mut self, config: &SamplerConfig) -> Result<Generate<'_, 'm>, EngineError> {
         Generate::new(self, config)
@@ -204,5 +223,30 @@ impl<'m> Session<'m> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{ModelOptions, STORYTELLER, silence};
+
+    #[test]
+    fn what_was_rewound_was_never_fed() {
+        silence();
+        let model = Model::load_bytes(STORYTELLER, &ModelOptions::default()).expect("the embedded model");
+        let mut session = Session::new(&model, &SessionOptions::default()).expect("a session");
+        let tokens = model.tokenize("Once upon a time there was a king", true, false);
+        let (start, rest) = tokens.split_at(4);
+        session.feed(start).expect("fed");
+        session.feed(rest).expect("fed");
+        let want = session.logits().expect("logits").to_vec();
+        session.rewind(4).expect("rewound");
+        assert_eq!((session.position(), session.logits()), (4, None));
+        session.feed(&start[..2]).expect("fed");
+        session.rewind(4).expect("rewound");
+        session.rewind(9).expect("nothing to do");
+        session.feed(rest).expect("fed");
+        assert_eq!(session.logits().expect("logits"), want);
     }
 }
