@@ -9,13 +9,17 @@ mod convert;
 pub(crate) mod exit;
 mod interrupt;
 mod plan_table;
+mod progress;
+mod quantize;
 mod run;
 mod sampling_args;
 mod session_args;
 mod size;
 mod stats;
+mod text;
 mod text_input;
 mod tokenize;
+mod write;
 
 /// Small language models on small machines.
 #[derive(Debug, Parser)]
@@ -29,6 +33,7 @@ pub(crate) struct Args {
 enum Command {
     Run(run::RunArgs),
     Convert(convert::ConvertArgs),
+    Quantize(quantize::QuantizeArgs),
     Tokenize(tokenize::TokenizeArgs),
 }
 
@@ -37,6 +42,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Run(args) => run::main(args),
         Command::Convert(args) => convert::main(args),
+        Command::Quantize(args) => quantize::main(args),
         Command::Tokenize(args) => tokenize::main(args),
     }
 }

@@ -1,15 +1,17 @@
-//! The converter's journey from end to end: checkpoint, vocabulary, plan, stream, file.
+//! The converter's journeys from end to end: a checkpoint or a GGUF file, plan, stream, file.
 
+use std::io::Write;
 use std::path::Path;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::files::Files;
-use crate::gguf::{self, DEFAULT_ALIGNMENT, TensorInfo};
+use crate::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
 use crate::plan::Plan;
 use crate::planner::{self, PlanError};
 use crate::recipe::FileType;
+use crate::requantize::{self, RequantizeError};
 use crate::stream::{self, Progress, StreamError, StreamOptions};
-use crate::target::{Existing, Target, TargetError};
+use crate::target::{self, Existing, Target, TargetError};
 use crate::tokenizer::{self, TokenizerError};
 
 /// A conversion failed. The target is as it was.
@@ -29,6 +31,20 @@ pub enum ConvertError {
         /// What does not fit.
         source: PlanError,
     },
+    /// The GGUF file cannot be read.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// The GGUF file cannot be quantized.
+    #[error("{file}: {source}")]
+    Requantize {
+        /// The file.
+        file: String,
+        /// Why.
+        source: RequantizeError,
+    },
+    /// The output is one of the inputs.
+    #[error("{0}: the output is the input itself; name another file")]
+    InPlace(String),
     /// A tensor could not be read, converted or written.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -68,6 +84,34 @@ impl Conversion {
         })
     }
 
+    /// Reads the header of the GGUF file at `path` and plans the same model as a file of type `file_type`. Tensors
+    /// that are quantized already are refused, unless `allow_requantize`.
+    pub fn of_gguf(path: &Path, file_type: FileType, allow_requantize: bool) -> Result<Self, ConvertError> {
+        let mut files = Files::new();
+        let file = files.open(path).map_err(GgufError::from)?;
+        let header = Header::read(&files, file)?;
+        let plan =
+            requantize::plan_requantize(header, file, file_type, allow_requantize).map_err(|source| {
+                ConvertError::Requantize {
+                    file: path.display().to_string(),
+                    source,
+                }
+            })?;
+        Ok(Conversion {
+            plan,
+            file_type,
+            files,
+        })
+    }
+
+    /// Refuses an output that is one of the inputs, or must not or cannot be written: before any work is done.
+    pub fn check_target(&self, path: &Path, existing: Existing) -> Result<(), ConvertError> {
+        if self.files.hold(path) {
+            return Err(ConvertError::InPlace(path.display().to_string()));
+        }
+        Ok(target::check(path, existing)?)
+    }
+
     /// Writes the file in one step: until it is whole, `path` stays as it was.
     pub fn write(
         &self,
@@ -76,6 +120,7 @@ impl Conversion {
         options: StreamOptions<'_>,
         on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
     ) -> Result<(), ConvertError> {
+        self.check_target(path, existing)?;
         Ok(write_plan(
             &self.plan,
             &self.files,
@@ -108,10 +153,11 @@ pub fn write_plan(
 ) -> Result<(), StreamError> {
     let target = Target::create(path, existing)?;
     target.reserve(file_bytes(plan))?;
-    let mut header = Vec::new();
-    gguf::write_header(&mut header, &plan.metadata, &infos(plan), DEFAULT_ALIGNMENT)
-        .expect("a Vec takes everything");
-    target.write_all(&header)?;
+    let mut out = std::io::BufWriter::new(target.file());
+    gguf::write_header(&mut out, &plan.metadata, &infos(plan), DEFAULT_ALIGNMENT)
+        .and_then(|_| out.flush())
+        .map_err(|source| target.error(source))?;
+    drop(out);
     stream::write_data(plan, files, &target, options, on_progress)?;
     Ok(target.commit()?)
 }

@@ -98,6 +98,18 @@ impl Files {
         &self.0[index].path
     }
 
+    /// True where `path` names one of these files, be it by another name or through links.
+    pub fn hold(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        let Ok(meta) = std::fs::metadata(path) else {
+            return false;
+        };
+        self.0
+            .iter()
+            .any(|opened| opened.file.metadata().is_ok_and(|m| same(&m, &meta)))
+    }
+
     /// Reads file `index` from its first byte on, buffered; one reader of a file at a time.
     pub fn reader(&self, index: usize) -> Result<impl io::BufRead, FileError> {
         let Opened { path, file, .. } = &self.0[index];

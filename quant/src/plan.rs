@@ -5,6 +5,9 @@ use crate::TensorType;
 use crate::gguf::Metadata;
 use crate::view::View;
 
+/// The version of the block formats (`GGML_QNT_VERSION`), written as `general.quantization_version`.
+pub(crate) const QUANTIZATION_VERSION: u32 = 2;
+
 /// What a tensor does in the network; the recipe decides types by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

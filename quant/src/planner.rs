@@ -6,12 +6,9 @@ use crate::TensorType;
 use crate::arch::{self, Arch, ArchError, Rule};
 use crate::checkpoint::Checkpoint;
 use crate::gguf::{DEFAULT_ALIGNMENT, Metadata};
-use crate::plan::{Plan, PlannedTensor, Role, Source, Transform};
+use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Role, Source, Transform};
 use crate::recipe::{self, Facts, FileType};
 use crate::view::View;
-
-/// The version of the block formats (`GGML_QNT_VERSION`), written as `general.quantization_version`.
-const QUANTIZATION_VERSION: u32 = 2;
 
 /// Endings of buffers that old checkpoints store and no architecture reads.
 const IGNORED: [&str; 3] = [

@@ -6,13 +6,14 @@
 //! The mixes are llama-quantize's for models without experts.
 
 use crate::TensorType;
+use crate::block;
 use crate::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
-use crate::plan::{Plan, PlannedTensor, Role, Source, Transform};
+use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Role, Source, Transform};
 use crate::recipe::{Facts, FileType, role_of, tensor_type};
 use crate::view::View;
 
-/// The version of the block formats (`GGML_QNT_VERSION`), written as `general.quantization_version`.
-const QUANTIZATION_VERSION: u32 = 2;
+/// The longest row taken: far above any model's, and few megabytes for each row in flight.
+const MAX_ROW: u64 = 1 << 20;
 
 /// Why a GGUF file cannot be quantized.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,16 @@ pub enum RequantizeError {
     /// There is nothing to quantize.
     #[error("the file holds no tensors, only a vocabulary")]
     NoTensors,
+    /// A tensor's rows are longer than those of any model.
+    #[error(
+        "tensor {tensor:?} has rows of {len} weights, more than any model's; the file is damaged, get it again"
+    )]
+    LongRow {
+        /// Which tensor.
+        tensor: String,
+        /// Weights of a row.
+        len: u64,
+    },
     /// A tensor is quantized already.
     #[error(
         "tensor {tensor:?} is {ty} already; take an f32, f16 or bf16 file, or accept the loss with --allow-requantize"
@@ -55,12 +66,12 @@ pub enum RequantizeError {
 /// `file_type`. A tensor that is quantized already and would change its type is refused, unless
 /// `allow_requantize`.
 pub fn plan_requantize(
-    header: &Header,
+    header: Header,
     file: usize,
     file_type: FileType,
     allow_requantize: bool,
 ) -> Result<Plan, RequantizeError> {
-    let facts = facts(header)?;
+    let facts = facts(&header)?;
     let mut offset = 0;
     let mut tensors = Vec::with_capacity(header.tensors.len());
     for tensor in &header.tensors {
@@ -72,7 +83,7 @@ pub fn plan_requantize(
         check_change(tensor, ty, allow_requantize)?;
         let planned = PlannedTensor {
             name: tensor.name.clone(),
-            sources: vec![source(header, file, tensor)],
+            sources: vec![source(&header, file, tensor)],
             transform: Transform::Copy,
             role,
             layer,
@@ -84,7 +95,7 @@ pub fn plan_requantize(
         tensors.push(planned);
     }
     Ok(Plan {
-        metadata: metadata(&header.metadata, file_type),
+        metadata: metadata(header.metadata, file_type),
         tensors,
     })
 }
@@ -123,26 +134,20 @@ fn is_kept(role: Role, shape: &[u64]) -> bool {
 }
 
 fn check_change(tensor: &TensorInfo, to: TensorType, allow_requantize: bool) -> Result<(), RequantizeError> {
-    let (name, ty) = (tensor.name.clone(), tensor.ty);
+    let (name, ty, len) = (tensor.name.clone(), tensor.ty, tensor.shape[0]);
+    if len > MAX_ROW {
+        return Err(RequantizeError::LongRow { tensor: name, len });
+    }
     if ty == to {
         return Ok(());
     }
-    if !is_readable(ty) {
+    if !block::supports(ty) {
         return Err(RequantizeError::Unreadable { tensor: name, ty });
     }
     if ty.is_quantized() && !allow_requantize {
         return Err(RequantizeError::Quantized { tensor: name, ty });
     }
     Ok(())
-}
-
-/// Whether siskin can turn weights of this type into numbers: those of every type it writes.
-fn is_readable(ty: TensorType) -> bool {
-    use TensorType::*;
-    matches!(
-        ty,
-        F32 | F16 | Bf16 | Q8_0 | Q4_0 | Q4_1 | Q5_0 | Q5_1 | Q4K | Q5K | Q6K
-    )
 }
 
 fn source(header: &Header, file: usize, tensor: &TensorInfo) -> Source {
@@ -159,8 +164,7 @@ fn source(header: &Header, file: usize, tensor: &TensorInfo) -> Source {
 }
 
 /// The keys of the new file. Tensors are laid at the default alignment, whatever the old file's was.
-fn metadata(old: &Metadata, file_type: FileType) -> Metadata {
-    let mut metadata = old.clone();
+fn metadata(mut metadata: Metadata, file_type: FileType) -> Metadata {
     metadata.retain(|key| !key.starts_with("split."));
     metadata.set("general.quantization_version", QUANTIZATION_VERSION);
     metadata.set("general.file_type", file_type.id());
@@ -215,7 +219,7 @@ mod tests {
             ("blk.1.attn_k.weight", F16, &[256, 1]),
             ("blk.1.ids.weight", TensorType::Q4K, &[256, 3]),
         ];
-        let plan = plan_requantize(&header(more), 5, FileType::Q4KM, false).unwrap();
+        let plan = plan_requantize(header(more), 5, FileType::Q4KM, false).unwrap();
         let got: Vec<_> = plan
             .tensors
             .iter()
@@ -237,7 +241,7 @@ mod tests {
     fn keys_stay_in_order_with_their_types() {
         let mut header = header(&[]);
         header.metadata.set("split.count", 1u16);
-        let plan = plan_requantize(&header, 0, FileType::Q8_0, false).unwrap();
+        let plan = plan_requantize(header, 0, FileType::Q8_0, false).unwrap();
         let want: [(&str, Value); 6] = [
             ("general.file_type", 7u32.into()),
             ("general.architecture", "llama".into()),
@@ -254,12 +258,16 @@ mod tests {
     fn what_is_refused() {
         let quantized = [("output.weight", TensorType::Q8_0, &[256u64, 4][..])];
         let unreadable = [("output.weight", TensorType::Iq4Nl, &[256u64, 4][..])];
-        let plan = |header: &Header, allow| plan_requantize(header, 0, FileType::Q4KM, allow).map(drop);
+        let plan =
+            |header: &Header, allow| plan_requantize(header.clone(), 0, FileType::Q4KM, allow).map(drop);
         let error = |header: &Header, allow| plan(header, allow).unwrap_err().to_string();
 
         assert!(error(&header(&quantized), false).contains("\"output.weight\" is q8_0 already"));
         plan(&header(&quantized), true).unwrap();
         assert!(error(&header(&unreadable), true).contains("is iq4_nl, which siskin cannot read"));
+
+        let long = [("x.bias", TensorType::I8, &[MAX_ROW + 1][..])];
+        assert!(error(&header(&long), true).contains("\"x.bias\" has rows of 1048577 weights"));
 
         let mut part = header(&[]);
         part.metadata.set("split.count", 3u16);

@@ -61,7 +61,7 @@ pub enum StreamError {
     Write(#[from] TargetError),
     /// A weight is NaN or infinite.
     #[error(
-        "tensor {tensor}: weight {index} of row {row} is {value}; the checkpoint is damaged (--allow-nonfinite converts it all the same)"
+        "tensor {tensor}: weight {index} of row {row} is {value}; the weights are damaged (--allow-nonfinite takes them all the same)"
     )]
     NonFinite {
         /// The output tensor.

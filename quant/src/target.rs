@@ -127,7 +127,7 @@ impl Target {
         Ok(())
     }
 
-    fn error(&self, source: io::Error) -> TargetError {
+    pub(crate) fn error(&self, source: io::Error) -> TargetError {
         TargetError::Io {
             path: self.path.clone(),
             source,

@@ -27,7 +27,8 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
             line = line + separator + &text;
         }
     }
-    eprintln!("siskin: {}", line.replace('\n', " "));
+    // Names in it may be a hostile file's.
+    eprintln!("siskin: {}", super::text::escaped(&line.replace('\n', " ")));
     ExitCode::FAILURE
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use siskin_quant::FileType;
 use siskin_quant::plan::{Plan, PlannedTensor};
 
-use super::size;
+use super::{size, text};
 
 /// Prints a line a tensor: name, what feeds it, type, shape, size; then the total.
 pub(crate) fn print(
@@ -18,7 +18,11 @@ pub(crate) fn print(
     let width = plan.tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
     for tensor in &plan.tensors {
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
-        let (name, ty, bytes) = (&tensor.name, tensor.ty, size::bytes(tensor.bytes()));
+        let (name, ty, bytes) = (
+            text::escaped(&tensor.name),
+            tensor.ty,
+            size::bytes(tensor.bytes()),
+        );
         writeln!(
             out,
             "{name:width$}  {ty:5} {:>13} {bytes:>9}  {}",
@@ -57,7 +61,10 @@ pub(crate) fn json(plan: &Plan, file_type: FileType, file_bytes: u64) -> Value {
 fn sources(tensor: &PlannedTensor) -> String {
     match tensor.sources.as_slice() {
         [] => "(computed)".into(),
-        [one] => one.name.clone(),
-        [first, .., last] => format!("{} … {} ({})", first.name, last.name, tensor.sources.len()),
+        [one] => text::escaped(&one.name),
+        [first, .., last] => {
+            let (first, last) = (text::escaped(&first.name), text::escaped(&last.name));
+            format!("{first} … {last} ({})", tensor.sources.len())
+        }
     }
 }

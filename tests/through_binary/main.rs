@@ -2,4 +2,5 @@
 
 mod commands;
 mod golden;
+mod quantize;
 mod util;

@@ -126,6 +126,10 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn row(&mut self, row: u64, ty: TensorType, stored: &[u8], out: &mut [u8]) -> Result<(), StreamError> {
+        if ty == self.tensor.ty && !block::supports(ty) {
+            out.copy_from_slice(stored);
+            return Ok(());
+        }
         block::dequantize_row(ty, stored, &mut self.weights);
         if ty != self.tensor.ty {
             return self.encode(row, out);

@@ -1,0 +1,35 @@
+//! `siskin quantize`: a GGUF file becomes the same model in another type.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use siskin_quant::FileType;
+use siskin_quant::convert::Conversion;
+
+use super::write::WriteArgs;
+
+/// Turns a GGUF file into one of another type; every other key stays as it is
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  siskin quantize tinyllama-f16.gguf tinyllama-q4_k_m.gguf q4_k_m")]
+pub(crate) struct QuantizeArgs {
+    /// GGUF file to read: f32, f16 or bf16
+    #[arg(value_name = "IN.gguf")]
+    input: PathBuf,
+    /// GGUF file to write
+    #[arg(value_name = "OUT.gguf")]
+    output: PathBuf,
+    /// f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m, q4_k_s or q4_0
+    #[arg(value_name = "TYPE")]
+    file_type: FileType,
+    /// Take a file that is quantized already: it loses precision twice
+    #[arg(long)]
+    allow_requantize: bool,
+    #[command(flatten)]
+    write: WriteArgs,
+}
+
+pub(crate) fn main(args: QuantizeArgs) -> anyhow::Result<ExitCode> {
+    let plan = || Conversion::of_gguf(&args.input, args.file_type, args.allow_requantize);
+    let task = format!("cannot quantize {}", args.input.display());
+    args.write.carry_out(plan, Some(&args.output), &task)
+}

@@ -1,0 +1,131 @@
+//! What the commands that write a GGUF file share: flags, progress, the closing line.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use siskin::device::{self, memory::Memory};
+use siskin_quant::convert::{Conversion, ConvertError};
+use siskin_quant::stream::{StreamError, StreamOptions};
+use siskin_quant::target::Existing;
+
+use super::progress::Shown;
+use super::{exit, interrupt, plan_table, size};
+
+/// Flags of the commands that write a GGUF file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WriteArgs {
+    /// Worker threads [default: the CPUs available]
+    #[arg(short, long, value_name = "N")]
+    threads: Option<usize>,
+    /// Replace the output where it exists
+    #[arg(long)]
+    force: bool,
+    /// Print the plan and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Take weights that are NaN or infinite instead of refusing them
+    #[arg(long)]
+    allow_nonfinite: bool,
+    /// No progress, no closing line
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl WriteArgs {
+    /// Makes a plan and prints it, or carries it out into `output`. `task` heads the errors of carrying it out.
+    pub(crate) fn carry_out(
+        &self,
+        plan: impl FnOnce() -> Result<Conversion, ConvertError>,
+        output: Option<&Path>,
+        task: &str,
+    ) -> anyhow::Result<ExitCode> {
+        if self.threads == Some(0) {
+            bail!("--threads is 0; give at least 1");
+        }
+        let start = Instant::now();
+        let conversion = plan()?;
+        match output.filter(|_| !self.dry_run) {
+            Some(output) => self.write(&conversion, output, start, task),
+            None => self.print_plan(&conversion),
+        }
+    }
+
+    fn print_plan(&self, conversion: &Conversion) -> anyhow::Result<ExitCode> {
+        let mut out = std::io::stdout().lock();
+        let (plan, file_type, bytes) = (&conversion.plan, conversion.file_type, conversion.file_bytes());
+        if self.json {
+            writeln!(out, "{}", plan_table::json(plan, file_type, bytes))?;
+        } else {
+            plan_table::print(&mut out, plan, file_type, bytes)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn write(
+        &self,
+        conversion: &Conversion,
+        output: &Path,
+        start: Instant,
+        task: &str,
+    ) -> anyhow::Result<ExitCode> {
+        let existing = if self.force {
+            Existing::Replace
+        } else {
+            Existing::Keep
+        };
+        conversion.check_target(output, existing)?;
+        let threads = self.threads.unwrap_or_else(device::available_cpus);
+        let options = StreamOptions {
+            threads,
+            allow_nonfinite: self.allow_nonfinite,
+            cancel: interrupt::listen(),
+        };
+        let shown = Shown::new(self.quiet || self.json, conversion.file_bytes());
+        let written = conversion.write(output, existing, options, &mut |progress| shown.show(&progress));
+        shown.finish();
+        match written {
+            Err(ConvertError::Stream(StreamError::Interrupted)) => {
+                eprintln!("siskin: interrupted; {} is as it was", output.display());
+                return Ok(ExitCode::from(exit::INTERRUPTED));
+            }
+            written => written.with_context(|| task.to_owned())?,
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        if self.json {
+            let report = report(conversion, output, seconds, threads);
+            writeln!(std::io::stdout(), "{report}")?;
+        } else if !self.quiet {
+            eprintln!("{}", closing_line(conversion, output, seconds));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn report(conversion: &Conversion, output: &Path, seconds: f64, threads: usize) -> Value {
+    let mut report = plan_table::json(&conversion.plan, conversion.file_type, conversion.file_bytes());
+    report["seconds"] = json!(seconds);
+    report["threads"] = json!(threads);
+    report["peak_rss_bytes"] = json!(Memory::now().peak_bytes);
+    report["output"] = json!(output.display().to_string());
+    report
+}
+
+fn closing_line(conversion: &Conversion, output: &Path, seconds: f64) -> String {
+    let bytes = conversion.file_bytes();
+    format!(
+        "{}: {}, {}, {:.2} bits per weight, {seconds:.1} s, {:.0} MB/s, peak RSS {}",
+        output.display(),
+        conversion.file_type,
+        size::bytes(bytes),
+        plan_table::bits(&conversion.plan, bytes),
+        bytes as f64 / 1e6 / seconds,
+        Memory::now().peak_bytes.map_or("unknown".into(), size::bytes),
+    )
+}
