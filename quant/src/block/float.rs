@@ -1,91 +1,121 @@
 //! The float types: plain conversions, rounded to nearest even as numpy and ggml do.
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
+use pulp::{Simd, WithSimd};
 
-use super::lanes::Isa;
+use super::bits::{Half, float, half};
+use super::lanes::{Isa, Step};
+use crate::TensorType;
 
-/// Weights converted at a time where a small buffer stands between bytes and floats.
-const CHUNK: usize = 64;
+/// Weights between two looks at whether all were finite.
+const CHUNK: usize = 512;
 
 /// Index of the first value of `row` that is infinite or not a number.
 pub fn first_nonfinite(row: &[f32]) -> Option<usize> {
-    const EXPONENT: u32 = 0x7f80_0000;
-    let bad = |v: &f32| v.to_bits() & EXPONENT == EXPONENT;
-    // The common answer is "none": count without branches chunk by chunk, look closer only where there is one.
-    let found = Isa::best().run(|| {
-        row.chunks(256)
-            .position(|chunk| chunk.iter().filter(|v| bad(v)).count() > 0)
-    })?;
-    let start = found * 256;
-    row[start..].iter().position(bad).map(|at| start + at)
+    if Isa::best().run(Finite(row)) {
+        return None;
+    }
+    row.iter().position(|v| !v.is_finite())
 }
 
-pub(super) fn to_f32(src: &[f32], dst: &mut [u8]) {
-    for (bytes, v) in dst.as_chunks_mut().0.iter_mut().zip(src) {
-        *bytes = v.to_le_bytes();
+/// Whether all weights of stored `bytes` are finite, where `ty` is a float of 16 bits and the bytes tell it without
+/// being converted.
+pub fn all_finite(ty: TensorType, bytes: &[u8]) -> Option<bool> {
+    let infinity = match ty {
+        TensorType::F16 => 0x7c00,
+        TensorType::Bf16 => 0x7f80,
+        _ => return None,
+    };
+    let halves = bytes.as_chunks().0;
+    Some(Isa::best().run(FiniteHalves { halves, infinity }))
+}
+
+/// Whether all values are finite.
+struct Finite<'a>(&'a [f32]);
+
+impl WithSimd for Finite<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        for chunk in self.0.chunks(CHUNK) {
+            // Magnitudes are ordered as their bits are, and the largest of integers is found in SIMD.
+            let mut largest = 0;
+            for v in chunk {
+                largest = largest.max(v.to_bits() & 0x7fff_ffff);
+            }
+            if largest >= f32::INFINITY.to_bits() {
+                return false;
+            }
+        }
+        true
     }
 }
 
-pub(super) fn from_f32(src: &[u8], dst: &mut [f32]) {
-    for (v, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
-        *v = f32::from_le_bytes(*bytes);
+/// Whether all magnitudes lie below that of the infinity of their type.
+struct FiniteHalves<'a> {
+    halves: &'a [Half],
+    infinity: u16,
+}
+
+impl WithSimd for FiniteHalves<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        for chunk in self.halves.chunks(CHUNK) {
+            let mut largest = 0;
+            for half in chunk {
+                largest = largest.max(u16::from_le_bytes(*half) & 0x7fff);
+            }
+            if largest >= self.infinity {
+                return false;
+            }
+        }
+        true
     }
 }
 
-pub(super) fn to_f16(src: &[f32], dst: &mut [u8]) {
-    let mut half = [f16::ZERO; CHUNK];
-    for (src, dst) in src.chunks(CHUNK).zip(dst.chunks_mut(2 * CHUNK)) {
-        let half = &mut half[..src.len()];
-        half.convert_from_f32_slice(src);
-        for (bytes, h) in dst.as_chunks_mut().0.iter_mut().zip(half) {
-            *bytes = h.to_le_bytes();
+/// Conversions: what is read, what is written, how.
+macro_rules! conversions {
+    ($($(#[$doc:meta])* $name:ident($from:ident: $From:ty) -> $To:ty { $convert:expr })*) => {$(
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl Step for $name {
+            type From = $From;
+            type To = $To;
+
+            #[inline(always)]
+            fn step(from: &$From, to: &mut $To) {
+                let $from = *from;
+                *to = $convert;
+            }
         }
-    }
+    )*};
 }
 
-pub(super) fn from_f16(src: &[u8], dst: &mut [f32]) {
-    let mut half = [f16::ZERO; CHUNK];
-    for (src, dst) in src.chunks(2 * CHUNK).zip(dst.chunks_mut(CHUNK)) {
-        let half = &mut half[..dst.len()];
-        for (h, bytes) in half.iter_mut().zip(src.as_chunks().0) {
-            *h = f16::from_le_bytes(*bytes);
-        }
-        half.convert_to_f32_slice(dst);
-    }
-}
-
-pub(super) fn to_bf16(src: &[f32], dst: &mut [u8]) {
-    Isa::best().run(|| {
-        for (bytes, v) in dst.as_chunks_mut().0.iter_mut().zip(src) {
-            *bytes = bf16_bits(*v).to_le_bytes();
-        }
-    });
-}
-
-pub(super) fn from_bf16(src: &[u8], dst: &mut [f32]) {
-    Isa::best().run(|| {
-        for (v, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
-            *v = f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
-        }
-    });
+conversions! {
+    ToF32(v: f32) -> [u8; 4] { v.to_le_bytes() }
+    FromF32(bytes: [u8; 4]) -> f32 { f32::from_le_bytes(bytes) }
+    ToF16(v: f32) -> Half { half(v) }
+    FromF16(bytes: Half) -> f32 { float(bytes) }
+    ToBf16(v: f32) -> Half { bf16(v) }
+    FromBf16(bytes: Half) -> f32 { f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16) }
 }
 
 /// Round to nearest even; a NaN keeps its upper half and becomes quiet, as in ggml.
 #[inline(always)]
-fn bf16_bits(v: f32) -> u16 {
+fn bf16(v: f32) -> Half {
     let bits = v.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
     let quiet = (bits >> 16) | 0x40;
-    (if bits & 0x7fff_ffff > 0x7f80_0000 {
-        quiet
-    } else {
-        rounded
-    }) as u16
+    let nan = bits & 0x7fff_ffff > f32::INFINITY.to_bits();
+    (if nan { quiet } else { rounded } as u16).to_le_bytes()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{dequantize_row, quantize_row};
     use super::*;
 
     #[test]
@@ -108,8 +138,8 @@ mod tests {
         ];
         for &(bits, bf16, half) in cases {
             let (mut b, mut h) = ([0; 2], [0; 2]);
-            to_bf16(&[f32::from_bits(bits)], &mut b);
-            to_f16(&[f32::from_bits(bits)], &mut h);
+            quantize_row(TensorType::Bf16, &[f32::from_bits(bits)], &mut b);
+            quantize_row(TensorType::F16, &[f32::from_bits(bits)], &mut h);
             assert_eq!(u16::from_le_bytes(b), bf16, "bf16 of {bits:08x}");
             assert_eq!(u16::from_le_bytes(h), half, "f16 of {bits:08x}");
         }
@@ -120,17 +150,32 @@ mod tests {
         let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
         let mut wide = vec![0f32; 1 << 16];
         let mut back = vec![0u8; 2 << 16];
-        from_bf16(&bytes, &mut wide);
-        to_bf16(&wide, &mut back);
+        dequantize_row(TensorType::Bf16, &bytes, &mut wide);
+        quantize_row(TensorType::Bf16, &wide, &mut back);
         let nan = |i: usize, exponent: u16| i as u16 & 0x7fff > exponent;
         for i in (0..1 << 16).filter(|&i| !nan(i, 0x7f80)) {
             assert_eq!(bytes[2 * i..2 * i + 2], back[2 * i..2 * i + 2], "bf16 {i:04x}");
         }
-        from_f16(&bytes, &mut wide);
-        to_f16(&wide, &mut back);
+        dequantize_row(TensorType::F16, &bytes, &mut wide);
+        quantize_row(TensorType::F16, &wide, &mut back);
         for i in (0..1 << 16).filter(|&i| !nan(i, 0x7c00)) {
             assert_eq!(bytes[2 * i..2 * i + 2], back[2 * i..2 * i + 2], "f16 {i:04x}");
         }
+    }
+
+    #[test]
+    fn halves_tell_whether_they_are_finite() {
+        for (ty, infinity) in [(TensorType::F16, 0x7c00u16), (TensorType::Bf16, 0x7f80)] {
+            for at in [0, 511, 512, 999] {
+                let mut halves = vec![infinity - 1; 1000];
+                assert_eq!(all_finite(ty, bytemuck::cast_slice(&halves)), Some(true));
+                for bad in [infinity, infinity | 0x8000, 0x7fff, 0xffff] {
+                    halves[at] = bad.to_le();
+                    assert_eq!(all_finite(ty, bytemuck::cast_slice(&halves)), Some(false));
+                }
+            }
+        }
+        assert_eq!(all_finite(TensorType::F32, &[0; 4]), None);
     }
 
     #[test]

@@ -5,7 +5,10 @@
 //! lanes; the widest instruction set of the machine is chosen at run time, and the bytes are the same whichever
 //! it is.
 
+use std::marker::PhantomData;
+
 use bytemuck::{AnyBitPattern, NoUninit};
+use lanes::Step;
 
 use crate::TensorType;
 
@@ -26,7 +29,7 @@ mod search;
 mod tests;
 mod weighted;
 
-pub use float::first_nonfinite;
+pub use float::{all_finite, first_nonfinite};
 pub use lanes::Isa;
 pub use search::Search;
 
@@ -79,9 +82,9 @@ pub fn quantize_row(ty: TensorType, src: &[f32], dst: &mut [u8]) {
 pub fn quantize_row_with(isa: Isa, ty: TensorType, src: &[f32], dst: &mut [u8]) {
     check(ty, src.len(), dst.len());
     match ty {
-        TensorType::F32 => float::to_f32(src, dst),
-        TensorType::F16 => float::to_f16(src, dst),
-        TensorType::Bf16 => float::to_bf16(src, dst),
+        TensorType::F32 => isa.each::<float::ToF32>(src, dst.as_chunks_mut().0),
+        TensorType::F16 => isa.each::<float::ToF16>(src, dst.as_chunks_mut().0),
+        TensorType::Bf16 => isa.each::<float::ToBf16>(src, dst.as_chunks_mut().0),
         TensorType::Q4_0 => quantize::<32, q4_0::Block>(isa, src, dst),
         TensorType::Q4_1 => quantize::<32, q4_1::Block>(isa, src, dst),
         TensorType::Q5_0 => quantize::<32, q5_0::Block>(isa, src, dst),
@@ -101,9 +104,9 @@ pub fn quantize_row_with(isa: Isa, ty: TensorType, src: &[f32], dst: &mut [u8]) 
 pub fn dequantize_row(ty: TensorType, src: &[u8], dst: &mut [f32]) {
     check(ty, dst.len(), src.len());
     match ty {
-        TensorType::F32 => float::from_f32(src, dst),
-        TensorType::F16 => float::from_f16(src, dst),
-        TensorType::Bf16 => float::from_bf16(src, dst),
+        TensorType::F32 => Isa::best().each::<float::FromF32>(src.as_chunks().0, dst),
+        TensorType::F16 => Isa::best().each::<float::FromF16>(src.as_chunks().0, dst),
+        TensorType::Bf16 => Isa::best().each::<float::FromBf16>(src.as_chunks().0, dst),
         TensorType::Q4_0 => dequantize::<32, q4_0::Block>(src, dst),
         TensorType::Q4_1 => dequantize::<32, q4_1::Block>(src, dst),
         TensorType::Q5_0 => dequantize::<32, q5_0::Block>(src, dst),
@@ -131,9 +134,17 @@ fn quantize<const LEN: usize, B: Block<LEN>>(isa: Isa, src: &[f32], dst: &mut [u
 
 fn dequantize<const LEN: usize, B: Block<LEN>>(src: &[u8], dst: &mut [f32]) {
     let (dst, _) = dst.as_chunks_mut::<LEN>();
-    Isa::best().run(|| {
-        for (block, y) in bytemuck::cast_slice::<u8, B>(src).iter().zip(dst) {
-            block.dequantize(y);
-        }
-    });
+    Isa::best().each::<Dequantize<LEN, B>>(bytemuck::cast_slice(src), dst);
+}
+
+struct Dequantize<const LEN: usize, B>(PhantomData<B>);
+
+impl<const LEN: usize, B: Block<LEN>> Step for Dequantize<LEN, B> {
+    type From = B;
+    type To = [f32; LEN];
+
+    #[inline(always)]
+    fn step(block: &B, weights: &mut [f32; LEN]) {
+        block.dequantize(weights);
+    }
 }

@@ -2,8 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use super::bits::{Half, extreme, float, from_nibbles, half, inverse, nibbles};
-use super::lanes::Isa;
+use super::bits::{Half, extreme, float, floor, from_nibbles, half, inverse, map, nibbles};
+use super::lanes::{Isa, Step};
 
 /// As it lies in a file; value i is the low nibble of byte i, value i + 16 the high one.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
@@ -25,21 +25,27 @@ impl Block {
     }
 }
 
+impl Step for Block {
+    type From = [f32; 32];
+    type To = Self;
+
+    #[inline(always)]
+    fn step(x: &[f32; 32], block: &mut Self) {
+        // The largest magnitude becomes value 0, which stands for -8: one step more than 15 reaches.
+        let d = extreme(x) / -8.0;
+        let id = inverse(d);
+        *block = Self::pack(d, &map(x, |v| (floor(v * id + 8.5) as u8).min(15)));
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
-        isa.run(|| {
-            for (x, block) in src.iter().zip(dst) {
-                // The largest magnitude becomes value 0, which stands for -8: one step more than 15 reaches.
-                let d = extreme(x) / -8.0;
-                let id = inverse(d);
-                *block = Self::pack(d, &x.map(|v| ((v * id + 8.5) as u8).min(15)));
-            }
-        });
+        isa.each::<Self>(src, dst);
     }
 
     #[inline(always)]
     fn dequantize(&self, dst: &mut [f32; 32]) {
         let d = float(self.scale);
-        *dst = from_nibbles(&self.q).map(|q| (f32::from(q) - 8.0) * d);
+        *dst = map(&from_nibbles(&self.q), |q| (f32::from(q) - 8.0) * d);
     }
 }

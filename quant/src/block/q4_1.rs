@@ -2,8 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use super::bits::{Half, float, from_nibbles, half, inverse, min_max, nibbles};
-use super::lanes::Isa;
+use super::bits::{Half, float, floor, from_nibbles, half, inverse, map, min_max, nibbles};
+use super::lanes::{Isa, Step};
 
 /// As it lies in a file; value i is the low nibble of byte i, value i + 16 the high one.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
@@ -27,21 +27,28 @@ impl Block {
     }
 }
 
+impl Step for Block {
+    type From = [f32; 32];
+    type To = Self;
+
+    #[inline(always)]
+    fn step(x: &[f32; 32], block: &mut Self) {
+        let (min, max) = min_max(x);
+        let d = (max - min) / 15.0;
+        let id = inverse(d);
+        let q = map(x, |v| (floor((v - min) * id + 0.5) as u8).min(15));
+        *block = Self::pack(d, min, &q);
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
-        isa.run(|| {
-            for (x, block) in src.iter().zip(dst) {
-                let (min, max) = min_max(x);
-                let d = (max - min) / 15.0;
-                let id = inverse(d);
-                *block = Self::pack(d, min, &x.map(|v| (((v - min) * id + 0.5) as u8).min(15)));
-            }
-        });
+        isa.each::<Self>(src, dst);
     }
 
     #[inline(always)]
     fn dequantize(&self, dst: &mut [f32; 32]) {
         let (d, min) = (float(self.scale), float(self.min));
-        *dst = from_nibbles(&self.q).map(|q| f32::from(q) * d + min);
+        *dst = map(&from_nibbles(&self.q), |q| f32::from(q) * d + min);
     }
 }

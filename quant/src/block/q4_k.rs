@@ -3,8 +3,9 @@
 use bytemuck::{AnyBitPattern, NoUninit};
 
 use super::SUPER;
+use super::bits::{from_fn, map};
 use super::lanes::Isa;
-use super::scale_min::{self, Header, Ladder};
+use super::scale_min::{self, Format, Header, Ladder};
 
 /// As it lies in a file; of each 64 weights the first 32 are low nibbles, the others high ones.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
@@ -16,28 +17,29 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 144 && align_of::<Block>() == 1);
 
-const LADDER: Ladder = Ladder {
-    top: 15.0,
-    first: -1.0,
-    last: 20,
-};
+impl Format for Block {
+    const LADDER: Ladder = Ladder {
+        top: 15.0,
+        first: -1.0,
+        last: 20,
+    };
 
-impl Block {
     #[inline(always)]
-    pub(super) fn pack(header: Header, levels: &[u8; SUPER]) -> Self {
-        let pairs = levels.as_chunks::<64>().0;
+    fn pack(header: Header, levels: &[u8; SUPER]) -> Self {
+        let mut packed = [[0; 32]; 4];
+        for (packed, pair) in packed.iter_mut().zip(levels.as_chunks::<64>().0) {
+            *packed = from_fn(|l| pair[l] | pair[l + 32] << 4);
+        }
         Self {
             header,
-            levels: std::array::from_fn(|p| std::array::from_fn(|l| pairs[p][l] | pairs[p][l + 32] << 4)),
+            levels: packed,
         }
     }
 }
 
 impl super::Block<SUPER> for Block {
     fn quantize(isa: Isa, src: &[[f32; SUPER]], dst: &mut [Self]) {
-        scale_min::quantize(isa, src, &LADDER, |i, header, levels| {
-            dst[i] = Self::pack(header, levels)
-        });
+        scale_min::quantize(isa, src, dst);
     }
 
     #[inline(always)]
@@ -45,7 +47,9 @@ impl super::Block<SUPER> for Block {
         let steps = self.header.steps();
         for (sub, (y, (scale, min))) in dst.as_chunks_mut::<32>().0.iter_mut().zip(steps).enumerate() {
             let shift = 4 * (sub % 2);
-            *y = self.levels[sub / 2].map(|l| scale * f32::from((l >> shift) & 15) - min);
+            *y = map(&self.levels[sub / 2], |l| {
+                scale * f32::from((l >> shift) & 15) - min
+            });
         }
     }
 }

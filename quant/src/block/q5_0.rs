@@ -2,8 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use super::bits::{Half, extreme, fifth_bits, float, from_five_bits, half, inverse, nibbles};
-use super::lanes::Isa;
+use super::bits::{Half, extreme, fifth_bits, float, floor, from_five_bits, half, inverse, map, nibbles};
+use super::lanes::{Isa, Step};
 
 /// As it lies in a file; nibbles as in `q4_0`, the fifth bit of value i is bit i of `high`.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
@@ -27,21 +27,30 @@ impl Block {
     }
 }
 
+impl Step for Block {
+    type From = [f32; 32];
+    type To = Self;
+
+    #[inline(always)]
+    fn step(x: &[f32; 32], block: &mut Self) {
+        // The largest magnitude becomes value 0, which stands for -16: one step more than 31 reaches.
+        let d = extreme(x) / -16.0;
+        let id = inverse(d);
+        let q = map(x, |v| (floor(v * id + 16.5) as u8).min(31));
+        *block = Self::pack(d, &q);
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
-        isa.run(|| {
-            for (x, block) in src.iter().zip(dst) {
-                // The largest magnitude becomes value 0, which stands for -16: one step more than 31 reaches.
-                let d = extreme(x) / -16.0;
-                let id = inverse(d);
-                *block = Self::pack(d, &x.map(|v| ((v * id + 16.5) as u8).min(31)));
-            }
-        });
+        isa.each::<Self>(src, dst);
     }
 
     #[inline(always)]
     fn dequantize(&self, dst: &mut [f32; 32]) {
         let d = float(self.scale);
-        *dst = from_five_bits(&self.low, self.high).map(|q| (f32::from(q) - 16.0) * d);
+        *dst = map(&from_five_bits(&self.low, self.high), |q| {
+            (f32::from(q) - 16.0) * d
+        });
     }
 }

@@ -2,8 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use super::bits::{Half, fifth_bits, float, from_five_bits, half, inverse, min_max, nibbles};
-use super::lanes::Isa;
+use super::bits::{Half, fifth_bits, float, floor, from_five_bits, half, inverse, map, min_max, nibbles};
+use super::lanes::{Isa, Step};
 
 /// As it lies in a file; nibbles as in `q4_0`, the fifth bit of value i is bit i of `high`.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
@@ -29,21 +29,28 @@ impl Block {
     }
 }
 
+impl Step for Block {
+    type From = [f32; 32];
+    type To = Self;
+
+    #[inline(always)]
+    fn step(x: &[f32; 32], block: &mut Self) {
+        let (min, max) = min_max(x);
+        let d = (max - min) / 31.0;
+        let id = inverse(d);
+        let q = map(x, |v| (floor((v - min) * id + 0.5) as u8).min(31));
+        *block = Self::pack(d, min, &q);
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
-        isa.run(|| {
-            for (x, block) in src.iter().zip(dst) {
-                let (min, max) = min_max(x);
-                let d = (max - min) / 31.0;
-                let id = inverse(d);
-                *block = Self::pack(d, min, &x.map(|v| (((v - min) * id + 0.5) as u8).min(31)));
-            }
-        });
+        isa.each::<Self>(src, dst);
     }
 
     #[inline(always)]
     fn dequantize(&self, dst: &mut [f32; 32]) {
         let (d, min) = (float(self.scale), float(self.min));
-        *dst = from_five_bits(&self.low, self.high).map(|q| f32::from(q) * d + min);
+        *dst = map(&from_five_bits(&self.low, self.high), |q| f32::from(q) * d + min);
     }
 }

@@ -9,7 +9,7 @@ use bytemuck::{AnyBitPattern, NoUninit, Zeroable};
 use pulp::{Simd, WithSimd};
 
 use super::SUPER;
-use super::bits::{Half, float, half, nearest};
+use super::bits::{Half, float, from_fn, half, map, nearest};
 use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
 
 pub(super) const SUB: usize = 16;
@@ -29,24 +29,30 @@ pub(super) struct Block {
 }
 
 const _: () = assert!(size_of::<Block>() == 210 && align_of::<Block>() == 1);
-const _: () = assert!(SUBS == WIDTH);
+
+/// Super-blocks whose sub-blocks lie side by side.
+pub(super) const AT_ONCE: usize = WIDTH / SUBS;
 
 impl Block {
     #[inline(always)]
     pub(super) fn pack(d: Half, scales: [i8; SUBS], levels: &[u8; SUPER]) -> Self {
-        let quarters: [&[[u8; 32]]; 2] = [levels[..128].as_chunks().0, levels[128..].as_chunks().0];
-        Self {
-            low: quarters.map(|q| {
-                std::array::from_fn(|a| std::array::from_fn(|l| (q[a][l] & 15) | (q[a + 2][l] & 15) << 4))
-            }),
-            high: quarters.map(|q| {
-                std::array::from_fn(|l| {
-                    q[0][l] >> 4 | q[1][l] >> 4 << 2 | q[2][l] >> 4 << 4 | q[3][l] >> 4 << 6
-                })
-            }),
+        let mut block = Self {
+            low: [[[0; 32]; 2]; 2],
+            high: [[0; 32]; 2],
             scales,
             d,
+        };
+        for (half, levels) in levels.as_chunks::<128>().0.iter().enumerate() {
+            let [a, b, c, d] = levels.as_chunks::<32>().0 else {
+                unreachable!("128 levels are four quarters");
+            };
+            block.low[half] = [
+                from_fn(|l| (a[l] & 15) | (c[l] & 15) << 4),
+                from_fn(|l| (b[l] & 15) | (d[l] & 15) << 4),
+            ];
+            block.high[half] = from_fn(|l| a[l] >> 4 | b[l] >> 4 << 2 | c[l] >> 4 << 4 | d[l] >> 4 << 6);
         }
+        block
     }
 }
 
@@ -63,7 +69,7 @@ impl super::Block<SUPER> for Block {
             let low = &self.low[half][quarter % 2][at..at + SUB];
             let high = &self.high[half][at..at + SUB];
             let scale = d * f32::from(self.scales[sub]);
-            *y = std::array::from_fn(|i| {
+            *y = from_fn(|i| {
                 let level = (low[i] >> (quarter / 2 * 4) & 15) | (high[i] >> (2 * quarter) & 3) << 4;
                 scale * (f32::from(level) - 32.0)
             });
@@ -81,32 +87,44 @@ impl WithSimd for Rows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for (x, block) in self.src.iter().zip(self.dst) {
-            let subs = x.as_chunks().0;
-            *block = encode(x, &search(simd, subs));
+        for (supers, blocks) in self.src.chunks(AT_ONCE).zip(self.dst.chunks_mut(AT_ONCE)) {
+            let fits = search(simd, supers.as_flattened().as_chunks().0);
+            for ((x, block), fits) in supers.iter().zip(blocks).zip(&fits) {
+                *block = encode(x, fits);
+            }
         }
     }
 }
 
 /// What the search found for each sub-block: weight ~ scale * (level - 32), level - 32 ~ inverse * weight.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Fits {
     pub(super) scale: [f32; SUBS],
     pub(super) inverse: [f32; SUBS],
 }
 
+impl Fits {
+    /// Those of the super-blocks that lie side by side.
+    #[inline(always)]
+    pub(super) fn split(scales: &[f32; WIDTH], inverses: &[f32; WIDTH]) -> [Self; AT_ONCE] {
+        let (scales, inverses) = (scales.as_chunks().0, inverses.as_chunks().0);
+        from_fn(|i| Self {
+            scale: scales[i],
+            inverse: inverses[i],
+        })
+    }
+}
+
 #[inline(always)]
-fn search<S: Simd>(simd: S, blocks: &[[f32; SUB]]) -> Fits {
+fn search<S: Simd>(simd: S, blocks: &[[f32; SUB]]) -> [Fits; AT_ONCE] {
     let tile = Tile::new(blocks);
-    let mut fits = Fits {
-        scale: [0.0; SUBS],
-        inverse: [0.0; SUBS],
-    };
+    let (mut scales, mut inverses) = ([0.0; WIDTH], [0.0; WIDTH]);
     for part in 0..parts::<S>() {
         let (scale, inverse) = search_lanes(simd, &tile.column(simd, part));
-        scale.store(&mut fits.scale, part);
-        inverse.store(&mut fits.inverse, part);
+        scale.store(&mut scales, part);
+        inverse.store(&mut inverses, part);
     }
-    fits
+    Fits::split(&scales, &inverses)
 }
 
 /// Scale and inverse of one sub-block a lane; both 0 where there is nothing.
@@ -114,7 +132,6 @@ fn search<S: Simd>(simd: S, blocks: &[[f32; SUB]]) -> Fits {
 fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB]) -> (Lanes<S>, Lanes<S>) {
     let splat = |v| Lanes::splat(simd, v);
     let zero = splat(0.0);
-    let (bottom, top) = (splat(-32.0), splat(31.0));
 
     let (mut largest, mut extreme) = (zero, zero);
     for &x in x {
@@ -123,26 +140,26 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB]) -> (Lanes<S>, Lanes<S>) {
         extreme = more.select(x, extreme);
     }
     let nothing = largest.lt(splat(NOTHING));
-    // With weights w = x^2: the sums of w*x*l and w*l*l.
-    let w: [_; SUB] = std::array::from_fn(|i| x[i] * x[i]);
-    let wx: [_; SUB] = std::array::from_fn(|i| w[i] * x[i]);
-    let sums = |inverse: Lanes<S>| {
-        let (mut sum_xl, mut sum_l2) = (zero, zero);
-        for ((&x, &w), &wx) in x.iter().zip(&w).zip(&wx) {
-            let l = (inverse * x).max(bottom).min(top).nearest();
-            sum_xl = sum_xl + wx * l;
-            sum_l2 = sum_l2 + w * l * l;
-        }
-        (sum_xl, sum_l2)
-    };
 
-    let mut inverse = bottom / extreme;
-    let (sum_xl, sum_l2) = sums(inverse);
+    let mut weighted = [Weighted {
+        x: zero,
+        w: zero,
+        wx: zero,
+    }; SUB];
+    for (weighted, &x) in weighted.iter_mut().zip(x) {
+        *weighted = Weighted {
+            x,
+            w: x * x,
+            wx: x * x * x,
+        };
+    }
+    let mut inverse = splat(-32.0) / extreme;
+    let (sum_xl, sum_l2) = sums(simd, &weighted, inverse);
     let mut scale = sum_l2.eq(zero).select(zero, sum_xl / sum_l2);
     let mut best = scale * sum_xl;
     for step in (-9..=9i8).filter(|step| *step != 0) {
         let try_inverse = splat(-(32.0 + 0.1 * f32::from(step))) / extreme;
-        let (sum_xl, sum_l2) = sums(try_inverse);
+        let (sum_xl, sum_l2) = sums(simd, &weighted, try_inverse);
         let better = zero.lt(sum_l2).and((best * sum_l2).lt(sum_xl * sum_xl));
         let try_scale = sum_xl / sum_l2;
         scale = better.select(try_scale, scale);
@@ -150,6 +167,27 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB]) -> (Lanes<S>, Lanes<S>) {
         inverse = better.select(try_inverse, inverse);
     }
     (nothing.select(zero, scale), nothing.select(zero, inverse))
+}
+
+/// A weight, how much an error in it counts (its square), and their product.
+#[derive(Clone, Copy)]
+struct Weighted<S: Simd> {
+    x: Lanes<S>,
+    w: Lanes<S>,
+    wx: Lanes<S>,
+}
+
+/// The sums of w*x*l and of w*l*l over the levels l - 32 that `inverse` gives.
+#[inline(always)]
+fn sums<S: Simd>(simd: S, weights: &[Weighted<S>; SUB], inverse: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
+    let (bottom, top) = (Lanes::splat(simd, -32.0), Lanes::splat(simd, 31.0));
+    let (mut sum_xl, mut sum_l2) = (Lanes::splat(simd, 0.0), Lanes::splat(simd, 0.0));
+    for Weighted { x, w, wx } in weights {
+        let l = (inverse * *x).max(bottom).min(top).nearest();
+        sum_xl = sum_xl + *wx * l;
+        sum_l2 = sum_l2 + *w * l * l;
+    }
+    (sum_xl, sum_l2)
 }
 
 /// Rounds scales to 8 bits and takes the levels that suit them.
@@ -166,7 +204,7 @@ pub(super) fn encode(x: &[f32; SUPER], fits: &Fits) -> Block {
     }
     let inverse = -128.0 / extreme;
     let d = half(1.0 / inverse);
-    let scales = fits.scale.map(|scale| nearest(inverse * scale).min(127) as i8);
+    let scales = map(&fits.scale, |scale| nearest(inverse * scale).min(127) as i8);
 
     let mut levels = [0u8; SUPER];
     for (sub, (x, levels)) in x
@@ -179,10 +217,10 @@ pub(super) fn encode(x: &[f32; SUPER], fits: &Fits) -> Block {
         let scale = float(d) * f32::from(scales[sub]);
         let level = |v: f32| (nearest(v).clamp(-32, 31) + 32) as u8;
         if scale != 0.0 {
-            *levels = x.map(|v| level(v / scale));
+            *levels = map(x, |v| level(v / scale));
         } else if fits.inverse[sub] != 0.0 {
             // Levels do not matter to the weights here; these are the ones the search ended with.
-            *levels = x.map(|v| level(fits.inverse[sub] * v));
+            *levels = map(x, |v| level(fits.inverse[sub] * v));
         }
     }
     Block::pack(d, scales, &levels)

@@ -2,8 +2,8 @@
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use super::bits::{Half, float, half, inverse, max_abs};
-use super::lanes::Isa;
+use super::bits::{Half, float, half, inverse, map, max_abs, nearest_away};
+use super::lanes::{Isa, Step};
 
 /// As it lies in a file.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
@@ -15,21 +15,27 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 34 && align_of::<Block>() == 1);
 
+impl Step for Block {
+    type From = [f32; 32];
+    type To = Self;
+
+    #[inline(always)]
+    fn step(x: &[f32; 32], block: &mut Self) {
+        let d = max_abs(x) / 127.0;
+        let id = inverse(d);
+        block.scale = half(d);
+        block.q = map(x, |v| nearest_away(v * id) as i8);
+    }
+}
+
 impl super::Block<32> for Block {
     fn quantize(isa: Isa, src: &[[f32; 32]], dst: &mut [Self]) {
-        isa.run(|| {
-            for (x, block) in src.iter().zip(dst) {
-                let d = max_abs(x) / 127.0;
-                let id = inverse(d);
-                block.scale = half(d);
-                block.q = x.map(|v| (v * id).round() as i8);
-            }
-        });
+        isa.each::<Self>(src, dst);
     }
 
     #[inline(always)]
     fn dequantize(&self, dst: &mut [f32; 32]) {
         let d = float(self.scale);
-        *dst = self.q.map(|q| f32::from(q) * d);
+        *dst = map(&self.q, |q| f32::from(q) * d);
     }
 }

@@ -10,7 +10,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::SUPER;
-use super::bits::{Half, float, half, nearest};
+use super::bits::{Half, float, from_fn, half, map, nearest};
 use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
 
 /// Weights of a sub-block.
@@ -51,7 +51,7 @@ impl Header {
     #[inline(always)]
     pub(super) fn steps(&self) -> [(f32, f32); SUBS] {
         let (d, dmin, p) = (float(self.d), float(self.dmin), &self.packed);
-        std::array::from_fn(|i| {
+        from_fn(|i| {
             let (scale, min) = match i {
                 0..4 => (p[i] & 63, p[i + 4] & 63),
                 _ => (
@@ -64,33 +64,36 @@ impl Header {
     }
 }
 
-/// Quantizes super-blocks; `emit` gets the index, the header and the levels of each.
-pub(super) fn quantize(
-    isa: Isa,
-    src: &[[f32; SUPER]],
-    ladder: &Ladder,
-    emit: impl FnMut(usize, Header, &[u8; SUPER]),
-) {
-    isa.run(Rows { src, ladder, emit });
+/// A format of this family.
+pub(super) trait Format: Copy {
+    /// The steps to try.
+    const LADDER: Ladder;
+
+    /// A super-block of these levels, marked `#[inline(always)]`.
+    fn pack(header: Header, levels: &[u8; SUPER]) -> Self;
 }
 
-struct Rows<'a, F> {
+/// Quantizes super-blocks.
+pub(super) fn quantize<B: Format>(isa: Isa, src: &[[f32; SUPER]], dst: &mut [B]) {
+    isa.run(Rows { src, dst });
+}
+
+struct Rows<'a, B> {
     src: &'a [[f32; SUPER]],
-    ladder: &'a Ladder,
-    emit: F,
+    dst: &'a mut [B],
 }
 
-impl<F: FnMut(usize, Header, &[u8; SUPER])> WithSimd for Rows<'_, F> {
+impl<B: Format> WithSimd for Rows<'_, B> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         const AT_ONCE: usize = WIDTH / SUBS;
-        for (group, supers) in self.src.chunks(AT_ONCE).enumerate() {
-            let fits = search(simd, supers.as_flattened().as_chunks().0, self.ladder);
-            for (i, (x, fits)) in supers.iter().zip(fits.as_chunks().0).enumerate() {
-                let (header, levels) = encode(x, fits, self.ladder.top as i32);
-                (self.emit)(group * AT_ONCE + i, header, &levels);
+        for (supers, blocks) in self.src.chunks(AT_ONCE).zip(self.dst.chunks_mut(AT_ONCE)) {
+            let fits = search(simd, supers.as_flattened().as_chunks().0, &B::LADDER);
+            for ((x, fits), block) in supers.iter().zip(fits.as_chunks().0).zip(blocks) {
+                let (header, levels) = encode(x, fits, B::LADDER.top as i32);
+                *block = B::pack(header, &levels);
             }
         }
     }
@@ -116,7 +119,7 @@ fn search<S: Simd>(simd: S, blocks: &[[f32; SUB]], ladder: &Ladder) -> [Fit; WID
             lanes.store(row, part);
         }
     }
-    std::array::from_fn(|i| Fit {
+    from_fn(|i| Fit {
         scale: out[0][i],
         min: out[1][i],
         inverse: out[2][i],
@@ -131,9 +134,15 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lane
     let zero = splat(0.0);
     let top = splat(ladder.top);
 
-    let energy = x.iter().fold(zero, |sum, &v| sum + v * v);
+    let mut energy = zero;
+    for &x in x {
+        energy = energy + x * x;
+    }
     let typical = (energy / splat(SUB as f32)).sqrt();
-    let w: [_; SUB] = std::array::from_fn(|i| typical + x[i].abs());
+    let mut w = [zero; SUB];
+    for (w, x) in w.iter_mut().zip(x) {
+        *w = typical + x.abs();
+    }
     let (mut sum_w, mut sum_x, mut low, mut high) = (zero, zero, zero, x[0]);
     for (&x, &w) in x.iter().zip(&w) {
         sum_w = sum_w + w;
@@ -151,9 +160,9 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lane
         best = best + w * (off * off);
     }
 
+    let mut levels = [zero; SUB];
     for step in 0..=ladder.last {
         let try_inverse = splat(ladder.first + 0.1 * f32::from(step) + ladder.top) / (high - min);
-        let mut levels = [zero; SUB];
         let (mut sum_l, mut sum_l2, mut sum_xl) = (zero, zero, zero);
         for ((&x, &w), level) in x.iter().zip(&w).zip(&mut levels) {
             let l = (try_inverse * (x - min)).max(zero).min(top).nearest();
@@ -182,11 +191,10 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lane
         inverse = better.select(try_inverse, inverse);
     }
     // A sub-block whose weights are all equal (and not above 0) is its minimum alone.
-    let unless_flat = |v| flat.select(zero, v);
     [
-        unless_flat(scale),
+        flat.select(zero, scale),
         flat.select(low, min),
-        unless_flat(inverse),
+        flat.select(zero, inverse),
         base,
     ]
 }
@@ -206,18 +214,18 @@ fn encode(x: &[f32; SUPER], fits: &[Fit; SUBS], top: i32) -> (Header, [u8; SUPER
     let header = Header::new(
         half(max_scale / 63.0),
         half(max_min / 63.0),
-        fits.map(|fit| six_bits(inv_scale * fit.scale)),
-        fits.map(|fit| six_bits(inv_min * -fit.min)),
+        map(fits, |fit| six_bits(inv_scale * fit.scale)),
+        map(fits, |fit| six_bits(inv_min * -fit.min)),
     );
 
     let mut levels = [0; SUPER];
     let subs = x.as_chunks::<SUB>().0.iter().zip(levels.as_chunks_mut::<SUB>().0);
     for (((x, levels), (scale, min)), fit) in subs.zip(header.steps()).zip(fits) {
         if scale != 0.0 {
-            *levels = x.map(|v| nearest((v + min) / scale).clamp(0, top) as u8);
+            *levels = map(x, |v| nearest((v + min) / scale).clamp(0, top) as u8);
         } else {
             // Levels do not matter to the weights here; these are the ones the search ended with.
-            *levels = x.map(|v| nearest(fit.inverse * (v - fit.base)).clamp(0, top) as u8);
+            *levels = map(x, |v| nearest(fit.inverse * (v - fit.base)).clamp(0, top) as u8);
         }
     }
     (header, levels)

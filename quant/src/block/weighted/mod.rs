@@ -9,6 +9,7 @@ use pulp::Simd;
 
 use super::SUPER;
 use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
+use super::scale_min::Format;
 use super::{q4_0, q4_1, q4_k, q5_0, q5_1, q5_k};
 use crate::TensorType;
 

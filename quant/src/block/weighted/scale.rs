@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::super::bits::nearest;
-use super::super::q6_k::{self, Fits, NOTHING, SUB};
+use super::super::q6_k::{self, AT_ONCE, Fits, NOTHING, SUB};
 use super::{Isa, Lanes, SUPER, Side, Tile, WIDTH, mean_square, parts};
 
 /// A row of blocks of 32: q4_0 and q5_0, with `half` of the levels below zero.
@@ -78,20 +78,21 @@ impl WithSimd for Supers<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for ((x, importance), out) in self.x.iter().zip(self.importance).zip(self.out) {
-            let subs: &[[f32; SUB]] = x.as_chunks().0;
-            let (x_tile, counts) = (Tile::new(subs), Tile::new(importance.as_chunks().0));
-            let mut fits = Fits {
-                scale: [0.0; WIDTH],
-                inverse: [0.0; WIDTH],
-            };
+        let groups = self.x.chunks(AT_ONCE).zip(self.importance.chunks(AT_ONCE));
+        for ((x, importance), out) in groups.zip(self.out.chunks_mut(AT_ONCE)) {
+            let x_tile = Tile::<SUB>::new(x.as_flattened().as_chunks().0);
+            let counts = Tile::<SUB>::new(importance.as_flattened().as_chunks().0);
+            let (mut scales, mut inverses) = ([0.0; WIDTH], [0.0; WIDTH]);
             for part in 0..parts::<S>() {
                 let (x, counts) = (x_tile.column(simd, part), counts.column(simd, part));
                 let [scale, inverse] = search(simd, &x, &counts, 32.0);
-                scale.store(&mut fits.scale, part);
-                inverse.store(&mut fits.inverse, part);
+                scale.store(&mut scales, part);
+                inverse.store(&mut inverses, part);
             }
-            *out = q6_k::encode(x, &fits);
+            let fits = Fits::split(&scales, &inverses);
+            for ((x, out), fits) in x.iter().zip(out).zip(&fits) {
+                *out = q6_k::encode(x, fits);
+            }
         }
     }
 }
