@@ -240,7 +240,7 @@ def main():
     args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     args.add_argument("tales", type=Path)
     args.add_argument("--out", type=Path, default=Path(__file__).parent / "storyteller")
-    args.add_argument("--steps", type=int, default=700)
+    args.add_argument("--steps", type=int, default=1000)
     args.add_argument("--rows", type=int, default=8)
     args.add_argument("--lr", type=float, default=3e-3)
     args.add_argument("--dropout", type=float, default=0.15)
