@@ -5,7 +5,7 @@ CARGO ?= cargo
 # A toolchain that rustup has just installed is not yet on the caller's PATH.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run setup build test check bench clean
+.PHONY: run setup build test check bench cross cross-test dist clean
 
 run: build
 	./target/release/siskin run
@@ -28,6 +28,18 @@ check: setup
 
 bench: setup
 	$(CARGO) bench --locked --workspace
+
+# A program for another device: make cross TARGET=raspberry-pi-5; without TARGET the devices are listed.
+cross:
+	@./scripts/cross.sh $(TARGET)
+
+# The same, and the proof that it works: what it holds, and that it does under an emulator what it does here.
+cross-test:
+	@./scripts/test-cross.sh $(TARGET)
+
+# Archives and packages to give away, in dist/: make dist TARGETS="raspberry-pi-5 x86-64-v3"; without TARGETS all.
+dist: build
+	@./scripts/dist.sh $(TARGETS)
 
 clean:
 	$(CARGO) clean

@@ -2,6 +2,8 @@
 # Installs what building siskin needs beside Rust: cmake, libclang and a C++ compiler, for llama.cpp.
 # Installs through apt as root or sudo; elsewhere it names what is missing. Safe to run again.
 set -euo pipefail
+# shellcheck source=scripts/apt.sh
+source "$(dirname "$0")/apt.sh"
 
 missing=()
 command -v cmake >/dev/null || missing+=(cmake)
@@ -24,18 +26,4 @@ if ! command -v cargo >/dev/null && [[ ! -x $HOME/.cargo/bin/cargo ]]; then
 fi
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
-if ! command -v apt-get >/dev/null; then
-    echo "setup: please install with your package manager: ${missing[*]} (Debian's names), then run this again" >&2
-    exit 1
-fi
-if [[ $EUID -eq 0 ]]; then
-    as_root=()
-elif command -v sudo >/dev/null; then
-    as_root=(sudo)
-else
-    echo "setup: please run as root: apt-get install ${missing[*]}" >&2
-    exit 1
-fi
-echo "setup: installing ${missing[*]}"
-"${as_root[@]}" apt-get update -q
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+install_packages setup "${missing[@]}"

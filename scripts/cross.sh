@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Builds siskin for a device of targets/*.toml and puts the stripped program at target/cross/PROFILE/siskin.
+#
+#   scripts/cross.sh             lists the profiles
+#   scripts/cross.sh PROFILE     builds one
+#
+# Through cross (https://github.com/cross-rs/cross) where it is installed and Docker or Podman runs; else with the
+# distribution's cross compiler, which is installed where that is allowed. SISKIN_CROSS_WITH=cross or =compiler chooses.
+# Exit codes: 0 built, 1 not built, 2 no such profile, 69 what building needs cannot be had on this machine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/apt.sh
+source scripts/apt.sh
+# shellcheck source=scripts/profile.sh
+source scripts/profile.sh
+# shellcheck source=scripts/rust-std.sh
+source scripts/rust-std.sh
+unavailable=69
+
+if [[ $# -eq 0 ]]; then
+    echo "usage: make cross TARGET=PROFILE, where PROFILE is one of"
+    profile_table
+    exit 0
+fi
+profile=$1
+profile_check cross "$profile" || exit 2
+field() { profile_field "$profile" build "$1"; }
+triple=$(field triple) prefix=$(field cross_prefix)
+if [[ -z $triple || -z $prefix ]]; then
+    echo "cross: targets/$profile.toml: [build] needs triple and cross_prefix" >&2
+    exit 1
+fi
+dir=target/cross/$profile
+
+# The engine in which cross can run, or nothing.
+engine() {
+    command -v cross >/dev/null || return 0
+    local engine
+    for engine in docker podman; do
+        if command -v "$engine" >/dev/null && timeout 20 "$engine" info >/dev/null 2>&1; then
+            echo "$engine"
+            return
+        fi
+    done
+}
+
+# What both ways need: flags for Rust, C and C++, and where llama.cpp's build looks for the profile's settings.
+set_environment() {
+    local under=${triple//-/_} cpu features
+    cpu=$(field target_cpu) features=$(field target_features | paste -sd,)
+    # No path of this machine in the program.
+    local maps=("${CARGO_HOME:-$HOME/.cargo}=/cargo" "$PWD=/siskin")
+    local c_flags=${maps[*]/#/-ffile-prefix-map=}
+    export "CC_$under=$prefix-gcc" "CXX_$under=$prefix-g++" "AR_$under=$prefix-ar"
+    export "CFLAGS_$under=$c_flags" "CXXFLAGS_$under=$c_flags"
+    export "BINDGEN_EXTRA_CLANG_ARGS_$under="
+    if [[ -d /usr/$prefix/include ]]; then
+        export "BINDGEN_EXTRA_CLANG_ARGS_$under=--sysroot=/usr/$prefix -I/usr/$prefix/include"
+    fi
+    # llama-cpp-sys-2 hands a `target-cpu` it sees to the C compiler as -march, which on ARM knows no CPUs by
+    # name; rustc takes the underscore as well. RUSTFLAGS keeps .cargo/config.toml's native out.
+    RUSTFLAGS="-C target_cpu=${cpu:-generic}${features:+ -C target-feature=$features}"
+    RUSTFLAGS+=" -C linker=$PWD/scripts/static-linker.sh ${maps[*]/#/--remap-path-prefix=}"
+    export RUSTFLAGS SISKIN_LINKER="$prefix-gcc"
+    local include
+    include=$(field cmake_include)
+    export CMAKE_PROJECT_INCLUDE_BEFORE=${include:+$PWD/targets/$include}
+    # Profiles differ in ggml's kernels only: with ccache the rest of llama.cpp is compiled once for all.
+    export CCACHE_DIR=$PWD/target/cross/ccache
+}
+
+# CMake configures once: other settings want llama.cpp's build to begin anew.
+forget_other_settings() {
+    local settings
+    settings=$(echo "$RUSTFLAGS"; [[ -z $CMAKE_PROJECT_INCLUDE_BEFORE ]] || cat "$CMAKE_PROJECT_INCLUDE_BEFORE")
+    if [[ -d $dir && $settings != "$(cat "$dir/settings" 2>/dev/null)" ]]; then
+        rm -rf "$dir/$triple/dist/build"/llama-cpp-sys-2-*
+    fi
+    mkdir -p "$dir"
+    echo "$settings" >"$dir/settings"
+}
+
+build_with_compiler() {
+    if ! command -v "$prefix-g++" >/dev/null; then
+        install_packages cross "g++-${prefix/_/-}" ccache || exit $unavailable
+    fi
+    ./scripts/setup.sh || exit $unavailable
+    rust_std cross "$triple" || exit $unavailable
+    "${cargo[@]}" build "${build_args[@]}" "${std_args[@]}"
+}
+
+build_args=(--profile dist --locked --features static --bin siskin --target "$triple" --target-dir "$dir")
+set_environment
+forget_other_settings
+with=${SISKIN_CROSS_WITH:-} engine=
+[[ $with == compiler ]] || engine=$(engine)
+if [[ -n $engine ]]; then
+    echo "cross: $profile, with cross in $engine" >&2
+    SISKIN_ROOT=$PWD CROSS_CONFIG=cross.toml CROSS_CONTAINER_ENGINE=$engine cross build "${build_args[@]}"
+elif [[ $with == cross ]]; then
+    echo "cross: SISKIN_CROSS_WITH=cross, but cross is not installed or neither Docker nor Podman runs" >&2
+    exit $unavailable
+else
+    echo "cross: $profile, with $prefix-gcc" >&2
+    build_with_compiler
+fi
+if ! command -v "$prefix-strip" >/dev/null; then
+    install_packages cross "binutils-${prefix/_/-}" || exit $unavailable
+fi
+"$prefix-strip" -o "$dir/siskin" "$dir/$triple/dist/siskin"
+echo "cross: $dir/siskin, $(stat -c %s "$dir/siskin") bytes" >&2

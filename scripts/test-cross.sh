@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Builds siskin for other devices and proves the programs: what they hold (scripts/check-binary.sh), and, under an
+# emulator of the device's CPU, that they write the same bytes and greedy tokens as this machine's build
+# (tests/through_binary/cross.rs). What cannot be had here is skipped, with its reason.
+#
+#   scripts/test-cross.sh [PROFILE...]     default: raspberry-pi-5 aarch64-generic
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/apt.sh
+source scripts/apt.sh
+# shellcheck source=scripts/profile.sh
+source scripts/profile.sh
+
+# The words that start a program of a profile here, in `runner`; 1 after one line where nothing can run it.
+find_runner() {
+    local cpu arch prefix isa
+    cpu=$(profile_field "$1" build qemu_cpu) arch=$(profile_field "$1" build triple) prefix=$(profile_field "$1" build cross_prefix)
+    arch=${arch%%-*}
+    [[ $arch == arm* ]] && arch=arm
+    runner=()
+    if [[ -z $cpu ]]; then
+        # No emulator for it: this very machine, where it has what the profile asks for.
+        for isa in $(profile_field "$1" build isa); do
+            if [[ $arch != "$(uname -m)" ]] || ! grep -qwE "$isa|${isa/sse42/sse4_2}|${isa/avx512/avx512f}" /proc/cpuinfo; then
+                echo "skipped: $1 is built and checked, not run: this machine has no $isa, and qemu emulates no CPU that has it"
+                return 1
+            fi
+        done
+        return
+    fi
+    if ! command -v "qemu-$arch-static" >/dev/null && ! install_packages test-cross qemu-user-static; then
+        echo "skipped: $1 is built and checked, not run: no qemu-$arch-static"
+        return 1
+    fi
+    runner=("qemu-$arch-static" -cpu "$cpu")
+    [[ $arch == "$(uname -m)" ]] || runner+=(-L "/usr/$prefix")
+}
+
+[[ $# -gt 0 ]] || set -- raspberry-pi-5 aarch64-generic
+for profile in "$@"; do
+    profile_check test-cross "$profile" || exit 2
+    code=0
+    scripts/cross.sh "$profile" || code=$?
+    if [[ $code -eq 69 ]]; then
+        echo "skipped: $profile: what the line above names cannot be had here"
+        continue
+    fi
+    [[ $code -eq 0 ]] || exit "$code"
+    scripts/check-binary.sh "$profile"
+    find_runner "$profile" || continue
+    echo "test-cross: $profile: ${runner[*]} target/cross/$profile/siskin"
+    SISKIN_CROSS="${runner[*]} $PWD/target/cross/$profile/siskin" \
+        cargo test --release --locked --test through_binary cross:: -- --nocapture
+done
