@@ -82,8 +82,9 @@ forget_other_settings() {
 
 build_with_compiler() {
     if ! command -v "$prefix-g++" >/dev/null; then
-        install_packages cross "g++-${prefix/_/-}" ccache || exit $unavailable
+        install_packages cross "g++-${prefix/_/-}" || exit $unavailable
     fi
+    command -v ccache >/dev/null || [[ $EUID -ne 0 ]] || install_packages cross ccache || true
     ./scripts/setup.sh || exit $unavailable
     rust_std cross "$triple" || exit $unavailable
     "${cargo[@]}" build "${build_args[@]}" "${std_args[@]}"
