@@ -63,7 +63,7 @@ check_libraries() {
 check_contents() {
     local bytes path
     [[ -z $("$prefix-nm" "$binary" 2>/dev/null) ]] || wrong "not stripped"
-    for path in "$PWD" "${CARGO_HOME:-$HOME/.cargo}"; do
+    for path in "$PWD" "${CARGO_HOME:-$HOME/.cargo}" "${RUSTUP_HOME:-$HOME/.rustup}"; do
         ! grep -qaF "$path/" "$binary" || wrong "holds the path $path"
     done
     bytes=$(stat -c %s "$binary")

@@ -60,6 +60,7 @@ set_environment() {
     # llama-cpp-sys-2 hands a `target-cpu` it sees to the C compiler as -march, which on ARM knows no CPUs by
     # name; rustc takes the underscore as well. RUSTFLAGS keeps .cargo/config.toml's native out.
     RUSTFLAGS="-C target_cpu=${cpu:-generic}${features:+ -C target-feature=$features}"
+    maps+=("${RUSTUP_HOME:-$HOME/.rustup}/toolchains=/rust")
     RUSTFLAGS+=" -C linker=$PWD/scripts/static-linker.sh ${maps[*]/#/--remap-path-prefix=}"
     export RUSTFLAGS SISKIN_LINKER="$prefix-gcc"
     local include

@@ -46,8 +46,8 @@ debian_rust_src() {
     if [[ -n ${version:-} ]] && (cd "$work" && apt-get "${apt[@]}" download "rust-src=$version" >/dev/null 2>&1) &&
         dpkg -x "$work"/rust-src_*.deb "$work/tree"; then
         rm -rf "$1"
-        mkdir -p "$(dirname "$1")"
-        cp -r "$work"/tree/usr/src/rustc-* "$1" && found=0
+        mkdir -p "$1"
+        cp -r "$work"/tree/usr/src/rustc-*/library "$1/" && found=0
     fi
     rm -rf "$work"
     return "$found"
