@@ -36,6 +36,18 @@ find_runner() {
     [[ $arch == "$(uname -m)" ]] || runner+=(-L "/usr/$prefix")
 }
 
+# Whatever CPU a program was made for, it starts on the oldest of its architecture, to say what it misses there.
+declare -A oldest=([aarch64]=cortex-a53 [arm]=cortex-a7 [x86_64]=qemu64)
+check_start() {
+    [[ ${#runner[@]} -gt 0 ]] || return 0
+    local arch=${runner[0]#qemu-}
+    arch=${arch%-static}
+    "${runner[0]}" -cpu "${oldest[$arch]}" "${runner[@]:3}" "target/cross/$1/siskin" --version >/dev/null || {
+        echo "test-cross: $1: the program does not start on ${oldest[$arch]}" >&2
+        exit 1
+    }
+}
+
 [[ $# -gt 0 ]] || set -- raspberry-pi-5 aarch64-generic
 for profile in "$@"; do
     profile_check test-cross "$profile" || exit 2
@@ -48,6 +60,7 @@ for profile in "$@"; do
     [[ $code -eq 0 ]] || exit "$code"
     scripts/check-binary.sh "$profile"
     find_runner "$profile" || continue
+    check_start "$profile"
     echo "test-cross: $profile: ${runner[*]} target/cross/$profile/siskin"
     SISKIN_CROSS="${runner[*]} $PWD/target/cross/$profile/siskin" \
         cargo test --release --locked --test through_binary cross:: -- --nocapture

@@ -9,8 +9,10 @@ use serde_json::Value as Json;
 
 use crate::util::{self, succeed};
 
-/// File types written by both: plain, 8-bit, and a mix of K formats.
-const TYPES: [&str; 4] = ["f32", "bf16", "q8_0", "q4_k_m"];
+/// File types written from a checkpoint.
+const CONVERTED: [&str; 3] = ["f32", "q8_0", "q4_k_m"];
+/// File types written from a GGUF file: every quantized one.
+const QUANTIZED: [&str; 7] = ["q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q4_0"];
 
 /// The other program, or nothing after a word why.
 fn other() -> Option<impl Fn() -> Command> {
@@ -27,21 +29,24 @@ fn other() -> Option<impl Fn() -> Command> {
     })
 }
 
-/// Converts with a program into `out` and gives the file's path.
-fn convert(mut program: Command, source: &Path, out: &Path, file_type: &str) -> PathBuf {
-    std::fs::create_dir_all(out).expect("a folder");
-    let name = source.file_stem().expect("a name").to_string_lossy();
-    let file = out.join(format!("{name}-{file_type}.gguf"));
-    let arguments = ["--type", file_type, "--quiet"];
-    succeed(
-        program
-            .arg("convert")
-            .arg(source)
-            .arg("-o")
-            .arg(&file)
-            .args(arguments),
-    );
-    file
+/// Converts a checkpoint and gives the file's path.
+fn convert(mut program: Command, source: &Path, file_type: &str, file: &Path) -> PathBuf {
+    let program = program.arg("convert").arg(source).arg("-o").arg(file);
+    succeed(program.args(["--type", file_type, "--quiet"]));
+    file.to_owned()
+}
+
+/// Quantizes a GGUF file and gives the new file's path.
+fn quantize(mut program: Command, source: &Path, file_type: &str, file: &Path) -> PathBuf {
+    let program = program.arg("quantize").arg(source).arg(file);
+    succeed(program.args([file_type, "--quiet"]));
+    file.to_owned()
+}
+
+/// Expects two files to be the same, byte for byte.
+fn assert_same(here: &Path, there: &Path, what: &str) {
+    let read = |path: &Path| std::fs::read(path).expect("a file");
+    assert!(read(here) == read(there), "{what}: the files differ");
 }
 
 /// What a greedy run makes: the JSON report.
@@ -53,24 +58,40 @@ fn greedy(mut program: Command, model: Option<&Path>, prompt: &str, count: usize
 }
 
 #[test]
-fn files_are_the_same_byte_for_byte() {
+fn converted_checkpoints_are_the_same_byte_for_byte() {
     let Some(other) = other() else { return };
     let out = tempfile::tempdir().expect("a temporary folder");
-    for source in util::checkpoints() {
-        for file_type in TYPES {
-            let here = convert(
+    for (at, source) in util::checkpoints().iter().enumerate() {
+        for file_type in CONVERTED {
+            let file = |side: &str| out.path().join(format!("{at}-{file_type}-{side}.gguf"));
+            let here = convert(util::siskin::<&str>([]), source, file_type, &file("here"));
+            let there = convert(other(), source, file_type, &file("there"));
+            assert_same(&here, &there, &format!("{} as {file_type}", source.display()));
+        }
+    }
+}
+
+#[test]
+fn quantized_files_are_the_same_byte_for_byte() {
+    let Some(other) = other() else { return };
+    let out = tempfile::tempdir().expect("a temporary folder");
+    for name in ["llama-spm", "stablelm-bpe", "gptneox-bpe"] {
+        let file = |what: &str| out.path().join(format!("{name}-{what}.gguf"));
+        let source = convert(
+            util::siskin::<&str>([]),
+            &util::checkpoint(name),
+            "f32",
+            &file("f32"),
+        );
+        for file_type in QUANTIZED {
+            let here = quantize(
                 util::siskin::<&str>([]),
                 &source,
-                &out.path().join("here"),
                 file_type,
+                &file(&format!("{file_type}-here")),
             );
-            let there = convert(other(), &source, &out.path().join("there"), file_type);
-            let read = |path: &Path| std::fs::read(path).expect("a file");
-            assert!(
-                read(&here) == read(&there),
-                "{} as {file_type}: the files differ",
-                source.display()
-            );
+            let there = quantize(other(), &source, file_type, &file(&format!("{file_type}-there")));
+            assert_same(&here, &there, &format!("{name} to {file_type}"));
         }
     }
 }
@@ -79,11 +100,12 @@ fn files_are_the_same_byte_for_byte() {
 fn fixtures_give_their_golden_tokens() {
     let Some(other) = other() else { return };
     let out = tempfile::tempdir().expect("a temporary folder");
-    for source in util::checkpoints() {
+    for (at, source) in util::checkpoints().iter().enumerate() {
         let text = std::fs::read_to_string(source.join("golden/golden.json")).expect("a golden");
         let golden: Json = serde_json::from_str(&text).expect("JSON");
         let want = golden["greedy_ids"].as_array().expect("tokens");
-        let model = convert(other(), &source, out.path(), "f32");
+        let file = out.path().join(format!("{at}.gguf"));
+        let model = convert(other(), source, "f32", &file);
         let prompt = golden["prompt"].as_str().expect("a prompt");
         let report = greedy(other(), Some(&model), prompt, want.len());
         assert_eq!(report["tokens"].as_array(), Some(want), "{}", source.display());
