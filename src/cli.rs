@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod answer;
 mod convert;
 pub(crate) mod exit;
+mod inspect;
 mod interrupt;
 mod plan_table;
 mod progress;
@@ -34,6 +35,7 @@ enum Command {
     Run(run::RunArgs),
     Convert(convert::ConvertArgs),
     Quantize(quantize::QuantizeArgs),
+    Inspect(inspect::InspectArgs),
     Tokenize(tokenize::TokenizeArgs),
 }
 
@@ -43,6 +45,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::main(args),
         Command::Convert(args) => convert::main(args),
         Command::Quantize(args) => quantize::main(args),
+        Command::Inspect(args) => inspect::main(args),
         Command::Tokenize(args) => tokenize::main(args),
     }
 }

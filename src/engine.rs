@@ -18,6 +18,7 @@ mod embedded;
 mod error;
 mod generate;
 mod model;
+mod preflight;
 mod raw;
 mod sampler;
 mod session;

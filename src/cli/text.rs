@@ -13,6 +13,29 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
+/// `text` cut to `width` characters, with an ellipsis where it was longer.
+pub(crate) fn shortened(text: &str, width: usize) -> String {
+    match text.char_indices().nth(width) {
+        Some(_) => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
+}
+
+/// JSON in which the characters that [`escaped`] spells out are spelled out too, those that JSON lets stand.
+pub(crate) fn json(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            // All of them lie in the basic plane, which JSON writes in four digits.
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Characters that move the cursor, change colours, or turn the direction of what follows.
 fn hidden(c: char) -> bool {
     c.is_control()
@@ -30,6 +53,12 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(super::escaped(text), want);
+            let json = super::json(&serde_json::json!({ "a": text }));
+            assert!(!json.chars().any(super::hidden), "{json}");
+            let back: serde_json::Value = serde_json::from_str(&json).expect("still JSON");
+            assert_eq!(back["a"], *text);
         }
+        assert_eq!(super::shortened("abc", 3), "abc");
+        assert_eq!(super::shortened("abcd", 3), "ab…");
     }
 }

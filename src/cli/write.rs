@@ -13,7 +13,7 @@ use siskin_quant::stream::{StreamError, StreamOptions};
 use siskin_quant::target::Existing;
 
 use super::progress::Shown;
-use super::{exit, interrupt, plan_table, size};
+use super::{exit, interrupt, plan_table, size, text};
 
 /// Flags of the commands that write a GGUF file.
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,7 @@ impl WriteArgs {
         let mut out = std::io::stdout().lock();
         let (plan, file_type, bytes) = (&conversion.plan, conversion.file_type, conversion.file_bytes());
         if self.json {
-            writeln!(out, "{}", plan_table::json(plan, file_type, bytes))?;
+            writeln!(out, "{}", text::json(&plan_table::json(plan, file_type, bytes)))?;
         } else {
             plan_table::print(&mut out, plan, file_type, bytes)?;
         }
@@ -100,7 +100,7 @@ impl WriteArgs {
         let seconds = start.elapsed().as_secs_f64();
         if self.json {
             let report = report(conversion, output, seconds, threads);
-            writeln!(std::io::stdout(), "{report}")?;
+            writeln!(std::io::stdout(), "{}", text::json(&report))?;
         } else if !self.quiet {
             eprintln!("{}", closing_line(conversion, output, seconds));
         }

@@ -26,8 +26,13 @@ pub enum EngineError {
     #[error(transparent)]
     Header(#[from] siskin_quant::gguf::GgufError),
     /// llama.cpp refused the model.
-    #[error("{}: llama.cpp cannot load this model; run again with -v to see why", .0.display())]
-    Load(PathBuf),
+    #[error("{}: llama.cpp cannot load this model: {reason}", path.display())]
+    Load {
+        /// Which file.
+        path: PathBuf,
+        /// What llama.cpp said.
+        reason: String,
+    },
     /// llama.cpp could not make a context.
     #[error("cannot make a context of {context} tokens: {reason}; try a smaller one with -c")]
     Context {
@@ -57,6 +62,14 @@ pub enum EngineError {
         position: u32,
         /// What llama.cpp said.
         reason: String,
+    },
+    /// The model computes no numbers.
+    #[error(
+        "the model's output at position {position} is not a number: its weights are damaged, get the file again"
+    )]
+    NotANumber {
+        /// Tokens before it.
+        position: u32,
     },
     /// There is nothing to continue.
     #[error(

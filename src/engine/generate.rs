@@ -49,6 +49,15 @@ impl<'s, 'm> Generate<'s, 'm> {
             self.session.feed(&[token])?;
             self.pending = None;
         }
+        // Samplers sort by probability; what is no number has no place in an order.
+        if self
+            .session
+            .logits()
+            .is_some_and(|row| row.iter().any(|x| !x.is_finite()))
+        {
+            let position = self.session.position();
+            return Err(EngineError::NotANumber { position });
+        }
         let token = Token(self.sampler.sample(self.session.context(), -1).0);
         if self.session.model().is_end(token) {
             return Ok(None);

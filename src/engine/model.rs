@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::vocab::VocabType;
-use siskin_quant::files::{FileError, Files};
-use siskin_quant::gguf::Header;
 
-use super::{EngineError, raw};
+use super::{EngineError, preflight, raw};
 
 /// A token's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -31,6 +29,8 @@ pub struct ModelOptions {
     pub repack: bool,
     /// Load the vocabulary only.
     pub vocab_only: bool,
+    /// Load architectures too whose shapes siskin cannot check: llama.cpp may abort the process on damaged ones.
+    pub any_architecture: bool,
 }
 
 impl Default for ModelOptions {
@@ -40,6 +40,7 @@ impl Default for ModelOptions {
             mlock: false,
             repack: false,
             vocab_only: false,
+            any_architecture: false,
         }
     }
 }
@@ -52,18 +53,20 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the GGUF file at `path`. Its header is checked first: llama.cpp aborts the process on some damaged
-    /// files.
+    /// Loads the GGUF file at `path`. It is checked first: llama.cpp aborts the process on some damaged files.
     pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, EngineError> {
         let start = Instant::now();
-        check_header(path)?;
+        preflight::check(path, options)?;
         let not_a_model = |reason: &str| EngineError::NotAModel {
             path: path.to_owned(),
             reason: reason.into(),
         };
         let c_path =
             CString::new(path.as_os_str().as_bytes()).map_err(|_| not_a_model("a path with a NUL byte"))?;
-        let inner = raw::load(&c_path, options).ok_or_else(|| EngineError::Load(path.to_owned()))?;
+        let inner = raw::load(&c_path, options).map_err(|reason| EngineError::Load {
+            path: path.to_owned(),
+            reason,
+        })?;
         Ok(Model {
             inner,
             load_time: start.elapsed(),
@@ -129,32 +132,4 @@ impl Model {
     pub fn load_time(&self) -> Duration {
         self.load_time
     }
-}
-
-/// Reads and checks the file's header with siskin's own reader, and that the data is in order and without gaps.
-fn check_header(path: &Path) -> Result<(), EngineError> {
-    let mut files = Files::new();
-    let file = files.open(path).map_err(|error| match error {
-        FileError::Io { path, source } => EngineError::Io { path, source },
-        other => EngineError::NotAModel {
-            path: path.to_owned(),
-            reason: reason_of(&other),
-        },
-    })?;
-    let header = Header::read(&files, file)?;
-    if header.metadata.get("general.architecture").is_none() {
-        let reason = "no general.architecture: this GGUF file holds no model".into();
-        return Err(EngineError::NotAModel {
-            path: path.to_owned(),
-            reason,
-        });
-    }
-    Ok(())
-}
-
-/// An error's text without the path it starts with.
-fn reason_of(error: &FileError) -> String {
-    let text = error.to_string();
-    text.split_once(": ")
-        .map_or(text.clone(), |(_, reason)| reason.to_owned())
 }

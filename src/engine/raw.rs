@@ -1,9 +1,9 @@
 //! The calls into llama.cpp's C interface that llama-cpp-2 offers no safe form of.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem;
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
@@ -17,21 +17,52 @@ pub(super) fn backend() -> &'static LlamaBackend {
     BACKEND.get_or_init(|| LlamaBackend::init().expect("the only initialisation in this process"))
 }
 
-unsafe extern "C" fn no_log(_: sys::ggml_log_level, _: *const c_char, _: *mut c_void) {}
+/// The first error llama.cpp has logged since this was last cleared, while it is silenced.
+static FIRST_ERROR: Mutex<String> = Mutex::new(String::new());
 
-/// Drops everything llama.cpp would log to stderr.
-pub fn silence() {
-    // SAFETY: the callback has the signature asked for, touches none of its arguments and lives for ever; no
-    // user data is passed.
-    unsafe { sys::llama_log_set(Some(no_log), ptr::null_mut()) };
+unsafe extern "C" fn keep_errors(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+    if level != sys::GGML_LOG_LEVEL_ERROR || text.is_null() {
+        return;
+    }
+    // SAFETY: llama.cpp passes a C string that lives until the callback returns; null was ruled out.
+    let text = unsafe { CStr::from_ptr(text) };
+    if let Ok(mut first) = FIRST_ERROR.try_lock()
+        && first.is_empty()
+    {
+        *first = text.to_string_lossy().trim().to_owned();
+    }
 }
 
-/// Loads a model; `None` where llama.cpp refuses it.
+/// Drops what llama.cpp would log to stderr; errors are kept for [`load`] to tell.
+pub fn silence() {
+    // SAFETY: the callback has the signature asked for, reads nothing but the text while it lives, cannot panic
+    // and lives for ever; no user data is passed.
+    unsafe { sys::llama_log_set(Some(keep_errors), ptr::null_mut()) };
+}
+
+/// What llama.cpp logged first of what went wrong, without the function's name before it.
+fn first_error() -> String {
+    let text = FIRST_ERROR
+        .lock()
+        .map(|mut text| mem::take(&mut *text))
+        .unwrap_or_default();
+    match text
+        .rsplit_once("error loading model: ")
+        .map(|(_, reason)| reason)
+    {
+        Some(reason) => reason.to_owned(),
+        None if text.is_empty() => "it did not say why; run again with -v".into(),
+        None => text,
+    }
+}
+
+/// Loads a model, or tells why llama.cpp refuses it.
 ///
 /// llama-cpp-2 has no setter for `use_extra_bufts`: with it, as is llama.cpp's default, weights are repacked
 /// into a second copy beside the mapped file.
-pub(super) fn load(path: &CString, options: &ModelOptions) -> Option<LlamaModel> {
+pub(super) fn load(path: &CString, options: &ModelOptions) -> Result<LlamaModel, String> {
     backend();
+    drop(first_error());
     // SAFETY: takes nothing, returns a plain struct by value.
     let mut params = unsafe { sys::llama_model_default_params() };
     params.n_gpu_layers = 0;
@@ -46,10 +77,10 @@ pub(super) fn load(path: &CString, options: &ModelOptions) -> Option<LlamaModel>
     // SAFETY: `path` is a C string that outlives the call; `params` are the defaults with plain fields changed,
     // so every pointer in them is one that llama.cpp put there (null).
     let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) };
-    let model = ptr::NonNull::new(model)?;
+    let model = ptr::NonNull::new(model).ok_or_else(first_error)?;
     // SAFETY: `LlamaModel` is `repr(transparent)` over a `NonNull<llama_model>`, and owns it: its `Drop` frees
     // the model exactly once. `model` came from llama.cpp just now and nobody else has it.
-    Some(unsafe { mem::transmute::<ptr::NonNull<sys::llama_model>, LlamaModel>(model) })
+    Ok(unsafe { mem::transmute::<ptr::NonNull<sys::llama_model>, LlamaModel>(model) })
 }
 
 const _: () = assert!(mem::size_of::<LlamaModel>() == mem::size_of::<*mut sys::llama_model>());
@@ -63,7 +94,7 @@ mod tests {
         silence();
         let path = CString::new("/dev/null").expect("no NUL");
         for _ in 0..2 {
-            assert!(load(&path, &ModelOptions::default()).is_none());
+            assert!(load(&path, &ModelOptions::default()).is_err());
         }
     }
 }

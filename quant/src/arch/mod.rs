@@ -55,6 +55,16 @@ impl Arch {
         })
     }
 
+    /// The architecture of this name in GGUF keys.
+    pub fn from_name(name: &str) -> Option<Self> {
+        ARCHS.iter().find(|row| row.2 == name).map(|row| row.0)
+    }
+
+    /// All names in GGUF keys.
+    pub fn names() -> [&'static str; 3] {
+        ARCHS.map(|row| row.2)
+    }
+
     /// The name in GGUF keys, e.g. `llama`.
     pub fn name(self) -> &'static str {
         ARCHS[self as usize].2
@@ -165,6 +175,7 @@ mod tests {
     fn the_table_is_in_the_order_of_the_enum() {
         for (index, (arch, class, _)) in ARCHS.into_iter().enumerate() {
             assert_eq!(arch as usize, index);
+            assert_eq!(Arch::from_name(arch.name()), Some(arch));
             let text = format!(
                 r#"{{"architectures":["{class}"],"hidden_size":1,"intermediate_size":1,"num_hidden_layers":1,"num_attention_heads":1}}"#
             );

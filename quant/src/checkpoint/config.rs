@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// The fields of `config.json` that conversion needs. Absent ones are `None`; each architecture knows its
 /// own defaults.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Config {
     /// Class names; the first decides the architecture.
     #[serde(default)]

@@ -73,7 +73,7 @@ impl fmt::Display for Place {
 }
 
 /// Names in messages stay short, whatever a file calls its keys.
-pub(super) fn shortened(name: &str) -> String {
+pub(crate) fn shortened(name: &str) -> String {
     const MAX_CHARS: usize = 80;
     match name.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &name[..end]),

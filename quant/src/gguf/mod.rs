@@ -8,6 +8,7 @@ mod reader;
 mod value;
 mod writer;
 
+pub(crate) use error::shortened;
 pub use error::{GgufError, HeaderError, Place, Problem};
 pub use reader::Header;
 pub use value::{Array, Metadata, Value, ValueType};

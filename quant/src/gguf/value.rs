@@ -133,6 +133,23 @@ impl IntoIterator for Metadata {
     }
 }
 
+impl Value {
+    /// The value where it is an integer that is not negative.
+    pub fn as_count(&self) -> Option<u64> {
+        match *self {
+            Value::U8(n) => Some(n.into()),
+            Value::U16(n) => Some(n.into()),
+            Value::U32(n) => Some(n.into()),
+            Value::U64(n) => Some(n),
+            Value::I8(n) => n.try_into().ok(),
+            Value::I16(n) => n.try_into().ok(),
+            Value::I32(n) => n.try_into().ok(),
+            Value::I64(n) => n.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
 macro_rules! per_plain_type {
     ($($ty:ty => $variant:ident),+ $(,)?) => {$(
         impl From<$ty> for Value {

@@ -1,0 +1,102 @@
+//! Every tensor the architecture has, with the shape the hyper-parameters give and a type llama.cpp computes with.
+
+use std::collections::HashMap;
+
+use super::PreflightError;
+use super::keys::Shape;
+use crate::TensorType;
+use crate::arch::{Arch, Rule};
+use crate::checkpoint::Config;
+use crate::gguf::{Header, TensorInfo};
+use crate::plan::Role;
+
+/// Checks the tensors of `header` against the table that conversion writes them by.
+pub(super) fn check(arch: Arch, shape: &Shape, header: &Header) -> Result<(), PreflightError> {
+    let mut left: HashMap<&str, &TensorInfo> = header
+        .tensors
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), tensor))
+        .collect();
+    let config = config(arch, shape, left.contains_key("blk.0.ffn_norm.weight"));
+    let mut rules = arch.rules(&config).map_err(|error| {
+        PreflightError::key("general.architecture", format!("contradicts its keys: {error}"))
+    })?;
+    if arch == Arch::Llama {
+        rules.push(Rule::norm("rope_freqs", "", shape.rotary / 2).optional());
+    }
+    for rule in &rules {
+        match left.remove(rule.output.as_str()) {
+            Some(tensor) => check_tensor(rule, tensor)?,
+            None if rule.optional => {}
+            None => {
+                return Err(PreflightError::tensor(
+                    &rule.output,
+                    "is missing; get the file again",
+                ));
+            }
+        }
+    }
+    // In the file's order, so that the message is the same each time.
+    match header
+        .tensors
+        .iter()
+        .find(|tensor| left.contains_key(tensor.name.as_str()))
+    {
+        Some(tensor) => Err(PreflightError::tensor(
+            &tensor.name,
+            format!("is not part of architecture {}", arch.name()),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The configuration that has such a shape.
+fn config(arch: Arch, shape: &Shape, has_ffn_norm: bool) -> Config {
+    let mut config = Config::default();
+    config.hidden_size = shape.width;
+    config.intermediate_size = shape.ffn;
+    config.num_hidden_layers = shape.layers;
+    config.num_attention_heads = shape.heads;
+    config.num_key_value_heads = Some(shape.kv_heads);
+    config.head_dim = Some(shape.head_dim);
+    config.vocab_size = Some(shape.vocab);
+    // llama.cpp lets the embedding serve as the output for this architecture alone.
+    config.tie_word_embeddings = Some(arch == Arch::Llama);
+    config.use_parallel_residual = Some(arch == Arch::StableLm && !has_ffn_norm);
+    config
+}
+
+fn check_tensor(rule: &Rule, tensor: &TensorInfo) -> Result<(), PreflightError> {
+    let (found, want) = (trimmed(&tensor.shape), trimmed(&rule.shape));
+    if found != want {
+        let problem = format!(
+            "has shape {:?}, but the keys make it {:?}",
+            tensor.shape, rule.shape
+        );
+        return Err(PreflightError::tensor(&tensor.name, problem));
+    }
+    let fine = match rule.role {
+        Role::Vector => tensor.ty == TensorType::F32,
+        _ => multiplies(tensor.ty),
+    };
+    if !fine {
+        let problem = format!(
+            "has type {}, which llama.cpp cannot compute with there",
+            tensor.ty
+        );
+        return Err(PreflightError::tensor(&tensor.name, problem));
+    }
+    Ok(())
+}
+
+/// A shape without its outer dimensions of 1: they change nothing.
+fn trimmed(shape: &[u64]) -> &[u64] {
+    let len = shape.iter().rposition(|&dim| dim != 1).map_or(1, |at| at + 1);
+    &shape[..len.min(shape.len())]
+}
+
+/// Types that llama.cpp multiplies by and takes rows of: its own for activations and the integers are none.
+fn multiplies(ty: TensorType) -> bool {
+    let own = matches!(ty, TensorType::Q8_1 | TensorType::Q8K);
+    ty.is_float() || (ty.is_quantized() && !own)
+}

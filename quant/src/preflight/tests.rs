@@ -1,0 +1,2 @@
+//! A model that passes, and every way to spoil it.
+use super::*;

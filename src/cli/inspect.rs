@@ -1,0 +1,51 @@
+//! `siskin inspect`: what a GGUF file holds.
+//!
+//! Read by siskin's own reader, which keeps the keys' order and types; `tests/through_binary/inspect.rs` holds it
+//! to gguf-rs.
+
+mod report;
+mod values;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use siskin_quant::files::Files;
+use siskin_quant::gguf::{GgufError, Header};
+use siskin_quant::summary::Summary;
+
+use super::text;
+
+/// Shows what a GGUF file holds: architecture, parameters, types, context, metadata
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  siskin inspect tinyllama-q4_k_m.gguf --tensors")]
+pub(crate) struct InspectArgs {
+    /// GGUF file
+    #[arg(value_name = "FILE.gguf")]
+    file: PathBuf,
+    /// List the tensors too
+    #[arg(long)]
+    tensors: bool,
+    /// Print one JSON object; of long lists, only their length and first entries
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn main(args: InspectArgs) -> anyhow::Result<ExitCode> {
+    let mut files = Files::new();
+    let file = files.open(&args.file).map_err(GgufError::from)?;
+    let header = Header::read(&files, file)?;
+    let summary = Summary::of(&header);
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if args.json {
+        let report = report::json(&args.file, &summary, &header, args.tensors)?;
+        writeln!(out, "{}", text::json(&report))?;
+    } else {
+        report::print(&mut out, &args.file, &summary, &header)?;
+        if args.tensors {
+            report::print_tensors(&mut out, &header)?;
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
