@@ -50,10 +50,13 @@ pub fn stored_type(checkpoint: &Checkpoint) -> FileType {
     }
 }
 
-/// Checks that the architecture is known and the tensors are those it needs.
+/// Checks that the architecture is known and the tensors are those it needs, of the shapes it gives them.
 pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
     let arch = Arch::of(&checkpoint.config)?;
-    used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors).map(drop)
+    let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
+    rules
+        .iter()
+        .try_for_each(|rule| sources(rule, &checkpoint.tensors).map(drop))
 }
 
 /// The whole conversion of `checkpoint` to a file of type `file_type`. `vocabulary` is what

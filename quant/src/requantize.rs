@@ -6,6 +6,7 @@
 //! The mixes are llama-quantize's for models without experts.
 
 use crate::TensorType;
+use crate::arch::MAX_DIM;
 use crate::block;
 use crate::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
 use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Role, Source, Transform};
@@ -13,7 +14,7 @@ use crate::recipe::{Facts, FileType, role_of, tensor_type};
 use crate::view::View;
 
 /// The longest row taken: far above any model's, and few megabytes for each row in flight.
-const MAX_ROW: u64 = 1 << 20;
+const MAX_ROW: u64 = MAX_DIM;
 
 /// Why a GGUF file cannot be quantized.
 #[derive(Debug, thiserror::Error)]

@@ -181,7 +181,9 @@ mod tests {
         ];
         metadata.set("general.architecture", "x");
         metadata.set("general.file_type", 7u32);
-        counts.map(|(key, n)| metadata.set(format!("x.{key}"), n));
+        for (key, n) in counts {
+            metadata.set(format!("x.{key}"), n);
+        }
         let tensor = |name: &str, ty, shape: &[u64], offset| TensorInfo {
             name: name.into(),
             shape: shape.to_vec(),

@@ -26,6 +26,9 @@ pub(crate) struct SessionArgs {
     /// Read the weights into memory instead of mapping the file
     #[arg(long)]
     no_mmap: bool,
+    /// Run an architecture that siskin cannot check first: llama.cpp may abort where such a file is damaged
+    #[arg(long)]
+    any_arch: bool,
     /// Show llama.cpp's log
     #[arg(short, long)]
     verbose: bool,
@@ -51,6 +54,7 @@ impl SessionArgs {
             model: ModelOptions {
                 repack: self.repack,
                 mmap: !self.no_mmap,
+                any_architecture: self.any_arch,
                 ..ModelOptions::default()
             },
             session: SessionOptions {

@@ -1,7 +1,10 @@
 //! Tests through the real binary and the engine, in one program so that llama.cpp is linked once.
 
+mod bad_input;
 mod commands;
 mod cross;
 mod golden;
+mod inspect;
+mod mutations;
 mod quantize;
 mod util;

@@ -10,7 +10,7 @@ mod stablelm;
 use crate::checkpoint::{Config, Sampling};
 use crate::gguf::Metadata;
 use crate::recipe::FileType;
-pub(crate) use rule::{Dims, Rule};
+pub(crate) use rule::{Dims, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS, Rule};
 
 /// An architecture siskin converts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

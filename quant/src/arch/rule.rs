@@ -102,10 +102,14 @@ pub(crate) struct Dims {
     pub(crate) vocab: u64,
 }
 
-/// Far above any model this program is for; keeps every product of two dimensions in 64 bits.
-const MAX_DIM: u64 = 1 << 24;
-/// Far above any model's blocks; keeps the plan of a hostile configuration small.
-const MAX_LAYERS: u32 = 1024;
+/// Far above any model this program is for: every product of two dimensions fits in 64 bits, and a row in memory.
+pub(crate) const MAX_DIM: u64 = 1 << 20;
+/// Far above any model's heads; keeps the plan of a hostile configuration small.
+pub(crate) const MAX_HEADS: u64 = 1 << 10;
+/// Far above any model's context.
+pub(crate) const MAX_CONTEXT: u64 = 1 << 24;
+/// The most blocks that llama.cpp runs (`LLAMA_MAX_LAYERS`).
+pub(crate) const MAX_LAYERS: u32 = 512;
 
 impl Dims {
     /// The dimensions of `config`, each checked to be possible.
@@ -123,29 +127,30 @@ impl Dims {
             vocab,
         };
         let named = [
-            ("hidden_size", dims.width),
-            ("intermediate_size", dims.ffn),
-            ("num_attention_heads", dims.heads),
-            ("num_key_value_heads", dims.kv_heads),
-            ("head_dim", dims.head_dim),
-            ("vocab_size", dims.vocab),
+            ("hidden_size", dims.width, MAX_DIM),
+            ("intermediate_size", dims.ffn, MAX_DIM),
+            ("num_attention_heads", dims.heads, MAX_HEADS),
+            ("num_key_value_heads", dims.kv_heads, MAX_HEADS),
+            ("head_dim", dims.head_dim, MAX_DIM),
+            ("vocab_size", dims.vocab, MAX_DIM),
             (
                 "max_position_embeddings",
-                config.max_position_embeddings.unwrap_or(1).min(MAX_DIM + 1),
+                config.max_position_embeddings.unwrap_or(1),
+                MAX_CONTEXT,
             ),
         ];
-        if let Some((name, value)) = named
+        if let Some((name, value, max)) = named
             .into_iter()
-            .find(|(_, value)| !(1..=MAX_DIM).contains(value))
+            .find(|(_, value, max)| !(1..=*max).contains(value))
         {
             return Err(ArchError::Config(format!(
-                "{name} is {value}; it must be from 1 to {MAX_DIM}"
+                "{name} is {value}; it must be from 1 to {max}"
             )));
         }
         let checks = [
             (
                 !(1..=MAX_LAYERS).contains(&dims.layers),
-                "num_hidden_layers must be from 1 to 1024",
+                "num_hidden_layers must be from 1 to 512",
             ),
             (
                 !dims.heads.is_multiple_of(dims.kv_heads),

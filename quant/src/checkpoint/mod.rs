@@ -1,7 +1,7 @@
 //! A Hugging Face checkpoint folder: `config.json` and the tensors of its safetensors files.
 
 mod config;
-mod safetensors;
+pub mod safetensors;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -77,8 +77,10 @@ pub enum CheckpointError {
     },
 }
 
-/// The largest JSON file read: far above any honest config or index.
-const MAX_JSON: u64 = 64 << 20;
+/// The largest configuration read: far above any honest one, and a tree of it takes a hundred times its memory.
+pub(crate) const MAX_JSON: u64 = 4 << 20;
+/// The largest index of shards read.
+const MAX_INDEX: u64 = 16 << 20;
 
 const NO_SAFETENSORS: &str =
     "no model.safetensors or model.safetensors.index.json in this folder; name a checkpoint folder";
@@ -95,20 +97,20 @@ impl Checkpoint {
             dir: dir.to_owned(),
             what,
         };
-        let config = match read_json(&dir.join("config.json"))? {
+        let config = match read_json(&dir.join("config.json"), MAX_JSON)? {
             Some(config) => config,
             None if dir.exists() => {
                 return Err(missing("no config.json in this folder; name a checkpoint folder"));
             }
             None => return Err(missing("no such folder; name the folder that holds config.json")),
         };
-        let sampling = read_json(&dir.join("generation_config.json"))?.unwrap_or_default();
+        let sampling = read_json(&dir.join("generation_config.json"), MAX_JSON)?.unwrap_or_default();
         let (mut files, mut tensors) = (Files::new(), BTreeMap::new());
         let index_path = dir.join("model.safetensors.index.json");
         let single = dir.join("model.safetensors");
         if single.exists() {
             add_shard(&mut files, &mut tensors, &single)?;
-        } else if let Some(index) = read_json::<Index>(&index_path)? {
+        } else if let Some(index) = read_json::<Index>(&index_path, MAX_INDEX)? {
             index.check(&index_path)?;
             let shards: std::collections::BTreeSet<&String> = index.weight_map.values().collect();
             for shard in shards {
@@ -130,8 +132,11 @@ impl Checkpoint {
     }
 }
 
-/// Reads a JSON file of the checkpoint; `None` where it does not exist.
-pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CheckpointError> {
+/// Reads a JSON file of the checkpoint of `limit` bytes at most; `None` where it does not exist.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    limit: u64,
+) -> Result<Option<T>, CheckpointError> {
     let json = |reason| CheckpointError::Json {
         path: path.to_owned(),
         reason,
@@ -142,7 +147,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<O
     let mut files = Files::new();
     let file = files.open(path)?;
     let len = files.len(file);
-    if len > MAX_JSON {
+    if len > limit {
         return Err(json(format!(
             "{len} bytes, more than any honest file of this kind"
         )));

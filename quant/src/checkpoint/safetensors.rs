@@ -14,8 +14,8 @@ use crate::TensorType;
 use crate::files::Files;
 use crate::view::View;
 
-/// The largest header read; the format's own library has the same limit.
-const MAX_HEADER: u64 = 100_000_000;
+/// The largest header read: room for a hundred thousand tensors, a thousand times those of any model here.
+const MAX_HEADER: u64 = 16 << 20;
 
 /// A tensor as the header describes it.
 #[derive(Deserialize)]
@@ -93,9 +93,19 @@ pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, Vie
         )));
     }
     let header = files.window(file, 8..data_start)?;
-    let Entries(entries) =
-        serde_json::from_slice(&header).map_err(|e| damaged(format!("damaged header: {e}")))?;
-    check_layout(&entries, file_len - data_start).map_err(damaged)?;
+    parse_header(&header, file, data_start, file_len).map_err(damaged)
+}
+
+/// Reads and checks a header: the JSON alone, that of file `file` of `file_len` bytes, whose data begins at
+/// `data_start`. The error is a sentence without a path.
+pub fn parse_header(
+    header: &[u8],
+    file: usize,
+    data_start: u64,
+    file_len: u64,
+) -> Result<Vec<(String, View)>, String> {
+    let Entries(entries) = serde_json::from_slice(header).map_err(|e| format!("damaged header: {e}"))?;
+    check_layout(&entries, file_len.saturating_sub(data_start))?;
     let view = |(name, entry): (String, Entry)| {
         let ty = float_type(entry.dtype)?;
         Some((

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use super::PreflightError;
-use crate::arch::Arch;
+use crate::arch::{Arch, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS};
 use crate::gguf::{Metadata, Value, shortened};
 
 /// What a key may hold.
@@ -26,12 +26,10 @@ enum Rule {
     OneOf(&'static [&'static str]),
 }
 
-/// Far above any model, and small enough that what llama.cpp allocates by it stays small.
-const DIM: RangeInclusive<u64> = 1..=1 << 20;
-const HEADS: RangeInclusive<u64> = 1..=1 << 16;
-const CONTEXT: RangeInclusive<u64> = 1..=1 << 24;
-/// llama.cpp's own limit (`LLAMA_MAX_LAYERS`).
-const LAYERS: RangeInclusive<u64> = 1..=512;
+const DIM: RangeInclusive<u64> = 1..=MAX_DIM;
+const HEADS: RangeInclusive<u64> = 1..=MAX_HEADS;
+const CONTEXT: RangeInclusive<u64> = 1..=MAX_CONTEXT;
+const LAYERS: RangeInclusive<u64> = 1..=MAX_LAYERS as u64;
 const EPSILON: RangeInclusive<f32> = 0.0..=1.0;
 const FACTOR: RangeInclusive<f32> = 0.0..=1e6;
 

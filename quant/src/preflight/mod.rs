@@ -41,7 +41,7 @@ pub enum PreflightError {
     #[error("the vocabulary {0}")]
     Vocabulary(String),
     /// An architecture whose shapes siskin does not know.
-    #[error("architecture {0:?} is not one that siskin can check; it knows {known}", known = Arch::names().join(", "))]
+    #[error("architecture {0:?} is not one that siskin can check; it knows {known} (--any-arch runs it unchecked)", known = Arch::names().join(", "))]
     Architecture(String),
     /// The header is larger than any model's.
     #[error("a header of {} MiB; no model needs more than {} MiB", .0 >> 20, MAX_HEADER >> 20)]

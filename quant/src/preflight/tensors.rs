@@ -17,12 +17,10 @@ pub(super) fn check(arch: Arch, shape: &Shape, header: &Header) -> Result<(), Pr
         .iter()
         .map(|tensor| (tensor.name.as_str(), tensor))
         .collect();
-    let config = config(arch, shape, left.contains_key("blk.0.ffn_norm.weight"));
-    let mut rules = arch.rules(&config).map_err(|error| {
-        PreflightError::key("general.architecture", format!("contradicts its keys: {error}"))
-    })?;
-    if arch == Arch::Llama {
-        rules.push(Rule::norm("rope_freqs", "", shape.rotary / 2).optional());
+    let rules = expected(arch, shape, left.contains_key("blk.0.ffn_norm.weight"));
+    if rules.is_empty() {
+        let problem = "contradicts its keys; the file is damaged";
+        return Err(PreflightError::key("general.architecture", problem));
     }
     for rule in &rules {
         match left.remove(rule.output.as_str()) {
@@ -48,6 +46,15 @@ pub(super) fn check(arch: Arch, shape: &Shape, header: &Header) -> Result<(), Pr
         )),
         None => Ok(()),
     }
+}
+
+/// The tensors of a model of such a shape; none where it is one that the architecture cannot have.
+pub(super) fn expected(arch: Arch, shape: &Shape, has_ffn_norm: bool) -> Vec<Rule> {
+    let mut rules = arch.rules(&config(arch, shape, has_ffn_norm)).unwrap_or_default();
+    if arch == Arch::Llama && !rules.is_empty() {
+        rules.push(Rule::norm("rope_freqs", "", shape.rotary / 2).optional());
+    }
+    rules
 }
 
 /// The configuration that has such a shape.

@@ -6,10 +6,11 @@
 use std::collections::HashSet;
 
 use super::PreflightError;
+use crate::arch::MAX_DIM;
 use crate::gguf::{Array, Metadata, Value, shortened};
 
 /// Far above any vocabulary; llama.cpp holds each token several times.
-const MAX_TOKENS: usize = 1 << 20;
+const MAX_TOKENS: usize = MAX_DIM as usize;
 /// Far above any token.
 const MAX_TOKEN_BYTES: usize = 4096;
 /// Most bytes that llama.cpp may make of the tokens of a byte-level vocabulary: for each character that stands for

@@ -7,8 +7,15 @@ use crate::gguf::Metadata;
 /// The vocabulary and merges, and what is left of the file for the special tokens.
 pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, Processing), String> {
     let Tokenizer {
-        model, processing, ..
+        model,
+        added_tokens,
+        post_processor,
+        ..
     } = json;
+    let processing = Processing {
+        added_tokens,
+        post_processor,
+    };
     if model.kind.as_deref().is_some_and(|kind| kind != "BPE") || model.byte_fallback {
         return Err("not a byte-level BPE; a SentencePiece model needs its tokenizer.model beside it".into());
     }

@@ -2,17 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// `tokenizer.json` of a byte-level BPE.
 #[derive(Debug, Deserialize)]
 pub(super) struct Tokenizer {
+    #[serde(default, deserialize_with = "small")]
     pub(super) normalizer: Option<Value>,
+    #[serde(default, deserialize_with = "small")]
     pub(super) pre_tokenizer: Option<Value>,
     pub(super) model: Model,
-    #[serde(flatten)]
-    pub(super) processing: Processing,
+    #[serde(default)]
+    pub(super) added_tokens: Vec<AddedToken>,
+    pub(super) post_processor: Option<Processor>,
+}
+
+/// JSON of any shape, but no longer than such a description ever is: a tree takes many times its text's memory.
+fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    const MAX: usize = 64 << 10;
+    match Option::<Box<RawValue>>::deserialize(deserializer)? {
+        Some(raw) if raw.get().len() > MAX => Err(D::Error::custom(format!(
+            "a normalizer or pre_tokenizer of {} bytes, more than any honest one",
+            raw.get().len()
+        ))),
+        Some(raw) => serde_json::from_str(raw.get()).map_err(D::Error::custom),
+        None => Ok(None),
+    }
 }
 
 /// What of `tokenizer.json` serves both families.

@@ -12,8 +12,11 @@ mod special;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
-use crate::checkpoint::{CheckpointError, Config};
+use crate::checkpoint::{CheckpointError, Config, MAX_JSON, read_json};
 use crate::gguf::Metadata;
+
+/// The largest `tokenizer.json` read; the largest vocabularies take 33 MB.
+const MAX_TOKENIZER: u64 = 40 << 20;
 
 /// What a token is, numbered as in llama.cpp (`enum llama_token_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +62,7 @@ pub enum TokenizerError {
 /// The `tokenizer.*` keys for the checkpoint in `dir`.
 pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerError> {
     let rows = config.vocab_size.unwrap_or_default();
-    let settings: Option<hf::TokenizerConfig> =
-        crate::checkpoint::read_json(&dir.join("tokenizer_config.json"))?;
+    let settings: Option<hf::TokenizerConfig> = read_json(&dir.join("tokenizer_config.json"), MAX_JSON)?;
     let json_path = dir.join("tokenizer.json");
     let mut keys = Metadata::new();
     let is_llama = Arch::of(config).is_ok_and(|arch| arch == Arch::Llama);
@@ -74,14 +76,14 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
     let model = dir.join("tokenizer.model");
     let (processing, added, limit);
     if is_llama && model.exists() {
-        let json: Option<hf::Processing> = crate::checkpoint::read_json(&json_path)?;
+        let json: Option<hf::Processing> = read_json(&json_path, MAX_TOKENIZER)?;
         processing = json.unwrap_or_default();
         added = processing.added_tokens.clone();
         keys.extend(sentencepiece::keys(dir, &model, rows, settings.as_ref())?);
         limit = Some(rows);
     } else {
-        let json: hf::Tokenizer = crate::checkpoint::read_json(&json_path)?
-            .ok_or_else(|| TokenizerError::Missing(dir.to_owned()))?;
+        let json: hf::Tokenizer =
+            read_json(&json_path, MAX_TOKENIZER)?.ok_or_else(|| TokenizerError::Missing(dir.to_owned()))?;
         let at_json = |reason| TokenizerError::File {
             path: json_path.clone(),
             reason,
@@ -102,6 +104,22 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
         limit,
     ));
     keys.extend(template);
+    Ok(keys)
+}
+
+/// The keys that the `tokenizer.json` of a byte-level BPE gives alone: no names from `tokenizer_config.json`, no chat
+/// template. The error is a sentence without a path.
+pub fn of_json(json: &[u8], config: &Config) -> Result<Metadata, String> {
+    let json: hf::Tokenizer = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+    let pre = pretokenizer::recognise(&json)?;
+    let (mut keys, processing) = bpe::keys(json, pre, config.vocab_size.unwrap_or_default())?;
+    keys.extend(special::keys(
+        &processing,
+        &processing.added_tokens,
+        None,
+        config,
+        None,
+    ));
     Ok(keys)
 }
 

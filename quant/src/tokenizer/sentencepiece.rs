@@ -8,12 +8,12 @@ use std::path::Path;
 
 use super::hf::TokenizerConfig;
 use super::{TokenType, TokenizerError, Tokens, looks_special};
-use crate::checkpoint::read_json;
+use crate::checkpoint::{MAX_JSON, read_json};
 use crate::files::Files;
 use crate::gguf::Metadata;
 
 /// The largest `tokenizer.model` read.
-const MAX_FILE: u64 = 64 << 20;
+const MAX_FILE: u64 = 16 << 20;
 /// Score of padding, as llama.cpp's converter writes it.
 const PADDING_SCORE: f32 = -10_000.0;
 /// Score of added tokens, as llama.cpp's converter writes it.
@@ -73,7 +73,7 @@ pub(super) fn keys(
             scores[id as usize] = ADDED_SCORE;
         }
     };
-    let added: Option<BTreeMap<String, u64>> = read_json(&dir.join("added_tokens.json"))?;
+    let added: Option<BTreeMap<String, u64>> = read_json(&dir.join("added_tokens.json"), MAX_JSON)?;
     for (text, id) in added.unwrap_or_default() {
         add(id, text, TokenType::UserDefined);
     }
