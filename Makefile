@@ -5,7 +5,7 @@ CARGO ?= cargo
 # A toolchain that rustup has just installed is not yet on the caller's PATH.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run setup build test check bench cross cross-test dist clean
+.PHONY: run setup build test check bench fuzz cross cross-test dist clean
 
 run: build
 	./target/release/siskin run
@@ -40,6 +40,14 @@ cross-test:
 # Archives and packages to give away, in dist/: make dist TARGETS="raspberry-pi-5 x86-64-v3"; without TARGETS all.
 dist: build
 	@./scripts/dist.sh $(TARGETS)
+
+# Each target for FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz.
+FUZZ_SECONDS ?= 60
+fuzz: build
+	./fuzz/seeds.sh
+	for target in gguf safetensors tokenizer; do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1000 -timeout=10 || exit 1; \
+	done
 
 clean:
 	$(CARGO) clean

@@ -261,12 +261,24 @@ fn weights_that_are_no_numbers() {
             let at = bytes.len() - 400;
             bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
         });
-        let convert: [&Path; 4] = ["convert".as_ref(), &checkpoint, "-o".as_ref(), &target];
-        let quantize: [&Path; 4] = ["quantize".as_ref(), &file, &target, "q8_0".as_ref()];
+        let convert: [&Path; 5] = [
+            "convert".as_ref(),
+            &checkpoint,
+            "-o".as_ref(),
+            &target,
+            "-q".as_ref(),
+        ];
+        let quantize: [&Path; 5] = [
+            "quantize".as_ref(),
+            &file,
+            &target,
+            "q8_0".as_ref(),
+            "-q".as_ref(),
+        ];
         for args in [convert, quantize] {
             let wants: [&str; 4] = ["tensor ", "weight ", &format!("is {name}"), "--allow-nonfinite"];
             refuse(name, &args, &target, &wants);
-            succeed(siskin(args).args(["--allow-nonfinite", "-q"]));
+            succeed(siskin(args).arg("--allow-nonfinite"));
             std::fs::remove_file(&target).expect("written");
         }
         // What such a file computes is no text.

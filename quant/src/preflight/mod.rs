@@ -77,7 +77,7 @@ pub fn check_vocabulary(header: &Header) -> Result<(), PreflightError> {
         return Err(PreflightError::LargeHeader(header.data_start));
     }
     match header.metadata.get("split.count").and_then(Value::as_count) {
-        Some(parts @ 2..) => return Err(PreflightError::Split(parts)),
+        Some(parts @ 2..) => Err(PreflightError::Split(parts)),
         _ => vocabulary::check(&header.metadata).map(drop),
     }
 }

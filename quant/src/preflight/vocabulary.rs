@@ -158,7 +158,8 @@ fn every_byte(tokens: &HashSet<std::borrow::Cow<'_, str>>) -> Result<(), Preflig
     let missing = (0..=u8::MAX).filter(in_utf8).find(|&byte| {
         let alone = char::from(byte).to_string();
         let spelled = tokens.contains(format!("<0x{byte:02X}>").as_str());
-        !spelled && !(byte.is_ascii() && byte != 0 && tokens.contains(alone.as_str()))
+        let plain = byte.is_ascii() && byte != 0 && tokens.contains(alone.as_str());
+        !(spelled || plain)
     });
     match missing {
         Some(byte) => Err(PreflightError::Vocabulary(format!(

@@ -67,7 +67,7 @@ pub(super) fn one_line(value: &Value, width: usize) -> String {
         }
         Value::Array(array) => {
             let shown: Vec<String> =
-                each_array!(array, list => list.iter().take(FIRST).map(|x| format!("{x}")).collect());
+                each_array!(array, list => list.iter().take(FIRST).map(ToString::to_string).collect());
             list(shown.into_iter(), array.len(), width)
         }
         scalar => {
