@@ -221,6 +221,22 @@ fn checkpoints() {
         line.contains("not a file name to write to; name a file"),
         "{line}"
     );
+    let copy = with("itself", "config.json", "{", "{");
+    let itself = copy.join(weights);
+    let before = std::fs::read(&itself).expect("there");
+    let line = fail(
+        siskin(["convert"])
+            .arg(&copy)
+            .arg("-o")
+            .arg(&itself)
+            .arg("--force"),
+        1,
+    );
+    assert!(
+        line.contains("the output is the input itself; name another file"),
+        "{line}"
+    );
+    assert_eq!(std::fs::read(&itself).expect("there"), before);
 }
 
 /// The second tensor begins within the first.

@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod cross;
 mod golden;
+mod hostile_json;
 mod inspect;
 mod mutations;
 mod quantize;

@@ -10,7 +10,7 @@ const ADDRESS_SPACE: u64 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a command ended.
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// With exit code 0, or 1 and one line that says why.
     Code(i32),
     /// In any other way.
@@ -18,7 +18,7 @@ pub(super) enum Ending {
 }
 
 /// Runs the program on `file`; the shell sets the limit that the program inherits.
-pub(super) fn run(args: &[&str], file: &Path, out: &Path) -> Ending {
+pub(crate) fn run(args: &[&str], file: &Path, out: &Path) -> Ending {
     let mut command = Command::new("sh");
     let limit = format!("ulimit -v {ADDRESS_SPACE} && exec \"$@\"");
     command.args(["-c", &limit, "sh", env!("CARGO_BIN_EXE_siskin")]);
