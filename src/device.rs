@@ -2,6 +2,7 @@
 
 pub mod isa;
 pub mod memory;
+pub mod probe;
 pub mod profile;
 
 /// CPUs this process may use: affinity and cgroup quota are heeded.

@@ -1,0 +1,99 @@
+//! Memory: what there is, and what this process may take (proc_meminfo(5), cgroups(7)).
+
+use serde::Serialize;
+
+use super::Root;
+use super::cgroup::Groups;
+
+/// Memory in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Ram {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What new programs can take without swapping (`MemAvailable`).
+    pub available_bytes: u64,
+    /// What this process may take: the least of `available_bytes` and the room under every limit.
+    pub usable_bytes: u64,
+    /// Control groups that limit it, the innermost first.
+    pub limits: Vec<Limit>,
+    /// Swap.
+    pub swap_bytes: u64,
+    /// The part of the swap that is compressed memory (zram).
+    pub zram_bytes: u64,
+}
+
+/// A control group's limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// The group's folder.
+    pub group: String,
+    /// The limit.
+    pub bytes: u64,
+    /// What is left under it.
+    pub room_bytes: u64,
+}
+
+impl Ram {
+    pub(super) fn probe(root: &Root, groups: &Groups) -> Self {
+        let (total, available, swap) = meminfo(root).unwrap_or_else(|| ask_the_kernel(root));
+        let limits: Vec<Limit> = groups
+            .memory_limits(root)
+            .into_iter()
+            .map(|limit| Limit {
+                group: limit.group,
+                bytes: limit.bytes,
+                room_bytes: limit.room,
+            })
+            .collect();
+        let least = limits.iter().map(|limit| limit.room_bytes).min();
+        Ram {
+            total_bytes: total,
+            available_bytes: available,
+            usable_bytes: least.map_or(available, |room| room.min(available)),
+            limits,
+            swap_bytes: swap,
+            zram_bytes: zram(root),
+        }
+    }
+}
+
+/// Total, available and swap from `/proc/meminfo`.
+fn meminfo(root: &Root) -> Option<(u64, u64, u64)> {
+    let text = root.text("proc/meminfo")?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    };
+    let total = field("MemTotal")?;
+    let available = field("MemAvailable").or_else(|| {
+        root.note("/proc/meminfo: no MemAvailable; MemFree + Cached taken instead".into());
+        field("MemFree")?.checked_add(field("Cached").unwrap_or(0))
+    })?;
+    Some((total, available, field("SwapTotal").unwrap_or(0)))
+}
+
+/// Total, free and swap from sysinfo(2), which needs no `/proc` but does not count caches as free.
+fn ask_the_kernel(root: &Root) -> (u64, u64, u64) {
+    if !root.is_system() {
+        root.note("/proc/meminfo: unreadable; memory is taken as 0".into());
+        return (0, 0, 0);
+    }
+    root.note("/proc/meminfo: unreadable; free memory is what sysinfo(2) says, caches not counted".into());
+    let info = rustix::system::sysinfo();
+    // The fields' widths differ between architectures.
+    #[allow(clippy::unnecessary_cast)]
+    let bytes = |count| (count as u64).saturating_mul(u64::from(info.mem_unit));
+    (bytes(info.totalram), bytes(info.freeram), bytes(info.totalswap))
+}
+
+/// Swap on zram devices, from `/proc/swaps`.
+fn zram(root: &Root) -> u64 {
+    let swaps = root.text("proc/swaps").unwrap_or_default();
+    let sizes = swaps.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        let device = fields.next()?;
+        let kib: u64 = fields.nth(1)?.parse().ok()?;
+        device.rsplit('/').next()?.starts_with("zram").then_some(kib * 1024)
+    });
+    sizes.sum()
+}
