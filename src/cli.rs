@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod answer;
 mod convert;
+mod device;
 pub(crate) mod exit;
 mod inspect;
 mod interrupt;
@@ -37,6 +38,7 @@ enum Command {
     Quantize(quantize::QuantizeArgs),
     Inspect(inspect::InspectArgs),
     Tokenize(tokenize::TokenizeArgs),
+    Device(device::DeviceArgs),
 }
 
 /// Carries out what was typed.
@@ -47,6 +49,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Quantize(args) => quantize::main(args),
         Command::Inspect(args) => inspect::main(args),
         Command::Tokenize(args) => tokenize::main(args),
+        Command::Device(args) => device::main(args),
     }
 }
 

@@ -25,12 +25,13 @@ mod session;
 mod stop;
 mod utf8;
 
+pub use crate::device::profile::KvType;
 pub use embedded::STORYTELLER;
 pub use error::EngineError;
 pub use generate::Generate;
 pub use model::{Model, ModelOptions, Token};
-pub use raw::silence;
+pub use raw::{compiled_features, silence};
 pub use sampler::SamplerConfig;
-pub use session::{KvType, Session, SessionOptions};
+pub use session::{Session, SessionOptions};
 pub use stop::{Cut, StopStrings};
 pub use utf8::Utf8Stream;

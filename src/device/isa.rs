@@ -120,6 +120,48 @@ impl Isa {
     }
 }
 
+/// What a binary was compiled with, held against what a CPU has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Fit {
+    /// The CPU has it and it matters, but the binary's kernels do not use it.
+    pub unused: Vec<Isa>,
+    /// The binary uses it, but the CPU lacks it: it will die of an illegal instruction.
+    pub lacking: Vec<Isa>,
+}
+
+impl Fit {
+    /// Compares. Extensions that llama.cpp does not report are known to neither side.
+    pub fn of(compiled: &[Isa], available: &[Isa]) -> Self {
+        let without = |these: &[Isa], those: &[Isa], keep: fn(Isa) -> bool| -> Vec<Isa> {
+            these
+                .iter()
+                .copied()
+                .filter(|isa| keep(*isa) && !those.contains(isa))
+                .collect()
+        };
+        Fit {
+            unused: without(available, compiled, Isa::matters),
+            lacking: without(compiled, available, Isa::is_reported),
+        }
+    }
+
+    /// The warning and its remedy, where there is anything to warn of; `profile` is the one that fits the CPU.
+    pub fn warning(&self, profile: &str) -> Option<String> {
+        let names = |list: &[Isa]| list.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
+        let remedy = format!("take the {profile} binary, or build on this machine with `make build`");
+        if !self.lacking.is_empty() {
+            let lacking = names(&self.lacking);
+            return Some(format!(
+                "WARNING: this binary uses {lacking}, which this CPU lacks: it will stop at an illegal instruction; {remedy}"
+            ));
+        }
+        (!self.unused.is_empty()).then(|| {
+            let unused = names(&self.unused);
+            format!("WARNING: this binary leaves {unused} of this CPU unused and runs several times slower than it could; {remedy}")
+        })
+    }
+}
+
 impl std::fmt::Display for Isa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
@@ -154,5 +196,30 @@ mod tests {
             [Isa::Avx512]
         );
         assert_eq!(Isa::from_ggml(["AVX2", "LLAMAFILE", "OPENMP"]), [Isa::Avx2]);
+    }
+
+    #[test]
+    fn what_is_unused_or_lacking_is_said_with_the_remedy() {
+        let a76 = [Isa::Neon, Isa::Fp16, Isa::Dotprod];
+        let v3 = Isa::from_flags("ssse3 sse4_2 avx f16c fma bmi2 avx2");
+        let v2 = Isa::from_flags("ssse3 sse4_2");
+        let cases: [(&[Isa], &[Isa], &str); 5] = [
+            (&[Isa::Neon], &a76, "leaves dotprod of this CPU unused"),
+            (&a76, &[Isa::Neon], "uses fp16, dotprod, which this CPU lacks"),
+            (&v2, &v3, "leaves avx2 of"),
+            (&v3, &v2, "uses avx, f16c, fma, bmi2, avx2, which"),
+            (&a76, &a76, ""),
+        ];
+        for (compiled, available, want) in cases {
+            let warning = Fit::of(compiled, available).warning("mine").unwrap_or_default();
+            assert!(
+                warning.contains(want) && want.is_empty() == warning.is_empty(),
+                "{warning}"
+            );
+            assert!(
+                warning.is_empty() || warning.contains("the mine binary"),
+                "{warning}"
+            );
+        }
     }
 }

@@ -56,6 +56,26 @@ fn first_error() -> String {
     }
 }
 
+/// What llama.cpp's kernels were compiled with, by its own names, e.g. `AVX2`, `DOTPROD`.
+pub fn compiled_features() -> Vec<String> {
+    backend();
+    // SAFETY: returns a string that llama.cpp keeps until the next call, on any thread; it is copied while the lock
+    // keeps this function, the only caller, from being entered twice.
+    let text = {
+        static CALL: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _call = CALL.lock();
+        unsafe { CStr::from_ptr(sys::llama_print_system_info()) }
+            .to_string_lossy()
+            .into_owned()
+    };
+    // "CPU : SSE3 = 1 | AVX2 = 1 | "
+    let features = text.split(['|', ':']).filter_map(|part| part.split_once(" = "));
+    features
+        .filter(|(_, value)| value.trim() != "0")
+        .map(|(name, _)| name.trim().to_owned())
+        .collect()
+}
+
 /// Loads a model, or tells why llama.cpp refuses it.
 ///
 /// llama-cpp-2 has no setter for `use_extra_bufts`: with it, as is llama.cpp's default, weights are repacked
@@ -88,6 +108,20 @@ const _: () = assert!(mem::size_of::<LlamaModel>() == mem::size_of::<*mut sys::l
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn features_are_names_and_hold_what_rust_was_compiled_with() {
+        let features = compiled_features();
+        assert!(
+            features
+                .iter()
+                .all(|name| !name.is_empty() && !name.contains(' ')),
+            "{features:?}"
+        );
+        let has = |name: &str| features.iter().any(|feature| feature == name);
+        assert_eq!(has("AVX2"), cfg!(target_feature = "avx2"), "{features:?}");
+        assert_eq!(has("DOTPROD"), cfg!(target_feature = "dotprod"), "{features:?}");
+    }
 
     #[test]
     fn a_file_that_is_no_model_is_refused_and_nothing_is_freed_twice() {

@@ -6,23 +6,18 @@ use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
-use llama_cpp_sys_2::{LLAMA_FLASH_ATTN_TYPE_AUTO, LLAMA_FLASH_ATTN_TYPE_DISABLED, llama_flash_attn_type};
+use llama_cpp_sys_2::{
+    LLAMA_FLASH_ATTN_TYPE_AUTO, LLAMA_FLASH_ATTN_TYPE_DISABLED, LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    llama_flash_attn_type,
+};
 
 use super::{EngineError, Generate, Model, SamplerConfig, Token, raw};
+use crate::device::profile::{KvType, Switch};
 
 /// The largest context taken where none is asked for: the training length of Llama 3.2 would be 4 GiB of KV cache.
 const DEFAULT_CONTEXT: u32 = 4096;
-/// Tokens computed together; bounds the compute buffers.
+/// Tokens handed over together.
 const BATCH: u32 = 512;
-
-/// How the cache stores keys and values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KvType {
-    /// 2 bytes a number: llama.cpp's default.
-    F16,
-    /// 4 bytes a number: for comparisons with references that compute in f32.
-    F32,
-}
 
 /// How to run a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +26,10 @@ pub struct SessionOptions {
     pub context: Option<u32>,
     /// How keys and values are stored.
     pub kv_type: KvType,
+    /// Whether attention is computed in one fused step; quantized values need it, f32 ones do without.
+    pub flash_attention: Switch,
+    /// Tokens computed together; bounds the compute buffers.
+    pub ubatch: u32,
     /// Threads for decoding, a token at a time.
     pub threads: usize,
     /// Threads for the prompt, many tokens at a time.
@@ -43,6 +42,8 @@ impl Default for SessionOptions {
         SessionOptions {
             context: None,
             kv_type: KvType::F16,
+            flash_attention: Switch::Auto,
+            ubatch: BATCH,
             threads: cpus,
             threads_batch: cpus,
         }
@@ -59,12 +60,13 @@ pub struct Session<'m> {
     last: Option<Token>,
 }
 
-impl KvType {
+impl SessionOptions {
     /// llama.cpp's flash attention rounds to f16 on the way: exact keys and values want the plain form.
-    fn flash_attention(self) -> llama_flash_attn_type {
-        match self {
-            KvType::F16 => LLAMA_FLASH_ATTN_TYPE_AUTO,
-            KvType::F32 => LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    fn flash_attention(&self) -> llama_flash_attn_type {
+        match (self.kv_type, self.flash_attention) {
+            (KvType::F32, _) | (_, Switch::Off) => LLAMA_FLASH_ATTN_TYPE_DISABLED,
+            (_, Switch::On) => LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            (_, Switch::Auto) => LLAMA_FLASH_ATTN_TYPE_AUTO,
         }
     }
 }
@@ -74,6 +76,8 @@ impl From<KvType> for KvCacheType {
         match ty {
             KvType::F16 => KvCacheType::F16,
             KvType::F32 => KvCacheType::F32,
+            KvType::Q8_0 => KvCacheType::Q8_0,
+            KvType::Q4_0 => KvCacheType::Q4_0,
         }
     }
 }
@@ -88,9 +92,9 @@ impl<'m> Session<'m> {
         let threads = |count: usize| i32::try_from(count.max(1)).unwrap_or(i32::MAX);
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(capacity))
-            .with_n_batch(BATCH)
-            .with_n_ubatch(BATCH)
-            .with_flash_attention_policy(options.kv_type.flash_attention())
+            .with_n_batch(BATCH.max(options.ubatch))
+            .with_n_ubatch(options.ubatch.max(1))
+            .with_flash_attention_policy(options.flash_attention())
             .with_type_k(options.kv_type.into())
             .with_type_v(options.kv_type.into())
             .with_n_threads(threads(options.threads))

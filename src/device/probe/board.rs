@@ -17,12 +17,24 @@ pub struct Board {
 const DEVICE_TREES: [&str; 2] = ["proc/device-tree", "sys/firmware/devicetree/base"];
 
 /// What firmware vendors write where they have nothing to say.
-const NOTHING: [&str; 5] = ["", "Default string", "To be filled by O.E.M.", "System Product Name", "None"];
+const NOTHING: [&str; 5] = [
+    "",
+    "Default string",
+    "To be filled by O.E.M.",
+    "System Product Name",
+    "None",
+];
 
 impl Board {
     pub(super) fn probe(root: &Root) -> Self {
-        let tree = |entry: &str| DEVICE_TREES.iter().find_map(|tree| root.bytes(&format!("{tree}/{entry}")));
-        let compatible = tree("compatible").map(|bytes| strings(&bytes)).unwrap_or_default();
+        let tree = |entry: &str| {
+            DEVICE_TREES
+                .iter()
+                .find_map(|tree| root.bytes(&format!("{tree}/{entry}")))
+        };
+        let compatible = tree("compatible")
+            .map(|bytes| strings(&bytes))
+            .unwrap_or_default();
         let model = tree("model").and_then(|bytes| strings(&bytes).into_iter().next());
         Board {
             model: model.or_else(|| dmi(root)),
@@ -33,7 +45,9 @@ impl Board {
 
 /// Strings that end in NUL, as the device tree stores them.
 fn strings(bytes: &[u8]) -> Vec<String> {
-    let strings = bytes.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).trim().to_owned());
+    let strings = bytes
+        .split(|byte| *byte == 0)
+        .map(|text| String::from_utf8_lossy(text).trim().to_owned());
     strings.filter(|text| !text.is_empty()).collect()
 }
 

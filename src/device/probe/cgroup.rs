@@ -43,7 +43,8 @@ const NO_LIMIT: u64 = 1 << 62;
 
 impl Groups {
     pub(super) fn of_this_process(root: &Root) -> Self {
-        let (Some(own), Some(mounts)) = (root.text("proc/self/cgroup"), root.text("proc/self/mountinfo")) else {
+        let (Some(own), Some(mounts)) = (root.text("proc/self/cgroup"), root.text("proc/self/mountinfo"))
+        else {
             return Groups::default();
         };
         let folders = |is_own: &dyn Fn(&str, &str) -> bool, is_mount: &dyn Fn(&Mount) -> bool| {
@@ -52,8 +53,13 @@ impl Groups {
                 let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
                 is_own(id, controllers).then_some(path)
             });
-            let mount = mounts.lines().filter_map(Mount::parse).find(|mount| is_mount(mount));
-            path.zip(mount).map(|(path, mount)| mount.folders(path)).unwrap_or_default()
+            let mount = mounts
+                .lines()
+                .filter_map(Mount::parse)
+                .find(|mount| is_mount(mount));
+            path.zip(mount)
+                .map(|(path, mount)| mount.folders(path))
+                .unwrap_or_default()
         };
         let v1 = |controller: &str| {
             let named = |list: &str| list.split(',').any(|name| name == controller);
@@ -62,7 +68,9 @@ impl Groups {
             })
         };
         Groups {
-            v2: folders(&|id, controllers| id == "0" && controllers.is_empty(), &|mount| mount.kind == "cgroup2"),
+            v2: folders(&|id, controllers| id == "0" && controllers.is_empty(), &|mount| {
+                mount.kind == "cgroup2"
+            }),
             v1_cpu: v1("cpu"),
             v1_memory: v1("memory"),
         }
@@ -87,14 +95,19 @@ impl Groups {
     /// Every limit on memory, the innermost group's first.
     pub(super) fn memory_limits(&self, root: &Root) -> Vec<MemoryLimit> {
         let limits = |folders: &[String], files: &MemoryFiles| -> Vec<MemoryLimit> {
-            folders.iter().filter_map(|folder| memory_limit(root, folder, files)).collect()
+            folders
+                .iter()
+                .filter_map(|folder| memory_limit(root, folder, files))
+                .collect()
         };
         [limits(&self.v2, &V2), limits(&self.v1_memory, &V1)].concat()
     }
 }
 
 fn memory_limit(root: &Root, folder: &str, files: &MemoryFiles) -> Option<MemoryLimit> {
-    let bytes = root.number(&format!("{folder}/{}", files.limit)).filter(|bytes| *bytes < NO_LIMIT)?;
+    let bytes = root
+        .number(&format!("{folder}/{}", files.limit))
+        .filter(|bytes| *bytes < NO_LIMIT)?;
     let usage = root.number(&format!("{folder}/{}", files.usage)).unwrap_or(0);
     let stat = root.text(&format!("{folder}/memory.stat")).unwrap_or_default();
     let reclaimable = stat.lines().find_map(|line| {
@@ -133,7 +146,11 @@ impl<'t> Mount<'t> {
     /// The folders of the group `path` and of those around it. In a container the mount shows only a part of the
     /// tree; a path outside that part stands for the mount's root.
     fn folders(&self, path: &str) -> Vec<String> {
-        let below = if self.root == "/" { Some(path) } else { path.strip_prefix(self.root) };
+        let below = if self.root == "/" {
+            Some(path)
+        } else {
+            path.strip_prefix(self.root)
+        };
         let below = below.filter(|below| !below.contains("/..")).unwrap_or("");
         let mut folder = format!("{}{}", self.point.trim_matches('/'), below.trim_end_matches('/'));
         let mut folders = vec![folder.clone()];

@@ -133,12 +133,16 @@ fn name(info: &str) -> Option<String> {
 }
 
 fn details(root: &Root, info: &str) -> Vec<Detail> {
-    let online = root.text(&format!("{FOLDER}/online")).and_then(|text| cpu_list(&text));
+    let online = root
+        .text(&format!("{FOLDER}/online"))
+        .and_then(|text| cpu_list(&text));
     let ids = online.unwrap_or_else(|| {
         let processors = values(info, "processor").count();
         let count = match processors {
             0 if root.is_system() => {
-                root.note("/proc/cpuinfo and /sys tell no CPUs; their number is what the scheduler says".into());
+                root.note(
+                    "/proc/cpuinfo and /sys tell no CPUs; their number is what the scheduler says".into(),
+                );
                 crate::device::available_cpus()
             }
             count => count.max(1),
@@ -151,13 +155,17 @@ fn details(root: &Root, info: &str) -> Vec<Detail> {
     let most = weights.iter().flatten().max().copied().unwrap_or(0) as f64;
     let detail = |(&id, weight): (&usize, &Option<u64>)| {
         let entry = |name: &str| format!("{FOLDER}/cpu{id}/{name}");
-        let siblings = root.text(&entry("topology/thread_siblings_list")).and_then(|text| cpu_list(&text));
+        let siblings = root
+            .text(&entry("topology/thread_siblings_list"))
+            .and_then(|text| cpu_list(&text));
         let is_allowed = |id: &usize| allowed.as_ref().is_none_or(|list| list.contains(id));
         let first = siblings.and_then(|list| list.into_iter().find(is_allowed));
         Detail {
             id,
             big: weight.is_none_or(|weight| weight as f64 >= BIG * most),
-            max_mhz: root.number(&entry("cpufreq/cpuinfo_max_freq")).map(|khz| khz / 1000),
+            max_mhz: root
+                .number(&entry("cpufreq/cpuinfo_max_freq"))
+                .map(|khz| khz / 1000),
             allowed: is_allowed(&id),
             first_of_core: first.is_none_or(|first| first == id),
         }
@@ -190,7 +198,11 @@ fn detected(root: &Root) -> Vec<Isa> {
         return vec![];
     }
     root.note("/proc/cpuinfo: no flags; the CPU itself was asked for its extensions".into());
-    asked().into_iter().filter(|(_, has)| *has).map(|(isa, _)| isa).collect()
+    asked()
+        .into_iter()
+        .filter(|(_, has)| *has)
+        .map(|(isa, _)| isa)
+        .collect()
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -62,14 +62,17 @@ impl Throttle {
 impl Heat {
     /// Reads the sensors.
     pub fn probe(root: &Root) -> Self {
-        let zones = root.names("sys/class/thermal", "thermal_zone").into_iter().filter_map(|name| {
-            let entry = |file: &str| root.text(&format!("sys/class/thermal/{name}/{file}"));
-            let millis: f64 = entry("temp")?.parse().ok()?;
-            Some(Zone {
-                kind: entry("type").unwrap_or(name),
-                celsius: millis / 1000.0,
-            })
-        });
+        let zones = root
+            .names("sys/class/thermal", "thermal_zone")
+            .into_iter()
+            .filter_map(|name| {
+                let entry = |file: &str| root.text(&format!("sys/class/thermal/{name}/{file}"));
+                let millis: f64 = entry("temp")?.parse().ok()?;
+                Some(Zone {
+                    kind: entry("type").unwrap_or(name),
+                    celsius: millis / 1000.0,
+                })
+            });
         Heat {
             zones: zones.collect(),
             throttle: firmware(root),
@@ -85,7 +88,10 @@ impl Heat {
     /// True where the machine slowed down between `before` and now, as far as it tells.
     pub fn throttled_since(&self, before: &Heat) -> bool {
         let now = self.throttle.is_some_and(|throttle| !throttle.now().is_empty());
-        let counted = self.throttle_events.zip(before.throttle_events).is_some_and(|(now, then)| now > then);
+        let counted = self
+            .throttle_events
+            .zip(before.throttle_events)
+            .is_some_and(|(now, then)| now > then);
         now || counted
     }
 
@@ -101,18 +107,23 @@ fn firmware(root: &Root) -> Option<Throttle> {
     let socs = root.names(PLATFORM, "soc");
     let folders = socs.iter().flat_map(|soc| {
         let inner = root.names(&format!("{PLATFORM}/{soc}"), "soc");
-        inner.into_iter().map(move |inner| format!("{PLATFORM}/{soc}/{inner}"))
+        inner
+            .into_iter()
+            .map(move |inner| format!("{PLATFORM}/{soc}/{inner}"))
     });
-    folders.filter(|folder| folder.ends_with(":firmware")).find_map(|folder| {
-        let text = root.text(&format!("{folder}/get_throttled"))?;
-        let bits = u32::from_str_radix(text.trim_start_matches("0x"), 16).ok()?;
-        Some(Throttle { bits })
-    })
+    folders
+        .filter(|folder| folder.ends_with(":firmware"))
+        .find_map(|folder| {
+            let text = root.text(&format!("{folder}/get_throttled"))?;
+            let bits = u32::from_str_radix(text.trim_start_matches("0x"), 16).ok()?;
+            Some(Throttle { bits })
+        })
 }
 
 fn events(root: &Root) -> Option<u64> {
     const CPUS: &str = "sys/devices/system/cpu";
     let counts = root.names(CPUS, "cpu").into_iter();
-    let counts = counts.filter_map(|cpu| root.number(&format!("{CPUS}/{cpu}/thermal_throttle/core_throttle_count")));
+    let counts =
+        counts.filter_map(|cpu| root.number(&format!("{CPUS}/{cpu}/thermal_throttle/core_throttle_count")));
     counts.fold(None, |sum, count| Some(sum.unwrap_or(0) + count))
 }

@@ -61,8 +61,15 @@ impl Ram {
 fn meminfo(root: &Root) -> Option<(u64, u64, u64)> {
     let text = root.text("proc/meminfo")?;
     let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim()
+            .strip_suffix("kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()?
+            .checked_mul(1024)
     };
     let total = field("MemTotal")?;
     let available = field("MemAvailable").or_else(|| {
@@ -93,7 +100,11 @@ fn zram(root: &Root) -> u64 {
         let mut fields = line.split_whitespace();
         let device = fields.next()?;
         let kib: u64 = fields.nth(1)?.parse().ok()?;
-        device.rsplit('/').next()?.starts_with("zram").then_some(kib * 1024)
+        device
+            .rsplit('/')
+            .next()?
+            .starts_with("zram")
+            .then_some(kib * 1024)
     });
     sizes.sum()
 }

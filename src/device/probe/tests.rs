@@ -7,7 +7,9 @@ use crate::device::isa::Isa;
 use crate::device::profile::{builtin, choose};
 
 fn fixture(name: &str) -> Root {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/data/devices", name].iter().collect();
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/data/devices", name]
+        .iter()
+        .collect();
     assert!(path.is_dir(), "{}", path.display());
     Root::at(path)
 }
@@ -107,12 +109,28 @@ fn every_fixture_reads_as_the_machine_it_is() {
         assert_eq!(machine.board.model.as_deref(), case.model, "{at}");
         assert_eq!(machine.cpus.name.as_deref(), Some(case.cpu), "{at}");
         let cpus = &machine.cpus;
-        assert_eq!([cpus.details.len(), cpus.available, cpus.big, cpus.physical], case.cpus, "{at}");
+        assert_eq!(
+            [cpus.details.len(), cpus.available, cpus.big, cpus.physical],
+            case.cpus,
+            "{at}"
+        );
         let ram = &machine.ram;
         assert_eq!(ram.usable_bytes >> 20, case.usable_mib, "{at}");
-        assert_eq!([ram.swap_bytes, ram.zram_bytes], case.swap_kib.map(|kib| kib * 1024), "{at}");
-        assert_eq!(machine.heat.hottest().map(|zone| zone.celsius), case.hottest, "{at}");
-        assert_eq!(machine.heat.throttle.map(Throttle::now).as_deref(), case.throttled, "{at}");
+        assert_eq!(
+            [ram.swap_bytes, ram.zram_bytes],
+            case.swap_kib.map(|kib| kib * 1024),
+            "{at}"
+        );
+        assert_eq!(
+            machine.heat.hottest().map(|zone| zone.celsius),
+            case.hottest,
+            "{at}"
+        );
+        assert_eq!(
+            machine.heat.throttle.map(Throttle::now).as_deref(),
+            case.throttled,
+            "{at}"
+        );
         let profile = choose(&profiles, &machine.traits()).map(|profile| profile.name.as_str());
         assert_eq!(profile, Some(case.profile), "{at}");
     }
@@ -164,6 +182,10 @@ fn this_machine_has_cpus_and_memory() {
     let machine = Machine::probe(&Root::system());
     assert!(machine.cpus.available >= 1 && machine.cpus.available <= machine.cpus.details.len());
     assert!(machine.ram.usable_bytes > 0 && machine.ram.usable_bytes <= machine.ram.total_bytes);
-    let baseline = if cfg!(target_arch = "x86_64") { Isa::Ssse3 } else { Isa::Neon };
+    let baseline = if cfg!(target_arch = "x86_64") {
+        Isa::Ssse3
+    } else {
+        Isa::Neon
+    };
     assert!(machine.cpus.isa.contains(&baseline), "{:?}", machine.cpus.isa);
 }

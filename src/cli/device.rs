@@ -1,0 +1,175 @@
+//! `siskin device`: what this machine has and which profile fits it.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use siskin::device::isa::{Fit, Isa};
+use siskin::device::probe::{Machine, Root};
+use siskin::device::profile::{self, Profile};
+use siskin::engine;
+
+use super::size;
+
+/// Shows this machine and the profile chosen for it
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  siskin device --json")]
+pub(crate) struct DeviceArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Read /proc and /sys under this folder
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
+}
+
+/// A machine with its profile, as every command that loads a model sees it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Device {
+    pub(crate) machine: Machine,
+    /// `None` where no profile fits.
+    pub(crate) profile: Option<Profile>,
+    /// What this binary's kernels were compiled with.
+    pub(crate) compiled: Vec<Isa>,
+    pub(crate) isa: Fit,
+}
+
+impl Device {
+    /// Probes the machine under `root` and chooses its profile.
+    pub(crate) fn probe(root: &Root) -> anyhow::Result<Self> {
+        let machine = Machine::probe(root);
+        let profiles = profile::with_user(profile::user_folder().as_deref())?;
+        let profile = profile::choose(&profiles, &machine.traits()).cloned();
+        let compiled = Isa::from_ggml(engine::compiled_features().iter().map(String::as_str));
+        // A fixture of another architecture says nothing of this binary.
+        let isa = match siskin::device::isa::CpuArch::of_this_program() {
+            Some(arch) if arch == machine.cpus.arch => Fit::of(&compiled, &machine.cpus.isa),
+            _ => Fit::default(),
+        };
+        Ok(Device {
+            machine,
+            profile,
+            compiled,
+            isa,
+        })
+    }
+
+    /// The profile's name.
+    pub(crate) fn name(&self) -> &str {
+        self.profile.as_ref().map_or("native", |profile| &profile.name)
+    }
+
+    /// What is to be said before a model is loaded: entries that could not be read, instructions unused or lacking.
+    pub(crate) fn warn(&self) {
+        for note in &self.machine.notes {
+            eprintln!("siskin: {note}");
+        }
+        if let Some(warning) = self.isa.warning(self.name()) {
+            eprintln!("siskin: {warning}");
+        }
+    }
+}
+
+pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
+    engine::silence();
+    let device = Device::probe(&Root::at(args.root))?;
+    if args.json {
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&device)?)?;
+    } else {
+        std::io::stdout().write_all(table(&device).as_bytes())?;
+    }
+    device.warn();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(device: &Device) -> String {
+    let machine = &device.machine;
+    let profile = device.profile.as_ref().map_or("none fits".into(), |profile| {
+        let own = if profile.user { ", your own" } else { "" };
+        format!("{} ({}{own})", profile.name, profile.title)
+    });
+    let rows = [
+        ("machine", machine.board.model.clone().unwrap_or("unknown".into())),
+        ("profile", profile),
+        ("cpu", cpu(machine)),
+        ("available", available(machine)),
+        ("isa", names(&machine.cpus.isa)),
+        ("compiled", names(&device.compiled)),
+        ("memory", memory(machine)),
+        ("heat", heat(machine)),
+    ];
+    rows.into_iter()
+        .map(|(name, text)| format!("{name:<10}{text}\n"))
+        .collect()
+}
+
+fn names(list: &[Isa]) -> String {
+    match list {
+        [] => "unknown".into(),
+        list => list.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn cpu(machine: &Machine) -> String {
+    let cpus = &machine.cpus;
+    let mut text = format!(
+        "{} x {}",
+        cpus.details.len(),
+        cpus.name.as_deref().unwrap_or("unknown")
+    );
+    if let Some(mhz) = cpus.details.iter().filter_map(|cpu| cpu.max_mhz).max() {
+        text += &format!(", {mhz} MHz");
+    }
+    if let Some(governor) = &cpus.governor {
+        text += &format!(", governor {governor}");
+    }
+    text
+}
+
+fn available(machine: &Machine) -> String {
+    let cpus = &machine.cpus;
+    let mut text = format!(
+        "{} CPUs: {} fast, {} on cores of their own",
+        cpus.available, cpus.big, cpus.physical
+    );
+    if let Some(quota) = cpus.quota {
+        text += &format!(", quota {quota:.2} CPUs");
+    }
+    text
+}
+
+fn memory(machine: &Machine) -> String {
+    let ram = &machine.ram;
+    let mut text = format!(
+        "{} usable of {}",
+        size::bytes(ram.usable_bytes),
+        size::bytes(ram.total_bytes)
+    );
+    if let Some(limit) = ram.limits.iter().min_by_key(|limit| limit.room_bytes) {
+        text += &format!(", {} limited to {}", limit.group, size::bytes(limit.bytes));
+    }
+    text += &match (ram.swap_bytes, ram.zram_bytes) {
+        (0, _) => ", no swap".into(),
+        (swap, 0) => format!(", swap {}", size::bytes(swap)),
+        (swap, zram) => format!(", swap {} (zram {})", size::bytes(swap), size::bytes(zram)),
+    };
+    text
+}
+
+fn heat(machine: &Machine) -> String {
+    let heat = &machine.heat;
+    let hottest = heat.hottest().map_or("unknown".into(), |zone| {
+        format!("{:.1} °C ({})", zone.celsius, zone.kind)
+    });
+    let throttled = match (heat.throttle, heat.throttle_events) {
+        (Some(throttle), _) => match (throttle.now(), throttle.since_start()) {
+            (now, _) if !now.is_empty() => format!("now {}", now.join(", ")),
+            (_, past) if !past.is_empty() => format!("since the start {}", past.join(", ")),
+            _ => "never throttled".into(),
+        },
+        (None, Some(events)) => format!("throttled {events} times since the start"),
+        (None, None) => "whether it throttles is unknown".into(),
+    };
+    format!("{hottest}; {throttled}")
+}
