@@ -8,8 +8,11 @@ mod answer;
 mod convert;
 mod device;
 pub(crate) mod exit;
+mod explain;
+mod fit;
 mod inspect;
 mod interrupt;
+mod model_facts;
 mod plan_table;
 mod progress;
 mod quantize;
@@ -21,6 +24,7 @@ mod stats;
 mod text;
 mod text_input;
 mod tokenize;
+mod wait_policy;
 mod write;
 
 /// Small language models on small machines.
@@ -39,6 +43,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Tokenize(tokenize::TokenizeArgs),
     Device(device::DeviceArgs),
+    Fit(fit::FitArgs),
 }
 
 /// Carries out what was typed.
@@ -50,6 +55,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::main(args),
         Command::Tokenize(args) => tokenize::main(args),
         Command::Device(args) => device::main(args),
+        Command::Fit(args) => fit::main(args),
     }
 }
 

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use siskin::device::isa::{Fit, Isa};
+use siskin::device::budget::ModelFacts;
+use siskin::device::isa::{CpuArch, Fit, Isa};
 use siskin::device::probe::{Machine, Root};
-use siskin::device::profile::{self, Profile};
+use siskin::device::profile::{self, Affinity, Profile};
+use siskin::device::settings::{self, Flags, Settings, Sources};
+use siskin::device::tuned;
 use siskin::engine;
 
 use super::size;
@@ -43,7 +46,7 @@ impl Device {
         let profile = profile::choose(&profiles, &machine.traits()).cloned();
         let compiled = Isa::from_ggml(engine::compiled_features().iter().map(String::as_str));
         // A fixture of another architecture says nothing of this binary.
-        let isa = match siskin::device::isa::CpuArch::of_this_program() {
+        let isa = match CpuArch::of_this_program() {
             Some(arch) if arch == machine.cpus.arch => Fit::of(&compiled, &machine.cpus.isa),
             _ => Fit::default(),
         };
@@ -53,6 +56,41 @@ impl Device {
             compiled,
             isa,
         })
+    }
+
+    /// Decides how a model of this shape is run here.
+    pub(crate) fn settings(&self, flags: &Flags, facts: Option<&ModelFacts>) -> anyhow::Result<Settings> {
+        let tuned = facts.zip(tuned::path()).and_then(|(facts, path)| {
+            let (found, note) = tuned::load(&path, &tuned::key(&self.machine, facts));
+            if let Some(note) = note {
+                eprintln!("siskin: {note}");
+            }
+            found
+        });
+        let settings = settings::resolve(&Sources {
+            flags,
+            tuned: tuned.as_ref(),
+            profile: self.profile.as_ref(),
+            machine: &self.machine,
+            facts,
+        })?;
+        Ok(settings)
+    }
+
+    /// Binds this thread, and those it will start, to the CPUs that `affinity` names.
+    pub(crate) fn bind(&self, affinity: Affinity) {
+        let cpus = &self.machine.cpus.details;
+        if affinity == Affinity::None || cpus.iter().all(|cpu| cpu.big) {
+            return;
+        }
+        let mut set = rustix::thread::CpuSet::new();
+        let usable = cpus.iter().filter(|cpu| cpu.big && cpu.allowed);
+        usable
+            .filter(|cpu| cpu.id < rustix::thread::CpuSet::MAX_CPU)
+            .for_each(|cpu| set.set(cpu.id));
+        if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
+            eprintln!("siskin: the threads are not bound to the fast CPUs: {error}");
+        }
     }
 
     /// The profile's name.

@@ -3,35 +3,75 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use siskin::device;
+use siskin::device::budget::{Extras, Favor};
+use siskin::device::probe::Root;
+use siskin::device::profile::{KvType, Switch};
+use siskin::device::settings::{Flags, Settings};
 use siskin::engine::{self, Model, ModelOptions, STORYTELLER, Session, SessionOptions};
+
+use super::device::Device;
+use super::{explain, model_facts, wait_policy};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionArgs {
     /// GGUF file [default: the embedded storyteller]
     pub(crate) model: Option<PathBuf>,
-    /// Context in tokens [default: the training length, at most 4096]
-    #[arg(short, long, value_name = "N")]
-    ctx_size: Option<u32>,
-    /// Threads for decoding [default: the CPUs available]
-    #[arg(short, long, value_name = "N")]
-    threads: Option<usize>,
-    /// Threads for the prompt [default: as --threads]
-    #[arg(long, value_name = "N")]
-    threads_batch: Option<usize>,
-    /// Let llama.cpp repack the weights: a second copy in memory
+    #[command(flatten)]
+    tuning: TuningArgs,
+    /// Say where each setting came from and what will be in memory, to stderr
     #[arg(long)]
-    repack: bool,
-    /// Read the weights into memory instead of mapping the file
+    explain: bool,
+    /// Go on even where the plan does not fit into memory
     #[arg(long)]
-    no_mmap: bool,
+    force: bool,
     /// Run an architecture that siskin cannot check first: llama.cpp may abort where such a file is damaged
     #[arg(long)]
     any_arch: bool,
     /// Show llama.cpp's log
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// Settings that are otherwise chosen: by what was measured, by the device's profile, by what fits.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TuningArgs {
+    /// Context in tokens; 0 for the largest that fits [default: the training length, at most 4096]
+    #[arg(short, long, value_name = "N")]
+    ctx_size: Option<u32>,
+    /// Threads for decoding
+    #[arg(short, long, value_name = "N")]
+    threads: Option<usize>,
+    /// Threads for the prompt [default: as --threads where that is given]
+    #[arg(long, value_name = "N")]
+    threads_batch: Option<usize>,
+    /// Tokens computed together; bounds the compute buffers
+    #[arg(long, visible_alias = "ubatch-size", value_name = "N")]
+    ubatch: Option<u32>,
+    /// Type of keys and values: f16, q8_0 or q4_0
+    #[arg(long, value_name = "TYPE", value_parser = kv_type)]
+    cache_type: Option<KvType>,
+    /// Fused attention: on, off or auto
+    #[arg(long, visible_alias = "fa", value_name = "WHEN", value_parser = switch)]
+    flash_attn: Option<Switch>,
+    /// Let llama.cpp repack the weights: a second copy in memory, unless --no-mmap
+    #[arg(long, overrides_with = "no_repack")]
+    repack: bool,
+    /// Leave the weights as they are in the file
+    #[arg(long)]
+    no_repack: bool,
+    /// Map the file instead of reading it
+    #[arg(long, overrides_with = "no_mmap")]
+    mmap: bool,
+    /// Read the weights into memory instead of mapping the file
+    #[arg(long)]
+    no_mmap: bool,
+    /// Keep the weights from being swapped out
+    #[arg(long)]
+    mlock: bool,
+    /// What matters most: balanced, decode (tokens a second) or memory
+    #[arg(long, value_name = "WHAT", default_value = "balanced", value_parser = favor)]
+    favor: Favor,
 }
 
 /// What it means: a model and how to run it.
@@ -48,21 +88,65 @@ impl SessionArgs {
         if !self.verbose {
             engine::silence();
         }
-        let (threads, threads_batch) = threads(self.threads, self.threads_batch)?;
+        let device = Device::probe(&Root::system())?;
+        let flags = Flags {
+            force: self.force,
+            ..self.tuning.flags(device.machine.cpus.available)?
+        };
+        let facts = model_facts::of_model(self.model.as_deref());
+        let settings = device.settings(&flags, facts.as_ref())?;
+        wait_policy::apply(settings.wait_policy.value)?;
+        device.warn();
+        if self.explain {
+            explain::print(&device, &settings);
+        }
+        if let Some(plan) = settings.plan.as_ref().filter(|plan| !plan.fits) {
+            eprintln!("siskin: {}", explain::forced(plan));
+        }
+        device.bind(settings.affinity.value);
         Ok(Runtime {
             path: self.model.clone(),
             model: ModelOptions {
-                repack: self.repack,
-                mmap: !self.no_mmap,
                 any_architecture: self.any_arch,
-                ..ModelOptions::default()
+                ..model_options(&settings)
             },
-            session: SessionOptions {
-                context: self.ctx_size,
-                threads,
-                threads_batch,
-                ..SessionOptions::default()
-            },
+            session: session_options(&settings, flags.context),
+        })
+    }
+}
+
+impl TuningArgs {
+    /// What was typed, checked.
+    pub(crate) fn flags(&self, cpus: usize) -> anyhow::Result<Flags> {
+        for (flag, count) in [
+            ("--threads", self.threads),
+            ("--threads-batch", self.threads_batch),
+        ] {
+            match count {
+                Some(0) => bail!("{flag} is 0; give at least 1"),
+                Some(count) if count > cpus => eprintln!(
+                    "siskin: {flag} {count} is more than the {cpus} CPUs available; this is slower, not faster"
+                ),
+                _ => {}
+            }
+        }
+        if self.ubatch == Some(0) {
+            bail!("--ubatch is 0; give at least 1");
+        }
+        let either = |yes: bool, no: bool| (yes || no).then_some(yes);
+        Ok(Flags {
+            context: self.ctx_size,
+            threads: self.threads,
+            threads_batch: self.threads_batch,
+            ubatch: self.ubatch,
+            kv_type: self.cache_type,
+            flash_attention: self.flash_attn,
+            repack: either(self.repack, self.no_repack),
+            mmap: either(self.mmap, self.no_mmap),
+            mlock: self.mlock.then_some(true),
+            favor: self.favor,
+            extras: Extras::default(),
+            force: false,
         })
     }
 }
@@ -87,20 +171,41 @@ impl Runtime {
     }
 }
 
-/// Threads for decoding and for the prompt; says where they are more than there are CPUs.
-fn threads(decode: Option<usize>, batch: Option<usize>) -> anyhow::Result<(usize, usize)> {
-    let cpus = device::available_cpus();
-    let decode = decode.unwrap_or(cpus);
-    let batch = batch.unwrap_or(decode);
-    for (flag, count) in [("--threads", decode), ("--threads-batch", batch)] {
-        if count == 0 {
-            bail!("{flag} is 0; give at least 1");
-        }
-        if count > cpus {
-            eprintln!(
-                "siskin: {flag} {count} is more than the {cpus} CPUs available; this is slower, not faster"
-            );
-        }
+/// How to load a model with these settings.
+pub(crate) fn model_options(settings: &Settings) -> ModelOptions {
+    ModelOptions {
+        repack: settings.repack.value,
+        mmap: settings.mmap.value,
+        mlock: settings.mlock.value,
+        ..ModelOptions::default()
     }
-    Ok((decode, batch))
+}
+
+/// How to run a model with these settings; `asked` is the context that was typed.
+pub(crate) fn session_options(settings: &Settings, asked: Option<u32>) -> SessionOptions {
+    SessionOptions {
+        context: settings.context.map(|context| context.value).or(asked),
+        kv_type: settings.kv_type.value,
+        flash_attention: settings.flash_attention.value,
+        ubatch: settings.ubatch.value,
+        threads: settings.threads.value,
+        threads_batch: settings.threads_batch.value,
+    }
+}
+
+/// A word of a closed list, as serde names it.
+fn word<T: serde::de::DeserializeOwned>(text: &str, allowed: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|_| format!("give {allowed}"))
+}
+
+fn kv_type(text: &str) -> Result<KvType, String> {
+    word(text, "f16, q8_0, q4_0 or f32")
+}
+
+fn switch(text: &str) -> Result<Switch, String> {
+    word(text, "on, off or auto")
+}
+
+fn favor(text: &str) -> Result<Favor, String> {
+    word(text, "balanced, decode or memory")
 }

@@ -17,6 +17,33 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// A size as people write it: `2GiB`, `900 MiB`, `1.5G`, `512M`, or bytes. Units are binary.
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size; write e.g. 2GiB, 900MiB or a number of bytes");
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = unit.trim().to_ascii_lowercase();
+    let letter = unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(&unit);
+    let power = ["", "k", "m", "g", "t"]
+        .iter()
+        .position(|name| *name == letter)
+        .ok_or_else(wrong)?;
+    let value: f64 = number.parse().map_err(|_| wrong())?;
+    let bytes = value * f64::powi(1024.0, i32::try_from(power).map_err(|_| wrong())?);
+    // Above 2^53 a float skips whole numbers; no machine has so much memory.
+    if (1.0..9e15).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err(wrong())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -31,6 +58,27 @@ mod tests {
         ];
         for (count, want) in cases {
             assert_eq!(super::bytes(count), want);
+        }
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        let cases = [
+            ("2GiB", Some(2 << 30)),
+            ("900 MiB", Some(900 << 20)),
+            ("1.5G", Some(3 << 29)),
+            ("512m", Some(512 << 20)),
+            ("4096", Some(4096)),
+            ("1kb", Some(1024)),
+            ("0", None),
+            ("-1G", None),
+            ("2 apples", None),
+            ("1e3", None),
+            ("", None),
+            ("99999999T", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(super::parse(text).ok(), want, "{text}");
         }
     }
 }

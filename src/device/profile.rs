@@ -128,6 +128,38 @@ pub struct Run {
     pub file_types: Vec<String>,
 }
 
+impl Default for Run {
+    /// For machines that no profile fits.
+    fn default() -> Self {
+        Run {
+            threads: Threads::Physical,
+            threads_batch: Threads::Physical,
+            affinity: Affinity::None,
+            ubatch: Count(256),
+            kv_type: KvType::F16,
+            flash_attention: Switch::Auto,
+            repack: false,
+            mmap: true,
+            mlock: false,
+            wait_policy: WaitPolicy::Default,
+            reserve_mib: 128,
+            file_types: vec!["q4_k_m".into(), "q4_0".into()],
+        }
+    }
+}
+
+impl Threads {
+    /// How many that is on these CPUs; never more than are available.
+    pub fn count(self, cpus: &super::probe::Cpus) -> usize {
+        match self {
+            Threads::All => cpus.available,
+            Threads::Big => cpus.big,
+            Threads::Physical => cpus.physical,
+            Threads::Fixed(count) => (count as usize).min(cpus.available),
+        }
+    }
+}
+
 /// A figure and how it came about.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -209,6 +241,8 @@ pub enum Switch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitPolicy {
+    /// OpenMP's own: spin a while, then sleep.
+    Default,
     /// Spin: the next product starts sooner.
     Active,
     /// Sleep: other programs get the CPU.

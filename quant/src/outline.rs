@@ -1,0 +1,57 @@
+//! The tensors of a model of which only `config.json` is there: sizes before any download.
+
+use crate::arch::{Arch, ArchError};
+use crate::checkpoint::Config;
+use crate::gguf::DEFAULT_ALIGNMENT;
+use crate::plan::{PlannedTensor, Role};
+use crate::recipe::{self, Facts, FileType};
+
+/// The tensors that a checkpoint with this configuration becomes in a file of type `file_type`, without sources.
+/// Tensors that some checkpoints of the architecture have and the configuration does not tell of (biases, norms of
+/// heads) are left out: all of them together are some KiB.
+pub fn outline(config: &Config, file_type: FileType) -> Result<Vec<PlannedTensor>, ArchError> {
+    let mut rules = Arch::of(config)?.rules(config)?;
+    rules.retain(|rule| !rule.optional);
+    let facts = Facts {
+        n_layers: config.num_hidden_layers,
+        tied: !rules.iter().any(|rule| rule.role == Role::Output),
+        imatrix: false,
+    };
+    let mut offset = 0;
+    let tensor = |rule: crate::arch::Rule| {
+        let tensor = PlannedTensor {
+            ty: recipe::tensor_type(file_type, &facts, rule.role, rule.layer, &rule.shape),
+            name: rule.output,
+            sources: vec![],
+            transform: rule.transform,
+            role: rule.role,
+            layer: rule.layer,
+            shape: rule.shape,
+            offset,
+        };
+        offset = (offset + tensor.bytes()).next_multiple_of(DEFAULT_ALIGNMENT);
+        tensor
+    };
+    Ok(rules.into_iter().map(tensor).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes of the data of the published files' mixes: what `siskin convert --dry-run` says of full checkpoints.
+    #[test]
+    fn tinyllama() {
+        let text = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":5632,
+            "num_hidden_layers":22,"num_attention_heads":32,"num_key_value_heads":4,"vocab_size":32000,
+            "max_position_embeddings":2048,"tie_word_embeddings":false}"#;
+        let config: Config = serde_json::from_str(text).expect("a config");
+        let tensors = outline(&config, FileType::Q4KM).expect("tensors");
+        let bytes: u64 = tensors.iter().map(PlannedTensor::bytes).sum();
+        assert_eq!(tensors.len(), 3 + 22 * 9);
+        assert_eq!(bytes, 667_082_752);
+        let tied = text.replace("embeddings\":false", "embeddings\":true");
+        let tied: Config = serde_json::from_str(&tied).expect("a config");
+        assert_eq!(outline(&tied, FileType::Q4KM).expect("tensors").len(), 2 + 22 * 9);
+    }
+}
