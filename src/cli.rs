@@ -24,6 +24,8 @@ mod stats;
 mod text;
 mod text_input;
 mod tokenize;
+mod tune;
+mod tune_round;
 mod wait_policy;
 mod write;
 
@@ -44,6 +46,7 @@ enum Command {
     Tokenize(tokenize::TokenizeArgs),
     Device(device::DeviceArgs),
     Fit(fit::FitArgs),
+    Tune(tune::TuneArgs),
 }
 
 /// Carries out what was typed.
@@ -56,6 +59,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Tokenize(args) => tokenize::main(args),
         Command::Device(args) => device::main(args),
         Command::Fit(args) => fit::main(args),
+        Command::Tune(args) => tune::main(args),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod memory;
 pub mod probe;
 pub mod profile;
 pub mod settings;
+pub mod tune;
 pub mod tuned;
 
 /// CPUs this process may use: affinity and cgroup quota are heeded.

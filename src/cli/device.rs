@@ -10,7 +10,7 @@ use siskin::device::isa::{CpuArch, Fit, Isa};
 use siskin::device::probe::{Machine, Root};
 use siskin::device::profile::{self, Affinity, Profile};
 use siskin::device::settings::{self, Flags, Settings, Sources};
-use siskin::device::tuned;
+use siskin::device::tuned::{self, Tuned};
 use siskin::engine;
 
 use super::size;
@@ -67,14 +67,27 @@ impl Device {
             }
             found
         });
-        let settings = settings::resolve(&Sources {
+        self.resolve(flags, tuned.as_ref(), facts)
+    }
+
+    /// The same without what was tuned.
+    pub(crate) fn untuned(&self, flags: &Flags, facts: Option<&ModelFacts>) -> anyhow::Result<Settings> {
+        self.resolve(flags, None, facts)
+    }
+
+    fn resolve(
+        &self,
+        flags: &Flags,
+        tuned: Option<&Tuned>,
+        facts: Option<&ModelFacts>,
+    ) -> anyhow::Result<Settings> {
+        Ok(settings::resolve(&Sources {
             flags,
-            tuned: tuned.as_ref(),
+            tuned,
             profile: self.profile.as_ref(),
             machine: &self.machine,
             facts,
-        })?;
-        Ok(settings)
+        })?)
     }
 
     /// Binds this thread, and those it will start, to the CPUs that `affinity` names.

@@ -14,12 +14,17 @@ use super::text_input;
 
 /// The shape of the GGUF file `path`, or of the embedded model. `None` where it does not tell: loading it says why.
 pub(crate) fn of_model(path: Option<&Path>) -> Option<ModelFacts> {
+    needed(path).ok()
+}
+
+/// The same, where nothing can be done without it.
+pub(crate) fn needed(path: Option<&Path>) -> anyhow::Result<ModelFacts> {
     match path {
-        Some(path) => of_gguf(path).ok(),
-        None => {
-            let header = Header::parse(STORYTELLER, STORYTELLER.len() as u64).ok()?;
-            ModelFacts::of_header(&header).ok()
-        }
+        Some(path) => of_gguf(path),
+        None => Ok(ModelFacts::of_header(&Header::parse(
+            STORYTELLER,
+            STORYTELLER.len() as u64,
+        )?)?),
     }
 }
 

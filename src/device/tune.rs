@@ -1,0 +1,375 @@
+//! What `siskin tune` measures and how it decides: pure, so that both can be tested without measuring.
+//!
+//! One setting after the other, each with the best found so far: the settings hardly depend on each other, and all
+//! combinations would take hours.
+
+use serde::{Deserialize, Serialize};
+
+use super::profile::{KvType, Switch, WaitPolicy};
+use super::tuned::Tuned;
+
+/// Settings to be measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // as in `Tuned`
+pub struct Trial {
+    pub threads: usize,
+    pub threads_batch: usize,
+    pub repack: bool,
+    pub mmap: bool,
+    pub ubatch: u32,
+    pub flash_attention: Switch,
+    pub kv_type: KvType,
+    pub wait_policy: WaitPolicy,
+}
+
+/// What one round of a trial gave.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Tokens a second of the prompt.
+    pub prefill: f64,
+    /// Tokens a second of decoding.
+    pub decode: f64,
+    /// Most memory resident, in bytes.
+    pub peak_rss_bytes: u64,
+}
+
+/// How thoroughly to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Rounds of each trial.
+    pub rounds: usize,
+    /// Tokens of the prompt.
+    pub prompt: usize,
+    /// Tokens decoded.
+    pub decode: usize,
+}
+
+impl Effort {
+    /// Some minutes on a small board.
+    pub const QUICK: Effort = Effort {
+        rounds: 3,
+        prompt: 64,
+        decode: 16,
+    };
+    /// The usual.
+    pub const USUAL: Effort = Effort {
+        rounds: 5,
+        prompt: 128,
+        decode: 32,
+    };
+    /// For figures to be published.
+    pub const FULL: Effort = Effort {
+        rounds: 9,
+        prompt: 512,
+        decode: 64,
+    };
+}
+
+/// What a stage wants to be fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// The prompt.
+    Prefill,
+    /// Decoding.
+    Decode,
+    /// A prompt and as many tokens of answer.
+    Both,
+}
+
+/// A setting and how its values are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage {
+    /// The setting, by the name of its flag.
+    pub name: &'static str,
+    /// What counts.
+    pub goal: Goal,
+    /// Whether the fastest is taken, or only shown: another type of keys and values changes what the model says.
+    pub adopt: bool,
+    values: fn(&Trial, usize) -> Vec<(String, Trial)>,
+}
+
+/// The stages, in order.
+pub const STAGES: [Stage; 7] = [
+    Stage {
+        name: "weights",
+        goal: Goal::Both,
+        adopt: true,
+        values: weights,
+    },
+    Stage {
+        name: "threads",
+        goal: Goal::Decode,
+        adopt: true,
+        values: threads,
+    },
+    Stage {
+        name: "threads-batch",
+        goal: Goal::Prefill,
+        adopt: true,
+        values: threads_batch,
+    },
+    Stage {
+        name: "ubatch",
+        goal: Goal::Prefill,
+        adopt: true,
+        values: ubatch,
+    },
+    Stage {
+        name: "flash-attn",
+        goal: Goal::Both,
+        adopt: true,
+        values: flash,
+    },
+    Stage {
+        name: "wait-policy",
+        goal: Goal::Decode,
+        adopt: true,
+        values: wait,
+    },
+    Stage {
+        name: "cache-type",
+        goal: Goal::Both,
+        adopt: false,
+        values: cache,
+    },
+];
+
+/// A value must be faster by this share to take another's place: less is noise.
+const MARGIN: f64 = 0.02;
+
+impl Stage {
+    /// The values to be compared, `now`'s first, on a machine with `cpus` CPUs available.
+    pub fn trials(&self, now: &Trial, cpus: usize) -> Vec<(String, Trial)> {
+        let mut trials = (self.values)(now, cpus);
+        trials.sort_by_key(|(_, trial)| trial != now);
+        trials
+    }
+}
+
+fn weights(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+    let with = |name: &str, mmap, repack| (name.to_owned(), Trial { mmap, repack, ..*now });
+    let mut all = vec![
+        with("mmap", true, false),
+        with("read", false, false),
+        with("read, repack", false, true),
+    ];
+    if now.mmap && now.repack {
+        all.push(with("mmap, repack", true, true));
+    }
+    all
+}
+
+/// One thread, each count up to four, then every other one up to all CPUs.
+fn counts(cpus: usize) -> impl Iterator<Item = usize> {
+    (1..=cpus).filter(move |&n| n <= 4 || n % 2 == 0 || n == cpus)
+}
+
+fn threads(now: &Trial, cpus: usize) -> Vec<(String, Trial)> {
+    counts(cpus)
+        .map(|threads| (threads.to_string(), Trial { threads, ..*now }))
+        .collect()
+}
+
+fn threads_batch(now: &Trial, cpus: usize) -> Vec<(String, Trial)> {
+    counts(cpus)
+        .map(|threads_batch| {
+            (
+                threads_batch.to_string(),
+                Trial {
+                    threads_batch,
+                    ..*now
+                },
+            )
+        })
+        .collect()
+}
+
+fn ubatch(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+    let mut sizes = vec![64, 128, 256, 512, now.ubatch];
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+        .into_iter()
+        .map(|ubatch| (ubatch.to_string(), Trial { ubatch, ..*now }))
+        .collect()
+}
+
+fn flash(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+    let mut all = vec![("on", Switch::On), ("off", Switch::Off)];
+    if now.flash_attention == Switch::Auto {
+        all[0] = ("auto", Switch::Auto);
+    }
+    let with = |(name, flash_attention): (&str, Switch)| {
+        (
+            name.to_owned(),
+            Trial {
+                flash_attention,
+                ..*now
+            },
+        )
+    };
+    all.into_iter().map(with).collect()
+}
+
+fn wait(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+    let all = [
+        ("default", WaitPolicy::Default),
+        ("active", WaitPolicy::Active),
+        ("passive", WaitPolicy::Passive),
+    ];
+    all.map(|(name, wait_policy)| (name.to_owned(), Trial { wait_policy, ..*now }))
+        .into()
+}
+
+fn cache(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+    let all = [
+        ("f16", KvType::F16),
+        ("q8_0", KvType::Q8_0),
+        ("q4_0", KvType::Q4_0),
+    ];
+    // Quantized values need flash attention.
+    let flash = |kv_type| {
+        if kv_type == KvType::F16 {
+            now.flash_attention
+        } else {
+            Switch::On
+        }
+    };
+    all.map(|(name, kv_type)| {
+        (
+            name.to_owned(),
+            Trial {
+                kv_type,
+                flash_attention: flash(kv_type),
+                ..*now
+            },
+        )
+    })
+    .into()
+}
+
+/// The median of each figure; `None` of no samples.
+pub fn median(samples: &[Sample]) -> Option<Sample> {
+    let middle = |figure: fn(&Sample) -> f64| {
+        let mut values: Vec<f64> = samples.iter().map(figure).collect();
+        values.sort_by(f64::total_cmp);
+        let (below, above) = (
+            values.get(values.len().checked_sub(1)? / 2)?,
+            values.get(values.len() / 2)?,
+        );
+        Some(f64::midpoint(*below, *above))
+    };
+    Some(Sample {
+        prefill: middle(|sample| sample.prefill)?,
+        decode: middle(|sample| sample.decode)?,
+        peak_rss_bytes: samples.iter().map(|sample| sample.peak_rss_bytes).max()?,
+    })
+}
+
+impl Goal {
+    /// The larger, the better: tokens a second.
+    fn speed(self, sample: &Sample) -> f64 {
+        match self {
+            Goal::Prefill => sample.prefill,
+            Goal::Decode => sample.decode,
+            Goal::Both => 2.0 / (1.0 / sample.prefill + 1.0 / sample.decode),
+        }
+    }
+}
+
+/// The index of the fastest: the first, unless another is faster by more than noise. `None` marks a value that could
+/// not be measured.
+pub fn fastest(goal: Goal, medians: &[Option<Sample>]) -> Option<usize> {
+    let speed = |index: usize| medians[index].as_ref().map(|sample| goal.speed(sample));
+    let best = (0..medians.len())
+        .filter_map(|index| Some((index, speed(index)?)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))?;
+    match speed(0) {
+        Some(first) if best.1 < first * (1.0 + MARGIN) => Some(0),
+        _ => Some(best.0),
+    }
+}
+
+/// What is kept of the best trial.
+pub fn result(trial: &Trial, median: &Sample, measured_at: u64) -> Tuned {
+    Tuned {
+        threads: trial.threads,
+        threads_batch: trial.threads_batch,
+        repack: trial.repack,
+        mmap: trial.mmap,
+        ubatch: trial.ubatch,
+        flash_attention: trial.flash_attention,
+        kv_type: trial.kv_type,
+        wait_policy: trial.wait_policy,
+        prefill_tokens_per_second: median.prefill,
+        decode_tokens_per_second: median.decode,
+        measured_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial() -> Trial {
+        Trial {
+            threads: 2,
+            threads_batch: 2,
+            repack: false,
+            mmap: true,
+            ubatch: 256,
+            flash_attention: Switch::Auto,
+            kv_type: KvType::F16,
+            wait_policy: WaitPolicy::Default,
+        }
+    }
+
+    fn sample(prefill: f64, decode: f64) -> Sample {
+        Sample {
+            prefill,
+            decode,
+            peak_rss_bytes: 1,
+        }
+    }
+
+    #[test]
+    fn every_stage_starts_with_what_is_and_changes_its_own_setting_only() {
+        for stage in STAGES {
+            let trials = stage.trials(&trial(), 8);
+            assert_eq!(trials[0].1, trial(), "{}", stage.name);
+            assert!(trials.len() > 1, "{}", stage.name);
+            assert!(
+                trials[1..].iter().all(|(_, other)| *other != trial()),
+                "{}",
+                stage.name
+            );
+        }
+        let counts = |cpus| counts(cpus).collect::<Vec<_>>();
+        assert_eq!(
+            (counts(1), counts(4), counts(7)),
+            (vec![1], vec![1, 2, 3, 4], vec![1, 2, 3, 4, 6, 7])
+        );
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(&[]), None);
+        let samples = [sample(1.0, 9.0), sample(100.0, 7.0), sample(3.0, 8.0)];
+        assert_eq!(median(&samples), Some(sample(3.0, 8.0)));
+        assert_eq!(median(&samples[1..]), Some(sample(51.5, 7.5)));
+    }
+
+    #[test]
+    fn the_first_stays_unless_another_is_faster_by_more_than_noise() {
+        let medians =
+            |list: &[(f64, f64)]| list.iter().map(|(p, d)| Some(sample(*p, *d))).collect::<Vec<_>>();
+        let close = medians(&[(100.0, 10.0), (101.0, 10.1)]);
+        assert_eq!(fastest(Goal::Decode, &close), Some(0));
+        let apart = medians(&[(100.0, 10.0), (50.0, 11.0), (120.0, 9.0)]);
+        assert_eq!(fastest(Goal::Decode, &apart), Some(1));
+        assert_eq!(fastest(Goal::Prefill, &apart), Some(2));
+        assert_eq!(fastest(Goal::Both, &apart), Some(0));
+        assert_eq!(fastest(Goal::Decode, &[None, Some(sample(1.0, 1.0))]), Some(1));
+        assert_eq!(fastest(Goal::Decode, &[None, None]), None);
+    }
+}
