@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod answer;
 mod convert;
 mod device;
+mod environment;
 pub(crate) mod exit;
 mod explain;
 mod fit;
@@ -26,7 +27,7 @@ mod text_input;
 mod tokenize;
 mod tune;
 mod tune_round;
-mod wait_policy;
+
 mod write;
 
 /// Small language models on small machines.

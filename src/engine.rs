@@ -19,6 +19,7 @@ mod error;
 mod generate;
 mod model;
 mod preflight;
+mod pages;
 mod raw;
 mod sampler;
 mod session;

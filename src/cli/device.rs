@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use serde::Serialize;
 use siskin::device::budget::ModelFacts;
 use siskin::device::isa::{CpuArch, Fit, Isa};
@@ -58,16 +59,16 @@ impl Device {
         })
     }
 
-    /// Decides how a model of this shape is run here.
-    pub(crate) fn settings(&self, flags: &Flags, facts: Option<&ModelFacts>) -> anyhow::Result<Settings> {
-        let tuned = facts.zip(tuned::path()).and_then(|(facts, path)| {
-            let (found, note) = tuned::load(&path, &tuned::key(&self.machine, facts));
-            if let Some(note) = note {
-                eprintln!("siskin: {note}");
-            }
-            found
-        });
-        self.resolve(flags, tuned.as_ref(), facts)
+    /// Decides how a model of this shape is run here; the second part is to be said of what was tuned.
+    pub(crate) fn settings(
+        &self,
+        flags: &Flags,
+        facts: Option<&ModelFacts>,
+    ) -> anyhow::Result<(Settings, Option<String>)> {
+        let tuned = facts.zip(tuned::path());
+        let tuned = tuned.map(|(facts, path)| tuned::load(&path, &tuned::key(&self.machine, facts)));
+        let (tuned, note) = tuned.unwrap_or_default();
+        Ok((self.resolve(flags, tuned.as_ref(), facts)?, note))
     }
 
     /// The same without what was tuned.
@@ -81,13 +82,34 @@ impl Device {
         tuned: Option<&Tuned>,
         facts: Option<&ModelFacts>,
     ) -> anyhow::Result<Settings> {
+        let amx = self.repacks_for_amx();
+        if amx && flags.repack == Some(true) && !flags.force {
+            bail!(
+                "--repack: on this CPU llama.cpp would repack the weights for AMX, and its AMX code, compiled by \
+                 GCC 12, ends the program; leave it out, or say --force"
+            );
+        }
+        // A profile or an old measurement asks for no more than a flag may.
+        let (mut profile, mut tuned) = (self.profile.clone(), tuned.cloned());
+        if amx {
+            profile.iter_mut().for_each(|profile| profile.run.repack = false);
+            tuned.iter_mut().for_each(|tuned| tuned.repack = false);
+        }
         Ok(settings::resolve(&Sources {
             flags,
-            tuned,
-            profile: self.profile.as_ref(),
+            tuned: tuned.as_ref(),
+            profile: profile.as_ref(),
             machine: &self.machine,
             facts,
         })?)
+    }
+
+    /// True where llama.cpp would take its AMX kernels for repacked weights. GCC 12 drops half of the stores to the
+    /// tile configuration that they load, so that loading it faults; nothing tells which compiler built them.
+    fn repacks_for_amx(&self) -> bool {
+        [&self.compiled, &self.machine.cpus.isa]
+            .iter()
+            .all(|list| list.contains(&Isa::AmxInt8))
     }
 
     /// Binds this thread, and those it will start, to the CPUs that `affinity` names.

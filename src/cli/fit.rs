@@ -65,7 +65,8 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
     let first = place.run.file_types.first().and_then(|name| name.parse().ok());
     let file_type = args.file_type.or(first).unwrap_or(FileType::Q4KM);
     let facts = model_facts::of_any(&args.model, file_type)?;
-    let flags = args.tuning.flags(place.cpus)?;
+    let flags = args.tuning.flags()?;
+    args.tuning.warn(place.cpus);
     let wishes = Wishes {
         context: flags.context,
         kv_type: flags.kv_type,

@@ -10,7 +10,7 @@ use siskin::device::settings::{Flags, Settings};
 use siskin::engine::{self, Model, ModelOptions, STORYTELLER, Session, SessionOptions};
 
 use super::device::Device;
-use super::{explain, model_facts, wait_policy};
+use super::{environment, explain, model_facts};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
@@ -91,11 +91,14 @@ impl SessionArgs {
         let device = Device::probe(&Root::system())?;
         let flags = Flags {
             force: self.force,
-            ..self.tuning.flags(device.machine.cpus.available)?
+            ..self.tuning.flags()?
         };
         let facts = model_facts::of_model(self.model.as_deref());
-        let settings = device.settings(&flags, facts.as_ref())?;
-        wait_policy::apply(settings.wait_policy.value)?;
+        let (settings, note) = device.settings(&flags, facts.as_ref())?;
+        // Nothing is said before: it would be said twice.
+        environment::apply(&settings, facts.as_ref().map_or(0, |facts| facts.weight_bytes))?;
+        self.tuning.warn(device.machine.cpus.available);
+        note.iter().for_each(|note| eprintln!("siskin: {note}"));
         device.warn();
         if self.explain {
             explain::print(&device, &settings);
@@ -117,17 +120,10 @@ impl SessionArgs {
 
 impl TuningArgs {
     /// What was typed, checked.
-    pub(crate) fn flags(&self, cpus: usize) -> anyhow::Result<Flags> {
-        for (flag, count) in [
-            ("--threads", self.threads),
-            ("--threads-batch", self.threads_batch),
-        ] {
-            match count {
-                Some(0) => bail!("{flag} is 0; give at least 1"),
-                Some(count) if count > cpus => eprintln!(
-                    "siskin: {flag} {count} is more than the {cpus} CPUs available; this is slower, not faster"
-                ),
-                _ => {}
+    pub(crate) fn flags(&self) -> anyhow::Result<Flags> {
+        for (flag, count) in self.counts() {
+            if count == Some(0) {
+                bail!("{flag} is 0; give at least 1");
             }
         }
         if self.ubatch == Some(0) {
@@ -148,6 +144,26 @@ impl TuningArgs {
             extras: Extras::default(),
             force: false,
         })
+    }
+}
+
+impl TuningArgs {
+    fn counts(&self) -> [(&'static str, Option<usize>); 2] {
+        [
+            ("--threads", self.threads),
+            ("--threads-batch", self.threads_batch),
+        ]
+    }
+
+    /// Says where more threads than CPUs are asked for.
+    pub(crate) fn warn(&self, cpus: usize) {
+        for (flag, count) in self.counts() {
+            if let Some(count) = count.filter(|count| *count > cpus) {
+                eprintln!(
+                    "siskin: {flag} {count} is more than the {cpus} CPUs available; this is slower, not faster"
+                );
+            }
+        }
     }
 }
 

@@ -262,3 +262,6 @@ fn shrunk<T: PartialEq>(chosen: Chosen<T>, planned: Option<T>) -> Chosen<T> {
         _ => chosen,
     }
 }
+
+#[cfg(test)]
+mod tests;

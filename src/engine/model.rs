@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::io::Write;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,8 +11,9 @@ use std::time::{Duration, Instant};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::vocab::VocabType;
+use siskin_quant::gguf::Header;
 
-use super::{EngineError, preflight, raw};
+use super::{EngineError, pages, preflight, raw};
 
 /// A token's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -56,17 +58,25 @@ impl Model {
     /// Loads the GGUF file at `path`. It is checked first: llama.cpp aborts the process on some damaged files.
     pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, EngineError> {
         let start = Instant::now();
-        preflight::check(path, options)?;
+        let header = preflight::check(path, options)?;
         let not_a_model = |reason: &str| EngineError::NotAModel {
             path: path.to_owned(),
             reason: reason.into(),
         };
         let c_path =
             CString::new(path.as_os_str().as_bytes()).map_err(|_| not_a_model("a path with a NUL byte"))?;
+        let before = if options.mmap { vec![] } else { pages::anonymous() };
         let inner = raw::load(&c_path, options).map_err(|reason| EngineError::Load {
             path: path.to_owned(),
             reason,
         })?;
+        match lookup_only(&header) {
+            _ if !options.mmap => pages::make_huge(&before),
+            Some(bytes) if !options.mlock => pages::drop_mapped(path, bytes),
+            _ => {}
+        }
+        drop(header);
+        pages::trim();
         Ok(Model {
             inner,
             load_time: start.elapsed(),
@@ -132,4 +142,11 @@ impl Model {
     pub fn load_time(&self) -> Duration {
         self.load_time
     }
+}
+
+/// The bytes of the input embedding, where it is not the output too: a row a token is read, it need not stay.
+fn lookup_only(header: &Header) -> Option<Range<u64>> {
+    let tensor = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name);
+    let embedding = tensor("token_embd.weight").filter(|_| tensor("output.weight").is_some())?;
+    Some(header.range(embedding))
 }

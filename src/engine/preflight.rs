@@ -8,8 +8,8 @@ use siskin_quant::preflight;
 
 use super::{EngineError, ModelOptions};
 
-/// Checks the file at `path` as far as `options` would have llama.cpp read it.
-pub(super) fn check(path: &Path, options: &ModelOptions) -> Result<(), EngineError> {
+/// Checks the file at `path` as far as `options` would have llama.cpp read it, and gives its header.
+pub(super) fn check(path: &Path, options: &ModelOptions) -> Result<Header, EngineError> {
     let not_a_model = |reason: String| EngineError::NotAModel {
         path: path.to_owned(),
         reason,
@@ -24,7 +24,8 @@ pub(super) fn check(path: &Path, options: &ModelOptions) -> Result<(), EngineErr
         true => preflight::check_vocabulary(&header),
         false => preflight::check_model(&header, options.any_architecture),
     }
-    .map_err(|error| not_a_model(error.to_string()))
+    .map_err(|error| not_a_model(error.to_string()))?;
+    Ok(header)
 }
 
 /// An error's text without the path it starts with.

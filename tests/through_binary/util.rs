@@ -38,6 +38,11 @@ pub(crate) fn shared() -> Option<PathBuf> {
 pub(crate) fn siskin<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_siskin"));
     command.args(args).stdin(Stdio::null());
+    // What the user of this machine tuned or wrote himself is none of the tests' business.
+    command.envs([
+        ("XDG_STATE_HOME", "/nonexistent"),
+        ("XDG_CONFIG_HOME", "/nonexistent"),
+    ]);
     command
 }
 

@@ -36,6 +36,8 @@ pub struct ModelFacts {
     pub training_context: u32,
     /// Bytes of the weights.
     pub weight_bytes: u64,
+    /// Of these, the input embedding, where it is not the output too.
+    pub embedding_bytes: u64,
     /// Of these, matrices that llama.cpp can repack.
     pub repackable_bytes: u64,
     /// Sizes of the model in each file type, the largest first, where the weights' shapes are known.
@@ -66,9 +68,9 @@ const REPACKABLE: [TensorType; 7] = [
 ];
 
 /// What llama.cpp keeps of a token beside its text: two copies of a string, a score, attributes, a hash entry, the
-/// cached piece. Of a merge: two strings in a hash entry. Measured on four vocabularies: see `scripts/check-budget.sh`.
+/// cached piece. Of a merge: two strings, short enough to lie within, in a hash entry. Measured on four vocabularies: see `scripts/check-budget.sh`.
 const TOKEN_BYTES: u64 = 184;
-const MERGE_BYTES: u64 = 150;
+const MERGE_BYTES: u64 = 104;
 
 impl ModelFacts {
     /// From the header of a GGUF file.
@@ -94,7 +96,7 @@ impl ModelFacts {
             _ => (0, 0),
         };
         let (tokens, token_text) = array("tokenizer.ggml.tokens");
-        let (merges, merge_text) = array("tokenizer.ggml.merges");
+        let (merges, _) = array("tokenizer.ggml.merges");
         let bytes =
             |tensor: &siskin_quant::gguf::TensorInfo| tensor.ty.tensor_bytes(&tensor.shape).unwrap_or(0);
         let repackable =
@@ -106,9 +108,15 @@ impl ModelFacts {
             value_width: kv_heads.saturating_mul(per_head("attention.value_length")),
             head_dim: per_head("attention.key_length"),
             vocabulary: tokens,
-            vocabulary_bytes: vocabulary_bytes(tokens, token_text, merges, merge_text),
+            vocabulary_bytes: vocabulary_bytes(tokens, token_text, merges),
             training_context: u32::try_from(needed("context_length")?).unwrap_or(u32::MAX),
             weight_bytes: header.tensors.iter().map(bytes).sum(),
+            embedding_bytes: embedding(
+                header
+                    .tensors
+                    .iter()
+                    .map(|tensor| (tensor.name.as_str(), bytes(tensor))),
+            ),
             repackable_bytes: header.tensors.iter().filter(repackable).map(bytes).sum(),
             file_type: number(keys.get("general.file_type")).and_then(|id| FileType::from_id(id as u32)),
             by_type: vec![],
@@ -131,7 +139,7 @@ impl ModelFacts {
         let merges = if arch == siskin_quant::arch::Arch::Llama && vocabulary <= 32_064 {
             0
         } else {
-            vocabulary
+            2 * vocabulary
         };
         let kv_width = config.kv_heads().saturating_mul(config.head_dim());
         Ok(ModelFacts {
@@ -145,23 +153,40 @@ impl ModelFacts {
             value_width: kv_width,
             head_dim: config.head_dim(),
             vocabulary,
-            vocabulary_bytes: vocabulary_bytes(vocabulary, 7 * vocabulary, merges, 8 * merges),
+            vocabulary_bytes: vocabulary_bytes(vocabulary, 7 * vocabulary, merges),
             training_context: config
                 .max_position_embeddings
                 .map_or(2048, |n| u32::try_from(n).unwrap_or(u32::MAX)),
             weight_bytes: bytes(&tensors),
+            embedding_bytes: embedding(
+                tensors
+                    .iter()
+                    .map(|tensor| (tensor.name.as_str(), tensor.bytes())),
+            ),
             repackable_bytes: repackable.map(|tensor| tensor.bytes()).sum(),
             by_type: FileType::all().filter_map(of_type).collect(),
         })
     }
 }
 
+fn embedding<'t>(tensors: impl Iterator<Item = (&'t str, u64)> + Clone) -> u64 {
+    let bytes = |name: &str| {
+        tensors
+            .clone()
+            .find(|tensor| tensor.0 == name)
+            .map(|tensor| tensor.1)
+    };
+    bytes("output.weight")
+        .and_then(|_| bytes("token_embd.weight"))
+        .unwrap_or(0)
+}
+
 fn is_repackable(name: &str, ty: TensorType, shape: &[u64]) -> bool {
     shape.len() == 2 && REPACKABLE.contains(&ty) && name != "token_embd.weight"
 }
 
-fn vocabulary_bytes(tokens: u64, token_text: u64, merges: u64, merge_text: u64) -> u64 {
-    TOKEN_BYTES * tokens + 2 * token_text + MERGE_BYTES * merges + merge_text
+fn vocabulary_bytes(tokens: u64, token_text: u64, merges: u64) -> u64 {
+    TOKEN_BYTES * tokens + 2 * token_text + MERGE_BYTES * merges
 }
 
 fn text_bytes(array: &Array) -> u64 {

@@ -1,0 +1,47 @@
+//! What libraries read once, before `main`: another value needs the program to start anew.
+
+use std::os::unix::process::CommandExt;
+
+use anyhow::Context;
+use siskin::device::profile::WaitPolicy;
+use siskin::device::settings::Settings;
+
+/// libgomp's variables of waiting: where the user set one, he decides.
+const WAIT: [&str; 2] = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"];
+
+/// glibc's variable that asks for huge pages in large allocations, and its value (glibc 2.35).
+const HUGE_PAGES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+
+/// Weights of fewer bytes lie in the CPU's caches and TLBs anyway.
+const LARGE: u64 = 64 << 20;
+
+/// Starts the program anew, with the same arguments, where `settings` ask for what is not yet in force. Nothing has
+/// been read, written or started by then, so nothing is lost; the process stays the same one.
+pub(crate) fn apply(settings: &Settings, weight_bytes: u64) -> anyhow::Result<()> {
+    let is_free = |name: &str| std::env::var_os(name).is_none();
+    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    let policy = match settings.wait_policy.value {
+        WaitPolicy::Default => None,
+        WaitPolicy::Active => Some("active"),
+        WaitPolicy::Passive => Some("passive"),
+    };
+    wanted.extend(
+        policy
+            .filter(|_| WAIT.iter().all(|name| is_free(name)))
+            .map(|value| (WAIT[0], value)),
+    );
+    // Read weights are anonymous memory: large pages from the start spare moving them there afterwards.
+    if cfg!(target_env = "gnu") && !settings.mmap.value && weight_bytes >= LARGE && is_free(HUGE_PAGES.0) {
+        wanted.push(HUGE_PAGES);
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let doing = "starting anew with another environment";
+    let program = std::env::current_exe().context(doing)?;
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .envs(wanted)
+        .exec();
+    Err(error).context(doing)
+}

@@ -1,0 +1,341 @@
+//! What siskin says of machines, whether models fit, and where settings come from.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+use crate::util::{checkpoint, convert, fail, siskin, succeed};
+
+fn json(output: &std::process::Output) -> Json {
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/devices")
+        .join(name)
+}
+
+/// Llama-3.2-1B's shape.
+const CONFIG: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":8192,
+    "num_hidden_layers":16,"num_attention_heads":32,"num_key_value_heads":8,"head_dim":64,"vocab_size":128256,
+    "max_position_embeddings":131072,"tie_word_embeddings":true}"#;
+
+#[test]
+fn devices_and_their_profiles() {
+    let cases = [
+        ("raspberry-pi-5", "raspberry-pi-5", "Cortex-A76"),
+        (
+            "raspberry-pi-4",
+            "raspberry-pi-4",
+            "82.1 °C (cpu-thermal); now frequency capped, throttled",
+        ),
+        ("rk3588", "rk3588", "8 CPUs: 4 fast"),
+        ("x86-laptop", "x86-64-v3", "throttled 3 times since the start"),
+        (
+            "container",
+            "x86-64-v3",
+            "668 MiB usable of 31.3 GiB, /sys/fs/cgroup limited to 768 MiB",
+        ),
+    ];
+    for (name, profile, line) in cases {
+        let root = fixture(name);
+        let output = succeed(siskin(["device", "--root"]).arg(&root));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            text.contains(&format!("profile   {profile} ")) && text.contains(line),
+            "{name}: {text}"
+        );
+        let device = json(&succeed(siskin(["device", "--json", "--root"]).arg(&root)));
+        assert_eq!(device["profile"]["name"], profile);
+        assert!(
+            device["machine"]["ram"]["usable_bytes"]
+                .as_u64()
+                .expect("a number")
+                > 0
+        );
+    }
+}
+
+#[test]
+fn unreadable_entries_are_said_and_do_not_stop() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(root.path().join("proc/meminfo")).expect("made");
+    let output = succeed(siskin(["device", "--root"]).arg(root.path()));
+    assert!(stderr(&output).contains("/proc/meminfo: "), "{}", stderr(&output));
+}
+
+#[test]
+fn a_users_profile_wins_and_a_wrong_one_is_refused() {
+    let config = tempfile::tempdir().expect("a folder");
+    let folder = config.path().join("siskin/targets");
+    std::fs::create_dir_all(&folder).expect("made");
+    let text = std::fs::read_to_string(fixture("../../../targets/raspberry-pi-5.toml")).expect("the profile");
+    let write = |text: &str| std::fs::write(folder.join("raspberry-pi-5.toml"), text).expect("written");
+    let command = || {
+        let mut command = siskin(["device", "--json", "--root"]);
+        command
+            .arg(fixture("raspberry-pi-5"))
+            .env("XDG_CONFIG_HOME", config.path());
+        command
+    };
+    write(&text.replace("threads = 2", "threads = 3"));
+    let device = json(&succeed(&mut command()));
+    assert_eq!(
+        (&device["profile"]["user"], &device["profile"]["run"]["threads"]),
+        (&true.into(), &3.into())
+    );
+    write(&text.replace("threads = 2", "threads = 0"));
+    let line = fail(&mut command(), 1);
+    let at = 1 + text
+        .lines()
+        .position(|line| line.starts_with("threads = 2"))
+        .expect("there");
+    assert!(
+        line.contains(&format!("raspberry-pi-5.toml:{at}: ")) && line.contains("a number from 1"),
+        "{line}"
+    );
+}
+
+#[test]
+fn fit_plans_before_any_download() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.json");
+    std::fs::write(&config, CONFIG).expect("written");
+    let fit = |arguments: &[&str]| {
+        let mut command = siskin(["fit"]);
+        command.arg(&config).args(arguments);
+        command
+    };
+    let report = json(&succeed(&mut fit(&["--device", "raspberry-pi-5", "--json"])));
+    let plan = &report["plan"];
+    assert_eq!(
+        (&report["file_type"], &plan["settings"]["context"]),
+        (&"q4_k_m".into(), &4096.into())
+    );
+    let total: u64 = plan["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter_map(|item| item["bytes"].as_u64())
+        .sum();
+    assert_eq!(Some(total), plan["total_bytes"].as_u64());
+    // The folder stands for its config.json.
+    let text = succeed(siskin(["fit", "--device", "raspberry-pi-5"]).arg(folder.path())).stdout;
+    let text = String::from_utf8_lossy(&text);
+    assert!(
+        ["KV cache", "peak RSS", "ctx-size"]
+            .iter()
+            .all(|word| text.contains(word)),
+        "{text}"
+    );
+    let refused = fail(
+        &mut fit(&["--device", "raspberry-pi-5", "--type", "f16", "-c", "32768"]),
+        1,
+    );
+    assert!(
+        refused.contains("would fit") && refused.contains("--force"),
+        "{refused}"
+    );
+    let too_small = fail(&mut fit(&["--ram", "300MiB"]), 1);
+    assert!(too_small.contains("usable"), "{too_small}");
+}
+
+#[test]
+fn impossible_wishes_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.json");
+    std::fs::write(&config, CONFIG).expect("written");
+    let config = config.to_str().expect("a path");
+    let cases: [(&[&str], i32, &str); 8] = [
+        (
+            &["fit", config, "--device", "pi"],
+            1,
+            "no such profile; there are aarch64-generic, ",
+        ),
+        (&["fit", "/nonexistent.gguf"], 1, "no such file"),
+        (&["run", "--threads", "0"], 1, "--threads is 0; give at least 1"),
+        (&["run", "--ubatch", "0"], 1, "--ubatch is 0; give at least 1"),
+        (&["run", "-c", "4000000000"], 1, "-c "),
+        (
+            &["run", "--no-mmap", "-c", "4000000000"],
+            1,
+            "with --force the system swaps, or ends the program",
+        ),
+        (&["tune", "/nonexistent.gguf"], 1, "/nonexistent.gguf"),
+        (&["tune", "--round", "{"], 1, "--round"),
+    ];
+    for (arguments, code, want) in cases {
+        let line = fail(&mut siskin(arguments), code);
+        assert!(line.contains(want), "{arguments:?}: {line}");
+    }
+    for wrong in [
+        ["fit", config, "--ram", "much"],
+        ["run", "-n1", "--favor", "speed"],
+        ["run", "-n1", "--cache-type", "q9"],
+    ] {
+        let output = siskin(wrong).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(
+            stderr(&output).contains("give ") || stderr(&output).contains("write e.g."),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn more_threads_than_cpus_are_said() {
+    let output = succeed(&mut siskin(["run", "-n", "1", "--threads", "4096", "--explain"]));
+    assert!(
+        stderr(&output).contains("--threads 4096 is more than the "),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn explain_says_where_each_setting_came_from() {
+    let output = succeed(&mut siskin([
+        "run",
+        "-n",
+        "1",
+        "--explain",
+        "--ubatch",
+        "64",
+        "--no-mmap",
+    ]));
+    let text = stderr(&output);
+    for want in [
+        "ubatch        64       flag",
+        "mmap          off      flag",
+        "threads  ",
+        "peak RSS",
+    ] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("repack ") && !line.contains(" flag ")),
+        "{text}"
+    );
+}
+
+#[test]
+fn settings_change_memory_and_speed_but_not_the_text() {
+    let text = |flags: &[&str]| {
+        let arguments = [
+            "run",
+            "-n",
+            "24",
+            "--temp",
+            "0",
+            "-p",
+            "Once upon a time there was a little girl",
+        ];
+        String::from_utf8(succeed(siskin(arguments).args(flags)).stdout).expect("a text")
+    };
+    let plain = text(&[]);
+    for flags in [
+        &["--no-mmap"][..],
+        &["--ubatch", "4"],
+        &["--favor", "memory"],
+        &["--favor", "decode"],
+        &["--mlock"],
+        &["-t", "1"],
+    ] {
+        assert_eq!(text(flags), plain, "{flags:?}");
+    }
+}
+
+#[test]
+fn quantized_keys_and_values() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = convert(&checkpoint("llama-spm"), folder.path(), "f16");
+    for kv_type in ["f16", "q8_0", "q4_0"] {
+        let command = &mut siskin([
+            "run",
+            "-n",
+            "8",
+            "--temp",
+            "0",
+            "-p",
+            "The",
+            "--cache-type",
+            kv_type,
+        ]);
+        let output = command.arg(&model).output().expect("it starts");
+        // Heads of fewer than 32 numbers hold no block: then it must be said.
+        assert!(
+            output.status.success() || stderr(&output).contains("context"),
+            "{kv_type}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn tune_keeps_what_run_then_uses_and_a_damaged_file_is_ignored() {
+    let state = tempfile::tempdir().expect("a folder");
+    let with_state = |arguments: &[&str]| {
+        let mut command = siskin(arguments);
+        command.env("XDG_STATE_HOME", state.path());
+        command
+    };
+    let report = json(&succeed(&mut with_state(&["tune", "--quick", "--json"])));
+    let rows = report["measurements"].as_array().expect("measurements");
+    for setting in [
+        "weights",
+        "threads",
+        "threads-batch",
+        "ubatch",
+        "flash-attn",
+        "wait-policy",
+        "cache-type",
+    ] {
+        assert!(rows.iter().any(|row| row["setting"] == setting), "{setting}");
+    }
+    let explained = stderr(&succeed(&mut with_state(&["run", "-n", "1", "--explain"])));
+    let tuned = report["tuned"]["threads"].to_string();
+    assert!(
+        explained
+            .lines()
+            .any(|line| line.starts_with(&format!("threads       {tuned:<9}tuned"))),
+        "{explained}"
+    );
+    std::fs::write(state.path().join("siskin/tuned.json"), "{").expect("written");
+    let damaged = stderr(&succeed(&mut with_state(&["run", "-n", "1", "--explain"])));
+    assert!(
+        damaged.contains("tuned.json: ignored") && !damaged.contains(" tuned "),
+        "{damaged}"
+    );
+}
+
+/// The predicted peak against the measured one, for tiny models: their weights are nothing beside the program, so
+/// the allowance is absolute. 8 MiB is what code pages of the program, which the kernel maps in runs of 64 KiB as
+/// they are met, and the heaps of threads differ by between machines and runs; on models of full size that is 1 %.
+#[test]
+fn the_predicted_peak_is_the_measured_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["llama-spm", "stablelm-bpe", "gptneox-bpe"] {
+        let model = convert(&checkpoint(name), folder.path(), "f16");
+        for context in ["256", "1024", "2048"] {
+            let plan = json(&succeed(siskin(["fit", "--json", "-c", context]).arg(&model)));
+            let predicted = plan["plan"]["total_bytes"].as_u64().expect("a number") as f64;
+            let run = siskin(["run", "-n", "4", "--json", "-p", "The king", "-c", context])
+                .arg(&model)
+                .output()
+                .expect("it starts");
+            let measured = json(&run)["stats"]["peak_rss_bytes"].as_f64().expect("a number");
+            let difference = (predicted - measured) / f64::from(1 << 20);
+            assert!(
+                difference.abs() < 8.0,
+                "{name} at {context}: predicted {predicted}, measured {measured}: {difference:+.1} MiB"
+            );
+        }
+    }
+}
