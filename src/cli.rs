@@ -27,7 +27,6 @@ mod text_input;
 mod tokenize;
 mod tune;
 mod tune_round;
-
 mod write;
 
 /// Small language models on small machines.

@@ -142,9 +142,10 @@ fn what_the_budget_made_smaller_says_so() {
     };
     let small = resolve(&sources).expect("something fits");
     assert_eq!((small.ubatch.value, small.ubatch.origin), (128, Origin::Budget));
-    machine.ram.usable_bytes = 300 << 20;
+    let mut tiny = machine.clone();
+    tiny.ram.usable_bytes = 300 << 20;
     let sources = Sources {
-        machine: &machine,
+        machine: &tiny,
         ..sources
     };
     assert!(resolve(&sources).is_err());
