@@ -90,10 +90,10 @@ impl Isa {
     /// The extensions that the flags of a `/proc/cpuinfo` line mean.
     pub fn from_flags(flags: &str) -> Vec<Isa> {
         let words: Vec<&str> = flags.split_whitespace().collect();
-        let has = |all: &&str| all.split(' ').all(|flag| words.contains(&flag));
+        let has = |all: &str| all.split(' ').all(|flag| words.contains(&flag));
         TABLE
             .iter()
-            .filter(|row| row.2.iter().any(|all| has(&all)))
+            .filter(|row| row.2.iter().any(|all| has(all)))
             .map(|row| row.0)
             .collect()
     }

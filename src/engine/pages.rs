@@ -133,6 +133,7 @@ pub(super) fn trim() {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of ranges is what is tested
 mod tests {
     use super::*;
     use std::io::Write;

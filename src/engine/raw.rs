@@ -59,15 +59,14 @@ fn first_error() -> String {
 /// What llama.cpp's kernels were compiled with, by its own names, e.g. `AVX2`, `DOTPROD`.
 pub fn compiled_features() -> Vec<String> {
     backend();
-    // SAFETY: returns a string that llama.cpp keeps until the next call, on any thread; it is copied while the lock
-    // keeps this function, the only caller, from being entered twice.
-    let text = {
-        static CALL: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let _call = CALL.lock();
-        unsafe { CStr::from_ptr(sys::llama_print_system_info()) }
-            .to_string_lossy()
-            .into_owned()
-    };
+    static CALL: Mutex<()> = Mutex::new(());
+    let call = CALL.lock();
+    // SAFETY: returns a C string that llama.cpp keeps until the next call, on any thread; it is copied while the
+    // lock keeps this function, the only caller, from being entered twice.
+    let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) }
+        .to_string_lossy()
+        .into_owned();
+    drop(call);
     // "CPU : SSE3 = 1 | AVX2 = 1 | "
     let features = text.split(['|', ':']).filter_map(|part| part.split_once(" = "));
     features
