@@ -43,7 +43,7 @@ pub struct Extras {
 /// llama.cpp rounds contexts up to a multiple of this (`llama_context`, `GGML_PAD(n_ctx, 256)`).
 const CONTEXT_STEP: u64 = 256;
 
-/// Numbers of f32 that a token has alive in the widest place of a block, beside the feed-forward's two middles: the
+/// Numbers of f32 that a token has alive in the widest place of a block, beside the feed-forward's middle: the
 /// residual, its norm, queries, keys and values, what they become, the block's output.
 const STREAMS: u64 = 6;
 
@@ -136,7 +136,7 @@ fn repacked(facts: &ModelFacts, settings: &Settings) -> u64 {
 /// widest input of a product once more in 8 bits with a scale (`ggml_graph_plan`'s work buffer).
 fn compute(facts: &ModelFacts, settings: &Settings) -> u64 {
     let batch = u64::from(settings.ubatch.min(settings.context));
-    let activations = 4 * (2 * facts.ffn + STREAMS * facts.width);
+    let activations = 4 * (facts.middles * facts.ffn + STREAMS * facts.width);
     let mask = 2 * u64::from(settings.context).next_multiple_of(CONTEXT_STEP);
     let work = facts.ffn.max(facts.width) * 9 / 8;
     batch.saturating_mul(activations + mask + work)

@@ -20,6 +20,8 @@ pub struct ModelFacts {
     pub width: u64,
     /// Width of the feed-forward's middle.
     pub ffn: u64,
+    /// Tensors of that width alive at once: two where a gate multiplies the middle, else one.
+    pub middles: u64,
     /// Query heads.
     pub heads: u64,
     /// Numbers that a token adds to the cache's keys in one layer.
@@ -104,6 +106,7 @@ impl ModelFacts {
         Ok(ModelFacts {
             layers: needed("block_count")?,
             ffn: needed("feed_forward_length")?,
+            middles: middles(header.tensors.iter().map(|tensor| tensor.name.as_str())),
             key_width: kv_heads.saturating_mul(per_head("attention.key_length")),
             value_width: kv_heads.saturating_mul(per_head("attention.value_length")),
             head_dim: per_head("attention.key_length"),
@@ -148,6 +151,7 @@ impl ModelFacts {
             layers: config.num_hidden_layers.into(),
             width: config.hidden_size,
             ffn: config.intermediate_size,
+            middles: middles(tensors.iter().map(|tensor| tensor.name.as_str())),
             heads: config.num_attention_heads,
             key_width: kv_width,
             value_width: kv_width,
@@ -166,6 +170,14 @@ impl ModelFacts {
             repackable_bytes: repackable.map(|tensor| tensor.bytes()).sum(),
             by_type: FileType::all().filter_map(of_type).collect(),
         })
+    }
+}
+
+fn middles<'t>(mut names: impl Iterator<Item = &'t str>) -> u64 {
+    if names.any(|name| name.ends_with("ffn_gate.weight")) {
+        2
+    } else {
+        1
     }
 }
 
