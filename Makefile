@@ -27,7 +27,10 @@ check: setup
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
 
 bench: setup
-	$(CARGO) bench --locked --workspace
+	@mkdir -p target
+	bash -o pipefail -c "$(CARGO) bench --locked --workspace --bench '*' | tee target/bench.txt"
+	bash -o pipefail -c "./scripts/callgrind.sh | tee target/callgrind.txt"
+	@echo "stored: target/bench.txt, target/callgrind.txt and criterion's reports in target/criterion"
 
 # A program for another device: make cross TARGET=raspberry-pi-5; without TARGET the devices are listed.
 cross:

@@ -3,10 +3,14 @@
 //!     cargo run --release -p siskin-quant --example kernel -- q4_K avx2 1048576 10
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::Instant;
 
+use noise::noise;
 use siskin_quant::TensorType;
 use siskin_quant::block::{Isa, quantize_row_with};
+
+#[path = "../../benches/noise.rs"]
+mod noise;
 
 /// Weights of a row: the width of the models siskin is for.
 const ROW: usize = 2048;
@@ -18,15 +22,17 @@ fn main() -> ExitCode {
         eprintln!("usage: kernel TYPE {} WEIGHTS TIMES", isas.join("|"));
         return ExitCode::from(2);
     };
-    let x = noise(weights.next_multiple_of(ROW));
+    let x: Vec<f32> = std::iter::repeat_with(noise())
+        .take(weights.next_multiple_of(ROW))
+        .collect();
     let mut bytes = vec![0; ty.row_bytes(ROW as u64).expect("whole blocks") as usize];
-    let start = cpu_time();
+    let start = Instant::now();
     for _ in 0..times {
         for row in x.chunks(ROW) {
             quantize_row_with(isa, ty, row, &mut bytes);
         }
     }
-    let seconds = (cpu_time() - start).as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     let done = (times * x.len()) as f64;
     println!(
         "{ty} {isa}: {:.3} GB/s of f32, {:.3} ns a weight",
@@ -36,12 +42,6 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// This thread's processor time: other work on the machine does not count.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 fn parse(arguments: &[String]) -> Option<(TensorType, Isa, usize, usize)> {
     let [ty, isa, weights, times] = arguments else {
         return None;
@@ -49,18 +49,4 @@ fn parse(arguments: &[String]) -> Option<(TensorType, Isa, usize, usize)> {
     let ty = TensorType::all().find(|t| t.to_string().eq_ignore_ascii_case(ty))?;
     let isa = Isa::available().find(|i| i.to_string() == *isa)?;
     Some((ty, isa, weights.parse().ok()?, times.parse().ok()?))
-}
-
-/// Repeatable values like those of trained matrices: the sum of four uniform ones, of deviation 0.02.
-fn noise(n: usize) -> Vec<f32> {
-    let mut seed = 7u64;
-    let mut uniform = || {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
-    (0..n)
-        .map(|_| (uniform() + uniform() + uniform() + uniform()) * 0.035)
-        .collect()
 }

@@ -1,14 +1,16 @@
-//! Open input files, read through short-lived memory maps.
+//! Open input files, read in pieces into buffers of the caller's.
 //!
-//! A [`Window`] maps just the bytes asked for and gives them back when dropped, so the mapped pages that
-//! count towards the resident set are those of the windows alive, whatever the size of the files.
+//! Nothing is mapped: what counts towards the resident set is what was asked for, and a file that another process
+//! truncates meanwhile is an error and not a signal.
 
 use std::fs::File;
 use std::io::{self, Seek};
-use std::ops::{Deref, Range};
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use memmap2::{Advice, Mmap, MmapOptions};
+use rustix::fs::{Advice, fadvise};
 
 /// A set of open files, named by index.
 #[derive(Debug, Default)]
@@ -20,10 +22,6 @@ struct Opened {
     file: File,
     len: u64,
 }
-
-/// Bytes of a file, mapped until dropped.
-#[derive(Debug)]
-pub struct Window(Option<Mmap>);
 
 /// A file could not be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -121,43 +119,45 @@ impl Files {
         Ok(io::BufReader::with_capacity(1 << 16, input))
     }
 
-    /// Maps `range` of file `index`; refuses a range that the file, as it is now, does not hold.
-    pub fn window(&self, index: usize, range: Range<u64>) -> Result<Window, FileError> {
+    /// Bytes `range` of file `index`; refuses a range that the file, as it is now, does not hold.
+    pub fn read(&self, index: usize, range: Range<u64>) -> Result<Vec<u8>, FileError> {
+        let mut bytes = Vec::new();
+        self.read_into(index, range, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// [`Self::read`] into a buffer, replacing what it held.
+    pub fn read_into(&self, index: usize, range: Range<u64>, bytes: &mut Vec<u8>) -> Result<(), FileError> {
         let Opened { path, file, .. } = &self.0[index];
         let io = |source| FileError::Io {
             path: path.clone(),
             source,
         };
-        // Asked anew each time: a map past the end of a file that shrank meanwhile would be a SIGBUS.
+        let past_end = |len| FileError::PastEnd {
+            path: path.clone(),
+            start: range.start,
+            end: range.end,
+            len,
+        };
+        // Looked at before memory is taken for what a damaged header may ask.
         let len = file.metadata().map_err(io)?.len();
         if range.start > range.end || range.end > len {
-            return Err(FileError::PastEnd {
-                path: path.clone(),
-                start: range.start,
-                end: range.end,
-                len,
-            });
+            return Err(past_end(len));
         }
-        let bytes = usize::try_from(range.end - range.start)
+        let wanted = usize::try_from(range.end - range.start)
             .map_err(|_| io(io::Error::from(io::ErrorKind::OutOfMemory)))?;
-        if bytes == 0 {
-            return Ok(Window(None));
+        bytes.resize(wanted, 0); // only what the buffer never held is cleared
+        match file.read_exact_at(bytes, range.start) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(past_end(range.start)),
+            read => read.map_err(io),
         }
-        // SAFETY: the map is read-only, private to this process and lives in the returned window. What Rust
-        // cannot rule out is another process truncating the file while a window is alive; the check above
-        // keeps that to the milliseconds a window lives, and the documentation asks users not to.
-        let map = unsafe { MmapOptions::new().offset(range.start).len(bytes).map(file) }.map_err(io)?;
-        // Only a hint for read-ahead: refusal changes nothing.
-        let _ = map.advise(Advice::WillNeed);
-        Ok(Window(Some(map)))
     }
-}
 
-impl Deref for Window {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or_default()
+    /// Asks the system to fetch bytes `range` of file `index` from the disk, ahead of [`Self::read_into`]. A hint:
+    /// refusal changes nothing.
+    pub fn prefetch(&self, index: usize, range: Range<u64>) {
+        let len = NonZeroU64::new(range.end.saturating_sub(range.start));
+        let _ = fadvise(&self.0[index].file, range.start, len, Advice::WillNeed);
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_read_what_the_file_holds_and_refuse_the_rest() {
+    fn what_the_file_holds_is_read_and_the_rest_refused() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("bytes");
         let bytes: Vec<u8> = (0..10_000u32).map(|n| n as u8).collect();
@@ -175,18 +175,19 @@ mod tests {
         let index = files.open(&path).expect("opened");
         assert_eq!(files.len(index), 10_000);
         for range in [0..10_000, 4097..4099, 9_999..10_000, 10_000..10_000, 5..5] {
-            let window = files.window(index, range.clone()).expect("in the file");
-            assert_eq!(&*window, &bytes[range.start as usize..range.end as usize]);
+            files.prefetch(index, range.clone());
+            let read = files.read(index, range.clone()).expect("in the file");
+            assert_eq!(read, &bytes[range.start as usize..range.end as usize]);
         }
         for range in [0..10_001, 10_001..10_001, u64::MAX - 1..u64::MAX] {
             assert!(matches!(
-                files.window(index, range),
+                files.read(index, range),
                 Err(FileError::PastEnd { len: 10_000, .. })
             ));
         }
         std::fs::write(&path, b"short").expect("written");
         assert!(matches!(
-            files.window(index, 0..100),
+            files.read(index, 0..100),
             Err(FileError::PastEnd { len: 5, .. })
         ));
     }

@@ -1,16 +1,20 @@
 //! Executes a plan: rows are read in pieces, transformed, quantized in parallel and written in order.
 //!
-//! Memory is fixed: each piece in flight owns one output buffer of about `PIECE_WEIGHTS` weights and, while
-//! it is computed, a map of the source bytes it reads. A bounded set of buffers travels in a circle,
-//! dispatcher → worker → writer → dispatcher, so that reading, computing and writing overlap and none can
-//! run ahead of the disk.
+//! Memory is fixed: each piece in flight owns buffers for about `PIECE_WEIGHTS` weights, stored and quantized. A
+//! bounded set of them travels in a circle, dispatcher → worker → writer → dispatcher, so that reading, computing
+//! and writing overlap and none can run ahead of the disk. What is written goes to the disk in steps, beside the
+//! rest of the work ([`flush`]).
 
+mod flush;
 mod piece;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+
+use flush::Flusher;
+use piece::Buffers;
 
 use crate::files::{FileError, Files};
 use crate::gguf::DEFAULT_ALIGNMENT;
@@ -93,7 +97,7 @@ pub enum StreamError {
 }
 
 /// A computed piece on its way to the writer.
-type Done = (usize, Result<Vec<u8>, StreamError>);
+type Done = (usize, Result<Buffers, StreamError>);
 
 /// Writes the data section of `plan` to `target`, whose position is the section's start.
 ///
@@ -115,20 +119,23 @@ pub fn write_data(
         })?;
     let stop = AtomicBool::new(false);
     let (done_tx, done_rx) = channel::<Done>();
-    let (free_tx, free_rx) = channel::<Vec<u8>>();
+    let (free_tx, free_rx) = channel::<Buffers>();
     for _ in 0..2 * options.threads.max(1) + 2 {
-        let _ = free_tx.send(Vec::new()); // cannot fail: the receiver lives on this stack
+        let _ = free_tx.send(Buffers::default()); // cannot fail: the receiver lives on this stack
     }
     let (stop, pool) = (&stop, &pool);
     std::thread::scope(|scope| {
         let writer = scope.spawn(move || {
-            let result = write_in_order(plan, target, &done_rx, &free_tx, on_progress);
+            let flusher = Flusher::start(scope, target);
+            let result = write_in_order(plan, target, &flusher, &done_rx, &free_tx, on_progress);
+            let result = result.and(flusher.finish().map_err(StreamError::from));
             stop.store(result.is_err(), Ordering::Relaxed);
             result
         });
         pool.in_place_scope_fifo(|workers| {
             for (number, piece) in piece::pieces(plan, PIECE_WEIGHTS).enumerate() {
-                let Ok(mut buffer) = free_rx.recv() else { break }; // the writer met an error and left
+                piece.prefetch(plan, files);
+                let Ok(mut buffers) = free_rx.recv() else { break }; // the writer met an error and left
                 let done = done_tx.clone();
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -139,13 +146,13 @@ pub fn write_data(
                 }
                 workers.spawn_fifo(move |_| {
                     // A piece that never arrives would leave the writer waiting for ever.
-                    let compute = || piece.compute(plan, files, options.allow_nonfinite, &mut buffer);
+                    let compute = || piece.compute(plan, files, options.allow_nonfinite, &mut buffers);
                     let computed = catch_unwind(AssertUnwindSafe(compute)).unwrap_or_else(|_| {
                         Err(StreamError::Worker {
                             tensor: plan.tensors[piece.tensor].name.clone(),
                         })
                     });
-                    let _ = done.send((number, computed.map(|()| buffer)));
+                    let _ = done.send((number, computed.map(|()| buffers)));
                 });
             }
             drop(done_tx);
@@ -160,17 +167,18 @@ pub fn write_data(
 fn write_in_order(
     plan: &Plan,
     target: &Target,
+    flusher: &Flusher<'_>,
     done: &Receiver<Done>,
-    free: &Sender<Vec<u8>>,
+    free: &Sender<Buffers>,
     on_progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), StreamError> {
     let total = plan.data_bytes();
     let mut written = 0;
     let mut early = BTreeMap::new();
     for (number, piece) in piece::pieces(plan, PIECE_WEIGHTS).enumerate() {
-        let bytes = loop {
-            if let Some(bytes) = early.remove(&number) {
-                break bytes;
+        let buffers = loop {
+            if let Some(buffers) = early.remove(&number) {
+                break buffers;
             }
             // The channel closes early only where the dispatcher stopped; it said why in a piece of its own.
             let (other, computed) = done.recv().map_err(|_| StreamError::Interrupted)?;
@@ -178,9 +186,10 @@ fn write_in_order(
         };
         let tensor = &plan.tensors[piece.tensor];
         let finished = piece.rows.end == tensor.rows().0;
-        target.write_all(&bytes)?;
-        written += bytes.len() as u64;
-        let _ = free.send(bytes); // the dispatcher may have finished: then nobody needs it
+        target.write_all(&buffers.out)?;
+        flusher.wrote(buffers.out.len() as u64);
+        written += buffers.out.len() as u64;
+        let _ = free.send(buffers); // the dispatcher may have finished: then nobody needs them
         if finished {
             written += pad(target, written)?;
         }

@@ -7,6 +7,8 @@ mod device;
 mod golden;
 mod hostile_json;
 mod inspect;
+mod memory;
 mod mutations;
 mod quantize;
+mod synthetic;
 mod util;

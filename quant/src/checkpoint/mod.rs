@@ -152,7 +152,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
             "{len} bytes, more than any honest file of this kind"
         )));
     }
-    let bytes = files.window(file, 0..len)?;
+    let bytes = files.read(file, 0..len)?;
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|e| json(format!("cannot be read: {e}")))

@@ -79,8 +79,8 @@ pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, Vie
             "{file_len} bytes are too few for a safetensors file; get it again"
         )));
     }
-    let length = files.window(file, 0..8)?;
-    let length = u64::from_le_bytes(length[..].try_into().expect("eight bytes were mapped"));
+    let length = files.read(file, 0..8)?;
+    let length = u64::from_le_bytes(length[..].try_into().expect("eight bytes were read"));
     if length > MAX_HEADER {
         return Err(damaged(format!(
             "a header of {length} bytes; this is no safetensors file, or it is damaged"
@@ -92,7 +92,7 @@ pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, Vie
             "a header of {length} bytes in a file of {file_len}; get it again"
         )));
     }
-    let header = files.window(file, 8..data_start)?;
+    let header = files.read(file, 8..data_start)?;
     parse_header(&header, file, data_start, file_len).map_err(damaged)
 }
 

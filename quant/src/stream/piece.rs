@@ -17,6 +17,21 @@ pub(super) struct Piece {
     pub(super) rows: Range<u64>,
 }
 
+/// What a worker needs to compute a piece, used again for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    /// The piece's bytes, ready to be written.
+    pub(super) out: Vec<u8>,
+    /// The source's bytes of one run.
+    stored: Vec<u8>,
+    /// Rows of one batch.
+    weights: Vec<f32>,
+}
+
+/// About how many weights are converted to f32 at a time, at least one row: few enough to stay in a core's cache,
+/// enough to fill the lanes of a kernel.
+const BATCH_WEIGHTS: usize = 16 * 1024;
+
 /// Output rows that read one contiguous run of one source's rows.
 struct Run {
     source: usize,
@@ -42,54 +57,62 @@ pub(super) fn pieces(plan: &Plan, weights: u64) -> impl Iterator<Item = Piece> {
 }
 
 impl Piece {
-    /// Computes the piece's bytes into `out`, replacing what it held.
+    /// Has the source's bytes fetched from the disk while others are computed.
+    pub(super) fn prefetch(&self, plan: &Plan, files: &Files) {
+        let tensor = &plan.tensors[self.tensor];
+        if tensor.sources.is_empty() {
+            return; // generated
+        }
+        for run in self.runs(tensor) {
+            let (file, bytes) = run.bytes(tensor);
+            files.prefetch(file, bytes);
+        }
+    }
+
+    /// Computes the piece's bytes into `buffers.out`, replacing what it held.
     pub(super) fn compute(
         &self,
         plan: &Plan,
         files: &Files,
         allow_nonfinite: bool,
-        out: &mut Vec<u8>,
+        buffers: &mut Buffers,
     ) -> Result<(), StreamError> {
         let tensor = &plan.tensors[self.tensor];
-        let len = tensor.rows().1;
+        let len = tensor.rows().1 as usize;
         let row_bytes = tensor
             .ty
-            .row_bytes(len)
+            .row_bytes(len as u64)
             .expect("a planned tensor's type fits its rows") as usize;
-        out.clear();
+        let Buffers { out, stored, weights } = buffers;
         out.resize((self.rows.end - self.rows.start) as usize * row_bytes, 0);
-        let mut writer = Rows {
+        let converter = Converter {
             tensor,
+            len,
             allow_nonfinite,
-            weights: vec![0.0; len as usize],
         };
         if let Transform::Generated { values } = &tensor.transform {
-            for (row, (values, out)) in values
-                .chunks(len as usize)
-                .zip(out.chunks_mut(row_bytes))
-                .enumerate()
-            {
-                writer.weights.copy_from_slice(values);
-                writer.encode(row as u64, out)?;
-            }
-            return Ok(());
+            return converter.generated(values, out);
         }
+        let batch = (BATCH_WEIGHTS / len).max(1);
         for run in self.runs(tensor) {
             let source = &tensor.sources[run.source];
-            let (ty, start) = (source.view.ty, source.view.start);
-            let stored = ty.row_bytes(len).expect("a planned source's type fits its rows");
-            let bytes = start + run.source_rows.start * stored..start + run.source_rows.end * stored;
-            let window = files
-                .window(source.view.file, bytes)
-                .map_err(|error| StreamError::Read {
-                    tensor: source.name.clone(),
-                    source: error,
-                })?;
-            for row in run.rows {
-                let from = (tensor.source_row(row).1 - run.source_rows.start) * stored;
-                let to = (row - self.rows.start) as usize * row_bytes;
-                let stored_row = &window[from as usize..(from + stored) as usize];
-                writer.row(row, ty, stored_row, &mut out[to..to + row_bytes])?;
+            let (file, bytes) = run.bytes(tensor);
+            let read = files.read_into(file, bytes, stored);
+            read.map_err(|error| StreamError::Read {
+                tensor: source.name.clone(),
+                source: error,
+            })?;
+            let place = |row: u64| (row - self.rows.start) as usize * row_bytes;
+            for start in run.rows.clone().step_by(batch) {
+                let rows = start..(start + batch as u64).min(run.rows.end);
+                let out = &mut out[place(rows.start)..place(rows.end)];
+                converter.rows(
+                    rows,
+                    source.view.ty,
+                    |row| run.row(tensor, row, stored),
+                    weights,
+                    out,
+                )?;
             }
         }
         Ok(())
@@ -117,45 +140,98 @@ impl Piece {
     }
 }
 
-/// Turns stored rows into output rows through one row of f32.
-struct Rows<'a> {
-    tensor: &'a PlannedTensor,
-    allow_nonfinite: bool,
-    weights: Vec<f32>,
+impl Run {
+    /// The file and the place in it of the run's bytes.
+    fn bytes(&self, tensor: &PlannedTensor) -> (usize, Range<u64>) {
+        let view = &tensor.sources[self.source].view;
+        let row = self.row_bytes(tensor);
+        let Range { start, end } = self.source_rows;
+        (view.file, view.start + start * row..view.start + end * row)
+    }
+
+    /// Of the run's bytes those that output row `row` comes from.
+    fn row<'a>(&self, tensor: &PlannedTensor, row: u64, stored: &'a [u8]) -> &'a [u8] {
+        let bytes = self.row_bytes(tensor) as usize;
+        let from = (tensor.source_row(row).1 - self.source_rows.start) as usize * bytes;
+        &stored[from..from + bytes]
+    }
+
+    fn row_bytes(&self, tensor: &PlannedTensor) -> u64 {
+        let ty = tensor.sources[self.source].view.ty;
+        ty.row_bytes(tensor.rows().1)
+            .expect("a planned source's type fits its rows")
+    }
 }
 
-impl Rows<'_> {
-    fn row(&mut self, row: u64, ty: TensorType, stored: &[u8], out: &mut [u8]) -> Result<(), StreamError> {
-        if ty == self.tensor.ty && !block::supports(ty) {
-            out.copy_from_slice(stored);
+/// Turns stored rows into output rows.
+struct Converter<'a> {
+    tensor: &'a PlannedTensor,
+    /// Weights of a row.
+    len: usize,
+    allow_nonfinite: bool,
+}
+
+impl Converter<'_> {
+    fn generated(&self, values: &[f32], out: &mut [u8]) -> Result<(), StreamError> {
+        for (row, values) in values.chunks(self.len).enumerate() {
+            self.check(row as u64, values)?;
+        }
+        block::quantize_row(self.tensor.ty, values, out);
+        Ok(())
+    }
+
+    /// Converts output rows `rows`, whose stored bytes, of type `ty`, are `stored(row)`, by way of `weights`.
+    fn rows<'s>(
+        &self,
+        rows: Range<u64>,
+        ty: TensorType,
+        stored: impl Fn(u64) -> &'s [u8],
+        weights: &mut Vec<f32>,
+        out: &mut [u8],
+    ) -> Result<(), StreamError> {
+        weights.resize((rows.end - rows.start) as usize * self.len, 0.0);
+        let parts = weights.chunks_mut(self.len);
+        if ty == self.tensor.ty {
+            let bytes = out.len() / parts.len();
+            for ((row, weights), out) in rows.zip(parts).zip(out.chunks_mut(bytes)) {
+                out.copy_from_slice(stored(row));
+                self.check_copied(row, ty, out, weights)?;
+            }
             return Ok(());
         }
-        block::dequantize_row(ty, stored, &mut self.weights);
-        if ty != self.tensor.ty {
-            return self.encode(row, out);
-        }
-        self.check(row)?;
-        out.copy_from_slice(stored);
-        Ok(())
-    }
-
-    fn encode(&self, row: u64, out: &mut [u8]) -> Result<(), StreamError> {
-        self.check(row)?;
-        block::quantize_row(self.tensor.ty, &self.weights, out);
-        Ok(())
-    }
-
-    fn check(&self, row: u64) -> Result<(), StreamError> {
-        match block::first_nonfinite(&self.weights) {
-            Some(index) if !self.allow_nonfinite => {
-                let (tensor, value) = (self.tensor.name.clone(), self.weights[index]);
-                Err(StreamError::NonFinite {
-                    tensor,
-                    row,
-                    index,
-                    value,
-                })
+        for (row, weights) in rows.zip(parts) {
+            block::dequantize_row(ty, stored(row), weights);
+            if block::all_finite(ty, stored(row)) != Some(true) {
+                self.check(row, weights)?;
             }
+        }
+        block::quantize_row(self.tensor.ty, weights, out);
+        Ok(())
+    }
+
+    /// Refuses what is not finite in a row that keeps its type; a type that siskin cannot read is left alone.
+    fn check_copied(
+        &self,
+        row: u64,
+        ty: TensorType,
+        stored: &[u8],
+        weights: &mut [f32],
+    ) -> Result<(), StreamError> {
+        if !block::supports(ty) || block::all_finite(ty, stored) == Some(true) {
+            return Ok(());
+        }
+        block::dequantize_row(ty, stored, weights);
+        self.check(row, weights)
+    }
+
+    fn check(&self, row: u64, weights: &[f32]) -> Result<(), StreamError> {
+        match block::first_nonfinite(weights) {
+            Some(index) if !self.allow_nonfinite => Err(StreamError::NonFinite {
+                tensor: self.tensor.name.clone(),
+                row,
+                index,
+                value: weights[index],
+            }),
             _ => Ok(()),
         }
     }

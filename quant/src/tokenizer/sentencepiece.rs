@@ -49,7 +49,7 @@ pub(super) fn keys(
         )));
     }
     let bytes = files
-        .window(file, 0..len)
+        .read(file, 0..len)
         .map_err(crate::checkpoint::CheckpointError::from)?;
     let pieces = pieces(&bytes).map_err(damaged)?;
     let count = pieces.len() as u64;

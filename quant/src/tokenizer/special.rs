@@ -206,7 +206,7 @@ fn read_text(path: &Path) -> Result<Option<String>, TokenizerError> {
     if len > MAX_TEMPLATE {
         return Err(error(format!("{len} bytes, more than any honest chat template")));
     }
-    let bytes = files.window(file, 0..len).map_err(CheckpointError::from)?;
+    let bytes = files.read(file, 0..len).map_err(CheckpointError::from)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| error("not UTF-8".into()))?;
     Ok(Some(text.to_owned()))
 }

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs siskin-quant's own tests for aarch64 under qemu, on the CPU of a Raspberry Pi 5: the NEON kernels are held to
+# the portable ones and to the bytes recorded on x86-64 (quant/tests/kernels.rs). On an aarch64 machine `make test`
+# does that, and there is nothing to emulate. What cannot be had here is skipped, with its reason.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/apt.sh
+source scripts/apt.sh
+# shellcheck source=scripts/rust-std.sh
+source scripts/rust-std.sh
+
+skip() {
+    echo "skipped: NEON under qemu: $1"
+    exit 0
+}
+
+triple=aarch64-unknown-linux-gnu
+[[ $(uname -m) != aarch64 ]] || skip "this machine is aarch64; make test ran it"
+for tool in aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static; do
+    command -v "${tool%%:*}" >/dev/null || install_packages test-aarch64 "${tool##*:}" libc6-dev-arm64-cross ||
+        skip "no ${tool%%:*}"
+done
+rust_std test-aarch64 "$triple" || skip "no standard library for $triple"
+# The test harness unwinds, so a library built here is built whole.
+[[ ${#std_args[@]} -eq 0 ]] || std_args=(-Z build-std)
+
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu -cpu cortex-a76"
+RUSTFLAGS="" "${cargo[@]}" test --release --locked "${std_args[@]}" --target "$triple" --target-dir target/aarch64 \
+    -p siskin-quant --lib --test kernels
