@@ -54,7 +54,7 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String, Origin)> {
         row("threads", settings.threads, |n| n.to_string()),
         row("threads-batch", settings.threads_batch, |n| n.to_string()),
         row("affinity", settings.affinity, word),
-        row("ubatch", settings.ubatch, |n| n.to_string()),
+        row("ubatch-size", settings.ubatch, |n| n.to_string()),
         row("cache-type", settings.kv_type, word),
         row("flash-attn", settings.flash_attention, word),
         row("repack", settings.repack, on_off),

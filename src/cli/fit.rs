@@ -110,7 +110,7 @@ fn value(plan: &Plan, setting: &str) -> String {
     match setting {
         "ctx-size" => settings.context.to_string(),
         "cache-type" => budget::kv_name(settings.kv_type).into(),
-        "ubatch" => settings.ubatch.to_string(),
+        "ubatch-size" => settings.ubatch.to_string(),
         "repack" => on_off(settings.repack).into(),
         "mmap" => on_off(settings.mmap).into(),
         _ => String::new(),

@@ -46,7 +46,7 @@ pub(crate) struct TuningArgs {
     #[arg(long, value_name = "N")]
     threads_batch: Option<usize>,
     /// Tokens computed together; bounds the compute buffers
-    #[arg(long, visible_alias = "ubatch-size", value_name = "N")]
+    #[arg(long = "ubatch-size", visible_alias = "ubatch", value_name = "N")]
     ubatch: Option<u32>,
     /// Type of keys and values: f16, q8_0 or q4_0
     #[arg(long, value_name = "TYPE", value_parser = kv_type)]
@@ -127,7 +127,7 @@ impl TuningArgs {
             }
         }
         if self.ubatch == Some(0) {
-            bail!("--ubatch is 0; give at least 1");
+            bail!("--ubatch-size is 0; give at least 1");
         }
         let either = |yes: bool, no: bool| (yes || no).then_some(yes);
         Ok(Flags {

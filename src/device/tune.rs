@@ -109,7 +109,7 @@ pub const STAGES: [Stage; 7] = [
         values: threads_batch,
     },
     Stage {
-        name: "ubatch",
+        name: "ubatch-size",
         goal: Goal::Prefill,
         adopt: true,
         values: ubatch,

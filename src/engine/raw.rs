@@ -33,7 +33,7 @@ unsafe extern "C" fn keep_errors(level: sys::ggml_log_level, text: *const c_char
     }
 }
 
-/// Drops what llama.cpp would log to stderr; errors are kept for [`load`] to tell.
+/// Drops what llama.cpp would log to stderr; errors are kept for loading to tell.
 pub fn silence() {
     // SAFETY: the callback has the signature asked for, reads nothing but the text while it lives, cannot panic
     // and lives for ever; no user data is passed.

@@ -159,7 +159,11 @@ fn impossible_wishes_are_refused() {
         ),
         (&["fit", "/nonexistent.gguf"], 1, "no such file"),
         (&["run", "--threads", "0"], 1, "--threads is 0; give at least 1"),
-        (&["run", "--ubatch", "0"], 1, "--ubatch is 0; give at least 1"),
+        (
+            &["run", "--ubatch-size", "0"],
+            1,
+            "--ubatch-size is 0; give at least 1",
+        ),
         (&["run", "-c", "4000000000"], 1, "-c "),
         (
             &["run", "--no-mmap", "-c", "4000000000"],
@@ -211,7 +215,7 @@ fn explain_says_where_each_setting_came_from() {
     ]));
     let text = stderr(&output);
     for want in [
-        "ubatch        64       flag",
+        "ubatch-size   64       flag",
         "mmap          off      flag",
         "threads  ",
         "peak RSS",
@@ -292,7 +296,7 @@ fn tune_keeps_what_run_then_uses_and_a_damaged_file_is_ignored() {
         "weights",
         "threads",
         "threads-batch",
-        "ubatch",
+        "ubatch-size",
         "flash-attn",
         "wait-policy",
         "cache-type",

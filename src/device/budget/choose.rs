@@ -157,7 +157,7 @@ fn candidates(facts: &ModelFacts, run: &Run, wishes: &Wishes) -> Vec<(Settings, 
     }
     while wishes.ubatch.is_none() && now.ubatch > LEAST_UBATCH {
         now.ubatch = (now.ubatch / 2).max(LEAST_UBATCH);
-        step(&mut list, now, "ubatch");
+        step(&mut list, now, "ubatch-size");
     }
     // Blocks of 32 numbers must not cross heads.
     let can_quantize = wishes.kv_type.is_none() && facts.head_dim.is_multiple_of(32);
@@ -297,7 +297,7 @@ fn first_reasons(facts: &ModelFacts, run: &Run, wishes: &Wishes, settings: &Sett
             &format!("the profile's: {}", kv_name(run.kv_type)),
         ),
     );
-    because("ubatch", asked(wishes.ubatch.is_some(), "the profile's"));
+    because("ubatch-size", asked(wishes.ubatch.is_some(), "the profile's"));
     let repack = match (settings.repack, settings.mmap) {
         (true, true) => "faster kernels, at the price of a second copy",
         (true, false) => "faster kernels; weights are read, so that they are held once",

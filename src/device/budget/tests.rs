@@ -101,8 +101,12 @@ fn every_step_is_explained() {
         .filter(|r| r.reason.starts_with("smaller"))
         .map(|r| r.setting)
         .collect();
-    assert!(reasons.starts_with(&["repack", "ubatch"]), "{:?}", plan.reasons);
-    for setting in ["ctx-size", "cache-type", "ubatch", "repack", "mmap"] {
+    assert!(
+        reasons.starts_with(&["repack", "ubatch-size"]),
+        "{:?}",
+        plan.reasons
+    );
+    for setting in ["ctx-size", "cache-type", "ubatch-size", "repack", "mmap"] {
         assert!(
             plan.reasons.iter().any(|reason| reason.setting == setting),
             "{setting}"
