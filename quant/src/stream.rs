@@ -3,7 +3,7 @@
 //! Memory is fixed: each piece in flight owns buffers for about `PIECE_WEIGHTS` weights, stored and quantized. A
 //! bounded set of them travels in a circle, dispatcher → worker → writer → dispatcher, so that reading, computing
 //! and writing overlap and none can run ahead of the disk. What is written goes to the disk in steps, beside the
-//! rest of the work ([`flush`]).
+//! rest of the work (`flush`).
 
 mod flush;
 mod piece;
