@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+pub mod chat;
 mod embedded;
 mod error;
 mod generate;

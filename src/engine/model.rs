@@ -123,6 +123,19 @@ impl Model {
         self.inner.vocab().is_eog(LlamaToken(token.0))
     }
 
+    /// The chat template that came with the model, as written; `None` where there is none or it is no text.
+    pub fn chat_template(&self) -> Option<String> {
+        self.inner.chat_template(None).ok()?.to_string().ok()
+    }
+
+    /// A token's text as the vocabulary spells it; `None` where there is no such token.
+    pub(super) fn spelling(&self, token: LlamaToken) -> Option<String> {
+        let known = token.0 >= 0 && token.0 < self.inner.n_vocab();
+        let vocab = self.inner.vocab();
+        let text = known.then(|| vocab.text(token)).flatten()?;
+        text.to_str().ok().map(str::to_owned)
+    }
+
     /// True where the vocabulary writes the space before the first word, as SentencePiece's does.
     pub fn leads_with_space(&self) -> bool {
         self.inner.vocab().vocab_type() == VocabType::SPM

@@ -56,8 +56,8 @@ pub struct Session<'m> {
     model: &'m Model,
     context: LlamaContext<'m>,
     capacity: u32,
-    position: u32,
-    last: Option<Token>,
+    /// What was fed, in order; the cache holds their keys and values.
+    tokens: Vec<Token>,
 }
 
 impl SessionOptions {
@@ -113,8 +113,7 @@ impl<'m> Session<'m> {
             model,
             context,
             capacity,
-            position: 0,
-            last: None,
+            tokens: Vec::new(),
         })
     }
 
@@ -130,12 +129,45 @@ impl<'m> Session<'m> {
 
     /// Tokens fed so far.
     pub fn position(&self) -> u32 {
-        self.position
+        u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What was fed so far.
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
     }
 
     /// The token fed last.
     pub fn last(&self) -> Option<Token> {
-        self.last
+        self.tokens.last().copied()
+    }
+
+    /// Makes ready for `tokens` to be the whole context: keeps what they begin with and is in the cache already,
+    /// forgets the rest, and gives the number kept. It is less than their number, so that there is a token to
+    /// feed next, whose logits continue them.
+    pub fn keep_prefix(&mut self, tokens: &[Token]) -> Result<usize, EngineError> {
+        let same = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        let keep = same.min(tokens.len().saturating_sub(1));
+        if keep == self.tokens.len() {
+            return Ok(keep);
+        }
+        let from = u32::try_from(keep).unwrap_or(u32::MAX);
+        match self.context.clear_kv_cache_seq(Some(0), Some(from), None) {
+            Ok(true) => self.tokens.truncate(keep),
+            // Caches of recurrent models cannot be cut: everything is fed again.
+            Ok(false) => {
+                self.context.clear_kv_cache();
+                self.tokens.clear();
+            }
+            Err(error) => {
+                return Err(EngineError::Decode {
+                    tokens: 0,
+                    position: from,
+                    reason: error.to_string(),
+                });
+            }
+        }
+        Ok(self.tokens.len())
     }
 
     /// Feeds tokens; logits of the last are kept. More than there is room for are refused before any is fed.
@@ -152,7 +184,7 @@ impl<'m> Session<'m> {
 
     /// The logits behind the token fed last: `[vocabulary]`; `None` before the first.
     pub fn logits(&self) -> Option<&[f32]> {
-        self.last.map(|_| self.context.get_logits_ith(-1))
+        self.last().map(|_| self.context.get_logits_ith(-1))
     }
 
     /// Takes out every token from `position` on, as if it had not been fed; nothing to do where none was.
@@ -189,7 +221,7 @@ impl<'m> Session<'m> {
         every: bool,
         mut row: impl FnMut(&[f32]),
     ) -> Result<(), EngineError> {
-        let (context, position) = (self.capacity(), self.position);
+        let (context, position) = (self.capacity(), self.position());
         let room = context.saturating_sub(position);
         if u32::try_from(tokens.len()).map_or(true, |count| count > room) {
             return Err(EngineError::TooLong {
@@ -201,7 +233,7 @@ impl<'m> Session<'m> {
         // A small context makes llama.cpp's batch smaller than the one asked for.
         let batch_len = self.context.n_batch().max(1) as usize;
         for chunk in tokens.chunks(batch_len) {
-            let position = self.position;
+            let position = self.position();
             let failed = |reason: String| EngineError::Decode {
                 tokens: chunk.len(),
                 position,
@@ -218,8 +250,7 @@ impl<'m> Session<'m> {
             self.context
                 .decode(&mut batch)
                 .map_err(|e| failed(e.to_string()))?;
-            self.position += chunk.len() as u32;
-            self.last = chunk.last().copied();
+            self.tokens.extend_from_slice(chunk);
             for at in (0..chunk.len()).filter(|_| every) {
                 row(self
                     .context

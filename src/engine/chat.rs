@@ -1,0 +1,194 @@
+//! Chat: a conversation on the model's own template, kept in the session's cache from turn to turn.
+//!
+//! Each turn the whole conversation is rendered and tokenized again, and only what differs from the cache is
+//! computed: what was said cannot drift from what the model saw. Where the context is full, the oldest turns go.
+
+mod bounded;
+mod control;
+mod conversation;
+mod json;
+mod template;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::ZonedDateTime;
+use llama_cpp_2::token::LlamaToken;
+
+pub use conversation::{Conversation, ConversationError, Message, Role};
+pub use template::{Template, TemplateError, TemplateTokens};
+
+use super::{EngineError, Model, Session, Token};
+use control::ControlTokens;
+
+/// Tokens computed between two looks at whether to go on.
+const PIECE: usize = 256;
+
+/// A conversation and the session it runs in.
+#[derive(Debug)]
+pub struct Chat<'m> {
+    session: Session<'m>,
+    template: Template,
+    control: ControlTokens,
+    conversation: Conversation,
+}
+
+/// What making ready for an answer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Prepared {
+    /// Tokens of the conversation.
+    pub tokens: usize,
+    /// Of these, the ones that were in the cache already.
+    pub reused: usize,
+    /// Turns that went out of the model's sight to make room.
+    pub dropped: usize,
+    /// False where it was interrupted before the end.
+    pub complete: bool,
+}
+
+/// A turn could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// The template failed.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The system prompt and the last message alone are longer than the context.
+    #[error(
+        "{tokens} tokens do not fit into a context of {context}, even with every earlier turn left out; say it shorter or enlarge the context with -c"
+    )]
+    TooLong {
+        /// Tokens of the system prompt, the last message and the template around them.
+        tokens: usize,
+        /// The context's size.
+        context: u32,
+    },
+    /// The messages use every character that could mark them.
+    #[error("the conversation uses every private character of Unicode; leave some out")]
+    NoMarks,
+}
+
+/// The template that came with the model; `None` where it has none. See [`Template::new`] for `now`.
+pub fn template_of(model: &Model, now: ZonedDateTime) -> Result<Option<Template>, TemplateError> {
+    model
+        .chat_template()
+        .map(|source| template_from(model, &source, now))
+        .transpose()
+}
+
+/// A template from elsewhere, with the model's tokens.
+pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<Template, TemplateError> {
+    let vocab = model.inner.vocab();
+    let spelling = |token: LlamaToken| model.spelling(token);
+    let tokens = TemplateTokens {
+        bos: spelling(vocab.bos()),
+        eos: spelling(vocab.eos()),
+        pad: spelling(vocab.pad()),
+    };
+    Template::new(source, tokens, now)
+}
+
+/// The tokens of `messages`, ready for the assistant to speak. No control token comes out of what they say.
+pub fn tokenize(model: &Model, template: &Template, messages: &[Message]) -> Result<Vec<Token>, ChatError> {
+    tokens(
+        model,
+        template,
+        &ControlTokens::of(model, template),
+        messages.to_vec(),
+    )
+}
+
+fn tokens(
+    model: &Model,
+    template: &Template,
+    control: &ControlTokens,
+    mut messages: Vec<Message>,
+) -> Result<Vec<Token>, ChatError> {
+    let marks = control
+        .defuse(&mut messages, template)
+        .ok_or(ChatError::NoMarks)?;
+    let text = template.render(&messages, true)?;
+    Ok(control.tokenize(model, &text, marks))
+}
+
+impl<'m> Chat<'m> {
+    /// An empty conversation.
+    pub fn new(session: Session<'m>, template: Template, system: Option<String>) -> Self {
+        let control = ControlTokens::of(session.model(), &template);
+        Chat {
+            session,
+            template,
+            control,
+            conversation: Conversation::new(system),
+        }
+    }
+
+    /// The conversation.
+    pub fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
+    /// The conversation, to change; the next [`Chat::prepare`] computes what the change asks for.
+    pub fn conversation_mut(&mut self) -> &mut Conversation {
+        &mut self.conversation
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session<'m> {
+        &self.session
+    }
+
+    /// The session, to continue from where [`Chat::prepare`] left it.
+    pub fn session_mut(&mut self) -> &mut Session<'m> {
+        &mut self.session
+    }
+
+    /// Brings the conversation and the tokens `made` of an answer into the context. While fewer than `reserve`
+    /// places are left behind them, the oldest turns are dropped, in whole, down to the last. Stops early where
+    /// `interrupted` comes true.
+    pub fn prepare(
+        &mut self,
+        made: &[Token],
+        reserve: usize,
+        interrupted: &AtomicBool,
+    ) -> Result<Prepared, ChatError> {
+        let context = self.session.capacity();
+        let room = context as usize;
+        let mut dropped = 0;
+        let all = loop {
+            let (model, seen) = (self.session.model(), self.conversation.seen());
+            let mut all = tokens(model, &self.template, &self.control, seen)?;
+            all.extend_from_slice(made);
+            if all.len() + reserve.max(1) <= room {
+                break all;
+            }
+            if !self.conversation.drop_oldest() {
+                if all.len() < room {
+                    break all;
+                }
+                let tokens = all.len();
+                return Err(ChatError::TooLong { tokens, context });
+            }
+            dropped += 1;
+        };
+        let reused = self.session.keep_prefix(&all)?;
+        let mut prepared = Prepared {
+            tokens: all.len(),
+            reused,
+            dropped,
+            complete: true,
+        };
+        for piece in all[reused..].chunks(PIECE) {
+            if interrupted.load(Ordering::Relaxed) {
+                prepared.complete = false;
+                break;
+            }
+            self.session.feed(piece)?;
+        }
+        Ok(prepared)
+    }
+}

@@ -1,0 +1,205 @@
+//! Control tokens belong to the template. Nothing that was said can write one.
+//!
+//! A rendered conversation is text, and `<|eot_id|>` typed by a person looks in it like the one that the template
+//! wrote. So before rendering, every control token's spelling inside a message is broken by a mark, a character
+//! that nothing else has; after rendering, only unbroken spellings become control tokens, and the marks go.
+//! Messages that spell no control token are rendered untouched, so the template sees what transformers' would.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
+
+use super::super::{Model, Token};
+use super::conversation::Message;
+use super::template::Template;
+
+/// The control tokens of a vocabulary and how they are spelled.
+#[derive(Debug)]
+pub(super) struct ControlTokens {
+    search: AhoCorasick,
+    tokens: Vec<Control>,
+}
+
+#[derive(Debug)]
+struct Control {
+    token: Token,
+    spelling: String,
+    /// The tokenizer takes this spelling for the token wherever it stands, even in plain text.
+    stubborn: bool,
+}
+
+/// Two characters that neither the messages nor the template have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// Breaks a spelling; the text around it is tokenized as one.
+    join: char,
+    /// Breaks a spelling that must also be tokenized in two parts.
+    cut: char,
+}
+
+impl ControlTokens {
+    /// Those of the model's vocabulary: tokens of its control kind, and whatever else the template spells out.
+    pub(super) fn of(model: &Model, template: &Template) -> Self {
+        let vocab = model.inner.vocab();
+        let control = |id: i32| {
+            let attributes = vocab.attr(LlamaToken(id));
+            let plain = attributes.intersects(LlamaTokenAttr::Control | LlamaTokenAttr::Unknown);
+            let stubborn = !plain && attributes.contains(LlamaTokenAttr::UserDefined);
+            let spelling = Some(id)
+                .filter(|_| plain || stubborn)
+                .and_then(|id| model.spelling(LlamaToken(id)))?;
+            // A spelling of one character cannot be broken; blanks are text to any tokenizer.
+            let usable = spelling.chars().nth(1).is_some() && !spelling.trim().is_empty();
+            let wanted = plain || template.mentions(&spelling);
+            (usable && wanted).then_some(Control {
+                token: Token(id),
+                spelling,
+                stubborn,
+            })
+        };
+        ControlTokens::new((0..model.inner.n_vocab()).filter_map(control).collect())
+    }
+
+    fn new(tokens: Vec<Control>) -> Self {
+        let spellings = tokens.iter().map(|control| control.spelling.as_str());
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(spellings)
+            .expect("a vocabulary's few special tokens");
+        ControlTokens { search, tokens }
+    }
+
+    /// Breaks every spelling in what the messages say.
+    pub(super) fn defuse(&self, messages: &mut [Message], template: &Template) -> Option<Marks> {
+        let free = |mark: &char| {
+            let mut buffer = [0; 4];
+            let text = mark.encode_utf8(&mut buffer);
+            !template.mentions(text) && messages.iter().all(|message| !message.content.contains(*mark))
+        };
+        // Characters that Unicode gives no meaning, then those of private use.
+        let mut marks = ('\u{fdd0}'..='\u{fdef}')
+            .chain('\u{f0000}'..='\u{ffffd}')
+            .filter(free);
+        let marks = Marks {
+            join: marks.next()?,
+            cut: marks.next()?,
+        };
+        for message in messages {
+            message.content = self.broken(&message.content, marks);
+        }
+        Some(marks)
+    }
+
+    /// `content` with a mark behind the first character of each spelling that begins in it, and at its ends where
+    /// a spelling could be completed by what the template puts there.
+    fn broken(&self, content: &str, marks: Marks) -> String {
+        let said = content.trim();
+        let begins = content.len() - content.trim_start().len();
+        let mut inserts = Vec::new();
+        if self.any_split(|_, end| said.starts_with(end)) {
+            inserts.push((begins, marks.join));
+        }
+        let mut from = 0;
+        while let Some(found) = self.search.find(aho_corasick::Input::new(content).range(from..)) {
+            let first = content[found.start()..].chars().next().map_or(1, char::len_utf8);
+            from = found.start() + first;
+            let control = &self.tokens[found.pattern().as_usize()];
+            inserts.push((from, if control.stubborn { marks.cut } else { marks.join }));
+        }
+        if self.any_split(|start, _| said.ends_with(start)) {
+            inserts.push((begins + said.len(), marks.join));
+        }
+        let mut text = String::with_capacity(content.len() + 4 * inserts.len());
+        let mut done = 0;
+        for (at, mark) in inserts {
+            text.push_str(&content[done..at]);
+            text.push(mark);
+            done = at;
+        }
+        text + &content[done..]
+    }
+
+    /// True where `test` holds for some spelling split in two.
+    fn any_split(&self, test: impl Fn(&str, &str) -> bool) -> bool {
+        self.tokens.iter().any(|control| {
+            let cuts = control.spelling.char_indices().skip(1);
+            cuts.map(|(at, _)| control.spelling.split_at(at))
+                .any(|(start, end)| test(start, end))
+        })
+    }
+
+    /// The tokens of a rendered conversation, with the beginning-of-text token in front where the model wants
+    /// one and the template wrote none.
+    pub(super) fn tokenize(&self, model: &Model, text: &str, marks: Marks) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        let mut done = 0;
+        for found in self.search.find_iter(text) {
+            plain(model, &text[done..found.start()], marks, &mut tokens);
+            tokens.push(self.tokens[found.pattern().as_usize()].token);
+            done = found.end();
+        }
+        plain(model, &text[done..], marks, &mut tokens);
+        let vocab = model.inner.vocab();
+        let begin = Token(vocab.bos().0);
+        if vocab.should_add_bos() && tokens.first() != Some(&begin) {
+            tokens.insert(0, begin);
+        }
+        tokens
+    }
+}
+
+/// Text without control tokens.
+fn plain(model: &Model, text: &str, marks: Marks, tokens: &mut Vec<Token>) {
+    for part in text.split(marks.cut) {
+        let part = part.replace(marks.join, "");
+        if !part.is_empty() {
+            tokens.extend(model.tokenize(&part, false, false));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKS: Marks = Marks { join: '+', cut: '/' };
+
+    fn controls() -> ControlTokens {
+        let spellings = [
+            ("<|user|>", false),
+            ("<|us", false),
+            ("s|>", false),
+            ("<think>", true),
+            ("é|", false),
+        ];
+        let control = |(at, (spelling, stubborn)): (usize, (&str, bool))| Control {
+            token: Token(i32::try_from(at).expect("few")),
+            spelling: spelling.into(),
+            stubborn,
+        };
+        ControlTokens::new(spellings.into_iter().enumerate().map(control).collect())
+    }
+
+    #[test]
+    fn every_spelling_in_a_message_is_broken_and_nothing_else_is_touched() {
+        let cases = [
+            ("plain < text | here", "plain < text | here"),
+            ("a <|user|> b", "a <+|user|> b"),
+            ("<|user|><|user|>.", "<+|user|><+|user|>."),
+            ("a <think> b", "a </think> b"),
+            // Spellings that overlap: none is left.
+            ("a <|uss|> b", "a <+|uss+|> b"),
+            ("né| b", "né+| b"),
+            // What a template could complete, behind blanks that it may trim.
+            ("a <|u \n", "a <|u+ \n"),
+            (" |> a", " +|> a"),
+            ("<", "<+"),
+            ("", ""),
+        ];
+        for (content, want) in cases {
+            let got = controls().broken(content, MARKS);
+            assert_eq!(got, want);
+            assert_eq!(got.replace(['+', '/'], ""), content);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! A conversation as data: what was said, and from which turn on the model still sees it.
+
+use serde::{Deserialize, Serialize};
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Instructions that hold for the whole conversation.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// Something said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who said it.
+    pub role: Role,
+    /// The text.
+    pub content: String,
+}
+
+/// A question and its answer, which is missing while it is being made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Turn {
+    question: String,
+    answer: Option<String>,
+}
+
+/// A system prompt and turns. The oldest turns may be out of the model's sight; they remain part of the
+/// conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conversation {
+    system: Option<String>,
+    turns: Vec<Turn>,
+    first_seen: usize,
+}
+
+/// A saved conversation that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConversationError {
+    /// It is not the JSON of a conversation.
+    #[error("not a saved conversation: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Messages in an order that no conversation has.
+    #[error("message {at} is the {found:?}'s where the {wanted:?}'s should stand")]
+    Order {
+        /// Which message, from 1.
+        at: usize,
+        /// Who speaks there.
+        found: Role,
+        /// Who should.
+        wanted: Role,
+    },
+    /// The last question has no answer.
+    #[error("the last message is a question without its answer")]
+    Unanswered,
+}
+
+/// The form conversations are saved in.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    messages: Vec<Message>,
+}
+
+impl Conversation {
+    /// Nothing said yet.
+    pub fn new(system: Option<String>) -> Self {
+        Conversation {
+            system,
+            ..Conversation::default()
+        }
+    }
+
+    /// The system prompt.
+    pub fn system(&self) -> Option<&str> {
+        self.system.as_deref()
+    }
+
+    /// Another system prompt, or none, from now on.
+    pub fn set_system(&mut self, system: Option<String>) {
+        self.system = system;
+    }
+
+    /// Forgets every turn; the system prompt stays.
+    pub fn reset(&mut self) {
+        *self = Conversation::new(self.system.take());
+    }
+
+    /// Turns, and how many of them, the oldest, are out of the model's sight.
+    pub fn turns(&self) -> (usize, usize) {
+        (self.turns.len(), self.first_seen)
+    }
+
+    /// A turn begins.
+    pub fn ask(&mut self, question: String) {
+        self.turns.push(Turn {
+            question,
+            answer: None,
+        });
+    }
+
+    /// The turn that has begun ends.
+    pub fn answer(&mut self, text: String) {
+        if let Some(turn) = self.turns.last_mut() {
+            turn.answer = Some(text);
+        }
+    }
+
+    /// Takes back a question that has no answer.
+    pub fn withdraw(&mut self) {
+        self.turns.pop_if(|turn| turn.answer.is_none());
+        self.first_seen = self.first_seen.min(self.turns.len());
+    }
+
+    /// True where a turn older than the last is in the model's sight.
+    pub fn can_drop(&self) -> bool {
+        self.first_seen + 1 < self.turns.len()
+    }
+
+    /// Takes the oldest turn out of the model's sight, in whole; false where only the last is left.
+    pub fn drop_oldest(&mut self) -> bool {
+        let can = self.can_drop();
+        self.first_seen += usize::from(can);
+        can
+    }
+
+    /// What the model sees: the system prompt and the turns in its sight.
+    pub fn seen(&self) -> Vec<Message> {
+        self.messages(self.first_seen)
+    }
+
+    fn messages(&self, first: usize) -> Vec<Message> {
+        let message = |role, content: &String| Message {
+            role,
+            content: content.clone(),
+        };
+        let system = self.system.iter().map(|text| message(Role::System, text));
+        let turns = self.turns.iter().skip(first).flat_map(|turn| {
+            let question = message(Role::User, &turn.question);
+            let answer = turn.answer.iter().map(|text| message(Role::Assistant, text));
+            std::iter::once(question).chain(answer)
+        });
+        system.chain(turns).collect()
+    }
+
+    /// The whole conversation as JSON: `{"messages": [{"role": "user", "content": "…"}, …]}`.
+    pub fn to_json(&self) -> Result<String, ConversationError> {
+        let messages = self.messages(0);
+        Ok(serde_json::to_string_pretty(&Saved { messages })? + "\n")
+    }
+
+    /// Reads what [`Conversation::to_json`] wrote, or anyone else in the same form: at most one system message,
+    /// in front; then questions and answers in turn, the last answered.
+    pub fn from_json(text: &str) -> Result<Self, ConversationError> {
+        let saved: Saved = serde_json::from_str(text)?;
+        let mut conversation = Conversation::default();
+        for (at, message) in saved.messages.into_iter().enumerate() {
+            let wanted = match (message.role, conversation.turns.last()) {
+                (Role::System, _) if at == 0 => Role::System,
+                (_, Some(turn)) if turn.answer.is_none() => Role::Assistant,
+                _ => Role::User,
+            };
+            if message.role != wanted {
+                return Err(ConversationError::Order {
+                    at: at + 1,
+                    found: message.role,
+                    wanted,
+                });
+            }
+            match wanted {
+                Role::System => conversation.system = Some(message.content),
+                Role::User => conversation.ask(message.content),
+                Role::Assistant => conversation.answer(message.content),
+            }
+        }
+        match conversation.turns.last() {
+            Some(turn) if turn.answer.is_none() => Err(ConversationError::Unanswered),
+            _ => Ok(conversation),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn talk(turns: usize) -> Conversation {
+        let mut talk = Conversation::new(Some("Be kind.".into()));
+        for turn in 0..turns {
+            talk.ask(format!("question {turn}"));
+            talk.answer(format!("answer {turn}"));
+        }
+        talk
+    }
+
+    #[test]
+    fn the_oldest_turns_go_in_whole_and_the_system_prompt_and_the_last_turn_stay() {
+        let mut talk = talk(2);
+        talk.ask("last".into());
+        let contents = |talk: &Conversation| talk.seen().into_iter().map(|m| m.content).collect::<Vec<_>>();
+        assert!(talk.drop_oldest());
+        assert_eq!(contents(&talk), ["Be kind.", "question 1", "answer 1", "last"],);
+        assert!(talk.drop_oldest());
+        assert_eq!(contents(&talk), ["Be kind.", "last"]);
+        assert!(!talk.drop_oldest());
+        assert_eq!(talk.turns(), (3, 2));
+        talk.withdraw();
+        assert_eq!(contents(&talk), ["Be kind."]);
+        talk.reset();
+        assert_eq!(
+            (contents(&talk), talk.turns()),
+            (vec!["Be kind.".to_owned()], (0, 0))
+        );
+    }
+
+    #[test]
+    fn saved_and_loaded_it_is_the_same_and_whole() {
+        let mut talk = talk(3);
+        talk.drop_oldest();
+        let loaded = Conversation::from_json(&talk.to_json().expect("JSON")).expect("a conversation");
+        talk.first_seen = 0;
+        assert_eq!(loaded, talk);
+        let empty = Conversation::default();
+        assert_eq!(
+            Conversation::from_json(&empty.to_json().expect("JSON")).expect("a conversation"),
+            empty
+        );
+    }
+
+    #[test]
+    fn what_is_no_conversation_is_refused() {
+        let deep = "[".repeat(100_000);
+        let cases = [
+            ("", "not a saved conversation: EOF"),
+            ("{}", "missing field `messages`"),
+            (deep.as_str(), "not a saved conversation"),
+            (
+                r#"{"messages":[{"role":"tool","content":""}]}"#,
+                "unknown variant `tool`",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":7}]}"#,
+                "invalid type: integer",
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","content":""}]}"#,
+                "message 1 is the Assistant's where the User's should stand",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":""},{"role":"user","content":""}]}"#,
+                "message 2 is the User's where the Assistant's should stand",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":""},{"role":"system","content":""}]}"#,
+                "message 2 is the System's",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":""}]}"#,
+                "without its answer",
+            ),
+        ];
+        for (text, want) in cases {
+            let error = Conversation::from_json(text).expect_err(want).to_string();
+            assert!(error.contains(want), "{error}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Chat templates in Jinja, as transformers renders them, with bounds: templates come with models from strangers.
+
+use std::io;
+
+use jiff::ZonedDateTime;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Serde, Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Output, State, context, escape_formatter};
+
+use super::bounded::Bounded;
+use super::conversation::{Message, Role};
+use super::{json, watch};
+
+/// The longest template compiled, in bytes; real ones have some thousand.
+const MAX_SOURCE: usize = 1 << 20;
+/// Messages longer than this together are refused, in bytes: more than a million tokens.
+const MAX_SAID: usize = 4 << 20;
+/// Work a rendering may do: an instruction counts as one, and so do 64 bytes made or read. Each byte said adds a
+/// quarter, so that it may be looked at some sixteen times.
+const FUEL: u64 = 200_000;
+/// The name errors are raised under.
+const NAME: &str = "chat_template";
+
+/// What a model without a template gets.
+const PLAIN: &str = r"
+{%- for message in messages -%}
+    {%- set said = message.content | trim -%}
+    {%- if message.role == 'system' %}{{ said ~ '\n\n' }}
+    {%- elif message.role == 'user' %}{{ 'User: ' ~ said ~ '\n' }}
+    {%- else %}{{ 'Assistant: ' ~ said ~ '\n' }}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt %}Assistant:{% endif -%}
+";
+
+/// The texts of the tokens that templates name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TemplateTokens {
+    /// `bos_token`.
+    pub bos: Option<String>,
+    /// `eos_token`.
+    pub eos: Option<String>,
+    /// `pad_token`.
+    pub pad: Option<String>,
+}
+
+/// A compiled template.
+#[derive(Debug)]
+pub struct Template {
+    environment: Environment<'static>,
+    tokens: TemplateTokens,
+    /// What it writes by itself: its source, and a short conversation rendered.
+    own: String,
+}
+
+/// A template could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// It is not what minijinja understands.
+    #[error("the chat template cannot be read: {0}")]
+    Syntax(String),
+    /// It is longer than any template is.
+    #[error("the chat template has {0} bytes; at most {MAX_SOURCE} are read")]
+    TooLong(usize),
+    /// The messages are too long.
+    #[error("the messages have {0} bytes together; at most {MAX_SAID} are taken")]
+    TooMuchSaid(usize),
+    /// It refused the conversation, in its own words.
+    #[error("the chat template refuses this conversation: {0}")]
+    Refused(String),
+    /// It failed while rendering.
+    #[error("the chat template failed: {0}")]
+    Failed(String),
+    /// It computes without end, or makes more than any conversation has.
+    #[error("the chat template does more work than any conversation needs; it is broken or hostile")]
+    TooMuch,
+    /// It took seconds, or hundreds of megabytes, and still does: the process should end.
+    #[error(
+        "the chat template takes more time or memory than any conversation needs; it is broken or hostile"
+    )]
+    Runaway,
+}
+
+impl Template {
+    /// Compiles `source`. What it calls now is `now` for as long as the template lives, so that a conversation
+    /// over midnight keeps its beginning.
+    pub fn new(source: &str, tokens: TemplateTokens, now: ZonedDateTime) -> Result<Self, TemplateError> {
+        if source.len() > MAX_SOURCE {
+            return Err(TemplateError::TooLong(source.len()));
+        }
+        let mut environment = environment(now);
+        environment
+            .add_template_owned(NAME, without_generation_blocks(source))
+            .map_err(|error| TemplateError::Syntax(described(&error)))?;
+        let mut template = Template {
+            environment,
+            tokens,
+            own: source.to_owned(),
+        };
+        template.own += &template.sample();
+        Ok(template)
+    }
+
+    /// A short conversation, with a system prompt where the template takes one.
+    fn sample(&self) -> String {
+        let message = |role| Message {
+            role,
+            content: "x".into(),
+        };
+        let messages = [Role::System, Role::User, Role::Assistant, Role::User].map(message);
+        self.render(&messages, true)
+            .or_else(|_| self.render(&messages[1..], true))
+            .unwrap_or_default()
+    }
+
+    /// The template of models that have none: `User: …`, `Assistant: …`, a line each.
+    pub fn plain() -> Self {
+        Template::new(PLAIN, TemplateTokens::default(), ZonedDateTime::now())
+            .expect("a template that a test renders")
+    }
+
+    /// True where the template may write `text` by itself.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        self.own.contains(text)
+    }
+
+    /// The text of a conversation; with `add_generation_prompt` up to where the assistant speaks next.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TemplateError> {
+        let said: usize = messages.iter().map(|message| message.content.len()).sum();
+        if said > MAX_SAID {
+            return Err(TemplateError::TooMuchSaid(said));
+        }
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(FUEL + said as u64 / 4));
+        let token = |text: &Option<String>| text.as_ref().map_or(Value::UNDEFINED, Value::from);
+        let context = context! {
+            messages => Value::from(Serde(messages)),
+            add_generation_prompt,
+            bos_token => token(&self.tokens.bos),
+            eos_token => token(&self.tokens.eos),
+            pad_token => token(&self.tokens.pad),
+            tools => Value::from(()),
+            documents => Value::from(()),
+        };
+        // Fuel pays for all that a template does but for making a text of a list, whose length may be
+        // exponential in the work that made it: that is watched from outside.
+        watch::watched(move || render(&environment, context)).ok_or(TemplateError::Runaway)?
+    }
+}
+
+fn render(environment: &Environment<'_>, context: Value) -> Result<String, TemplateError> {
+    let mut text = Bounded::default();
+    let template = environment.get_template(NAME).map_err(failed)?;
+    template.render_captured_to(context, &mut text).map_err(failed)?;
+    text.into_text()
+        .map_err(|error| TemplateError::Failed(error.to_string()))
+}
+
+/// Jinja as transformers sets it up: blocks take their line, loop controls, Python's methods and spellings.
+fn environment(now: ZonedDateTime) -> Environment<'static> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build();
+    environment.set_syntax(syntax.expect("the delimiters are Jinja's own"));
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_unknown_method_callback(python_method);
+    environment.set_formatter(python_spelling);
+    // Their work grows with the square of a value's depth, and costs no fuel.
+    environment.remove_filter("pprint");
+    environment.remove_global("debug");
+    environment.add_filter("tojson", json::tojson);
+    environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, "").with_source(Raised(message)))
+    });
+    environment.add_function("strftime_now", move |format: String| -> Result<String, Error> {
+        jiff::fmt::strtime::format(&format, &now)
+            .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {error}")))
+    });
+    environment
+}
+
+/// Python's methods. `str.format` can be asked for any width and pays for none of it, so wide fields are refused.
+fn python_method(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    if method == "format" && value.as_str().is_some_and(is_wide) {
+        return Err(ErrorKind::OutOfFuel.into());
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
+}
+
+/// True where a format has a field of 10,000 and more, or one whose width is an argument.
+fn is_wide(format: &str) -> bool {
+    let wide = format
+        .split(|c: char| !c.is_ascii_digit())
+        .any(|digits| digits.len() > 4);
+    let nested = format
+        .split('{')
+        .skip(1)
+        .any(|field| !field.is_empty() && !field.contains('}'));
+    wide || nested
+}
+
+/// Writes `None`, `True` and `False` as Python does.
+fn python_spelling(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    let spelled = match value.kind() {
+        ValueKind::None => Value::from("None"),
+        ValueKind::Bool if value.is_true() => Value::from("True"),
+        ValueKind::Bool => Value::from("False"),
+        _ => return escape_formatter(out, state, value),
+    };
+    escape_formatter(out, state, &spelled)
+}
+
+/// transformers marks what the assistant said with `{% generation %}`, for training; the text stays.
+fn without_generation_blocks(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some((before, tag)) = rest.split_once("{%") {
+        text.push_str(before);
+        text.push_str("{%");
+        let Some((inside, after)) = tag.split_once("%}") else {
+            rest = tag;
+            continue;
+        };
+        match inside.trim_matches(['-', '+', ' ', '\t', '\n']) {
+            "generation" => text.push_str(&inside.replace("generation", "if true")),
+            "endgeneration" => text.push_str(&inside.replace("endgeneration", "endif")),
+            _ => text.push_str(inside),
+        }
+        text.push_str("%}");
+        rest = after;
+    }
+    text + rest
+}
+
+/// What a template raised by itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Raised(String);
+
+fn failed(error: Error) -> TemplateError {
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(inner) = cause {
+        if let Some(Raised(message)) = inner.downcast_ref() {
+            return TemplateError::Refused(message.clone());
+        }
+        let full =
+            inner.downcast_ref::<io::Error>().map(io::Error::kind) == Some(io::ErrorKind::FileTooLarge);
+        let spent = inner.downcast_ref::<Error>().map(Error::kind) == Some(ErrorKind::OutOfFuel);
+        if full || spent {
+            return TemplateError::TooMuch;
+        }
+        cause = inner.source();
+    }
+    TemplateError::Failed(described(&error))
+}
+
+/// Kind, detail and line.
+fn described(error: &Error) -> String {
+    let detail = error
+        .detail()
+        .map_or(String::new(), |detail| format!(": {detail}"));
+    let line = error
+        .line()
+        .map_or(String::new(), |line| format!(" (line {line})"));
+    format!("{}{detail}{line}", error.kind())
+}
