@@ -5,7 +5,7 @@ CARGO ?= cargo
 # A toolchain that rustup has just installed is not yet on the caller's PATH.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run setup build test check bench fuzz cross cross-test dist clean
+.PHONY: run setup build test check bench fuzz man cross cross-test dist clean
 
 run: build
 	./target/release/siskin run
@@ -25,6 +25,10 @@ check: setup
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check; \
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+# Manual pages, into target/man.
+man: build
+	./target/release/siskin man target/man
 
 bench: setup
 	@mkdir -p target

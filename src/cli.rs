@@ -4,7 +4,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// A line to stderr; where nobody reads it, it is lost, which is no error.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod answer;
+mod chat;
+mod completions;
 mod convert;
 mod device;
 mod environment;
@@ -13,6 +23,7 @@ mod explain;
 mod fit;
 mod inspect;
 mod interrupt;
+mod man;
 mod model_facts;
 mod plan_table;
 mod progress;
@@ -22,6 +33,7 @@ mod sampling_args;
 mod session_args;
 mod size;
 mod stats;
+mod style;
 mod text;
 mod text_input;
 mod tokenize;
@@ -47,6 +59,9 @@ enum Command {
     Device(device::DeviceArgs),
     Fit(fit::FitArgs),
     Tune(tune::TuneArgs),
+    Chat(chat::ChatArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Carries out what was typed.
@@ -60,6 +75,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Device(args) => device::main(args),
         Command::Fit(args) => fit::main(args),
         Command::Tune(args) => tune::main(args),
+        Command::Chat(args) => chat::main(args),
+        Command::Completions(args) => completions::main(args),
+        Command::Man(args) => man::main(args),
     }
 }
 

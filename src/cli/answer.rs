@@ -27,47 +27,10 @@ pub(crate) struct Answer {
     pub(crate) stop: StopReason,
 }
 
-/// Continues what was fed into `session`, giving text to `show` as soon as it is whole characters and no
-/// beginning of a stop string. With `strip_space` the text's first space, SentencePiece's, is left out.
-pub(crate) fn stream(
-    session: &mut Session<'_>,
-    sampling: &Sampling,
-    interrupted: &AtomicBool,
-    clock: &mut Clock,
-    strip_space: bool,
-    show: &mut dyn FnMut(&str) -> anyhow::Result<()>,
-) -> anyhow::Result<Answer> {
-    let model = session.model();
-    let mut writer = Writer::new(sampling.stops.iter().cloned(), strip_space, show);
-    let mut tokens = Vec::new();
-    let mut generate = session.generate(&sampling.config)?;
-    let stop = loop {
-        if interrupted.load(Ordering::Relaxed) {
-            break StopReason::Interrupted;
-        }
-        if tokens.len() >= sampling.limit {
-            break StopReason::Limit;
-        }
-        let Some(token) = generate.next() else {
-            break if generate.is_full() {
-                StopReason::ContextFull
-            } else {
-                StopReason::EndOfText
-            };
-        };
-        let token = token?;
-        clock.token();
-        tokens.push(token);
-        if writer.push(&model.piece(token, false))? {
-            break StopReason::StopString;
-        }
-    };
-    let text = writer.finish(stop != StopReason::StopString)?;
-    Ok(Answer { text, tokens, stop })
-}
-
-/// From the bytes of tokens to text that may be shown.
-struct Writer<'a> {
+/// A text being made: text goes to `show` as soon as it is whole characters and no beginning of a stop string.
+pub(crate) struct Writer<'a> {
+    sampling: &'a Sampling,
+    tokens: Vec<Token>,
     utf8: Utf8Stream,
     stops: StopStrings,
     text: String,
@@ -76,17 +39,57 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(
-        stops: impl IntoIterator<Item = String>,
+    /// Nothing yet. With `strip_space` the text's first space, SentencePiece's, is left out.
+    pub(crate) fn new(
+        sampling: &'a Sampling,
         strip_space: bool,
         show: &'a mut dyn FnMut(&str) -> anyhow::Result<()>,
     ) -> Self {
         Writer {
+            sampling,
+            tokens: Vec::new(),
             utf8: Utf8Stream::new(),
-            stops: StopStrings::new(stops),
+            stops: StopStrings::new(sampling.stops.iter().cloned()),
             text: String::new(),
             strip_space,
             show,
+        }
+    }
+
+    /// The tokens so far.
+    pub(crate) fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// Draws tokens that continue what was fed into `session`, until something ends the text.
+    pub(crate) fn draw(
+        &mut self,
+        session: &mut Session<'_>,
+        interrupted: &AtomicBool,
+        clock: &mut Clock,
+    ) -> anyhow::Result<StopReason> {
+        let model = session.model();
+        let mut generate = session.generate(&self.sampling.config)?;
+        loop {
+            if interrupted.load(Ordering::Relaxed) {
+                return Ok(StopReason::Interrupted);
+            }
+            if self.tokens.len() >= self.sampling.limit {
+                return Ok(StopReason::Limit);
+            }
+            let Some(token) = generate.next() else {
+                return Ok(if generate.is_full() {
+                    StopReason::ContextFull
+                } else {
+                    StopReason::EndOfText
+                });
+            };
+            let token = token?;
+            clock.token();
+            self.tokens.push(token);
+            if self.push(&model.piece(token, false))? {
+                return Ok(StopReason::StopString);
+            }
         }
     }
 
@@ -106,9 +109,9 @@ impl<'a> Writer<'a> {
         Ok(stop)
     }
 
-    /// Shows what was held back, unless a stop string came. Gives the whole text.
-    fn finish(mut self, show_held: bool) -> anyhow::Result<String> {
-        if show_held {
+    /// Shows what was held back, unless a stop string came, and gives the whole.
+    pub(crate) fn finish(mut self, stop: StopReason) -> anyhow::Result<Answer> {
+        if stop != StopReason::StopString {
             let rest = self.utf8.finish();
             let held = match self.stops.push(&rest) {
                 Cut::More(text) => text + &self.stops.finish(),
@@ -116,7 +119,11 @@ impl<'a> Writer<'a> {
             };
             self.out(&held)?;
         }
-        Ok(self.text)
+        Ok(Answer {
+            text: self.text,
+            tokens: self.tokens,
+            stop,
+        })
     }
 
     fn out(&mut self, text: &str) -> anyhow::Result<()> {

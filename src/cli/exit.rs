@@ -3,9 +3,6 @@
 use std::io;
 use std::process::ExitCode;
 
-/// Exit code of a command stopped by Ctrl-C, as shells count it: 128 + SIGINT.
-pub(crate) const INTERRUPTED: u8 = 130;
-
 /// Prints help to stdout, or a mistake on the command line to stderr.
 pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     // Nothing to be done where the message itself cannot be printed.
@@ -18,6 +15,12 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
+    say!("siskin: {}", one_line(error));
+    ExitCode::FAILURE
+}
+
+/// An error and its causes.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -28,8 +31,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
         }
     }
     // Names in it may be a hostile file's.
-    eprintln!("siskin: {}", super::text::escaped(&line.replace('\n', " ")));
-    ExitCode::FAILURE
+    super::text::escaped(&line.replace('\n', " "))
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

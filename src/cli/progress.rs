@@ -1,12 +1,11 @@
 //! Progress of a file being written.
 
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use siskin_quant::stream::Progress;
 
-use super::text;
+use super::{style, text};
 
 const BAR: &str = "{bar:24} {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4} {wide_msg}";
 
@@ -22,7 +21,7 @@ impl Shown {
         if quiet {
             return Shown::Nothing;
         }
-        if !std::io::stderr().is_terminal() {
+        if !style::redraws() {
             return Shown::Lines(0.into());
         }
         let bar = ProgressBar::new(bytes);
@@ -41,7 +40,7 @@ impl Shown {
             Shown::Lines(tenths) => {
                 let tenth = progress.written * 10 / progress.total.max(1);
                 if tenths.swap(tenth, Ordering::Relaxed) < tenth {
-                    eprintln!("{:>3}%  {}", tenth * 10, text::escaped(&progress.tensor.name));
+                    say!("{:>3}%  {}", tenth * 10, text::escaped(&progress.tensor.name));
                 }
             }
         }

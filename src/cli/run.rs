@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use serde::Serialize;
 use siskin::engine::{SamplerConfig, Token};
 
-use super::answer::{self, StopReason};
+use super::answer::{StopReason, Writer};
 use super::sampling_args::SamplingArgs;
 use super::session_args::SessionArgs;
 use super::stats::{self, Clock, Stats};
-use super::{exit, interrupt, text_input};
+use super::{interrupt, text, text_input};
 
 /// What the embedded storyteller is asked where nobody says anything.
 const DEFAULT_PROMPT: &str = "Once upon a time";
@@ -73,21 +73,16 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     session.feed(&tokens)?;
     clock.prompt_done();
     let mut show = |text: &str| {
-        if args.json { Ok(()) } else { put(text) }
+        if args.json { Ok(()) } else { Ok(text::put(text)?) }
     };
     if !args.no_display_prompt {
         show(&prompt)?;
     }
     // SentencePiece writes a space before a text's first word; it is no part of the text.
     let strip_space = tokens.len() <= 1 && prompt.is_empty() && model.leads_with_space();
-    let answer = answer::stream(
-        &mut session,
-        &sampling,
-        interrupted,
-        &mut clock,
-        strip_space,
-        &mut show,
-    )?;
+    let mut writer = Writer::new(&sampling, strip_space, &mut show);
+    let stop = writer.draw(&mut session, interrupted, &mut clock)?;
+    let answer = writer.finish(stop)?;
     // A file or a pipe gets the text and nothing else.
     if std::io::stdout().is_terminal() {
         show("\n")?;
@@ -115,18 +110,11 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
         stats::print(&stats);
     }
     let code = if answer.stop == StopReason::Interrupted {
-        exit::INTERRUPTED
+        interrupt::exit_code()
     } else {
         0
     };
     Ok(ExitCode::from(code))
-}
-
-/// Text to stdout, at once.
-fn put(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }
 
 fn prompt(args: &RunArgs) -> anyhow::Result<String> {

@@ -80,22 +80,22 @@ pub(crate) fn print(stats: &Stats) {
     let rate = |rate: Option<f64>| rate.map_or("unmeasured".into(), |rate| format!("{rate:.1} tokens/s"));
     let bytes = |count: Option<u64>| count.map_or("unknown".into(), size::bytes);
     let millis = |seconds: f64| format!("{:.0} ms", seconds * 1000.0);
-    eprintln!(
+    say!(
         "prompt   {} tokens, {}",
         stats.prompt_tokens,
         rate(stats.prompt_tokens_per_second)
     );
-    eprintln!(
+    say!(
         "decode   {} tokens, {}",
         stats.generated_tokens,
         rate(stats.decode_tokens_per_second)
     );
     let first = stats.time_to_first_token_seconds.map_or("none".into(), millis);
-    eprintln!("load     {}, first token {first}", millis(stats.load_seconds));
+    say!("load     {}, first token {first}", millis(stats.load_seconds));
     let (peak, anonymous, file) = (
         bytes(stats.peak_rss_bytes),
         bytes(stats.rss_anonymous_bytes),
         bytes(stats.rss_file_bytes),
     );
-    eprintln!("memory   peak RSS {peak}; now {anonymous} anonymous, {file} mapped from files");
+    say!("memory   peak RSS {peak}; now {anonymous} anonymous, {file} mapped from files");
 }

@@ -1,5 +1,8 @@
 //! Text that comes from a file: it must not write to the terminal what only a program may.
 
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
+
 /// `text` on one line, control characters (terminal escapes among them) and invisible directions spelled out.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -36,6 +39,28 @@ pub(crate) fn json(value: &serde_json::Value) -> String {
     out
 }
 
+/// Text to stdout, at once. A terminal gets lines of text and nothing that steers it; a file or a pipe gets what
+/// there is.
+pub(crate) fn put(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    if out.is_terminal() {
+        out.write_all(harmless(text).as_bytes())?;
+    } else {
+        out.write_all(text.as_bytes())?;
+    }
+    out.flush()
+}
+
+/// `text` without control characters but for line breaks and tabs.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(steers) {
+        text.replace(steers, "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
 /// Characters that move the cursor, change colours, or turn the direction of what follows.
 fn hidden(c: char) -> bool {
     c.is_control()
@@ -60,5 +85,9 @@ mod tests {
         }
         assert_eq!(super::shortened("abc", 3), "abc");
         assert_eq!(super::shortened("abcd", 3), "ab…");
+        assert_eq!(
+            super::harmless("a\tb\n\x1b[2J\r\u{9b}c"),
+            "a\tb\n\u{fffd}[2J\u{fffd}\u{fffd}c"
+        );
     }
 }

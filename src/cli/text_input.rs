@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use super::size;
 
 /// The longest text read.
-const MAX_TEXT: u64 = 64 << 20;
+pub(crate) const MAX_TEXT: u64 = 64 << 20;
 
 /// A text file, whole; folders, endless devices and other encodings are refused.
 pub(crate) fn file(path: &Path) -> anyhow::Result<String> {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde_json::json;
 use siskin::engine::{self, Model, ModelOptions, Token};
 
 use super::text_input;
@@ -29,6 +30,9 @@ pub(crate) struct TokenizeArgs {
     /// Take special tokens written out in the text as such
     #[arg(long)]
     special: bool,
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "ids")]
+    json: bool,
 }
 
 pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
@@ -47,7 +51,10 @@ pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
     )?;
     let tokens = model.tokenize(&text, !args.no_bos, args.special);
     let mut out = std::io::stdout().lock();
-    if args.ids {
+    if args.json {
+        let pieces: Vec<String> = tokens.iter().map(|token| shown(&model, *token)).collect();
+        writeln!(out, "{}", json!({"text": text, "ids": tokens, "pieces": pieces}))?;
+    } else if args.ids {
         let ids: Vec<String> = tokens.iter().map(|token| token.0.to_string()).collect();
         writeln!(out, "{}", ids.join(" "))?;
     } else {

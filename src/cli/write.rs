@@ -13,7 +13,7 @@ use siskin_quant::stream::{StreamError, StreamOptions};
 use siskin_quant::target::Existing;
 
 use super::progress::Shown;
-use super::{exit, interrupt, plan_table, size, text};
+use super::{interrupt, plan_table, size, text};
 
 /// Flags of the commands that write a GGUF file.
 #[derive(Debug, clap::Args)]
@@ -92,8 +92,8 @@ impl WriteArgs {
         shown.finish();
         match written {
             Err(ConvertError::Stream(StreamError::Interrupted)) => {
-                eprintln!("siskin: interrupted; {} is as it was", output.display());
-                return Ok(ExitCode::from(exit::INTERRUPTED));
+                say!("siskin: interrupted; {} is as it was", output.display());
+                return Ok(ExitCode::from(interrupt::exit_code()));
             }
             written => written.with_context(|| task.to_owned())?,
         }
@@ -102,7 +102,7 @@ impl WriteArgs {
             let report = report(conversion, output, seconds, threads);
             writeln!(std::io::stdout(), "{}", text::json(&report))?;
         } else if !self.quiet {
-            eprintln!("{}", closing_line(conversion, output, seconds));
+            say!("{}", closing_line(conversion, output, seconds));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -137,6 +137,11 @@ impl<'m> Chat<'m> {
         &mut self.conversation
     }
 
+    /// True on the plain template, for models that have none.
+    pub fn is_plain(&self) -> bool {
+        self.template.is_plain()
+    }
+
     /// The session.
     pub fn session(&self) -> &Session<'m> {
         &self.session
@@ -175,7 +180,7 @@ impl<'m> Chat<'m> {
             }
             dropped += 1;
         };
-        let reused = self.session.keep_prefix(&all)?;
+        let reused = self.session.keep_prefix(&all);
         let mut prepared = Prepared {
             tokens: all.len(),
             reused,

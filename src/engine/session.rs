@@ -58,6 +58,8 @@ pub struct Session<'m> {
     capacity: u32,
     /// What was fed, in order; the cache holds their keys and values.
     tokens: Vec<Token>,
+    /// The token whose logits are at hand.
+    last: Option<Token>,
 }
 
 impl SessionOptions {
@@ -114,6 +116,7 @@ impl<'m> Session<'m> {
             context,
             capacity,
             tokens: Vec::new(),
+            last: None,
         })
     }
 
@@ -139,35 +142,22 @@ impl<'m> Session<'m> {
 
     /// The token fed last.
     pub fn last(&self) -> Option<Token> {
-        self.tokens.last().copied()
+        self.last
     }
 
     /// Makes ready for `tokens` to be the whole context: keeps what they begin with and is in the cache already,
     /// forgets the rest, and gives the number kept. It is less than their number, so that there is a token to
     /// feed next, whose logits continue them.
-    pub fn keep_prefix(&mut self, tokens: &[Token]) -> Result<usize, EngineError> {
+    pub fn keep_prefix(&mut self, tokens: &[Token]) -> usize {
         let same = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
         let keep = same.min(tokens.len().saturating_sub(1));
-        if keep == self.tokens.len() {
-            return Ok(keep);
+        // Memories of recurrent models cannot be cut: everything is fed again.
+        if self.rewind(u32::try_from(keep).unwrap_or(u32::MAX)).is_err() {
+            self.context.clear_kv_cache();
+            self.tokens.clear();
+            self.last = None;
         }
-        let from = u32::try_from(keep).unwrap_or(u32::MAX);
-        match self.context.clear_kv_cache_seq(Some(0), Some(from), None) {
-            Ok(true) => self.tokens.truncate(keep),
-            // Caches of recurrent models cannot be cut: everything is fed again.
-            Ok(false) => {
-                self.context.clear_kv_cache();
-                self.tokens.clear();
-            }
-            Err(error) => {
-                return Err(EngineError::Decode {
-                    tokens: 0,
-                    position: from,
-                    reason: error.to_string(),
-                });
-            }
-        }
-        Ok(self.tokens.len())
+        self.tokens.len()
     }
 
     /// Feeds tokens; logits of the last are kept. More than there is room for are refused before any is fed.
@@ -184,12 +174,12 @@ impl<'m> Session<'m> {
 
     /// The logits behind the token fed last: `[vocabulary]`; `None` before the first.
     pub fn logits(&self) -> Option<&[f32]> {
-        self.last().map(|_| self.context.get_logits_ith(-1))
+        self.last.map(|_| self.context.get_logits_ith(-1))
     }
 
     /// Takes out every token from `position` on, as if it had not been fed; nothing to do where none was.
     pub fn rewind(&mut self, position: u32) -> Result<(), EngineError> {
-        if position >= self.position {
+        if position >= self.position() {
             return Ok(());
         }
         let failed = |reason: String| EngineError::Decode {
@@ -201,7 +191,7 @@ impl<'m> Session<'m> {
         if !removed.map_err(|error| failed(error.to_string()))? {
             return Err(failed("this model's memory cannot be rewound".into()));
         }
-        self.position = position;
+        self.tokens.truncate(position as usize);
         self.last = None;
         Ok(())
     }
@@ -251,6 +241,7 @@ impl<'m> Session<'m> {
                 .decode(&mut batch)
                 .map_err(|e| failed(e.to_string()))?;
             self.tokens.extend_from_slice(chunk);
+            self.last = chunk.last().copied();
             for at in (0..chunk.len()).filter(|_| every) {
                 row(self
                     .context

@@ -15,7 +15,7 @@ fn golden(dir: &Path) -> Json {
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn ids(json: &Json) -> Vec<Token> {
+pub(crate) fn ids(json: &Json) -> Vec<Token> {
     let id = |id: &Json| Token(i32::try_from(id.as_i64().expect("an id")).expect("an id"));
     json.as_array().expect("ids").iter().map(id).collect()
 }
@@ -113,7 +113,7 @@ fn a_real_trained_model_writes_its_golden_story() {
 }
 
 /// The real tokenizer files with a body of one tiny block.
-fn with_tiny_body(tokenizer: &Path, into: &Path) {
+pub(crate) fn with_tiny_body(tokenizer: &Path, into: &Path) {
     for entry in std::fs::read_dir(tokenizer).expect("a folder") {
         let path = entry.expect("an entry").path();
         std::fs::copy(&path, into.join(path.file_name().expect("a name"))).expect("copied");

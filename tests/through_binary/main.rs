@@ -1,6 +1,7 @@
 //! Tests through the real binary and the engine, in one program so that llama.cpp is linked once.
 
 mod bad_input;
+mod chat;
 mod commands;
 mod cross;
 mod device;
@@ -9,6 +10,7 @@ mod hostile_json;
 mod inspect;
 mod memory;
 mod mutations;
+mod promises;
 mod quantize;
 mod synthetic;
 mod util;

@@ -11,6 +11,10 @@ const MAX_TEXT: usize = 8 << 20;
 pub(super) struct Bounded(Vec<u8>);
 
 impl Bounded {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(super) fn into_text(self) -> Result<String, FromUtf8Error> {
         String::from_utf8(self.0)
     }

@@ -33,22 +33,24 @@ pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
         key: &key,
         ascii: ascii.unwrap_or(false),
     };
+    let bad = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, "tojson").with_source(error);
     let mut text = Bounded::default();
-    let mut serializer = Serializer::with_formatter(&mut text, style);
-    let written = if sorted.unwrap_or(false) {
-        serde_json::to_value(value).and_then(|value| sort(value).serialize(&mut serializer))
+    if sorted.unwrap_or(false) {
+        // Through text, whose length is bounded; a value's need not be.
+        let mut plain = Bounded::default();
+        serde_json::to_writer(&mut plain, value).map_err(bad)?;
+        let mut sorted: serde_json::Value = serde_json::from_slice(plain.bytes()).map_err(bad)?;
+        sorted.sort_all_objects();
+        write(&sorted, &mut text, style).map_err(bad)?;
     } else {
-        value.serialize(&mut serializer)
-    };
-    written.map_err(|error| Error::new(ErrorKind::BadSerialization, "tojson").with_source(error))?;
+        write(value, &mut text, style).map_err(bad)?;
+    }
     text.into_text()
         .map_err(|error| Error::new(ErrorKind::BadSerialization, "tojson").with_source(error))
 }
 
-/// Maps in the order of their keys.
-fn sort(mut value: serde_json::Value) -> serde_json::Value {
-    value.sort_all_objects();
-    value
+fn write(value: impl Serialize, text: &mut Bounded, style: Python<'_>) -> serde_json::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(text, style))
 }
 
 /// Python's separators, with lines where an indent is given.

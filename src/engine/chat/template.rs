@@ -97,26 +97,36 @@ impl Template {
             tokens,
             own: source.to_owned(),
         };
-        template.own += &template.sample();
+        template.own += &template.sample()?;
         Ok(template)
     }
 
-    /// A short conversation, with a system prompt where the template takes one.
-    fn sample(&self) -> String {
+    /// A short conversation, with a system prompt where the template takes one; nothing where it takes neither.
+    fn sample(&self) -> Result<String, TemplateError> {
         let message = |role| Message {
             role,
             content: "x".into(),
         };
         let messages = [Role::System, Role::User, Role::Assistant, Role::User].map(message);
-        self.render(&messages, true)
-            .or_else(|_| self.render(&messages[1..], true))
-            .unwrap_or_default()
+        for messages in [&messages, &messages[1..]] {
+            match self.render(messages, true) {
+                Err(TemplateError::Runaway) => return Err(TemplateError::Runaway),
+                Err(_) => {}
+                text => return text,
+            }
+        }
+        Ok(String::new())
     }
 
     /// The template of models that have none: `User: …`, `Assistant: …`, a line each.
     pub fn plain() -> Self {
         Template::new(PLAIN, TemplateTokens::default(), ZonedDateTime::now())
             .expect("a template that a test renders")
+    }
+
+    /// True for [`Template::plain`].
+    pub fn is_plain(&self) -> bool {
+        self.own.starts_with(PLAIN)
     }
 
     /// True where the template may write `text` by itself.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::device::memory::Memory;
 
 /// The longest such work may take.
-const TIME: Duration = Duration::from_secs(5);
+const TIME: Duration = Duration::from_secs(4);
 /// How much the process's memory may grow meanwhile, in bytes.
 const MEMORY: u64 = 384 << 20;
 /// Between two looks.

@@ -1,0 +1,112 @@
+//! What may be typed instead of a message.
+
+/// A command and what was typed behind it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command<'a> {
+    Help,
+    Reset,
+    /// Shows the system prompt, or sets it; `-` for none.
+    System(Option<&'a str>),
+    Stats,
+    /// Writes the conversation into a file; with `!` even where it exists.
+    Save(&'a str, bool),
+    Load(&'a str),
+    Quit,
+}
+
+/// Name, what stands behind it, what it does.
+pub(crate) const COMMANDS: [(&str, &str, &str); 8] = [
+    ("/help", "", "shows this"),
+    ("/load", "FILE", "goes on with a saved conversation"),
+    ("/quit", "", "leaves, as Ctrl-D does"),
+    ("/reset", "", "forgets what was said; the system prompt stays"),
+    ("/save", "FILE", "writes the conversation as JSON"),
+    ("/save!", "FILE", "the same, replacing the file where it exists"),
+    (
+        "/stats",
+        "",
+        "speed and memory of the last answer, and how full the context is",
+    ),
+    (
+        "/system",
+        "[TEXT]",
+        "shows the system prompt, or sets it; - for none",
+    ),
+];
+
+/// A command, or `None` for a message: whatever does not begin with a slash.
+pub(crate) fn parse(line: &str) -> Option<Result<Command<'_>, String>> {
+    let line = line.strip_prefix('/').map(|_| line.trim_end())?;
+    let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let (rest, given) = (rest.trim(), !rest.trim().is_empty());
+    let file = |command: Command<'static>| Err(format!("{name}: name a file")).map(|()| command);
+    let command = match name {
+        "/help" | "/?" => Command::Help,
+        "/reset" => Command::Reset,
+        "/stats" => Command::Stats,
+        "/quit" | "/exit" => Command::Quit,
+        "/system" => return Some(Ok(Command::System(given.then_some(rest)))),
+        "/save" if given => return Some(Ok(Command::Save(rest, false))),
+        "/save!" if given => return Some(Ok(Command::Save(rest, true))),
+        "/load" if given => return Some(Ok(Command::Load(rest))),
+        "/save" | "/save!" | "/load" => return Some(file(Command::Help)),
+        _ => {
+            return Some(Err(format!(
+                "no command {name}; /help lists them, and a space in front makes it a message"
+            )));
+        }
+    };
+    Some(if given {
+        Err(format!("{name}: takes nothing behind it"))
+    } else {
+        Ok(command)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_what_they_ask_for() {
+        let cases = [
+            ("hello", None),
+            (" /help me", None),
+            ("/help", Some(Ok(Command::Help))),
+            ("/quit ", Some(Ok(Command::Quit))),
+            ("/system", Some(Ok(Command::System(None)))),
+            (
+                "/system  Be  kind. ",
+                Some(Ok(Command::System(Some("Be  kind.")))),
+            ),
+            ("/save a b.json", Some(Ok(Command::Save("a b.json", false)))),
+            ("/save! x", Some(Ok(Command::Save("x", true)))),
+            ("/load x", Some(Ok(Command::Load("x")))),
+        ];
+        for (line, want) in cases {
+            assert_eq!(parse(line), want, "{line:?}");
+        }
+        let errors = [
+            ("/save", "name a file"),
+            ("/load ", "name a file"),
+            ("/reset now", "takes nothing"),
+            ("/fly", "no command /fly"),
+            ("/", "no command /;"),
+        ];
+        for (line, want) in errors {
+            let error = parse(line).expect("a command").expect_err(want);
+            assert!(error.contains(want), "{line:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_every_row_is_a_command() {
+        assert!(COMMANDS.is_sorted());
+        for (name, behind, _) in COMMANDS {
+            assert!(
+                parse(&format!("{name} {behind}")).expect("a command").is_ok(),
+                "{name}"
+            );
+        }
+    }
+}

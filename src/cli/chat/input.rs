@@ -1,0 +1,234 @@
+//! Where messages come from: an editor on a terminal, lines elsewhere.
+
+use std::borrow::Cow;
+use std::io::{BufRead, IsTerminal, Read};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Cmd, Config, Context, Editor, Event, Helper, KeyCode, KeyEvent, Modifiers};
+
+use super::command::COMMANDS;
+use crate::cli::{style, text_input};
+
+const PROMPT: &str = "> ";
+/// What opens and closes a message of several lines.
+const QUOTES: &str = "\"\"\"";
+
+/// What came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Typed {
+    Line(String),
+    /// Ctrl-C instead of a line.
+    Interrupt,
+    End,
+}
+
+/// The source of messages.
+pub(crate) enum Input {
+    Terminal(Box<Editor<Assistance, FileHistory>>),
+    Lines,
+}
+
+impl Input {
+    /// An editor where standard input and output are a terminal.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+            return Ok(Input::Lines);
+        }
+        let config = Config::builder()
+            .history_ignore_space(false)
+            .auto_add_history(false)
+            .max_history_size(1000)?
+            .build();
+        let mut editor = Editor::with_config(config)?;
+        editor.set_helper(Some(Assistance {
+            files: FilenameCompleter::new(),
+        }));
+        let alt_enter = KeyEvent(KeyCode::Enter, Modifiers::ALT);
+        editor.bind_sequence(Event::from(alt_enter), Cmd::Newline);
+        if let Some(file) = history_file() {
+            // No history is no reason not to talk.
+            let _ = editor.load_history(&file);
+        }
+        Ok(Input::Terminal(Box::new(editor)))
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self, Input::Terminal(_))
+    }
+
+    /// Waits for the next message.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Typed> {
+        match self {
+            Input::Lines => line(std::io::stdin().lock()),
+            Input::Terminal(editor) => match editor.readline(PROMPT) {
+                Ok(line) => {
+                    let _ = editor.add_history_entry(&line);
+                    if let Some(file) = history_file() {
+                        let _ = editor.append_history(&file);
+                    }
+                    Ok(Typed::Line(joined(&line)))
+                }
+                Err(ReadlineError::Interrupted) => Ok(Typed::Interrupt),
+                Err(ReadlineError::Eof) => Ok(Typed::End),
+                Err(error) => Err(error).context("the terminal"),
+            },
+        }
+    }
+}
+
+/// The next line with anything in it, without its line break.
+fn line(mut input: impl BufRead) -> anyhow::Result<Typed> {
+    loop {
+        let mut bytes = Vec::new();
+        let read = input
+            .by_ref()
+            .take(text_input::MAX_TEXT + 1)
+            .read_until(b'\n', &mut bytes)
+            .context("standard input")?;
+        if read as u64 > text_input::MAX_TEXT {
+            bail!(
+                "standard input: a line of more than {} bytes",
+                text_input::MAX_TEXT
+            );
+        }
+        if read == 0 {
+            return Ok(Typed::End);
+        }
+        let line = String::from_utf8(bytes).context("standard input: not UTF-8")?;
+        let line = line.trim_end_matches(['\n', '\r']);
+        if !line.trim().is_empty() {
+            return Ok(Typed::Line(line.to_owned()));
+        }
+    }
+}
+
+/// A message of several lines without what joined them: backslashes at line ends, or quotes around it.
+fn joined(typed: &str) -> String {
+    let quoted = typed
+        .trim()
+        .strip_prefix(QUOTES)
+        .and_then(|text| text.strip_suffix(QUOTES));
+    match quoted {
+        Some(text) => text.trim_matches('\n').to_owned(),
+        None => typed.replace("\\\n", "\n"),
+    }
+}
+
+/// True where more lines are to come.
+fn is_open(typed: &str) -> bool {
+    match typed.trim().strip_prefix(QUOTES) {
+        Some(text) => !text.ends_with(QUOTES),
+        None => typed.ends_with('\\'),
+    }
+}
+
+/// `$XDG_STATE_HOME/siskin/chat_history`, in a folder of one's own; `None` where there is no place for it.
+fn history_file() -> Option<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let given = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = given("XDG_STATE_HOME").or_else(|| Some(given("HOME")?.join(".local/state")))?;
+    let folder = state.join("siskin");
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&folder).ok()?;
+    Some(folder.join("chat_history"))
+}
+
+/// What the editor knows of messages: where they end, how commands go on, how the prompt looks.
+pub(crate) struct Assistance {
+    files: FilenameCompleter,
+}
+
+impl Helper for Assistance {}
+
+impl Hinter for Assistance {
+    type Hint = String;
+}
+
+impl Validator for Assistance {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        Ok(if is_open(context.input()) {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Valid(None)
+        })
+    }
+}
+
+impl Highlighter for Assistance {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _default: bool) -> Cow<'b, str> {
+        style::bold(prompt, style::stdout())
+    }
+}
+
+impl Completer for Assistance {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        at: usize,
+        context: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let before = &line[..at];
+        if !before.starts_with('/') {
+            return Ok((at, Vec::new()));
+        }
+        let takes_file = |name: &&str| matches!(*name, "/load" | "/save" | "/save!");
+        match before.split_once(' ') {
+            Some((name, _)) if takes_file(&name) => self.files.complete(line, at, context),
+            Some(_) => Ok((at, Vec::new())),
+            None => {
+                let fitting = COMMANDS.iter().filter(|(name, ..)| name.starts_with(before));
+                let pair = |(name, behind, _): &(&str, &str, &str)| Pair {
+                    display: (*name).to_owned(),
+                    replacement: format!("{name}{}", if behind.is_empty() { "" } else { " " }),
+                };
+                Ok((0, fitting.map(pair).collect()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_one_by_one_and_empty_ones_are_none() {
+        let mut input = "one\r\n\n  \ntwo".as_bytes();
+        assert_eq!(line(&mut input).expect("a line"), Typed::Line("one".into()));
+        assert_eq!(line(&mut input).expect("a line"), Typed::Line("two".into()));
+        assert_eq!(line(&mut input).expect("the end"), Typed::End);
+        assert!(line(b"\xff\n".as_slice()).is_err());
+    }
+
+    #[test]
+    fn messages_of_several_lines() {
+        let cases = [
+            ("one", false, "one"),
+            ("one\\", true, "one\\"),
+            ("one\\\ntwo", false, "one\ntwo"),
+            ("\"\"\"one", true, "\"\"\"one"),
+            ("\"\"\"", true, "\"\"\""),
+            ("\"\"\"\none\\\n\ntwo\n\"\"\"", false, "one\\\n\ntwo"),
+        ];
+        for (typed, open, want) in cases {
+            assert_eq!(
+                (is_open(typed), joined(typed).as_str()),
+                (open, want),
+                "{typed:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Conversations in files.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use siskin::engine::chat::Conversation;
+use siskin_quant::target::{Existing, Target, TargetError};
+
+use crate::cli::text_input;
+
+/// Writes a conversation, whole or not at all.
+pub(crate) fn save(conversation: &Conversation, path: &Path, replace: bool) -> anyhow::Result<()> {
+    let existing = if replace {
+        Existing::Replace
+    } else {
+        Existing::Keep
+    };
+    let text = conversation.to_json()?;
+    let write = || {
+        let target = Target::create(path, existing)?;
+        target.write_all(text.as_bytes())?;
+        target.commit()
+    };
+    match write() {
+        Err(TargetError::Exists(path)) => {
+            bail!("{}: exists already; /save! replaces it", path.display())
+        }
+        written => Ok(written?),
+    }
+}
+
+/// Reads a conversation.
+pub(crate) fn load(path: &Path) -> anyhow::Result<Conversation> {
+    let text = text_input::file(path)?;
+    Conversation::from_json(&text).with_context(|| path.display().to_string())
+}

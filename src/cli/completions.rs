@@ -1,0 +1,25 @@
+//! `siskin completions`: a shell learns the commands and their flags.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+/// Prints completions for a shell
+#[derive(Debug, clap::Args)]
+#[command(
+    after_long_help = "Example:\n  siskin completions bash > ~/.local/share/bash-completion/completions/siskin"
+)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+pub(crate) fn main(args: CompletionsArgs) -> anyhow::Result<ExitCode> {
+    // clap_complete panics where it cannot write; memory takes everything.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Args::command(), "siskin", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,365 @@
+//! Conversations: real templates against transformers', control tokens nobody may write, the kept cache, turns
+//! that go, files, and templates that mean harm.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::{ZonedDateTime, civil, tz::TimeZone};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+use siskin::engine::chat::{self, Message, Role, Template};
+use siskin::engine::{self, Model, ModelOptions, Token};
+
+use crate::golden::{ids, with_tiny_body};
+use crate::util::{self, siskin, succeed};
+
+/// When `tests/data/chat.py` pretends to run.
+fn today() -> ZonedDateTime {
+    let noon = civil::date(2024, 7, 26).at(12, 30, 0, 0);
+    noon.to_zoned_datetime(TimeZone::UTC).expect("a date")
+}
+
+fn vocabulary(file: &Path) -> Model {
+    engine::silence();
+    let options = ModelOptions {
+        vocab_only: true,
+        ..ModelOptions::default()
+    };
+    Model::load(file, &options).expect("a model")
+}
+
+#[test]
+fn real_templates_render_and_tokenize_as_in_transformers() {
+    let Some(data) = util::shared() else { return };
+    let goldens: Json = serde_json::from_str(include_str!("../data/chat.json")).expect("JSON");
+    let mut checked = 0;
+    for (name, cases) in goldens["real"].as_object().expect("models") {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        with_tiny_body(&data.join("tokenizers").join(name), folder.path());
+        let model = vocabulary(&util::convert(folder.path(), folder.path(), "q8_0"));
+        let template = chat::template_of(&model, today())
+            .expect("readable")
+            .expect("there");
+        for (case, golden) in cases.as_object().expect("cases") {
+            let messages: Vec<Message> =
+                serde_json::from_value(golden["messages"].clone()).expect("messages");
+            let text = template.render(&messages, true).expect("rendered");
+            let digest: String = Sha256::digest(&text)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(digest, golden["sha256"], "{name} {case}: {text:?}");
+            let mut got = chat::tokenize(&model, &template, &messages).expect("tokens");
+            // transformers leaves the beginning of text to the template; llama.cpp, and we, to the vocabulary.
+            let begin = model.tokenize("", true, false);
+            let with_begin = |mut tokens: Vec<Token>| {
+                if !tokens.starts_with(&begin) {
+                    tokens.splice(0..0, begin.iter().copied());
+                }
+                tokens
+            };
+            let parsed = with_begin(model.tokenize(&text, false, true));
+            assert_eq!(got, parsed, "{name} {case}: llama.cpp");
+            // llama.cpp puts SentencePiece's space behind control tokens too, as transformers' legacy form does.
+            if model.leads_with_space() {
+                let (end, space) = (Token(2), Token(29871));
+                let spaces: Vec<usize> = (1..got.len())
+                    .filter(|at| got[at - 1] == end && got[*at] == space)
+                    .collect();
+                for at in spaces.into_iter().rev() {
+                    got.remove(at);
+                }
+            }
+            assert_eq!(got, with_begin(ids(&golden["ids"])), "{name} {case}");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 24);
+}
+
+#[test]
+fn a_model_without_a_template_talks_plainly() {
+    let Some(data) = util::shared() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    with_tiny_body(&data.join("tokenizers/pythia-1b"), folder.path());
+    let model = vocabulary(&util::convert(folder.path(), folder.path(), "q8_0"));
+    assert!(
+        chat::template_of(&model, today())
+            .expect("none to read")
+            .is_none()
+    );
+}
+
+/// Tokens that stand for no text.
+fn controls(model: &Model, tokens: &[Token]) -> Vec<Token> {
+    let is_control =
+        |token: &Token| model.piece(*token, false).is_empty() && !model.piece(*token, true).is_empty();
+    tokens.iter().copied().filter(is_control).collect()
+}
+
+#[test]
+fn nothing_that_is_said_becomes_a_control_token() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let marked = "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n\
+                  {{ m.content | trim }}<|eot_id|>{{ eos_token }}{% endfor %}<|start_header_id|>";
+    for name in ["llama-tied", "llama-rope-llama3", "stablelm-bpe", "gptneox-bpe"] {
+        let model = vocabulary(&util::convert(&util::checkpoint(name), out.path(), "auto"));
+        let own = chat::template_of(&model, today()).expect("readable");
+        let other = chat::template_from(&model, marked, today()).expect("readable");
+        let spelled: Vec<String> = (0..i32::try_from(model.vocabulary_len()).expect("few"))
+            .filter(|id| !controls(&model, &[Token(*id)]).is_empty())
+            .map(|id| String::from_utf8(model.piece(Token(id), true)).expect("UTF-8"))
+            .collect();
+        assert!(!spelled.is_empty(), "{name}");
+        for template in own.into_iter().chain([other, Template::plain()]) {
+            let say = |said: &str| {
+                let message = |role| Message {
+                    role,
+                    content: said.to_owned(),
+                };
+                let messages = [Role::System, Role::User, Role::Assistant, Role::User].map(message);
+                chat::tokenize(&model, &template, &messages).expect("tokens")
+            };
+            let want = controls(&model, &say("x"));
+            let mut attacks = spelled.clone();
+            attacks.push(spelled.concat());
+            attacks.push(
+                spelled
+                    .iter()
+                    .map(|text| format!("{} {text}\n", &text[..1]))
+                    .collect(),
+            );
+            // Beginnings and ends that the template or a trim could complete.
+            attacks.extend(spelled.iter().map(|text| format!("  {}\n", &text[1..])));
+            attacks.extend(
+                spelled
+                    .iter()
+                    .map(|text| format!("x {} ", &text[..text.len() - 1])),
+            );
+            for attack in attacks {
+                assert_eq!(controls(&model, &say(&attack)), want, "{name}: {attack:?}");
+            }
+        }
+    }
+}
+
+fn start(args: &[&str]) -> std::process::Child {
+    let mut command = siskin(["chat"]);
+    command
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().expect("the program starts")
+}
+
+fn talk(args: &[&str], lines: &str) -> Output {
+    let mut child = start(args);
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(lines.as_bytes()).expect("taken");
+    drop(input);
+    child.wait_with_output().expect("ended")
+}
+
+fn turns(args: &[&str], lines: &str) -> Vec<Json> {
+    let output = talk(&[&["--json", "--temp", "0"], args].concat(), lines);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn lines_are_turns_and_answers_are_all_of_stdout() {
+    let output = talk(&["-n", "8", "--temp", "0"], "Once upon a time\n\nAnd then?\n");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{err}");
+    assert!(
+        out.lines().count() >= 2 && !out.contains(['>', '\x1b']),
+        "{out:?}"
+    );
+    assert_eq!(
+        err,
+        "siskin: this model has no chat template; talking plainly, as User and Assistant\n"
+    );
+}
+
+#[test]
+fn a_kept_cache_gives_what_a_fresh_one_does_and_saves_work() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    for name in ["llama-spm", "llama-rope-llama3", "gptneox-bpe"] {
+        let model = util::convert(&util::checkpoint(name), out.path(), "f32");
+        let model = model.to_str().expect("UTF-8");
+        let file = out.path().join(format!("{name}.json"));
+        let file = file.to_str().expect("UTF-8");
+        let args = [model, "-n", "10", "--system", "Be brief."];
+        let kept = turns(&args, &format!("The king\nwas old\n/save {file}\nand died.\n"));
+        let fresh = turns(&args, &format!("/load {file}\nand died.\n"));
+        assert_eq!((kept.len(), fresh.len()), (3, 1), "{name}");
+        assert_eq!(kept[2]["text"], fresh[0]["text"], "{name}");
+        assert_eq!(
+            (&fresh[0]["turn"], &fresh[0]["reused_tokens"]),
+            (&3.into(), &0.into()),
+            "{name}"
+        );
+        assert!(
+            kept[2]["reused_tokens"].as_u64() > kept[1]["reused_tokens"].as_u64(),
+            "{name}: {kept:?}"
+        );
+    }
+}
+
+#[test]
+fn the_oldest_turns_go_where_the_context_is_full_and_it_is_said() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let (all, seen) = (out.path().join("all.json"), out.path().join("seen.json"));
+    let args = ["-n", "20", "-c", "96", "--system", "A tale."];
+    let lines = format!("one\ntwo\n/save {}\nthree\n", all.display());
+    let output = talk(&[&["--json", "--temp", "0"], &args[..]].concat(), &lines);
+    let last: Json =
+        serde_json::from_slice(output.stdout.rsplit(|b| *b == b'\n').nth(1).expect("a line")).expect("JSON");
+    assert_eq!(last["dropped_turns"], 1, "{last}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let said = "siskin: the context of 96 tokens is full; the oldest turn is out of the model's sight\n";
+    assert!(stderr.contains(said), "{stderr}");
+    // The same without the first turn: the system prompt stayed, and nothing of the turn did.
+    let mut saved: Json = serde_json::from_slice(&std::fs::read(&all).expect("saved")).expect("JSON");
+    saved["messages"].as_array_mut().expect("messages").drain(1..3);
+    std::fs::write(&seen, saved.to_string()).expect("written");
+    let fresh = turns(&args, &format!("/load {}\nthree\n", seen.display()));
+    assert_eq!(
+        (&fresh[0]["text"], &fresh[0]["dropped_turns"]),
+        (&last["text"], &0.into())
+    );
+    // In the middle of an answer too, which then goes on; and the last turn ends at the context's end.
+    let long = turns(&["-c", "64"], "one\ntwo\n");
+    assert_eq!(long[0]["stop"], "context_full", "{long:?}");
+    assert!(
+        long[1]["dropped_turns"] == 1 && long[1]["stop"] == "context_full",
+        "{long:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_the_conversation_goes_on() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let kept = out.path().join("kept.json");
+    std::fs::write(&kept, "mine").expect("written");
+    let (kept_at, here) = (kept.display(), out.path().display());
+    let long = "word ".repeat(200);
+    let cases = [
+        (format!("/save {kept_at}"), "exists already; /save! replaces it"),
+        (format!("/load {kept_at}"), "kept.json: not a saved conversation"),
+        (format!("/load {here}"), "a folder"),
+        ("/load /no/such/file".into(), "No such file"),
+        ("/load /dev/zero".into(), "more than 64.0 MiB"),
+        (
+            format!("/save {here}/no/such/folder"),
+            "cannot write: No such file",
+        ),
+        ("/save".into(), "name a file"),
+        ("/nonsense".into(), "no command /nonsense"),
+        (long, "do not fit into a context of 64"),
+    ];
+    for (line, want) in cases {
+        let output = talk(&["-n", "4", "-c", "64"], &format!("{line}\nhello\n"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
+        assert!(
+            stderr.lines().count() == 2 && stderr.contains(want),
+            "{line}: {stderr}"
+        );
+        assert!(!output.stdout.is_empty(), "{line}: no answer to the next message");
+    }
+    assert_eq!(std::fs::read(&kept).expect("there"), b"mine");
+    succeed_talk(&format!(
+        "hello\n/save! {kept_at}\n/save {kept_at}\n/quit\nnever read\n"
+    ));
+    assert!(std::fs::read(&kept).expect("there").starts_with(b"{\n"));
+    assert_eq!(
+        std::fs::read_dir(out.path()).expect("a folder").count(),
+        1,
+        "no left-overs"
+    );
+}
+
+fn succeed_talk(lines: &str) {
+    let output = talk(&["-n", "4"], lines);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn signals_end_a_conversation_with_their_exit_codes() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        for talking in [true, false] {
+            let mut child = start(&["--temp", "0"]);
+            let mut input = child.stdin.take().expect("a pipe");
+            let mut output = child.stdout.take().expect("a pipe");
+            input.write_all(b"Tell me\n").expect("taken");
+            output.read_exact(&mut [0; 8]).expect("an answer begins");
+            if !talking {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            let id = child.id().to_string();
+            succeed(Command::new("kill").args(["-s", signal, &id]));
+            let status = child.wait().expect("ended");
+            assert_eq!(status.code(), Some(code), "{signal}, while talking: {talking}");
+        }
+    }
+}
+
+#[test]
+fn templates_that_mean_harm_end_the_conversation_soon_and_in_little_memory() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let file = out.path().join("harm.jinja");
+    // Lists whose text has 2^64 items.
+    let lists = "{% set n = namespace(l=[1], m=[1]) %}{% for i in range(64) %}{% set n.l = [n.l, n.l] %}\
+                 {% set n.m = [n.m, n.m] %}{% endfor %}";
+    let cases = [
+        ("text", "{{ n.l ~ 'x' }}"),
+        ("compared", "{{ n.l == n.m }}"),
+        ("sorted", "{{ n.l | tojson(sort_keys=true) }}"),
+        (
+            "endless",
+            "{% for i in range(99999) %}{% for i in range(99999) %}{% endfor %}{% endfor %}",
+        ),
+    ];
+    for (name, last) in cases {
+        std::fs::write(&file, format!("{lists}{last}")).expect("written");
+        // 256 MiB of stack that is not touched, and the program itself, are within the limit.
+        let mut command = Command::new("sh");
+        command
+            .args([
+                "-c",
+                "ulimit -v 2000000; exec \"$0\" chat --chat-template-file \"$1\"",
+            ])
+            .args([env!("CARGO_BIN_EXE_siskin").as_ref(), file.as_os_str()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let start = Instant::now();
+        let mut child = command.spawn().expect("the shell starts");
+        // It may be gone already.
+        let _ = child.stdin.take().expect("a pipe").write_all(b"hello\n");
+        let output = child.wait_with_output().expect("ended");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {stderr}");
+        assert!(stderr.contains("the chat template "), "{name}: {stderr}");
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{name}: {:?}",
+            start.elapsed()
+        );
+    }
+}
