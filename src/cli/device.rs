@@ -124,7 +124,7 @@ impl Device {
             .filter(|cpu| cpu.id < rustix::thread::CpuSet::MAX_CPU)
             .for_each(|cpu| set.set(cpu.id));
         if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-            eprintln!("siskin: the threads are not bound to the fast CPUs: {error}");
+            say!("siskin: the threads are not bound to the fast CPUs: {error}");
         }
     }
 
@@ -136,10 +136,10 @@ impl Device {
     /// What is to be said before a model is loaded: entries that could not be read, instructions unused or lacking.
     pub(crate) fn warn(&self) {
         for note in &self.machine.notes {
-            eprintln!("siskin: {note}");
+            say!("siskin: {note}");
         }
         if let Some(warning) = self.isa.warning(self.name()) {
-            eprintln!("siskin: {warning}");
+            say!("siskin: {warning}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use rustix::termios::{self, OptionalActions, Termios};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
@@ -21,6 +21,7 @@ static TERMINAL: OnceLock<Termios> = OnceLock::new();
 pub(crate) fn listen() -> &'static AtomicBool {
     static LISTENER: OnceLock<()> = OnceLock::new();
     LISTENER.get_or_init(|| {
+        outlive_file_size_limit();
         if let Ok(now) = termios::tcgetattr(std::io::stdin().as_fd()) {
             let _ = TERMINAL.set(now);
         }
@@ -34,6 +35,12 @@ pub(crate) fn listen() -> &'static AtomicBool {
         std::thread::spawn(move || signals.forever().for_each(take));
     });
     &INTERRUPTED
+}
+
+/// Lets a write beyond the limit on file sizes (`ulimit -f`) fail as other writes do, instead of ending the process.
+fn outlive_file_size_limit() {
+    static BEYOND: AtomicBool = AtomicBool::new(false);
+    let _ = signal_hook::flag::register(SIGXFSZ, &BEYOND);
 }
 
 /// True where whoever started the process wants a signal ignored, as nohup does.

@@ -98,13 +98,13 @@ impl SessionArgs {
         // Nothing is said before: it would be said twice.
         environment::apply(&settings, facts.as_ref().map_or(0, |facts| facts.weight_bytes))?;
         self.tuning.warn(device.machine.cpus.available);
-        note.iter().for_each(|note| eprintln!("siskin: {note}"));
+        note.iter().for_each(|note| say!("siskin: {note}"));
         device.warn();
         if self.explain {
             explain::print(&device, &settings);
         }
         if let Some(plan) = settings.plan.as_ref().filter(|plan| !plan.fits) {
-            eprintln!("siskin: {}", explain::forced(plan));
+            say!("siskin: {}", explain::forced(plan));
         }
         device.bind(settings.affinity.value);
         Ok(Runtime {
@@ -159,7 +159,7 @@ impl TuningArgs {
     pub(crate) fn warn(&self, cpus: usize) {
         for (flag, count) in self.counts() {
             if let Some(count) = count.filter(|count| *count > cpus) {
-                eprintln!(
+                say!(
                     "siskin: {flag} {count} is more than the {cpus} CPUs available; this is slower, not faster"
                 );
             }

@@ -122,9 +122,7 @@ impl Tuner {
             "{msg:<34} {bar:24} {pos}/{len} rounds, {eta} left",
         )?);
         if Heat::probe(&Root::system()).cannot_tell() {
-            eprintln!(
-                "siskin: this machine does not tell whether it throttles; slow rounds are not thrown away"
-            );
+            say!("siskin: this machine does not tell whether it throttles; slow rounds are not thrown away");
         }
         Ok(Tuner {
             program: std::env::current_exe().context("finding this program")?,
@@ -192,12 +190,12 @@ impl Tuner {
                             "siskin: {} {value}: the machine throttled, this round is thrown away",
                             stage.name
                         );
-                        self.bar.suspend(|| eprintln!("{text}"));
+                        self.bar.suspend(|| say!("{text}"));
                     }
                     Ok(sample) => samples[index].push(sample),
                     Err(failure) => {
                         let text = format!("siskin: {} {value}: {failure}; left out", stage.name);
-                        self.bar.suspend(|| eprintln!("{text}"));
+                        self.bar.suspend(|| say!("{text}"));
                         failures[index] = Some(failure);
                     }
                 }

@@ -8,6 +8,7 @@ mod device;
 mod golden;
 mod hostile_json;
 mod inspect;
+mod interruption;
 mod memory;
 mod mutations;
 mod promises;

@@ -39,6 +39,7 @@ fn examples(fixture: &Path, model: &Path) -> Vec<Vec<String>> {
         words("chat|-n|8"),
         words(&format!("convert|{fixture}|--dry-run|--type|q4_k_m")),
         words(&format!("quantize|{model}|/no/such/file.gguf|q8_0|--dry-run")),
+        words(&format!("inspect|{model}")),
         words(&format!("tokenize|{model}|Once upon a time")),
     ]
 }
@@ -65,7 +66,12 @@ fn json_is_json_and_a_closed_pipe_is_success() {
     let out = tempfile::tempdir().expect("a temporary folder");
     let fixture = util::checkpoint("llama-spm");
     let model = util::convert(&fixture, out.path(), "f16");
-    for line in examples(&fixture, &model) {
+    let examples = examples(&fixture, &model);
+    for command in commands() {
+        let known = examples.iter().any(|line| line[0] == command) || NO_JSON.contains(&command.as_str());
+        assert!(known, "{command}: give it a row in `examples`");
+    }
+    for line in examples {
         let start = |extra: &[&str]| {
             let mut command = siskin(line.iter().map(String::as_str).chain(extra.iter().copied()));
             // Chat reads its messages from standard input.
