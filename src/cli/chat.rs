@@ -196,12 +196,12 @@ impl Talk<'_> {
                 let known = self.file.as_deref() == Some(Path::new(path));
                 store::save(talk, Path::new(path), replace || known)?;
                 self.file = Some(path.into());
-                say!("saved {} turns in {path}", talk.turns().0);
+                say!("saved in {path}; turns: {}", talk.turns().0);
             }
             Command::Load(path) => {
                 *talk = store::load(Path::new(path))?;
                 self.file = Some(path.into());
-                say!("loaded {} turns from {path}", talk.turns().0);
+                say!("loaded from {path}; turns: {}", talk.turns().0);
             }
             Command::Quit => {}
         }
@@ -212,7 +212,7 @@ impl Talk<'_> {
         let (turns, unseen) = self.chat.conversation().turns();
         let session = self.chat.session();
         say!(
-            "context  {} of {} tokens, {turns} turns, {unseen} of them out of sight",
+            "context  {} of {} tokens; turns: {turns}, of them out of sight: {unseen}",
             session.position(),
             session.capacity()
         );

@@ -157,15 +157,15 @@ broken line
             [0x7f00_1000_1000..0x7f00_1000_4000],
             "whole pages inside, of the shared mapping only"
         );
-        assert_eq!(mapped(MAPS, "/data/my model.gguf", &(0x1800..0x1900)), []);
-        assert_eq!(mapped(MAPS, "/data/other.gguf", &(0..1 << 40)), []);
+        assert!(mapped(MAPS, "/data/my model.gguf", &(0x1800..0x1900)).is_empty());
+        assert!(mapped(MAPS, "/data/other.gguf", &(0..1 << 40)).is_empty());
     }
 
     #[test]
     fn regions_without_others() {
         assert_eq!(without(10..50, &[0..12, 20..30, 60..70]), [12..20, 30..50]);
         assert_eq!(without(10..50, &[]), [10..50]);
-        assert_eq!(without(10..50, &[0..100]), []);
+        assert!(without(10..50, &[0..100]).is_empty());
     }
 
     #[test]

@@ -18,8 +18,11 @@ const OLD: &[u8] = b"what was there before";
 /// A command that writes a file, and its input.
 struct Writer {
     name: &'static str,
-    arguments: Box<dyn Fn(&Path) -> Vec<std::ffi::OsString>>,
+    arguments: Box<Arguments>,
 }
+
+/// The command line that writes to a path.
+type Arguments = dyn Fn(&Path) -> Vec<std::ffi::OsString>;
 
 /// The commands under test: a row each.
 fn writers(folder: &Path) -> [Writer; 2] {
