@@ -21,6 +21,7 @@ mod environment;
 pub(crate) mod exit;
 mod explain;
 mod fit;
+mod imatrix;
 mod inspect;
 mod interrupt;
 mod man;
@@ -62,6 +63,7 @@ enum Command {
     Chat(chat::ChatArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    Imatrix(imatrix::ImatrixArgs),
 }
 
 /// Carries out what was typed.
@@ -78,6 +80,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Chat(args) => chat::main(args),
         Command::Completions(args) => completions::main(args),
         Command::Man(args) => man::main(args),
+        Command::Imatrix(args) => imatrix::main(args),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::files::Files;
 use crate::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
+use crate::imatrix::{Imatrix, ImatrixError};
 use crate::plan::Plan;
 use crate::planner::{self, PlanError};
 use crate::recipe::FileType;
@@ -45,6 +46,9 @@ pub enum ConvertError {
     /// The output is one of the inputs.
     #[error("{0}: the output is the input itself; name another file")]
     InPlace(String),
+    /// The importance matrix cannot be used.
+    #[error(transparent)]
+    Imatrix(#[from] ImatrixError),
     /// A tensor could not be read, converted or written.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -60,13 +64,19 @@ pub struct Conversion {
     pub plan: Plan,
     /// Its type; what `auto` stood for where none was given.
     pub file_type: FileType,
+    /// The quantized matrices that the importance matrix has nothing for; none where there is no such matrix.
+    pub unweighed: Vec<String>,
     files: Files,
 }
 
 impl Conversion {
     /// Reads the headers, configuration and tokenizer in `dir` and plans a file of type `file_type`, or of the
-    /// stored type where that is `None`.
-    pub fn of(dir: &Path, file_type: Option<FileType>) -> Result<Self, ConvertError> {
+    /// stored type where that is `None`. An importance matrix is checked against the plan and noted in it.
+    pub fn of(
+        dir: &Path,
+        file_type: Option<FileType>,
+        imatrix: Option<&Imatrix>,
+    ) -> Result<Self, ConvertError> {
         let checkpoint = Checkpoint::open(dir)?;
         let file_type = file_type.unwrap_or_else(|| planner::stored_type(&checkpoint));
         let plan_error = |source| ConvertError::Plan {
@@ -76,30 +86,43 @@ impl Conversion {
         // The architecture is looked at first: its refusal says more than one of its tokenizer would.
         planner::check(&checkpoint).map_err(plan_error)?;
         let vocabulary = tokenizer::vocabulary(dir, &checkpoint.config)?;
-        let plan = planner::plan_checkpoint(&checkpoint, file_type, vocabulary).map_err(plan_error)?;
-        Ok(Conversion {
-            plan,
-            file_type,
-            files: checkpoint.files,
-        })
+        let plan = planner::plan_checkpoint(&checkpoint, file_type, vocabulary, imatrix.is_some());
+        Self::weighed(plan.map_err(plan_error)?, file_type, checkpoint.files, imatrix)
     }
 
     /// Reads the header of the GGUF file at `path` and plans the same model as a file of type `file_type`. Tensors
     /// that are quantized already are refused, unless `allow_requantize`.
-    pub fn of_gguf(path: &Path, file_type: FileType, allow_requantize: bool) -> Result<Self, ConvertError> {
+    pub fn of_gguf(
+        path: &Path,
+        file_type: FileType,
+        allow_requantize: bool,
+        imatrix: Option<&Imatrix>,
+    ) -> Result<Self, ConvertError> {
         let mut files = Files::new();
         let file = files.open(path).map_err(GgufError::from)?;
         let header = Header::read(&files, file)?;
-        let plan =
-            requantize::plan_requantize(header, file, file_type, allow_requantize).map_err(|source| {
-                ConvertError::Requantize {
-                    file: path.display().to_string(),
-                    source,
-                }
-            })?;
+        let plan = requantize::plan_requantize(header, file, file_type, allow_requantize, imatrix.is_some());
+        let plan = plan.map_err(|source| ConvertError::Requantize {
+            file: path.display().to_string(),
+            source,
+        })?;
+        Self::weighed(plan, file_type, files, imatrix)
+    }
+
+    fn weighed(
+        mut plan: Plan,
+        file_type: FileType,
+        files: Files,
+        imatrix: Option<&Imatrix>,
+    ) -> Result<Self, ConvertError> {
+        let unweighed = match imatrix {
+            Some(imatrix) => imatrix.apply(&mut plan)?,
+            None => Vec::new(),
+        };
         Ok(Conversion {
             plan,
             file_type,
+            unweighed,
             files,
         })
     }

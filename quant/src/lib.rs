@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod convert;
 pub mod files;
 pub mod gguf;
+pub mod imatrix;
 pub mod outline;
 pub mod plan;
 pub mod planner;

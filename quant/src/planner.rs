@@ -60,18 +60,20 @@ pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
 }
 
 /// The whole conversion of `checkpoint` to a file of type `file_type`. `vocabulary` is what
-/// [`crate::tokenizer::vocabulary`] made of the tokenizer's files.
+/// [`crate::tokenizer::vocabulary`] made of the tokenizer's files; `imatrix` is whether an importance matrix will weigh
+/// the search for scales.
 pub fn plan_checkpoint(
     checkpoint: &Checkpoint,
     file_type: FileType,
     vocabulary: Metadata,
+    imatrix: bool,
 ) -> Result<Plan, PlanError> {
     let arch = Arch::of(&checkpoint.config)?;
     let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
     let facts = Facts {
         n_layers: checkpoint.config.num_hidden_layers,
         tied: !rules.iter().any(|rule| rule.role == Role::Output),
-        imatrix: false,
+        imatrix,
     };
     let mut offset = 0;
     let mut tensors = Vec::with_capacity(rules.len());
@@ -203,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_whole_checkpoint_gives_a_whole_plan() {
-        let plan = plan_checkpoint(&checkpoint(LLAMA), FileType::Q8_0, Metadata::new()).expect("a plan");
+        let plan =
+            plan_checkpoint(&checkpoint(LLAMA), FileType::Q8_0, Metadata::new(), false).expect("a plan");
         let names: Vec<&str> = plan.tensors.iter().map(|t| t.name.as_str()).collect();
         assert_eq!(names.len(), 3 + 2 * 9);
         assert!(
@@ -249,7 +252,7 @@ mod tests {
         for (name, damage, want) in cases {
             let mut checkpoint = checkpoint(LLAMA);
             damage(&mut checkpoint);
-            let error = plan_checkpoint(&checkpoint, FileType::F16, Metadata::new())
+            let error = plan_checkpoint(&checkpoint, FileType::F16, Metadata::new(), false)
                 .expect_err(name)
                 .to_string();
             assert!(error.starts_with(want), "{name}: {error}");
@@ -289,7 +292,7 @@ mod tests {
         for (old, new, want) in cases {
             let mut broken = checkpoint(LLAMA);
             broken.config = serde_json::from_str(&LLAMA.replace(old, new)).expect("a config");
-            let error = plan_checkpoint(&broken, FileType::F16, Metadata::new())
+            let error = plan_checkpoint(&broken, FileType::F16, Metadata::new(), false)
                 .expect_err(want)
                 .to_string();
             assert!(error.contains(want), "{error}");
@@ -310,7 +313,7 @@ mod tests {
         };
         add("model.layers.0.self_attn.rotary_emb.inv_freq", &[32]);
         add("model.layers.0.self_attn.q_proj.bias", &[256]);
-        let plan = plan_checkpoint(&checkpoint, FileType::F16, Metadata::new()).expect("a plan");
+        let plan = plan_checkpoint(&checkpoint, FileType::F16, Metadata::new(), false).expect("a plan");
         let bias = plan
             .tensors
             .iter()

@@ -65,14 +65,15 @@ pub enum RequantizeError {
 
 /// The plan of turning the file of `header`, number `file` of its [`crate::files::Files`], into one of type
 /// `file_type`. A tensor that is quantized already and would change its type is refused, unless
-/// `allow_requantize`.
+/// `allow_requantize`. `imatrix` is whether an importance matrix will weigh the search for scales.
 pub fn plan_requantize(
     header: Header,
     file: usize,
     file_type: FileType,
     allow_requantize: bool,
+    imatrix: bool,
 ) -> Result<Plan, RequantizeError> {
-    let facts = facts(&header)?;
+    let facts = facts(&header, imatrix)?;
     let mut offset = 0;
     let mut tensors = Vec::with_capacity(header.tensors.len());
     for tensor in &header.tensors {
@@ -101,7 +102,7 @@ pub fn plan_requantize(
     })
 }
 
-fn facts(header: &Header) -> Result<Facts, RequantizeError> {
+fn facts(header: &Header, imatrix: bool) -> Result<Facts, RequantizeError> {
     let metadata = &header.metadata;
     let missing = |key: &str, expected| RequantizeError::Key {
         key: key.to_owned(),
@@ -124,7 +125,7 @@ fn facts(header: &Header) -> Result<Facts, RequantizeError> {
     Ok(Facts {
         n_layers,
         tied,
-        imatrix: false,
+        imatrix,
     })
 }
 
@@ -220,7 +221,7 @@ mod tests {
             ("blk.1.attn_k.weight", F16, &[256, 1]),
             ("blk.1.ids.weight", TensorType::Q4K, &[256, 3]),
         ];
-        let plan = plan_requantize(header(more), 5, FileType::Q4KM, false).unwrap();
+        let plan = plan_requantize(header(more), 5, FileType::Q4KM, false, false).unwrap();
         let got: Vec<_> = plan
             .tensors
             .iter()
@@ -242,7 +243,7 @@ mod tests {
     fn keys_stay_in_order_with_their_types() {
         let mut header = header(&[]);
         header.metadata.set("split.count", 1u16);
-        let plan = plan_requantize(header, 0, FileType::Q8_0, false).unwrap();
+        let plan = plan_requantize(header, 0, FileType::Q8_0, false, false).unwrap();
         let want: [(&str, Value); 6] = [
             ("general.file_type", 7u32.into()),
             ("general.architecture", "llama".into()),
@@ -259,8 +260,9 @@ mod tests {
     fn what_is_refused() {
         let quantized = [("output.weight", TensorType::Q8_0, &[256u64, 4][..])];
         let unreadable = [("output.weight", TensorType::Iq4Nl, &[256u64, 4][..])];
-        let plan =
-            |header: &Header, allow| plan_requantize(header.clone(), 0, FileType::Q4KM, allow).map(drop);
+        let plan = |header: &Header, allow| {
+            plan_requantize(header.clone(), 0, FileType::Q4KM, allow, false).map(drop)
+        };
         let error = |header: &Header, allow| plan(header, allow).unwrap_err().to_string();
 
         assert!(error(&header(&quantized), false).contains("\"output.weight\" is q8_0 already"));

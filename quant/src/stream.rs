@@ -16,8 +16,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use flush::Flusher;
 use piece::Buffers;
 
+use crate::block::Effort;
 use crate::files::{FileError, Files};
 use crate::gguf::DEFAULT_ALIGNMENT;
+use crate::imatrix::Imatrix;
 use crate::plan::{Plan, PlannedTensor};
 use crate::target::{Target, TargetError};
 
@@ -32,6 +34,10 @@ pub struct StreamOptions<'a> {
     pub threads: usize,
     /// Let NaN and infinities pass instead of refusing the tensor that holds them.
     pub allow_nonfinite: bool,
+    /// How hard scales are looked for.
+    pub effort: Effort,
+    /// What weighs the search for scales.
+    pub imatrix: Option<&'a Imatrix>,
     /// Set from elsewhere to stop early with [`StreamError::Interrupted`].
     pub cancel: &'a AtomicBool,
 }
@@ -146,7 +152,7 @@ pub fn write_data(
                 }
                 workers.spawn_fifo(move |_| {
                     // A piece that never arrives would leave the writer waiting for ever.
-                    let compute = || piece.compute(plan, files, options.allow_nonfinite, &mut buffers);
+                    let compute = || piece.compute(plan, files, &options, &mut buffers);
                     let computed = catch_unwind(AssertUnwindSafe(compute)).unwrap_or_else(|_| {
                         Err(StreamError::Worker {
                             tensor: plan.tensors[piece.tensor].name.clone(),
@@ -271,6 +277,8 @@ mod tests {
         let options = StreamOptions {
             threads: 3,
             allow_nonfinite: false,
+            effort: Effort::Normal,
+            imatrix: None,
             cancel: &cancel,
         };
         let mut last = 0;

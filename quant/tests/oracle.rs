@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use siskin_quant::FileType;
 use siskin_quant::block;
+use siskin_quant::block::Effort;
 use siskin_quant::convert::Conversion;
 use siskin_quant::files::Files;
 use siskin_quant::gguf::{Array, Header, Value};
@@ -24,11 +25,14 @@ fn checkpoints() -> Vec<PathBuf> {
 }
 
 fn convert(dir: &Path, out: &Path, file_type: Option<FileType>, threads: usize) -> FileType {
-    let conversion = Conversion::of(dir, file_type).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    let conversion =
+        Conversion::of(dir, file_type, None).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     let cancel = AtomicBool::new(false);
     let options = StreamOptions {
         threads,
         allow_nonfinite: false,
+        effort: Effort::Normal,
+        imatrix: None,
         cancel: &cancel,
     };
     conversion

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use siskin_quant::FileType;
 use siskin_quant::convert::Conversion;
+use siskin_quant::imatrix::Imatrix;
 
 use super::write::WriteArgs;
 
@@ -40,7 +41,7 @@ fn parse_type(text: &str) -> Result<TypeArg, String> {
 }
 
 pub(crate) fn main(args: ConvertArgs) -> anyhow::Result<ExitCode> {
-    let plan = || Conversion::of(&args.dir, args.file_type.0);
+    let plan = |imatrix: Option<&Imatrix>| Conversion::of(&args.dir, args.file_type.0, imatrix);
     let task = format!("cannot convert {}", args.dir.display());
     args.write.carry_out(plan, args.output.as_deref(), &task)
 }

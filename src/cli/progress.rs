@@ -1,4 +1,4 @@
-//! Progress of a file being written.
+//! Progress: of a file being written, and of chunks being run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +8,7 @@ use siskin_quant::stream::Progress;
 use super::{style, text};
 
 const BAR: &str = "{bar:24} {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4} {wide_msg}";
+const CHUNKS: &str = "{bar:24} {percent:>3}% chunk {pos} of {len}, {eta} left";
 
 /// A bar on a terminal, a line a tenth elsewhere, or nothing.
 pub(crate) enum Shown {
@@ -53,6 +54,41 @@ impl Shown {
     }
 }
 
+/// Chunks done: a bar on a terminal, a line a tenth elsewhere, or nothing.
+pub(crate) struct Chunks {
+    bar: Option<ProgressBar>,
+    lines: bool,
+}
+
+impl Chunks {
+    pub(crate) fn new(quiet: bool, chunks: usize) -> Self {
+        let bar = (!quiet).then(|| ProgressBar::new(chunks as u64));
+        if let Some(bar) = &bar {
+            bar.set_style(ProgressStyle::with_template(CHUNKS).expect("a template that a test has drawn"));
+        }
+        Chunks {
+            bar,
+            lines: !style::redraws(),
+        }
+    }
+
+    /// One more is done.
+    pub(crate) fn step(&self) {
+        let Some(bar) = &self.bar else { return };
+        bar.inc(1);
+        let (done, total) = (bar.position(), bar.length().unwrap_or(1).max(1));
+        if self.lines && done * 10 / total > (done - 1) * 10 / total {
+            say!("{:>3}%  chunk {done} of {total}", done * 100 / total);
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +96,6 @@ mod tests {
     #[test]
     fn the_bar_can_be_drawn() {
         assert!(ProgressStyle::with_template(BAR).is_ok());
+        assert!(ProgressStyle::with_template(CHUNKS).is_ok());
     }
 }

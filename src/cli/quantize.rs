@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use siskin_quant::FileType;
 use siskin_quant::convert::Conversion;
+use siskin_quant::imatrix::Imatrix;
 
 use super::write::WriteArgs;
 
@@ -29,7 +30,9 @@ pub(crate) struct QuantizeArgs {
 }
 
 pub(crate) fn main(args: QuantizeArgs) -> anyhow::Result<ExitCode> {
-    let plan = || Conversion::of_gguf(&args.input, args.file_type, args.allow_requantize);
+    let plan = |imatrix: Option<&Imatrix>| {
+        Conversion::of_gguf(&args.input, args.file_type, args.allow_requantize, imatrix)
+    };
     let task = format!("cannot quantize {}", args.input.display());
     args.write.carry_out(plan, Some(&args.output), &task)
 }

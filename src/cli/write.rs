@@ -1,14 +1,16 @@
 //! What the commands that write a GGUF file share: flags, progress, the closing line.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use siskin::device::{self, memory::Memory};
+use siskin_quant::block::Effort;
 use siskin_quant::convert::{Conversion, ConvertError};
+use siskin_quant::imatrix::Imatrix;
 use siskin_quant::stream::{StreamError, StreamOptions};
 use siskin_quant::target::Existing;
 
@@ -30,6 +32,12 @@ pub(crate) struct WriteArgs {
     /// Take weights that are NaN or infinite instead of refusing them
     #[arg(long)]
     allow_nonfinite: bool,
+    /// How hard to look for scales, normal or high: high loses less and takes about eight times as long
+    #[arg(long, value_name = "EFFORT", default_value_t)]
+    effort: Effort,
+    /// Importance matrix that weighs the search: siskin imatrix makes one
+    #[arg(long, value_name = "FILE")]
+    imatrix: Option<PathBuf>,
     /// No progress, no closing line
     #[arg(short, long)]
     quiet: bool,
@@ -42,7 +50,7 @@ impl WriteArgs {
     /// Makes a plan and prints it, or carries it out into `output`. `task` heads the errors of carrying it out.
     pub(crate) fn carry_out(
         &self,
-        plan: impl FnOnce() -> Result<Conversion, ConvertError>,
+        plan: impl FnOnce(Option<&Imatrix>) -> Result<Conversion, ConvertError>,
         output: Option<&Path>,
         task: &str,
     ) -> anyhow::Result<ExitCode> {
@@ -50,10 +58,30 @@ impl WriteArgs {
             bail!("--threads is 0; give at least 1");
         }
         let start = Instant::now();
-        let conversion = plan()?;
+        let imatrix = self.imatrix.as_deref().map(Imatrix::open).transpose()?;
+        let conversion = plan(imatrix.as_ref())?;
+        self.warn_of_unweighed(&conversion);
         match output.filter(|_| !self.dry_run) {
-            Some(output) => self.write(&conversion, output, start, task),
+            Some(output) => self.write(&conversion, imatrix.as_ref(), output, start, task),
             None => self.print_plan(&conversion),
+        }
+    }
+
+    /// Importance matrices have, as a rule, nothing for the embedding and the output: those are not worth a word.
+    fn warn_of_unweighed(&self, conversion: &Conversion) {
+        let expected = ["token_embd.weight", "output.weight"];
+        let others = || {
+            conversion
+                .unweighed
+                .iter()
+                .filter(|name| !expected.contains(&name.as_str()))
+        };
+        if let (Some(first), false) = (others().next(), self.quiet) {
+            say!(
+                "siskin: warning: the importance matrix has nothing for {} of the quantized matrices, {} among them; they are quantized without",
+                others().count(),
+                text::escaped(first)
+            );
         }
     }
 
@@ -71,6 +99,7 @@ impl WriteArgs {
     fn write(
         &self,
         conversion: &Conversion,
+        imatrix: Option<&Imatrix>,
         output: &Path,
         start: Instant,
         task: &str,
@@ -85,6 +114,8 @@ impl WriteArgs {
         let options = StreamOptions {
             threads,
             allow_nonfinite: self.allow_nonfinite,
+            effort: self.effort,
+            imatrix,
             cancel: interrupt::listen(),
         };
         let shown = Shown::new(self.quiet || self.json, conversion.file_bytes());

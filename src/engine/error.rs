@@ -86,4 +86,7 @@ pub enum EngineError {
         /// What it may be.
         allowed: &'static str,
     },
+    /// A computation gave NaN or infinities.
+    #[error("the inputs of {0} are not finite: the model is damaged, or too narrow a type for this text")]
+    NonFinite(String),
 }

@@ -136,6 +136,12 @@ impl Model {
         text.to_str().ok().map(str::to_owned)
     }
 
+    /// The token that begins texts, where the model wants one there.
+    pub fn begin(&self) -> Option<Token> {
+        let vocab = self.inner.vocab();
+        vocab.should_add_bos().then(|| Token(vocab.bos().0))
+    }
+
     /// True where the vocabulary writes the space before the first word, as SentencePiece's does.
     pub fn leads_with_space(&self) -> bool {
         self.inner.vocab().vocab_type() == VocabType::SPM

@@ -102,6 +102,12 @@ pub(super) fn load(path: &CString, options: &ModelOptions) -> Result<LlamaModel,
     Ok(unsafe { mem::transmute::<ptr::NonNull<sys::llama_model>, LlamaModel>(model) })
 }
 
+/// llama.cpp's own model behind a `LlamaModel`.
+pub(super) fn model(model: &LlamaModel) -> ptr::NonNull<sys::llama_model> {
+    // SAFETY: `LlamaModel` is `repr(transparent)` over this pointer.
+    unsafe { *ptr::from_ref(model).cast() }
+}
+
 const _: () = assert!(mem::size_of::<LlamaModel>() == mem::size_of::<*mut sys::llama_model>());
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod cross;
 mod device;
 mod golden;
 mod hostile_json;
+mod imatrix;
 mod inspect;
 mod interruption;
 mod memory;

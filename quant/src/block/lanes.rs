@@ -231,6 +231,12 @@ impl<S: Simd> Lanes<S> {
         Mask(self.0, each!(i => self.0.equal_f32s(self.1[i], other.1[i])))
     }
 
+    /// The `part`-th lanes of `row`.
+    #[inline(always)]
+    pub(super) fn load(simd: S, row: &[f32; WIDTH], part: usize) -> Self {
+        Self(simd, S::as_simd_f32s(row).0.as_chunks().0[part])
+    }
+
     /// Writes the lanes to the `part`-th place of `row`.
     #[inline(always)]
     pub(super) fn store(self, row: &mut [f32; WIDTH], part: usize) {

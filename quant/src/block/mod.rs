@@ -23,6 +23,7 @@ mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod refine;
 mod scale_min;
 mod search;
 #[cfg(test)]
@@ -31,7 +32,7 @@ mod weighted;
 
 pub use float::{all_finite, first_nonfinite};
 pub use lanes::Isa;
-pub use search::Search;
+pub use search::{Effort, Search};
 
 /// Weights of a super-block of the K formats.
 const SUPER: usize = 256;
@@ -125,6 +126,25 @@ fn check(ty: TensorType, weights: usize, bytes: usize) {
         Some(bytes as u64),
         "{weights} weights of {ty} do not take {bytes} bytes"
     );
+}
+
+/// Calls `quantize` with each row of `len` weights and its bytes.
+///
+/// # Panics
+/// Where `src` is no whole number of such rows.
+fn each_row(len: usize, src: &[f32], dst: &mut [u8], mut quantize: impl FnMut(&[f32], &mut [u8])) {
+    assert!(
+        len == 0 && src.is_empty() || src.len().is_multiple_of(len),
+        "{} weights are no rows of {len}",
+        src.len()
+    );
+    if src.is_empty() {
+        return;
+    }
+    let row_bytes = dst.len() / (src.len() / len);
+    for (x, out) in src.chunks_exact(len).zip(dst.chunks_exact_mut(row_bytes)) {
+        quantize(x, out);
+    }
 }
 
 fn quantize<const LEN: usize, B: Block<LEN>>(isa: Isa, src: &[f32], dst: &mut [u8]) {

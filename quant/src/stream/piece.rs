@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::StreamError;
+use super::{StreamError, StreamOptions};
 use crate::TensorType;
-use crate::block;
+use crate::block::{self, Effort, Search};
 use crate::files::Files;
 use crate::plan::{Plan, PlannedTensor, Transform};
 
@@ -74,7 +74,7 @@ impl Piece {
         &self,
         plan: &Plan,
         files: &Files,
-        allow_nonfinite: bool,
+        options: &StreamOptions<'_>,
         buffers: &mut Buffers,
     ) -> Result<(), StreamError> {
         let tensor = &plan.tensors[self.tensor];
@@ -88,7 +88,8 @@ impl Piece {
         let converter = Converter {
             tensor,
             len,
-            allow_nonfinite,
+            options,
+            importance: options.imatrix.and_then(|imatrix| imatrix.importance(tensor)),
         };
         if let Transform::Generated { values } = &tensor.transform {
             return converter.generated(values, out);
@@ -168,7 +169,8 @@ struct Converter<'a> {
     tensor: &'a PlannedTensor,
     /// Weights of a row.
     len: usize,
-    allow_nonfinite: bool,
+    options: &'a StreamOptions<'a>,
+    importance: Option<&'a [f32]>,
 }
 
 impl Converter<'_> {
@@ -176,7 +178,7 @@ impl Converter<'_> {
         for (row, values) in values.chunks(self.len).enumerate() {
             self.check(row as u64, values)?;
         }
-        block::quantize_row(self.tensor.ty, values, out);
+        self.encode(0, values, out);
         Ok(())
     }
 
@@ -199,14 +201,37 @@ impl Converter<'_> {
             }
             return Ok(());
         }
-        for (row, weights) in rows.zip(parts) {
+        for (row, weights) in rows.clone().zip(parts) {
             block::dequantize_row(ty, stored(row), weights);
             if block::all_finite(ty, stored(row)) != Some(true) {
                 self.check(row, weights)?;
             }
         }
-        block::quantize_row(self.tensor.ty, weights, out);
+        self.encode(rows.start, weights, out);
         Ok(())
+    }
+
+    /// Quantizes rows from row `first` on: together where one does not depend on where it ends.
+    fn encode(&self, first: u64, weights: &[f32], out: &mut [u8]) {
+        let (ty, effort) = (self.tensor.ty, self.options.effort);
+        if self.importance.is_none() && effort == Effort::Normal {
+            return block::quantize_row(ty, weights, out);
+        }
+        let bytes = out.len() / (weights.len() / self.len);
+        let rows = weights.chunks(self.len).zip(out.chunks_mut(bytes));
+        for (row, (weights, out)) in (first..).zip(rows) {
+            let importance = self.importance.map(|importance| self.of_row(importance, row));
+            Search { effort, importance }.quantize_row(ty, weights, out);
+        }
+    }
+
+    /// The importance of the matrix that a row belongs to.
+    fn of_row<'i>(&self, importance: &'i [f32], row: u64) -> &'i [f32] {
+        let matrix = row / self.tensor.shape.get(1).copied().unwrap_or(1).max(1);
+        let mut matrices = importance.chunks(self.len);
+        matrices
+            .nth(matrix as usize)
+            .expect("as many importances as rows need")
     }
 
     /// Refuses what is not finite in a row that keeps its type; a type that siskin cannot read is left alone.
@@ -226,7 +251,7 @@ impl Converter<'_> {
 
     fn check(&self, row: u64, weights: &[f32]) -> Result<(), StreamError> {
         match block::first_nonfinite(weights) {
-            Some(index) if !self.allow_nonfinite => Err(StreamError::NonFinite {
+            Some(index) if !self.options.allow_nonfinite => Err(StreamError::NonFinite {
                 tensor: self.tensor.name.clone(),
                 row,
                 index,

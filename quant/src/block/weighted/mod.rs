@@ -13,7 +13,7 @@ use super::scale_min::Format;
 use super::{q4_0, q4_1, q4_k, q5_0, q5_1, q5_k};
 use crate::TensorType;
 
-mod scale;
+pub(super) mod scale;
 mod scale_min;
 mod six_bits;
 
@@ -33,19 +33,9 @@ pub(super) fn supports(ty: TensorType) -> bool {
 /// [`supports`] names.
 pub(super) fn quantize_rows(isa: Isa, ty: TensorType, importance: &[f32], src: &[f32], dst: &mut [u8]) {
     super::check(ty, src.len(), dst.len());
-    assert!(
-        !importance.is_empty() && src.len().is_multiple_of(importance.len()),
-        "{} weights are no rows of {}",
-        src.len(),
-        importance.len()
-    );
-    let row_bytes = dst.len() / (src.len() / importance.len()).max(1);
-    for (x, out) in src
-        .chunks_exact(importance.len())
-        .zip(dst.chunks_exact_mut(row_bytes))
-    {
-        row(isa, ty, importance, x, out);
-    }
+    super::each_row(importance.len(), src, dst, |x, out| {
+        row(isa, ty, importance, x, out)
+    });
 }
 
 fn row(isa: Isa, ty: TensorType, importance: &[f32], x: &[f32], out: &mut [u8]) {
@@ -107,6 +97,6 @@ impl<const LEN: usize> Side<LEN> {
 
 /// The mean square of `x`, summed in order as ggml does.
 #[inline(always)]
-fn mean_square(x: &[f32]) -> f32 {
+pub(super) fn mean_square(x: &[f32]) -> f32 {
     x.iter().fold(0.0, |sum, v| sum + v * v) / x.len() as f32
 }

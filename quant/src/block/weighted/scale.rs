@@ -43,7 +43,9 @@ impl<B, F: Fn(f32, &[u8; 32]) -> B> WithSimd for Row<'_, B, F> {
         let blocks = self.x.chunks(WIDTH).zip(self.importance.chunks(WIDTH));
         for ((x, importance), out) in blocks.zip(self.out.chunks_mut(WIDTH)) {
             let side = Side::new(x, importance, [self.typical; WIDTH]);
-            let [scale, inverse] = side.each(simd, |x, counts| search(simd, x, counts, self.half));
+            let [scale, inverse] = side.each(simd, |x, counts| {
+                search(simd, x, counts, self.half, rungs(self.half))
+            });
             for (lane, (x, out)) in x.iter().zip(out).enumerate() {
                 // Nothing is at the lowest level, as in ggml: the scale is 0.
                 let level = |v: f32| (nearest(inverse[lane] * v).clamp(-half, half - 1) + half) as u8;
@@ -85,7 +87,7 @@ impl WithSimd for Supers<'_> {
             let (mut scales, mut inverses) = ([0.0; WIDTH], [0.0; WIDTH]);
             for part in 0..parts::<S>() {
                 let (x, counts) = (x_tile.column(simd, part), counts.column(simd, part));
-                let [scale, inverse] = search(simd, &x, &counts, 32.0);
+                let [scale, inverse] = search(simd, &x, &counts, 32.0, rungs(32.0));
                 scale.store(&mut scales, part);
                 inverse.store(&mut inverses, part);
             }
@@ -97,16 +99,23 @@ impl WithSimd for Supers<'_> {
     }
 }
 
+/// ggml's ladder around the first rung: slightly wider and narrower steps.
+fn rungs(half: f32) -> impl Iterator<Item = f32> {
+    let around = (-9..=9i8).filter(|step| *step != 0);
+    around.map(move |step| -(half + 0.1 * f32::from(step)))
+}
+
 /// Scale and inverse of one sub-block a lane, level - half ~ inverse * weight; both 0 where there is nothing.
 ///
-/// The extreme weight becomes the lowest level, then slightly wider and narrower steps are tried, the scale fitted
-/// to each by weighted least squares.
+/// Each rung is the level, counted from zero, that the extreme weight is brought to, the first one the lowest level; the
+/// scale is fitted to the levels by weighted least squares, and the rung of least error wins.
 #[inline(always)]
-pub(super) fn search<S: Simd, const LEN: usize>(
+pub(in crate::block) fn search<S: Simd, const LEN: usize>(
     simd: S,
     x: &[Lanes<S>; LEN],
     counts: &[Lanes<S>; LEN],
     half: f32,
+    rungs: impl Iterator<Item = f32>,
 ) -> [Lanes<S>; 2] {
     let splat = |v| Lanes::splat(simd, v);
     let zero = splat(0.0);
@@ -119,6 +128,7 @@ pub(super) fn search<S: Simd, const LEN: usize>(
         extreme = more.select(x, extreme);
     }
     let nothing = largest.lt(splat(NOTHING));
+
     let sums = |inverse: Lanes<S>| {
         let (mut sum_xl, mut sum_l2) = (zero, zero);
         for (&x, &w) in x.iter().zip(counts) {
@@ -133,8 +143,8 @@ pub(super) fn search<S: Simd, const LEN: usize>(
     let (sum_xl, sum_l2) = sums(inverse);
     let mut scale = sum_l2.eq(zero).select(zero, sum_xl / sum_l2);
     let mut best = scale * sum_xl;
-    for step in (-9..=9i8).filter(|step| *step != 0) {
-        let try_inverse = splat(-(half + 0.1 * f32::from(step))) / extreme;
+    for rung in rungs {
+        let try_inverse = splat(rung) / extreme;
         let (sum_xl, sum_l2) = sums(try_inverse);
         let better = zero.lt(sum_l2).and((best * sum_l2).lt(sum_xl * sum_xl));
         let try_scale = sum_xl / sum_l2;

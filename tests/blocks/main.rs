@@ -5,6 +5,12 @@ use std::path::Path;
 use siskin_quant::TensorType;
 use siskin_quant::block::{Isa, Search, dequantize_row, quantize_row, quantize_row_with};
 
+mod ggml;
+mod quality;
+mod rows;
+
+use rows::{Noise, extreme_rows, importances, rows};
+
 /// Every format that quantizes, in order of number.
 const BLOCKS: [TensorType; 8] = [
     TensorType::Q4_0,
@@ -17,166 +23,6 @@ const BLOCKS: [TensorType; 8] = [
     TensorType::Q6K,
 ];
 const FLOATS: [TensorType; 2] = [TensorType::F16, TensorType::Bf16];
-
-/// The oracle: ggml through the sys crate.
-mod ggml {
-    use llama_cpp_sys_2 as sys;
-    use siskin_quant::TensorType;
-
-    pub(crate) fn quantize(ty: TensorType, x: &[f32]) -> Vec<u8> {
-        quantize_rows(ty, x, x.len(), None)
-    }
-
-    /// Rows of `len` weights, with the importance of each column.
-    pub(crate) fn quantize_rows(
-        ty: TensorType,
-        x: &[f32],
-        len: usize,
-        importance: Option<&[f32]>,
-    ) -> Vec<u8> {
-        assert!(x.len().is_multiple_of(len) && importance.is_none_or(|w| w.len() == len));
-        let mut bytes = vec![0u8; ty.row_bytes(x.len() as u64).unwrap() as usize];
-        let (rows, len) = ((x.len() / len) as i64, len as i64);
-        let importance = importance.map_or(std::ptr::null(), <[f32]>::as_ptr);
-        // SAFETY: `x` holds `rows` rows of `len` weights, `bytes` exactly their bytes in this type, and `importance`
-        // `len` values; a null importance matrix is what these types take to mean "none".
-        let written = unsafe {
-            sys::ggml_quantize_chunk(
-                ty.id(),
-                x.as_ptr(),
-                bytes.as_mut_ptr().cast(),
-                0,
-                rows,
-                len,
-                importance,
-            )
-        };
-        assert_eq!(written, bytes.len());
-        bytes
-    }
-
-    pub(crate) fn dequantize(ty: TensorType, bytes: &[u8], n: usize) -> Vec<f32> {
-        // ggml reads blocks through u16 fields; a Vec<u64> is aligned well enough.
-        let mut aligned = vec![0u64; bytes.len().div_ceil(8)];
-        for (word, part) in aligned.iter_mut().zip(bytes.chunks(8)) {
-            let mut eight = [0; 8];
-            eight[..part.len()].copy_from_slice(part);
-            *word = u64::from_ne_bytes(eight);
-        }
-        let mut y = vec![0f32; n];
-        // SAFETY: the traits table is static; `to_float` reads the bytes of n weights, which `aligned` holds, and
-        // writes n floats.
-        unsafe {
-            let to_float = (*sys::ggml_get_type_traits(ty.id()))
-                .to_float
-                .expect("ggml reads this type");
-            to_float(aligned.as_ptr().cast(), y.as_mut_ptr(), n as i64);
-        }
-        y
-    }
-}
-
-/// Repeatable noise: xorshift64*.
-struct Noise(u64);
-
-impl Noise {
-    fn bits(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// In 0..1, never 0.
-    fn uniform(&mut self) -> f64 {
-        ((self.bits() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    fn gaussian(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-
-    fn fill(&mut self, n: usize, mut draw: impl FnMut(&mut Self, usize) -> f64) -> Vec<f32> {
-        (0..n).map(|i| draw(self, i) as f32).collect()
-    }
-}
-
-/// Named rows of `n` weights, the distributions that weights have and those that break quantizers.
-fn rows(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
-    let z = &mut Noise(seed | 1);
-    vec![
-        ("gaussian", z.fill(n, |z, _| 0.02 * z.gaussian())),
-        // Student's t with 3 degrees of freedom.
-        (
-            "heavy-tailed",
-            z.fill(n, |z, _| {
-                let chi: f64 = (0..3).map(|_| z.gaussian().powi(2)).sum();
-                0.01 * z.gaussian() / (chi / 3.0).sqrt()
-            }),
-        ),
-        // A scale for each input channel, and a few channels far larger, as trained matrices have.
-        (
-            "trained-like",
-            z.fill(n, |z, i| {
-                let channel = (i % 256) as f64;
-                let outlier = if i % 97 == 13 { 12.0 } else { 1.0 };
-                (0.01 + 0.02 * (channel * 0.37).sin().powi(2)) * outlier * z.gaussian()
-            }),
-        ),
-        ("uniform", z.fill(n, |z, _| z.uniform() - 0.5)),
-        ("positive", z.fill(n, |z, _| z.uniform())),
-        ("negative", z.fill(n, |z, _| -z.uniform())),
-        (
-            "sparse",
-            z.fill(n, |z, _| if z.bits() % 8 == 0 { z.gaussian() } else { 0.0 }),
-        ),
-        (
-            "one of each block",
-            z.fill(n, |z, i| if i % 32 == 7 { z.gaussian() } else { 0.0 }),
-        ),
-        ("three values", z.fill(n, |z, _| (z.bits() % 3) as f64 - 1.0)),
-        ("zeros", vec![0.0; n]),
-        ("constant", vec![0.3; n]),
-        ("negative constant", vec![-0.3; n]),
-        (
-            "zeros of both signs",
-            z.fill(n, |z, i| {
-                if z.bits() % 2 == 0 {
-                    -0.0
-                } else {
-                    (i % 2) as f64 * 0.0
-                }
-            }),
-        ),
-        (
-            "zeros of both signs, and positive",
-            z.fill(n, |z, i| match i % 3 {
-                0 => -0.0,
-                1 => 0.0,
-                _ => z.uniform(),
-            }),
-        ),
-        ("ramp", z.fill(n, |_, i| (i % 256) as f64 / 256.0 - 0.4)),
-        (
-            "a scale for each block",
-            z.fill(n, |z, i| z.gaussian() * 10f64.powi((i / 32 % 10) as i32 - 6)),
-        ),
-        ("small", z.fill(n, |z, _| 1e-5 * z.gaussian())),
-        ("tiny", z.fill(n, |z, _| 1e-12 * z.gaussian())),
-        ("large", z.fill(n, |z, _| 1e4 * z.gaussian())),
-    ]
-}
-
-/// Rows at the ends of f32, where scales do not fit f16: dequantized values are compared, and only their finiteness
-/// where ggml's own are not finite.
-fn extreme_rows(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
-    let z = &mut Noise(seed | 1);
-    vec![
-        ("denormal", z.fill(n, |z, _| 1e-40 * z.gaussian())),
-        ("huge", z.fill(n, |z, _| 1e8 * z.gaussian())),
-        ("at f16's end", z.fill(n, |z, _| 6e4 * (z.uniform() - 0.5))),
-    ]
-}
 
 fn ours(ty: TensorType, x: &[f32]) -> Vec<u8> {
     let mut bytes = vec![0; ty.row_bytes(x.len() as u64).unwrap() as usize];
@@ -303,28 +149,6 @@ fn trained_weights_quantize_as_in_ggml() {
     }
 }
 
-/// Named columns of `n` importances.
-fn importances(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
-    let z = &mut Noise(seed | 1);
-    vec![
-        ("squares", z.fill(n, |z, _| z.gaussian().powi(2))),
-        // As activations have: a few columns far above the others.
-        (
-            "outliers",
-            z.fill(n, |z, i| {
-                (0.1 * z.gaussian()).exp() * if i % 61 == 5 { 400.0 } else { 0.03 }
-            }),
-        ),
-        ("all equal", vec![1.0; n]),
-        (
-            "many unused",
-            z.fill(n, |z, i| if i % 96 < 64 { 0.0 } else { z.uniform() }),
-        ),
-        ("all unused", vec![0.0; n]),
-        ("small", z.fill(n, |z, _| 1e-12 * z.uniform())),
-    ]
-}
-
 fn searched(isa: Isa, search: Search, ty: TensorType, x: &[f32]) -> Vec<u8> {
     let mut bytes = vec![0; ty.row_bytes(x.len() as u64).unwrap() as usize];
     search.quantize_row_with(isa, ty, x, &mut bytes);
@@ -344,6 +168,7 @@ fn quantizing_with_importance_equals_ggml() {
             for ty in BLOCKS {
                 let search = Search {
                     importance: Some(&importance),
+                    ..Search::default()
                 };
                 let mine = searched(Isa::best(), search, ty, &x);
                 if cfg!(target_arch = "x86_64") {

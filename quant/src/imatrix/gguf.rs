@@ -1,0 +1,107 @@
+//! Importance matrices in GGUF.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Imatrix, ImatrixError};
+use crate::TensorType;
+use crate::files::Files;
+use crate::gguf::{Array, Header, TensorInfo, Value};
+
+pub(super) const DATASETS: &str = "imatrix.datasets";
+pub(super) const CHUNKS: &str = "imatrix.chunk_count";
+pub(super) const CHUNK_SIZE: &str = "imatrix.chunk_size";
+pub(super) const SUMS: &str = ".in_sum2";
+pub(super) const COUNTS: &str = ".counts";
+
+/// Reads file `file` of `files`.
+pub(super) fn read(path: &Path, files: &Files, file: usize) -> Result<Imatrix, ImatrixError> {
+    let content = |problem: String| ImatrixError::Content {
+        path: path.to_owned(),
+        problem,
+    };
+    let header = Header::read(files, file)?;
+    let floats = |tensor: &TensorInfo| -> Result<Vec<f32>, ImatrixError> {
+        if tensor.ty != TensorType::F32 {
+            return Err(content(format!(
+                "tensor {:?} is {}, not f32",
+                tensor.name, tensor.ty
+            )));
+        }
+        let mut bytes = Vec::new();
+        files.read_into(file, header.range(tensor), &mut bytes)?;
+        Ok(bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|v| f32::from_le_bytes(*v))
+            .collect())
+    };
+    let ending = |suffix: &'static str| {
+        let named = header
+            .tensors
+            .iter()
+            .filter_map(move |t| Some((t.name.strip_suffix(suffix)?, t)));
+        named.collect::<BTreeMap<_, _>>()
+    };
+    let (sums, counts) = (ending(SUMS), ending(COUNTS));
+    if let Some(name) = counts.keys().find(|name| !sums.contains_key(*name)) {
+        return Err(content(format!("{name:?} has counts and no sums")));
+    }
+    let mut entries = BTreeMap::new();
+    for (name, sum) in sums {
+        let Some(count) = counts.get(name) else {
+            return Err(content(format!("{name:?} has sums and no counts")));
+        };
+        let values = means(&floats(sum)?, &floats(count)?)
+            .ok_or_else(|| content(format!("the sums and counts of {name:?} do not fit each other")))?;
+        entries.insert(name.to_owned(), values);
+    }
+    let number = |key: &str| match header.metadata.get(key) {
+        Some(Value::U32(v)) => Some(*v),
+        _ => None,
+    };
+    let datasets = match header.metadata.get(DATASETS) {
+        Some(Value::Array(Array::String(datasets))) => Some(datasets.clone()),
+        _ => None,
+    };
+    // What llama-quantize asks for, once there is anything to have it.
+    let (Some(datasets), Some(chunks), Some(_)) = (datasets, number(CHUNKS), number(CHUNK_SIZE)) else {
+        match entries.is_empty() {
+            true => {
+                return Ok(Imatrix {
+                    path: path.to_owned(),
+                    datasets: Vec::new(),
+                    chunks: 0,
+                    entries,
+                });
+            }
+            false => {
+                return Err(content(format!(
+                    "the keys {DATASETS}, {CHUNKS} and {CHUNK_SIZE} are not all there"
+                )));
+            }
+        }
+    };
+    Ok(Imatrix {
+        path: path.to_owned(),
+        datasets,
+        chunks,
+        entries,
+    })
+}
+
+/// The sums of each matrix over its count; 1 for a matrix that met nothing, such as an expert never chosen.
+fn means(sums: &[f32], counts: &[f32]) -> Option<Vec<f32>> {
+    if counts.is_empty() || sums.is_empty() || !sums.len().is_multiple_of(counts.len()) {
+        return None;
+    }
+    let each = sums.chunks(sums.len() / counts.len()).zip(counts);
+    let mean = |(sums, count): (&[f32], &f32)| {
+        let count = count.round();
+        sums.iter()
+            .map(move |sum| if count > 0.0 { sum / count } else { 1.0 })
+            .collect::<Vec<f32>>()
+    };
+    Some(each.flat_map(mean).collect())
+}
