@@ -8,6 +8,10 @@ use siskin_quant::stream::Progress;
 use super::{style, text};
 
 const BAR: &str = "{bar:24} {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4} {wide_msg}";
+/// For terminals of fewer columns than this, on which the bar and its figures would take two lines.
+const NARROW: u16 = 60;
+const NARROW_BAR: &str = "{bar:10} {percent:>3}% {eta:>4} {wide_msg}";
+const NARROW_CHUNKS: &str = "{bar:10} {percent:>3}% {pos}/{len} {eta:>4}";
 const CHUNKS: &str = "{bar:24} {percent:>3}% chunk {pos} of {len}, {eta} left";
 
 /// A bar on a terminal, a line a tenth elsewhere, or nothing.
@@ -26,7 +30,7 @@ impl Shown {
             return Shown::Lines(0.into());
         }
         let bar = ProgressBar::new(bytes);
-        bar.set_style(ProgressStyle::with_template(BAR).expect("a template that a test has drawn"));
+        bar.set_style(style_for(BAR, NARROW_BAR));
         Shown::Bar(bar)
     }
 
@@ -64,7 +68,7 @@ impl Chunks {
     pub(crate) fn new(quiet: bool, chunks: usize) -> Self {
         let bar = (!quiet).then(|| ProgressBar::new(chunks as u64));
         if let Some(bar) = &bar {
-            bar.set_style(ProgressStyle::with_template(CHUNKS).expect("a template that a test has drawn"));
+            bar.set_style(style_for(CHUNKS, NARROW_CHUNKS));
         }
         Chunks {
             bar,
@@ -89,13 +93,23 @@ impl Chunks {
     }
 }
 
+/// The form that fits the terminal on stderr.
+fn style_for(wide: &str, narrow: &str) -> ProgressStyle {
+    // Some terminals say 0 columns: they do not know.
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    let is_narrow = size.is_ok_and(|size| (1..NARROW).contains(&size.ws_col));
+    let template = if is_narrow { narrow } else { wide };
+    ProgressStyle::with_template(template).expect("a template that a test has drawn")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_bar_can_be_drawn() {
-        assert!(ProgressStyle::with_template(BAR).is_ok());
-        assert!(ProgressStyle::with_template(CHUNKS).is_ok());
+        for bar in [BAR, CHUNKS, NARROW_BAR, NARROW_CHUNKS] {
+            assert!(ProgressStyle::with_template(bar).is_ok(), "{bar}");
+        }
     }
 }

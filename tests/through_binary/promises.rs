@@ -36,6 +36,7 @@ const SLOW: [&str; 1] = ["tune"];
 /// JSON with `--json`, and then not at all.
 fn examples(fixture: &Path, model: &Path) -> Vec<Vec<String>> {
     let (fixture, model) = (fixture.to_str().expect("UTF-8"), model.to_str().expect("UTF-8"));
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let words = |line: &str| line.split('|').map(str::to_owned).collect::<Vec<_>>();
     vec![
         words("run|-p|Once|-n|8"),
@@ -45,6 +46,9 @@ fn examples(fixture: &Path, model: &Path) -> Vec<Vec<String>> {
         words(&format!("inspect|{model}")),
         words("device"),
         words(&format!("fit|{model}")),
+        words(&format!(
+            "imatrix|{model}|-f|{text}|-o|{model}.imatrix|-c|64|--chunks|1|--force"
+        )),
         words(&format!("tokenize|{model}|Once upon a time")),
     ]
 }
