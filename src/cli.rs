@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// A line to stderr; where nobody reads it, it is lost, which is no error.
 macro_rules! say {
@@ -66,6 +66,12 @@ enum Command {
     Imatrix(imatrix::ImatrixArgs),
 }
 
+/// Reads the command line. clap's own rule for colours is not ours: it takes CI for a terminal that has them.
+pub(crate) fn parse() -> Result<Args, clap::Error> {
+    let matches = Args::command().color(style::of_help()).try_get_matches()?;
+    Args::from_arg_matches(&matches)
+}
+
 /// Carries out what was typed.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
@@ -87,7 +93,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent_and_every_command_shows_an_example() {

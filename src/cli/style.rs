@@ -18,6 +18,14 @@ pub(crate) fn stderr() -> bool {
     redraws() && !is_refused()
 }
 
+/// What clap does for help and usage.
+pub(crate) fn of_help() -> clap::ColorChoice {
+    match is_refused() {
+        true => clap::ColorChoice::Never,
+        false => clap::ColorChoice::Auto,
+    }
+}
+
 /// `text` in bold, where `colour`.
 pub(crate) fn bold(text: &str, colour: bool) -> Cow<'_, str> {
     wrapped(text, "1", colour)

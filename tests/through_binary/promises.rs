@@ -185,11 +185,12 @@ fn on_a_terminal(environment: &[(&str, &str)], line: &str) -> Option<String> {
 
 #[test]
 fn colours_are_for_terminals_that_want_them() {
-    let cases: [(&[(&str, &str)], bool); 4] = [
+    let cases: [(&[(&str, &str)], bool); 5] = [
         (&[], true),
         (&[("NO_COLOR", "1")], false),
         (&[("NO_COLOR", "")], true),
-        (&[("TERM", "dumb")], false),
+        (&[("TERM", "dumb"), ("CI", "")], false),
+        (&[("TERM", "dumb"), ("CI", "true")], false),
     ];
     for (environment, coloured) in cases {
         let Some(help) = on_a_terminal(environment, "run --help") else {
