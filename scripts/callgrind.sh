@@ -25,18 +25,22 @@ RUSTFLAGS="-C target-cpu=x86-64" cargo build --release --locked --quiet \
 
 weights=32768
 
-# Instructions of a run that goes over the weights so many times.
+# Instructions of a run that goes over the weights so many times, at an effort.
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null \
-        "$target/release/examples/kernel" "$1" avx2 "$weights" "$2" 2>&1 | sed -n 's/.*Collected : //p'
+        "$target/release/examples/kernel" "$1" avx2 "$weights" "$2" "$3" 2>&1 | sed -n 's/.*Collected : //p'
 }
 
-echo "| type | instructions a weight |"
-echo "| --- | ---: |"
+# Instructions that three more times take.
+three() {
+    echo $(($(count "$1" 4 "$2") - $(count "$1" 1 "$2")))
+}
+
+echo "| type | instructions a weight | at effort high | ratio |"
+echo "| --- | ---: | ---: | ---: |"
 for type in "${@:-q4_K q5_K q6_K q8_0 q4_0}"; do
     for one in $type; do
-        once=$(count "$one" 1)
-        often=$(count "$one" 4)
-        awk -v t="$one" -v n=$((often - once)) -v w=$((3 * weights)) 'BEGIN { printf "| %s | %.2f |\n", t, n / w }'
+        awk -v t="$one" -v n="$(three "$one" normal)" -v h="$(three "$one" high)" -v w=$((3 * weights)) \
+            'BEGIN { printf "| %s | %.2f | %.2f | %.1f |\n", t, n / w, h / w, h / n }'
     done
 done

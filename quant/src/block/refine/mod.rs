@@ -15,7 +15,7 @@ use pulp::Simd;
 use super::SUPER;
 use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
 use super::scale_min::Format;
-use super::weighted::mean_square;
+use super::weighted::{Look, mean_square};
 use super::{q4_0, q4_1, q4_k, q5_0, q5_1, q5_k};
 use crate::TensorType;
 
@@ -139,19 +139,22 @@ impl<const LEN: usize> Side<LEN> {
         }
     }
 
-    /// Runs `search` on each vector of lanes with its `M` inputs and gathers its `N` results.
+    /// Looks in each part of the lanes with the `M` rows given, and gathers the `N` found.
     #[inline(always)]
     fn each<S: Simd, const M: usize, const N: usize>(
         &self,
         simd: S,
-        inputs: &[[f32; WIDTH]; M],
-        search: impl Fn(&[Lanes<S>; LEN], &[Lanes<S>; LEN], [Lanes<S>; M]) -> [Lanes<S>; N],
+        given: &[[f32; WIDTH]; M],
+        search: &impl Look<LEN, M, N>,
     ) -> [[f32; WIDTH]; N] {
         let mut out = [[0.0; WIDTH]; N];
         for part in 0..parts::<S>() {
             let (x, counts) = (self.x.column(simd, part), self.counts.column(simd, part));
-            let inputs = inputs.each_ref().map(|row| Lanes::load(simd, row, part));
-            for (row, lanes) in out.iter_mut().zip(search(&x, &counts, inputs)) {
+            let mut lanes = [Lanes::splat(simd, 0.0); M];
+            for (lanes, row) in lanes.iter_mut().zip(given) {
+                *lanes = Lanes::load(simd, row, part);
+            }
+            for (row, lanes) in out.iter_mut().zip(search.look(simd, &x, &counts, lanes)) {
                 lanes.store(row, part);
             }
         }

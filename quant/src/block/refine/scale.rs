@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::super::bits::{float, half, nearest};
 use super::super::q6_k::{self, AT_ONCE, SUB, SUBS};
 use super::super::weighted::scale::search;
-use super::{Counts, Lanes, SUPER, Side, WIDTH, counts, gather, mean_square};
+use super::{Counts, Lanes, Look, SUPER, Side, WIDTH, counts, gather, mean_square};
 
 /// The largest scale of a super-block becomes `-128 + i` for i in `0..STARTS`.
 const STARTS: u8 = 4;
@@ -43,9 +43,7 @@ impl<B, F: Fn(f32, &[u8; 32]) -> B> WithSimd for Row<'_, B, F> {
                 (*x, *counts) = (*part.0, part.1);
             }
             let side = Side::new(&x, &counts);
-            let [scale, _] = side.each(simd, &[], |x, w, []| {
-                search(simd, x, w, self.half, rungs(self.half))
-            });
+            let [scale, _] = side.each(simd, &[], &Scale(self.half));
             for (lane, (x, out)) in x.iter().zip(out).enumerate() {
                 let scale = float(half(scale[lane]));
                 *out = (self.pack)(scale, &x.map(|v| level(v, scale, self.half)));
@@ -125,7 +123,7 @@ impl Best {
 /// The best factor and integers of each of the super-blocks side by side.
 #[inline(always)]
 fn refine<S: Simd>(simd: S, side: &Side<SUB>) -> [Best; AT_ONCE] {
-    let [scale, _] = side.each(simd, &[], |x, w, []| search(simd, x, w, 32.0, rungs(32.0)));
+    let [scale, _] = side.each(simd, &[], &Scale(32.0));
     let extremes = scale
         .as_chunks::<SUBS>()
         .0
@@ -137,7 +135,7 @@ fn refine<S: Simd>(simd: S, side: &Side<SUB>) -> [Best; AT_ONCE] {
         let mut factors = extremes.map(|extreme| float(half(extreme / (f32::from(start) - 128.0))));
         for _ in 0..ROUNDS {
             let lanes = gather(factors.into_iter().flat_map(|d| [d; SUBS]));
-            let found = side.each(simd, &[scale, lanes], |x, w, inputs| around(simd, x, w, inputs));
+            let found = side.each(simd, &[scale, lanes], &Around);
             for (i, (best, d)) in best.iter_mut().zip(&mut factors).enumerate() {
                 let [error, scales, sum_l2, sum_xl] =
                     found.each_ref().map(|row| row.as_chunks::<SUBS>().0[i]);
@@ -163,6 +161,38 @@ fn refine<S: Simd>(simd: S, side: &Side<SUB>) -> [Best; AT_ONCE] {
 
 fn larger(a: f32, b: &f32) -> f32 {
     if b.abs() > a.abs() { *b } else { a }
+}
+
+/// The fit of a scale, with this half of the levels.
+struct Scale(f32);
+
+impl<const LEN: usize> Look<LEN, 0, 2> for Scale {
+    #[inline(always)]
+    fn look<S: Simd>(
+        &self,
+        simd: S,
+        x: &[Lanes<S>; LEN],
+        w: &[Lanes<S>; LEN],
+        []: [Lanes<S>; 0],
+    ) -> [Lanes<S>; 2] {
+        search(simd, x, w, self.0, rungs(self.0))
+    }
+}
+
+/// See [`around`].
+struct Around;
+
+impl Look<SUB, 2, 4> for Around {
+    #[inline(always)]
+    fn look<S: Simd>(
+        &self,
+        simd: S,
+        x: &[Lanes<S>; SUB],
+        w: &[Lanes<S>; SUB],
+        given: [Lanes<S>; 2],
+    ) -> [Lanes<S>; 4] {
+        around(simd, x, w, given)
+    }
 }
 
 /// Of the integers around a scale, the one of least error, with a given factor: the error, the scale, and the sums of
@@ -195,7 +225,9 @@ fn around<S: Simd>(
         let better = error.lt(best);
         best = better.select(error, best);
         let found = [integer, sum_l2, sum_xl];
-        out = std::array::from_fn(|i| better.select(found[i], out[i]));
+        for (out, found) in out.iter_mut().zip(found) {
+            *out = better.select(found, *out);
+        }
     }
     [best, out[0], out[1], out[2]]
 }

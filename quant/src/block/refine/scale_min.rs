@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::bits::{float, half, nearest};
 use super::super::scale_min::{Header, SUB, SUBS};
-use super::{Counts, Lanes, SUPER, Side, WIDTH, counts, mean_square};
+use super::{Counts, Lanes, Look, SUPER, Side, WIDTH, counts, mean_square};
 
 /// Where a fit looks.
 #[derive(Clone, Copy)]
@@ -57,8 +57,14 @@ impl<B, F: Fn(f32, f32, &[u8; SUB]) -> B> WithSimd for Row<'_, B, F> {
             for ((x, counts), part) in x.iter_mut().zip(&mut counts).zip(parts.by_ref().take(out.len())) {
                 (*x, *counts) = (*part.0, part.1);
             }
-            let [scale, min, ..] =
-                Side::new(&x, &counts).each(simd, &[], |x, w, []| fit(simd, x, w, self.top, ALONE));
+            let [scale, min, ..] = Side::new(&x, &counts).each(
+                simd,
+                &[],
+                &Fit {
+                    top: self.top,
+                    within: ALONE,
+                },
+            );
             for (lane, (x, out)) in x.iter().zip(out).enumerate() {
                 let (scale, min) = (float(half(scale[lane])), float(half(min[lane])));
                 *out = (self.pack)(scale, -min, &levels(x, scale, min, self.top));
@@ -149,7 +155,14 @@ impl Best {
 /// The best factors and integers of each of the super-blocks side by side.
 #[inline(always)]
 fn refine<S: Simd>(simd: S, side: &Side<SUB>, top: f32) -> [Best; AT_ONCE] {
-    let [scale, min, sum_w, sum_x] = side.each(simd, &[], |x, w, []| fit(simd, x, w, top, TOGETHER));
+    let [scale, min, sum_w, sum_x] = side.each(
+        simd,
+        &[],
+        &Fit {
+            top,
+            within: TOGETHER,
+        },
+    );
     let mut best = [Best::NONE; AT_ONCE];
     for start in 0..STARTS {
         let largest =
@@ -159,7 +172,7 @@ fn refine<S: Simd>(simd: S, side: &Side<SUB>, top: f32) -> [Best; AT_ONCE] {
         for _ in 0..ROUNDS {
             let lanes = |pick: fn((f32, f32)) -> f32| std::array::from_fn(|lane| pick(factors[lane / SUBS]));
             let inputs = [scale, min, lanes(|f| f.0), lanes(|f| f.1)];
-            let found = side.each(simd, &inputs, |x, w, inputs| around(simd, x, w, inputs, top));
+            let found = side.each(simd, &inputs, &Around { top });
             for (i, (best, factors)) in best.iter_mut().zip(&mut factors).enumerate() {
                 let at = |row: &[f32; WIDTH]| std::array::from_fn(|sub| row[i * SUBS + sub]);
                 let [error, scales, mins, sum_l, sum_l2, sum_xl] = found.each_ref().map(at);
@@ -231,6 +244,43 @@ impl Sums {
         };
         let (d, dmin) = (rounded(d as f32), rounded(dmin as f32));
         (d > 0.0 && dmin >= 0.0 && d.is_finite() && dmin.is_finite()).then_some((d, dmin))
+    }
+}
+
+/// See [`fit`].
+struct Fit {
+    top: f32,
+    within: Within,
+}
+
+impl Look<SUB, 0, 4> for Fit {
+    #[inline(always)]
+    fn look<S: Simd>(
+        &self,
+        simd: S,
+        x: &[Lanes<S>; SUB],
+        w: &[Lanes<S>; SUB],
+        []: [Lanes<S>; 0],
+    ) -> [Lanes<S>; 4] {
+        fit(simd, x, w, self.top, self.within)
+    }
+}
+
+/// See [`around`].
+struct Around {
+    top: f32,
+}
+
+impl Look<SUB, 4, 6> for Around {
+    #[inline(always)]
+    fn look<S: Simd>(
+        &self,
+        simd: S,
+        x: &[Lanes<S>; SUB],
+        w: &[Lanes<S>; SUB],
+        given: [Lanes<S>; 4],
+    ) -> [Lanes<S>; 6] {
+        around(simd, x, w, given, self.top)
     }
 }
 

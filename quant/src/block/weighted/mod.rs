@@ -55,6 +55,19 @@ fn row(isa: Isa, ty: TensorType, importance: &[f32], x: &[f32], out: &mut [u8]) 
     }
 }
 
+/// What is looked for in a sub-block a lane: `M` numbers are given, `N` found. A trait and no closure, as a closure that
+/// stays a call is compiled for the target's least instruction set.
+pub(super) trait Look<const LEN: usize, const M: usize, const N: usize> {
+    /// `counts` is how much an error in each of the weights `x` counts. Must be marked `#[inline(always)]`.
+    fn look<S: Simd>(
+        &self,
+        simd: S,
+        x: &[Lanes<S>; LEN],
+        counts: &[Lanes<S>; LEN],
+        given: [Lanes<S>; M],
+    ) -> [Lanes<S>; N];
+}
+
 /// `WIDTH` sub-blocks side by side: their weights, the importance of these, and what is typical of each sub-block's
 /// surroundings.
 struct Side<const LEN: usize> {
@@ -74,20 +87,17 @@ impl<const LEN: usize> Side<LEN> {
         }
     }
 
-    /// Runs `search` on each vector of lanes, with weights and how much an error in each counts; gathers its `N`
-    /// results.
+    /// Looks in each part of the lanes, with weights and how much an error in each counts; gathers the results.
     #[inline(always)]
-    fn each<S: Simd, const N: usize>(
-        &self,
-        simd: S,
-        search: impl Fn(&[Lanes<S>; LEN], &[Lanes<S>; LEN]) -> [Lanes<S>; N],
-    ) -> [[f32; WIDTH]; N] {
+    fn each<S: Simd, const N: usize>(&self, simd: S, search: &impl Look<LEN, 0, N>) -> [[f32; WIDTH]; N] {
         let mut out = [[0.0; WIDTH]; N];
         for part in 0..parts::<S>() {
-            let (x, importance) = (self.x.column(simd, part), self.importance.column(simd, part));
+            let (x, mut counts) = (self.x.column(simd, part), self.importance.column(simd, part));
             let [typical] = self.typical.column(simd, part);
-            let counts: [_; LEN] = std::array::from_fn(|i| importance[i] * (typical + x[i] * x[i]).sqrt());
-            for (row, lanes) in out.iter_mut().zip(search(&x, &counts)) {
+            for (count, x) in counts.iter_mut().zip(x) {
+                *count = *count * (typical + x * x).sqrt();
+            }
+            for (row, lanes) in out.iter_mut().zip(search.look(simd, &x, &counts, [])) {
                 lanes.store(row, part);
             }
         }

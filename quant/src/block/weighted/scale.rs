@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::super::bits::nearest;
 use super::super::q6_k::{self, AT_ONCE, Fits, NOTHING, SUB};
-use super::{Isa, Lanes, SUPER, Side, Tile, WIDTH, mean_square, parts};
+use super::{Isa, Lanes, Look, SUPER, Side, Tile, WIDTH, mean_square, parts};
 
 /// A row of blocks of 32: q4_0 and q5_0, with `half` of the levels below zero.
 pub(super) fn row<B>(
@@ -43,9 +43,7 @@ impl<B, F: Fn(f32, &[u8; 32]) -> B> WithSimd for Row<'_, B, F> {
         let blocks = self.x.chunks(WIDTH).zip(self.importance.chunks(WIDTH));
         for ((x, importance), out) in blocks.zip(self.out.chunks_mut(WIDTH)) {
             let side = Side::new(x, importance, [self.typical; WIDTH]);
-            let [scale, inverse] = side.each(simd, |x, counts| {
-                search(simd, x, counts, self.half, rungs(self.half))
-            });
+            let [scale, inverse] = side.each(simd, &Scale(self.half));
             for (lane, (x, out)) in x.iter().zip(out).enumerate() {
                 // Nothing is at the lowest level, as in ggml: the scale is 0.
                 let level = |v: f32| (nearest(inverse[lane] * v).clamp(-half, half - 1) + half) as u8;
@@ -99,6 +97,22 @@ impl WithSimd for Supers<'_> {
     }
 }
 
+/// ggml's search, with this half of the levels.
+struct Scale(f32);
+
+impl Look<32, 0, 2> for Scale {
+    #[inline(always)]
+    fn look<S: Simd>(
+        &self,
+        simd: S,
+        x: &[Lanes<S>; 32],
+        counts: &[Lanes<S>; 32],
+        []: [Lanes<S>; 0],
+    ) -> [Lanes<S>; 2] {
+        search(simd, x, counts, self.0, rungs(self.0))
+    }
+}
+
 /// ggml's ladder around the first rung: slightly wider and narrower steps.
 fn rungs(half: f32) -> impl Iterator<Item = f32> {
     let around = (-9..=9i8).filter(|step| *step != 0);
@@ -129,23 +143,13 @@ pub(in crate::block) fn search<S: Simd, const LEN: usize>(
     }
     let nothing = largest.lt(splat(NOTHING));
 
-    let sums = |inverse: Lanes<S>| {
-        let (mut sum_xl, mut sum_l2) = (zero, zero);
-        for (&x, &w) in x.iter().zip(counts) {
-            let l = (inverse * x).max(bottom).min(top).nearest();
-            sum_xl = sum_xl + w * x * l;
-            sum_l2 = sum_l2 + w * l * l;
-        }
-        (sum_xl, sum_l2)
-    };
-
     let mut inverse = bottom / extreme;
-    let (sum_xl, sum_l2) = sums(inverse);
+    let (sum_xl, sum_l2) = sums(x, counts, inverse, bottom, top);
     let mut scale = sum_l2.eq(zero).select(zero, sum_xl / sum_l2);
     let mut best = scale * sum_xl;
     for rung in rungs {
         let try_inverse = splat(rung) / extreme;
-        let (sum_xl, sum_l2) = sums(try_inverse);
+        let (sum_xl, sum_l2) = sums(x, counts, try_inverse, bottom, top);
         let better = zero.lt(sum_l2).and((best * sum_l2).lt(sum_xl * sum_xl));
         let try_scale = sum_xl / sum_l2;
         scale = better.select(try_scale, scale);
@@ -153,4 +157,23 @@ pub(in crate::block) fn search<S: Simd, const LEN: usize>(
         inverse = better.select(try_inverse, inverse);
     }
     [nothing.select(zero, scale), nothing.select(zero, inverse)]
+}
+
+/// The weighted sums of weights times levels, and of the levels' squares.
+#[inline(always)]
+fn sums<S: Simd, const LEN: usize>(
+    x: &[Lanes<S>; LEN],
+    counts: &[Lanes<S>; LEN],
+    inverse: Lanes<S>,
+    bottom: Lanes<S>,
+    top: Lanes<S>,
+) -> (Lanes<S>, Lanes<S>) {
+    let zero = bottom - bottom;
+    let (mut sum_xl, mut sum_l2) = (zero, zero);
+    for (&x, &w) in x.iter().zip(counts) {
+        let l = (inverse * x).max(bottom).min(top).nearest();
+        sum_xl = sum_xl + w * x * l;
+        sum_l2 = sum_l2 + w * l * l;
+    }
+    (sum_xl, sum_l2)
 }

@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::super::bits::{half, nearest};
 use super::super::scale_min::{Header, SUB, SUBS};
 use super::six_bits::six_bits;
-use super::{Isa, Lanes, SUPER, Side, WIDTH, mean_square};
+use super::{Isa, Lanes, Look, SUPER, Side, WIDTH, mean_square};
 
 /// The ladder of steps tried: `(top + FIRST + DELTA * i) / (max - min)` for i in `0..=LAST`.
 const FIRST: f32 = -0.9;
@@ -27,7 +27,7 @@ struct Fits {
 impl Fits {
     #[inline(always)]
     fn find<S: Simd>(simd: S, side: &Side<SUB>, top: f32) -> Self {
-        let [scale, min, inverse, base, count] = side.each(simd, |x, counts| search(simd, x, counts, top));
+        let [scale, min, inverse, base, count] = side.each(simd, &ScaleMin(top));
         Self {
             scale,
             min,
@@ -140,22 +140,28 @@ impl<B, F: Fn(Header, &[u8; SUPER]) -> B> WithSimd for Supers<'_, B, F> {
     }
 }
 
+/// ggml's search, with levels up to this.
+struct ScaleMin(f32);
+
+impl Look<SUB, 0, 5> for ScaleMin {
+    #[inline(always)]
+    fn look<S: Simd>(
+        &self,
+        simd: S,
+        x: &[Lanes<S>; SUB],
+        counts: &[Lanes<S>; SUB],
+        []: [Lanes<S>; 0],
+    ) -> [Lanes<S>; 5] {
+        search(simd, x, counts, self.0)
+    }
+}
+
 /// Scale, minimum, inverse, base and count of one sub-block a lane.
 #[inline(always)]
 fn search<S: Simd>(simd: S, x: &[Lanes<S>; SUB], counts: &[Lanes<S>; SUB], top: f32) -> [Lanes<S>; 5] {
     let splat = |v| Lanes::splat(simd, v);
     let zero = splat(0.0);
     let top_lanes = splat(top);
-    let level = |v: Lanes<S>| zero.lt(v).select(v.min(top_lanes), zero).nearest();
-    let error_of = |scale: Lanes<S>, min: Lanes<S>, levels: &[Lanes<S>; SUB]| {
-        let mut error = zero;
-        for ((&x, &w), &l) in x.iter().zip(counts).zip(levels) {
-            let off = (scale * l + min) - x;
-            error = error + w * (off * off);
-        }
-        error
-    };
-
     let (mut sum_w, mut sum_x, mut low, mut high) = (zero, zero, x[0], x[0]);
     for (&x, &w) in x.iter().zip(counts) {
         sum_w = sum_w + w;
@@ -169,14 +175,17 @@ fn search<S: Simd>(simd: S, x: &[Lanes<S>; SUB], counts: &[Lanes<S>; SUB], top: 
 
     let mut inverse = top_lanes / (high - low);
     let (mut scale, mut min, mut base) = (splat(1.0) / inverse, low, low);
-    let levels = std::array::from_fn(|i| level(inverse * (x[i] - low)));
-    let mut best = error_of(scale, min, &levels);
+    let mut levels = [zero; SUB];
+    for (l, &x) in levels.iter_mut().zip(x) {
+        *l = level(inverse * (x - low), zero, top_lanes);
+    }
+    let mut best = error_of(simd, x, counts, scale, min, &levels);
     for step in 0..=LAST {
         let try_inverse = splat(FIRST + DELTA * f32::from(step) + top) / (high - min);
         let mut levels = [zero; SUB];
         let (mut sum_l, mut sum_l2, mut sum_xl) = (zero, zero, zero);
         for ((&x, &w), l) in x.iter().zip(counts).zip(&mut levels) {
-            *l = level(try_inverse * (x - min));
+            *l = level(try_inverse * (x - min), zero, top_lanes);
             let wl = w * *l;
             sum_l = sum_l + wl;
             sum_l2 = sum_l2 + wl * *l;
@@ -188,7 +197,7 @@ fn search<S: Simd>(simd: S, x: &[Lanes<S>; SUB], counts: &[Lanes<S>; SUB], top: 
         let positive = zero.lt(free_min);
         let try_min = positive.select(zero, free_min);
         let try_scale = positive.select(sum_xl / sum_l2, free_scale);
-        let error = error_of(try_scale, try_min, &levels);
+        let error = error_of(simd, x, counts, try_scale, try_min, &levels);
         let better = zero.lt(det).and(error.lt(best));
         best = better.select(error, best);
         scale = better.select(try_scale, scale);
@@ -204,6 +213,28 @@ fn search<S: Simd>(simd: S, x: &[Lanes<S>; SUB], counts: &[Lanes<S>; SUB], top: 
         base,
         sum_w,
     ]
+}
+
+#[inline(always)]
+fn level<S: Simd>(v: Lanes<S>, zero: Lanes<S>, top: Lanes<S>) -> Lanes<S> {
+    zero.lt(v).select(v.min(top), zero).nearest()
+}
+
+#[inline(always)]
+fn error_of<S: Simd>(
+    simd: S,
+    x: &[Lanes<S>; SUB],
+    counts: &[Lanes<S>; SUB],
+    scale: Lanes<S>,
+    min: Lanes<S>,
+    levels: &[Lanes<S>; SUB],
+) -> Lanes<S> {
+    let mut error = Lanes::splat(simd, 0.0);
+    for ((&x, &w), &l) in x.iter().zip(counts).zip(levels) {
+        let off = (scale * l + min) - x;
+        error = error + w * (off * off);
+    }
+    error
 }
 
 /// Rounds the scales and minimums of the super-block at `lane` to 6 bits and takes the levels that suit them.
