@@ -24,6 +24,7 @@ mod fit;
 mod imatrix;
 mod inspect;
 mod interrupt;
+mod kernels;
 mod man;
 mod model_facts;
 mod plan_table;

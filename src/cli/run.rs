@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use siskin::engine::{SamplerConfig, Token};
+use siskin::kernel;
 
 use super::answer::{StopReason, Writer};
 use super::sampling_args::SamplingArgs;
@@ -46,6 +47,7 @@ struct Settings {
     context: u32,
     threads: usize,
     threads_batch: usize,
+    kernels: kernel::Status,
     #[serde(flatten)]
     sampler: SamplerConfig,
 }
@@ -95,6 +97,7 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
             context: session.capacity(),
             threads,
             threads_batch,
+            kernels: kernel::status(),
             sampler: sampling.config,
         };
         let report = Report {

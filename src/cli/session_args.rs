@@ -8,9 +8,10 @@ use siskin::device::probe::Root;
 use siskin::device::profile::{KvType, Switch};
 use siskin::device::settings::{Flags, Settings};
 use siskin::engine::{self, Model, ModelOptions, STORYTELLER, Session, SessionOptions};
+use siskin::kernel::Kernels;
 
 use super::device::Device;
-use super::{environment, explain, model_facts};
+use super::{environment, explain, kernels, model_facts};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,9 @@ pub(crate) struct SessionArgs {
     /// Run an architecture that siskin cannot check first: llama.cpp may abort where such a file is damaged
     #[arg(long)]
     any_arch: bool,
+    /// Whose kernels decode: ggml or siskin [default: $SISKIN_KERNELS, else siskin where they can be used]
+    #[arg(long, value_name = "KERNELS")]
+    kernels: Option<Kernels>,
     /// Show llama.cpp's log
     #[arg(short, long)]
     verbose: bool,
@@ -97,6 +101,7 @@ impl SessionArgs {
         let (settings, note) = device.settings(&flags, facts.as_ref())?;
         // Nothing is said before: it would be said twice.
         environment::apply(&settings, facts.as_ref().map_or(0, |facts| facts.weight_bytes))?;
+        kernels::select(self.kernels)?;
         self.tuning.warn(device.machine.cpus.available);
         note.iter().for_each(|note| say!("siskin: {note}"));
         device.warn();

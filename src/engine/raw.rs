@@ -14,7 +14,10 @@ use super::ModelOptions;
 /// llama.cpp's global state, made once a process.
 pub(super) fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
-    BACKEND.get_or_init(|| LlamaBackend::init().expect("the only initialisation in this process"))
+    BACKEND.get_or_init(|| {
+        crate::kernel::select_default();
+        LlamaBackend::init().expect("the only initialisation in this process")
+    })
 }
 
 /// The first error llama.cpp has logged since this was last cleared, while it is silenced.

@@ -1,0 +1,70 @@
+//! Instruction sets that have kernels.
+
+/// Instructions a set of kernels is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Isa {
+    /// AVX-512 F, BW, VL and VNNI: Ice Lake, Zen 4 and later.
+    Avx512Vnni,
+    /// AVX2 with AVX-VNNI: Alder Lake and later.
+    AvxVnni,
+    /// AVX2, FMA and F16C: Haswell, Zen and later.
+    Avx2,
+    /// NEON with the 8-bit dot product: Cortex-A76 (Raspberry Pi 5) and later.
+    NeonDotprod,
+}
+
+impl Isa {
+    /// Every set, the best first.
+    pub const ALL: [Isa; 4] = [Isa::Avx512Vnni, Isa::AvxVnni, Isa::Avx2, Isa::NeonDotprod];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx512Vnni => "AVX-512 VNNI",
+            Isa::AvxVnni => "AVX-VNNI",
+            Isa::Avx2 => "AVX2",
+            Isa::NeonDotprod => "NEON dotprod",
+        }
+    }
+
+    /// Whether this CPU, and the system on it, has them.
+    #[cfg(target_arch = "x86_64")]
+    pub fn is_available(self) -> bool {
+        let avx2 = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        match self {
+            Isa::Avx512Vnni => {
+                avx2 && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
+            Isa::AvxVnni => avx2 && is_x86_feature_detected!("avxvnni"),
+            Isa::Avx2 => avx2,
+            Isa::NeonDotprod => false,
+        }
+    }
+
+    /// Whether this CPU, and the system on it, has them.
+    #[cfg(target_arch = "aarch64")]
+    pub fn is_available(self) -> bool {
+        use std::arch::is_aarch64_feature_detected as has;
+        match self {
+            Isa::NeonDotprod => has!("neon") && has!("dotprod") && has!("fp16"),
+            Isa::Avx512Vnni | Isa::AvxVnni | Isa::Avx2 => false,
+        }
+    }
+
+    /// Whether this CPU has them: no kernels are written for it.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    pub fn is_available(self) -> bool {
+        false
+    }
+
+    /// The best this CPU has.
+    pub fn best() -> Option<Isa> {
+        Isa::ALL.into_iter().find(|isa| isa.is_available())
+    }
+}

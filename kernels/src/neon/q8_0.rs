@@ -1,0 +1,53 @@
+//! q8_0 by q8_0.
+
+use std::arch::aarch64::*;
+
+use super::{dot, widen};
+use crate::Product;
+use crate::block::Q8_0;
+use crate::rows::{Ahead, groups};
+
+/// Blocks asked for at a time.
+const STEP: usize = 2;
+
+/// # Safety
+/// As [`crate::Kernel::run`], on a CPU with the instructions.
+#[target_feature(enable = "neon,dotprod,fp16")]
+pub(super) unsafe fn run(product: &Product) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        groups(product, STEP * size_of::<Q8_0>(), |rows, ahead| {
+            tile(rows, product.column.cast(), product.blocks, ahead)
+        });
+    }
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod,fp16")]
+unsafe fn tile(rows: [*const Q8_0; 4], column: *const Q8_0, blocks: usize, ahead: Ahead) -> [f32; 4] {
+    let mut sums = [vdupq_n_f32(0.0); 4];
+    for b in 0..blocks {
+        if b % STEP == 0 {
+            ahead.fetch::<4, { STEP * size_of::<Q8_0>() }, _>(&rows, b / STEP, blocks.div_ceil(STEP));
+        }
+        // SAFETY: every row and the column have `blocks` blocks.
+        unsafe {
+            let y = column.add(b);
+            let x = (&raw const (*y).qs).cast::<i8>();
+            let (x0, x1, d) = (vld1q_s8(x), vld1q_s8(x.add(16)), widen((*y).d));
+            for (row, sum) in rows.iter().zip(&mut sums) {
+                let block = row.add(b);
+                let q = (&raw const (*block).qs).cast::<i8>();
+                let products = dot(dot(vdupq_n_s32(0), vld1q_s8(q), x0), vld1q_s8(q.add(16)), x1);
+                let step = vmulq_f32(widen((*block).d), d);
+                *sum = vfmaq_f32(*sum, vcvtq_f32_s32(products), step);
+            }
+        }
+    }
+    [
+        vaddvq_f32(sums[0]),
+        vaddvq_f32(sums[1]),
+        vaddvq_f32(sums[2]),
+        vaddvq_f32(sums[3]),
+    ]
+}

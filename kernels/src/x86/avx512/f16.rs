@@ -1,0 +1,67 @@
+//! f16 by f16, summed in f32.
+
+use std::arch::x86_64::*;
+
+use crate::Product;
+use crate::rows::{Ahead, groups};
+
+/// Numbers a tile takes at a time: as ggml, four registers that are added up at the end.
+const STEP: usize = 64;
+
+/// # Safety
+/// As [`crate::Kernel::run`], on a CPU with the instructions.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
+pub(super) unsafe fn run(product: &Product) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        groups(product, STEP * 2, |rows, ahead| {
+            tile(rows, product.column.cast(), product.blocks, ahead)
+        });
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
+unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, ahead: Ahead) -> [f32; 4] {
+    let mut sums = [[_mm512_setzero_ps(); 4]; 4];
+    let whole = len - len % STEP;
+    for at in (0..whole).step_by(STEP) {
+        ahead.fetch::<4, { STEP * 2 }, _>(&rows, at / STEP, len / STEP);
+        // SAFETY: every row and the column have `len` numbers.
+        unsafe {
+            for i in 0..4 {
+                let x = wide(column.add(at + 16 * i));
+                for (row, sum) in rows.iter().zip(&mut sums) {
+                    sum[i] = _mm512_fmadd_ps(wide(row.add(at + 16 * i)), x, sum[i]);
+                }
+            }
+        }
+    }
+    let mut out = [0f32; 4];
+    for (r, out) in out.iter_mut().enumerate() {
+        let [a, b, c, d] = sums[r];
+        let sum = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d)));
+        // The rest one by one.
+        *out = (whole..len).fold(f64::from(sum), |sum, at| {
+            // SAFETY: as above.
+            let (w, x) = unsafe { (*rows[r].add(at), *column.add(at)) };
+            sum + f64::from(narrow(w) * narrow(x))
+        }) as f32;
+    }
+    out
+}
+
+/// Sixteen numbers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
+unsafe fn wide(from: *const u16) -> __m512 {
+    // SAFETY: the caller has sixteen.
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(from.cast()) })
+}
+
+/// One number.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
+fn narrow(bits: u16) -> f32 {
+    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits.into())))
+}

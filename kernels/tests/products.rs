@@ -1,0 +1,115 @@
+//! Every kernel that this CPU can run, held to f64.
+
+use siskin_kernels::check::{Case, Kind};
+use siskin_kernels::{Format, Isa, Kernel};
+
+/// Rows and blocks: groups whole and broken, single blocks, odd numbers, a row as long as a model's.
+const SHAPES: [(usize, usize); 9] = [
+    (1, 1),
+    (2, 3),
+    (3, 2),
+    (4, 4),
+    (5, 5),
+    (7, 8),
+    (9, 1),
+    (33, 7),
+    (4, 64),
+];
+
+#[test]
+fn every_kernel_is_within_the_rounding_of_f64() {
+    let mut ran = 0;
+    for isa in Isa::ALL {
+        if !isa.is_available() {
+            println!("skipped: this CPU has no {}", isa.name());
+            continue;
+        }
+        for format in Format::ALL {
+            let kernel = Kernel::new(format, isa).expect("available");
+            for kind in Kind::ALL {
+                for (at, (count, blocks)) in SHAPES.into_iter().enumerate() {
+                    // A length that leaves a rest in every width.
+                    let blocks = if format == Format::F16 {
+                        blocks * 37
+                    } else {
+                        blocks
+                    };
+                    let case = Case::new(format, kind, count, blocks, 99 + at as u64);
+                    for ahead in [0, 100, 4096, 1 << 20] {
+                        check(
+                            &case,
+                            &kernel,
+                            ahead,
+                            &format!("{isa:?} {format:?} {kind:?} {count}x{blocks}"),
+                        );
+                        ran += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(ran > 0 || Isa::best().is_none());
+    println!("{ran} products, best {:?}", Isa::best());
+}
+
+fn check(case: &Case, kernel: &Kernel, ahead: usize, what: &str) {
+    for (row, (got, exact)) in case.run(kernel, ahead).into_iter().zip(case.exact()).enumerate() {
+        let error = (f64::from(got) - exact.value).abs();
+        assert!(
+            error <= exact.bound,
+            "{what} ahead {ahead} row {row}: {got} is {error:e} from {:e}, bound {:e}",
+            exact.value,
+            exact.bound
+        );
+    }
+}
+
+#[test]
+fn a_kernel_for_another_cpu_is_not_given() {
+    for isa in Isa::ALL {
+        for format in Format::ALL {
+            assert_eq!(
+                Kernel::new(format, isa).is_some(),
+                isa.is_available(),
+                "{isa:?} {format:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_rows_touch_nothing() {
+    let Some(isa) = Isa::best() else {
+        println!("skipped: no kernels for this CPU");
+        return;
+    };
+    for format in Format::ALL {
+        let case = Case::new(format, Kind::Usual, 1, 2, 5);
+        let mut out = [f32::NAN; 1];
+        let mut product = case.product(&mut out, 4096);
+        product.count = 0;
+        let kernel = Kernel::new(format, isa).expect("available");
+        // SAFETY: the case's own rows, none of which are read.
+        unsafe { kernel.run(&product) };
+        assert!(out[0].is_nan(), "{format:?}");
+    }
+}
+
+#[test]
+fn a_wrong_weight_is_noticed() {
+    // The bound must be tight enough for this: one level off by one in one row.
+    let Some(isa) = Isa::best() else {
+        println!("skipped: no kernels for this CPU");
+        return;
+    };
+    for format in Format::ALL {
+        let blocks = if format == Format::F16 { 64 } else { 2 };
+        let kernel = Kernel::new(format, isa).expect("available");
+        let (right, other) = (
+            Case::new(format, Kind::Usual, 1, blocks, 7),
+            Case::new(format, Kind::Usual, 1, blocks, 8),
+        );
+        let error = (f64::from(right.run(&kernel, 0)[0]) - other.exact()[0].value).abs();
+        assert!(error > other.exact()[0].bound, "{format:?}");
+    }
+}

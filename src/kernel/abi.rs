@@ -1,0 +1,72 @@
+//! ggml's types and signatures at the seam. Its headers for them are internal: `tests/kernels.rs` holds these to
+//! their text, and a decode to its result.
+
+use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
+
+use siskin_kernels::Format;
+
+/// `struct ggml_compute_params`: which share of an operation a thread is to compute.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct ComputeParams {
+    /// The thread's number.
+    pub(super) ith: c_int,
+    /// Threads.
+    pub(super) nth: c_int,
+    wsize: usize,
+    wdata: *mut c_void,
+    threadpool: *mut c_void,
+    use_ref: bool,
+}
+
+const _: () = {
+    assert!(size_of::<ComputeParams>() == 40 && align_of::<ComputeParams>() == 8);
+    assert!(offset_of!(ComputeParams, nth) == 4 && offset_of!(ComputeParams, wsize) == 8);
+    assert!(offset_of!(ComputeParams, wdata) == 16 && offset_of!(ComputeParams, threadpool) == 24);
+    assert!(offset_of!(ComputeParams, use_ref) == 32);
+};
+
+/// `llamafile_sgemm`: `c[n][m] = a[m][k] by b[n][k]`, lengths and strides in blocks, called by every thread; false
+/// hands the work back.
+pub(super) type Sgemm = unsafe extern "C" fn(
+    params: *const ComputeParams,
+    m: i64,
+    n: i64,
+    k: i64,
+    a: *const c_void,
+    lda: i64,
+    b: *const c_void,
+    ldb: i64,
+    c: *mut c_void,
+    ldc: i64,
+    a_type: c_int,
+    b_type: c_int,
+    c_type: c_int,
+) -> bool;
+
+/// `ggml_compute_forward_flash_attn_ext`, called by every thread.
+pub(super) type FlashAttention =
+    unsafe extern "C" fn(params: *const ComputeParams, dst: *mut llama_cpp_sys_2::ggml_tensor);
+
+/// `GGML_TYPE_F32`.
+pub(super) const F32: c_int = llama_cpp_sys_2::GGML_TYPE_F32 as c_int;
+
+/// A format's number, and that of the column it is multiplied by.
+pub(super) fn types(format: Format) -> (c_int, c_int) {
+    use llama_cpp_sys_2 as sys;
+    let (rows, column) = match format {
+        Format::Q4K => (sys::GGML_TYPE_Q4_K, sys::GGML_TYPE_Q8_K),
+        Format::Q5K => (sys::GGML_TYPE_Q5_K, sys::GGML_TYPE_Q8_K),
+        Format::Q6K => (sys::GGML_TYPE_Q6_K, sys::GGML_TYPE_Q8_K),
+        Format::Q8_0 => (sys::GGML_TYPE_Q8_0, sys::GGML_TYPE_Q8_0),
+        Format::Q4_0 => (sys::GGML_TYPE_Q4_0, sys::GGML_TYPE_Q8_0),
+        Format::F16 => (sys::GGML_TYPE_F16, sys::GGML_TYPE_F16),
+    };
+    (rows as c_int, column as c_int)
+}
+
+/// The format of rows of type `a` with a column of type `b`.
+pub(super) fn format(a: c_int, b: c_int) -> Option<Format> {
+    Format::ALL.into_iter().find(|format| types(*format) == (a, b))
+}

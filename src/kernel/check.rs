@@ -1,0 +1,122 @@
+//! Before the switch turns: every kernel held to ggml's own on known blocks.
+
+use llama_cpp_sys_2 as sys;
+use siskin_kernels::check::{Case, Kind};
+use siskin_kernels::{Format, Isa, Kernel, Product};
+
+use super::abi;
+
+/// Rows and blocks of a case: a group and a rest.
+const ROWS: usize = 5;
+
+/// The kernels on `isa` in the order of [`Format::ALL`]; an error names the first that disagrees with ggml.
+pub(super) fn checked(isa: Isa) -> Result<[Kernel; 6], String> {
+    let kernels = Format::ALL.map(|format| Kernel::new(format, isa));
+    for kernel in &kernels {
+        let kernel = kernel
+            .as_ref()
+            .ok_or_else(|| format!("this CPU has no {}", isa.name()))?;
+        agrees(kernel)?;
+    }
+    Ok(kernels.map(|kernel| kernel.expect("seen just now")))
+}
+
+/// Whether `kernel` and ggml make the same of a case, but for the rounding of sums.
+fn agrees(kernel: &Kernel) -> Result<(), String> {
+    let format = kernel.format();
+    let blocks = 2 * 256 / format.block_len();
+    let case = Case::new(format, Kind::Usual, ROWS, blocks, 2026);
+    let ours = case.run(kernel, 4096);
+    let theirs = ggml(format, &case)?;
+    for ((ours, theirs), exact) in ours.iter().zip(&theirs).zip(case.exact()) {
+        let apart = f64::from(ours - theirs).abs();
+        if apart.is_nan() || apart > 2.0 * exact.bound {
+            let name = format.name();
+            return Err(format!(
+                "a check failed: {name} gives {ours} where ggml gives {theirs}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What ggml's `vec_dot` makes of each row.
+pub(super) fn ggml(format: Format, case: &Case) -> Result<Vec<f32>, String> {
+    // SAFETY: takes nothing, fills ggml's tables once, whoever else calls it.
+    unsafe { sys::ggml_cpu_init() };
+    let (rows, column) = abi::types(format);
+    // SAFETY: the number is one of ggml's types; the table it points into is static.
+    let traits = unsafe { sys::ggml_get_type_traits_cpu(rows as sys::ggml_type).as_ref() };
+    let traits = traits.filter(|traits| traits.vec_dot_type == column as sys::ggml_type);
+    let name = format.name();
+    let dot = traits
+        .and_then(|traits| traits.vec_dot)
+        .ok_or_else(|| format!("ggml multiplies {name} by something else than siskin does"))?;
+    let mut out = vec![0f32; ROWS];
+    let Product {
+        rows,
+        stride,
+        count,
+        column,
+        blocks,
+        ..
+    } = case.product(&mut out, 0);
+    let weights = i32::try_from(blocks * format.block_len()).map_err(|error| error.to_string())?;
+    for (row, sum) in out.iter_mut().enumerate().take(count) {
+        // SAFETY: a row of the case and its column, both of `weights` weights, and room for one number; the
+        // strides are not used for one row.
+        unsafe {
+            dot(
+                weights,
+                sum,
+                0,
+                rows.add(row * stride).cast(),
+                0,
+                column.cast(),
+                0,
+                1,
+            )
+        };
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_is_within_the_rounding_of_ggml() {
+        for isa in Isa::ALL {
+            if !isa.is_available() {
+                println!("skipped: this CPU has no {}", isa.name());
+                continue;
+            }
+            for format in Format::ALL {
+                let kernel = Kernel::new(format, isa).expect("available");
+                for kind in Kind::ALL {
+                    for (seed, blocks) in [1, 2, 7, 22].into_iter().enumerate() {
+                        let blocks = blocks * if format == Format::F16 { 37 } else { 1 };
+                        let case = Case::new(format, kind, ROWS, blocks, seed as u64);
+                        let theirs = ggml(format, &case).expect("ggml knows it");
+                        for ((ours, theirs), exact) in
+                            case.run(&kernel, 4096).into_iter().zip(theirs).zip(case.exact())
+                        {
+                            // On x86 the very bits, but where ggml's own depend on how it was compiled.
+                            let same = cfg!(target_arch = "x86_64")
+                                && (format != Format::F16 || isa == Isa::Avx512Vnni);
+                            if same && kind != Kind::Full {
+                                assert_eq!(ours, theirs, "{isa:?} {format:?} {kind:?} {blocks}");
+                            }
+                            let apart = (f64::from(ours) - f64::from(theirs)).abs();
+                            assert!(
+                                apart <= 2.0 * exact.bound,
+                                "{isa:?} {format:?} {kind:?} {blocks}: {ours} {theirs} {exact:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

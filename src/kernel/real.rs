@@ -1,0 +1,51 @@
+//! ggml's own functions behind the wraps: null where the linker was not asked for wraps, as in programs of other
+//! crates that use this one.
+
+#[cfg(kernel_seam)]
+mod linked {
+    use super::super::abi::{FlashAttention, Sgemm};
+
+    unsafe extern "C" {
+        pub(super) static siskin_real_llamafile_sgemm: Option<Sgemm>;
+        pub(super) static siskin_real_flash_attention: Option<FlashAttention>;
+    }
+
+    // Weak references, which Rust cannot make on its own: a program linked without `--wrap` still links.
+    std::arch::global_asm!(
+        ".weak __real_llamafile_sgemm",
+        ".weak __real_ggml_compute_forward_flash_attn_ext",
+        ".pushsection .data.rel.ro.siskin_real,\"aw\",%progbits",
+        ".balign 8",
+        ".globl siskin_real_llamafile_sgemm",
+        ".hidden siskin_real_llamafile_sgemm",
+        "siskin_real_llamafile_sgemm:",
+        ".quad __real_llamafile_sgemm",
+        ".globl siskin_real_flash_attention",
+        ".hidden siskin_real_flash_attention",
+        "siskin_real_flash_attention:",
+        ".quad __real_ggml_compute_forward_flash_attn_ext",
+        ".popsection",
+    );
+}
+
+#[cfg(kernel_seam)]
+pub(super) fn llamafile_sgemm() -> Option<super::abi::Sgemm> {
+    // SAFETY: a constant of this program: null or the address of a function of this type.
+    unsafe { linked::siskin_real_llamafile_sgemm }
+}
+
+#[cfg(kernel_seam)]
+pub(super) fn flash_attention() -> Option<super::abi::FlashAttention> {
+    // SAFETY: as above.
+    unsafe { linked::siskin_real_flash_attention }
+}
+
+#[cfg(not(kernel_seam))]
+pub(super) fn llamafile_sgemm() -> Option<super::abi::Sgemm> {
+    None
+}
+
+#[cfg(not(kernel_seam))]
+pub(super) fn flash_attention() -> Option<super::abi::FlashAttention> {
+    None
+}

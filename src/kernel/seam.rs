@@ -1,0 +1,231 @@
+//! The wraps, and the switch that they ask.
+
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use llama_cpp_sys_2::ggml_tensor;
+use siskin_kernels::{AttentionKernel, Isa, Kernel, Product};
+
+use super::abi::{self, ComputeParams};
+use super::{Calls, Kernels, Settings, Status, attention, check, real};
+
+/// Whether the wraps compute, or pass on.
+static ON: AtomicBool = AtomicBool::new(false);
+/// Whether anything was selected.
+static SELECTED: AtomicBool = AtomicBool::new(false);
+static AHEAD: AtomicU32 = AtomicU32::new(0);
+static PRODUCTS: AtomicU64 = AtomicU64::new(0);
+static ATTENTIONS: AtomicU64 = AtomicU64::new(0);
+/// The kernels, or why there are none.
+static KERNELS: OnceLock<Result<Set, String>> = OnceLock::new();
+
+/// One kernel a format, in the order of `Format::ALL`, and attention's.
+#[derive(Debug)]
+struct Set {
+    products: [Kernel; 6],
+    attention: AttentionKernel,
+}
+
+pub(super) fn select(settings: &Settings) -> Status {
+    SELECTED.store(true, Ordering::Relaxed);
+    let usable = settings.kernels == Kernels::Siskin && kernels().is_ok();
+    AHEAD.store(settings.prefetch_bytes, Ordering::Relaxed);
+    ON.store(usable, Ordering::Release);
+    status()
+}
+
+pub(super) fn select_default() {
+    if !SELECTED.load(Ordering::Relaxed) {
+        select(&Settings::from_environment());
+    }
+}
+
+pub(super) fn status() -> Status {
+    let on = ON.load(Ordering::Acquire);
+    Status {
+        kernels: if on { Kernels::Siskin } else { Kernels::Ggml },
+        isa: Isa::best().map(Isa::name),
+        prefetch_bytes: AHEAD.load(Ordering::Relaxed),
+        reason: kernels().as_ref().err().cloned(),
+    }
+}
+
+pub(super) fn calls() -> Calls {
+    Calls {
+        products: PRODUCTS.load(Ordering::Relaxed),
+        attentions: ATTENTIONS.load(Ordering::Relaxed),
+    }
+}
+
+fn kernels() -> &'static Result<Set, String> {
+    KERNELS.get_or_init(|| {
+        // The wraps must be among what is linked before ggml asks for them.
+        std::hint::black_box((
+            __wrap_llamafile_sgemm as abi::Sgemm,
+            __wrap_ggml_compute_forward_flash_attn_ext as abi::FlashAttention,
+        ));
+        if real::llamafile_sgemm().is_none() || real::flash_attention().is_none() {
+            return Err("not linked into this program: its linker was not asked for --wrap".into());
+        }
+        let isa = Isa::best().ok_or("no kernels are written for this CPU's instructions")?;
+        let attention =
+            AttentionKernel::new(isa).ok_or("no attention is written for this CPU's instructions")?;
+        Ok(Set {
+            products: check::checked(isa)?,
+            attention,
+        })
+    })
+}
+
+/// The kernels, while they are switched on.
+fn active() -> Option<&'static Set> {
+    let on = ON.load(Ordering::Acquire);
+    on.then(|| KERNELS.get()?.as_ref().ok()).flatten()
+}
+
+/// A thread's share of `rows`: whole groups of sixteen, so that no two threads write to one cache line.
+fn share(rows: usize, ith: usize, nth: usize) -> std::ops::Range<usize> {
+    let groups = rows.div_ceil(16);
+    let at = |thread: usize| (groups * thread / nth * 16).min(rows);
+    at(ith)..at(ith + 1)
+}
+
+/// Where ggml's calls of `llamafile_sgemm` arrive: one column by a format with a kernel is computed here.
+///
+/// # Safety
+/// As ggml's own: every thread of the operation calls it with the same arguments but for its number.
+#[cfg_attr(kernel_seam, unsafe(no_mangle))]
+#[allow(clippy::too_many_arguments, non_snake_case)]
+unsafe extern "C" fn __wrap_llamafile_sgemm(
+    params: *const ComputeParams,
+    m: i64,
+    n: i64,
+    k: i64,
+    a: *const c_void,
+    lda: i64,
+    b: *const c_void,
+    ldb: i64,
+    c: *mut c_void,
+    ldc: i64,
+    a_type: c_int,
+    b_type: c_int,
+    c_type: c_int,
+) -> bool {
+    if let Some(set) = active().filter(|_| n == 1 && c_type == abi::F32) {
+        // SAFETY: `params` is valid for the call, as ggml promises.
+        let threads = unsafe { ((*params).ith, (*params).nth) };
+        if let Some((kernel, product)) = product(set, threads, [m, k, lda], a, b, c, (a_type, b_type)) {
+            // SAFETY: ggml promises `m` rows of `k` blocks, `lda` blocks apart, a column of `k` blocks and `m`
+            // numbers of room; the share of them that is this thread's is no other's.
+            unsafe { kernel.run(&product) };
+            PRODUCTS.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+    }
+    let Some(real) = real::llamafile_sgemm() else {
+        return false;
+    };
+    // SAFETY: ggml's own function with ggml's own arguments.
+    unsafe { real(params, m, n, k, a, lda, b, ldb, c, ldc, a_type, b_type, c_type) }
+}
+
+/// Where ggml's calls of `ggml_compute_forward_flash_attn_ext` arrive: one token's attention is computed here.
+///
+/// # Safety
+/// As ggml's own: every thread of the operation calls it with the same node.
+#[cfg_attr(kernel_seam, unsafe(no_mangle))]
+unsafe extern "C" fn __wrap_ggml_compute_forward_flash_attn_ext(
+    params: *const ComputeParams,
+    dst: *mut ggml_tensor,
+) {
+    if let Some(set) = active() {
+        // SAFETY: ggml's own arguments.
+        if std::env::var_os("NOATT").is_none()
+            && let Some(share) = unsafe { attention::share(params, dst) }
+        {
+            // SAFETY: ggml promises the rows that the node's shapes name, and `share` has seen that they are
+            // shapes the kernel knows; the heads that are this thread's are no other's.
+            unsafe { set.attention.run(&share) };
+            ATTENTIONS.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+    }
+    if let Some(real) = real::flash_attention() {
+        // SAFETY: ggml's own function with ggml's own arguments.
+        unsafe { real(params, dst) }
+    }
+}
+
+/// What one thread is to compute; `None` where no kernel knows the types.
+fn product(
+    set: &'static Set,
+    (ith, nth): (c_int, c_int),
+    lengths: [i64; 3],
+    a: *const c_void,
+    b: *const c_void,
+    c: *mut c_void,
+    (a_type, b_type): (c_int, c_int),
+) -> Option<(&'static Kernel, Product)> {
+    let format = abi::format(a_type, b_type)?;
+    let kernel = set.products.iter().find(|kernel| kernel.format() == format)?;
+    let [m, k, lda] = lengths.map(|length| usize::try_from(length).ok());
+    let (m, blocks, lda) = (m?, k?, lda?);
+    let (ith, nth) = (usize::try_from(ith).ok()?, usize::try_from(nth).ok()?);
+    if ith >= nth || blocks == 0 {
+        return None;
+    }
+    let rows = share(m, ith, nth);
+    let stride = lda * format.block_bytes();
+    let product = Product {
+        rows: a.cast::<u8>().wrapping_add(rows.start * stride),
+        stride,
+        count: rows.len(),
+        column: b.cast(),
+        blocks,
+        out: c.cast::<f32>().wrapping_add(rows.start),
+        ahead: AHEAD.load(Ordering::Relaxed) as usize,
+    };
+    Some((kernel, product))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_cover_every_row_once() {
+        for rows in [0, 1, 15, 16, 17, 100, 2048, 32003] {
+            for threads in 1..=9 {
+                let mut next = 0;
+                for thread in 0..threads {
+                    let share = share(rows, thread, threads);
+                    assert_eq!(share.start, next, "{rows} rows, thread {thread} of {threads}");
+                    assert!(share.start % 16 == 0 || share.is_empty());
+                    next = share.end;
+                }
+                assert_eq!(next, rows);
+            }
+        }
+    }
+
+    #[test]
+    fn the_switch_turns_and_says_so() {
+        let off = select(&Settings {
+            kernels: Kernels::Ggml,
+            prefetch_bytes: 0,
+        });
+        assert_eq!(off.kernels, Kernels::Ggml);
+        let on = select(&Settings::default());
+        println!("{on}");
+        match Isa::best() {
+            Some(isa) if cfg!(kernel_seam) => {
+                assert_eq!(
+                    (on.kernels, on.reason, on.isa),
+                    (Kernels::Siskin, None, Some(isa.name()))
+                );
+            }
+            _ => assert!(on.kernels == Kernels::Ggml && on.reason.is_some()),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! siskin's kernels under llama.cpp's graph: called, and to the same effect as ggml's own.
+//!
+//! The switch is the process's, so these tests are a program of their own and take turns.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
+
+use siskin::engine::{self, Model, ModelOptions, SamplerConfig, Session, SessionOptions, Token};
+use siskin::kernel::{self, Kernels, Settings};
+
+#[allow(dead_code)]
+#[path = "through_binary/util.rs"]
+mod util;
+
+/// Types whose products have kernels; rows of other lengths than they divide fall back to others.
+const TYPES: [&str; 6] = ["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0"];
+
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    engine::silence();
+    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Switches, and whether siskin's kernels can be used here; says why a test is skipped where not.
+fn switch(kernels: Kernels) -> bool {
+    let status = kernel::select(&Settings {
+        kernels,
+        ..Settings::default()
+    });
+    if kernels == Kernels::Siskin && status.kernels != kernels {
+        println!("skipped: {status}");
+    }
+    status.kernels == kernels
+}
+
+fn model(path: &Path) -> Model {
+    Model::load(path, &ModelOptions::default()).expect("a model")
+}
+
+fn greedy(model: &Model, prompt: &str, count: usize) -> Vec<Token> {
+    let mut session = Session::new(model, &SessionOptions::default()).expect("a session");
+    session.feed(&model.tokenize(prompt, true, true)).expect("room");
+    let config = SamplerConfig {
+        temp: 0.0,
+        ..SamplerConfig::default()
+    };
+    let drawn = session.generate(&config).expect("a generator").take(count);
+    drawn.map(|token| token.expect("a token")).collect()
+}
+
+#[test]
+fn greedy_output_is_the_same_with_either_kernel() {
+    let _turn = turn();
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    for dir in util::checkpoints() {
+        for ty in TYPES {
+            files.push((
+                util::convert(&dir, out.path(), ty),
+                format!("{} {ty}", dir.display()),
+            ));
+        }
+    }
+    if let Some(shared) = util::shared() {
+        for ty in TYPES {
+            let dir = shared.join("stories260k-hf");
+            files.push((util::convert(&dir, out.path(), ty), format!("stories260k {ty}")));
+        }
+    }
+    let embedded = Model::load_bytes(engine::STORYTELLER, &ModelOptions::default()).expect("embedded");
+    let models = files.iter().map(|(path, name)| (model(path), name.clone()));
+    for (model, name) in models.chain([(embedded, "embedded".to_owned())]) {
+        assert!(switch(Kernels::Ggml));
+        let theirs = greedy(&model, "Once upon a time", 100);
+        if !switch(Kernels::Siskin) {
+            return;
+        }
+        assert_eq!(greedy(&model, "Once upon a time", 100), theirs, "{name}");
+    }
+}
+
+#[test]
+fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
+    let _turn = turn();
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let model = model(&util::convert(
+        &util::checkpoint("llama-spm"),
+        out.path(),
+        "q4_k_m",
+    ));
+    let options = SessionOptions {
+        context: Some(512),
+        threads: 2,
+        threads_batch: 2,
+        ..SessionOptions::default()
+    };
+    let text = vec![model.tokenize("a", false, false)[0]; 300];
+    // What one token's decode computes, with that many before it.
+    let count = |kernels, before: usize| {
+        let used = switch(kernels);
+        let mut session = Session::new(&model, &options).expect("a session");
+        session.feed(&text[..before]).expect("room");
+        let start = kernel::calls();
+        session.feed(&text[..1]).expect("room");
+        let end = kernel::calls();
+        used.then(|| (end.products - start.products, end.attentions - start.attentions))
+    };
+    assert_eq!(count(Kernels::Ggml, 0), Some((0, 0)));
+    // Two layers of q, k, v, output, gate, up and down, and the vocabulary; each by two threads.
+    let products = 2 * (2 * 7 + 1);
+    let told = "llama.cpp no longer calls the seam as it did";
+    if let Some(calls) = count(Kernels::Siskin, 0) {
+        assert_eq!(calls, (products, 0), "{told}");
+        assert_eq!(count(Kernels::Siskin, 300), Some((products, 2 * 2)), "{told}");
+        assert_eq!(count(Kernels::Ggml, 300), Some((0, 0)));
+    }
+}
+
+#[test]
+fn perplexity_is_the_same_with_either_kernel() {
+    let _turn = turn();
+    let Some(shared) = util::shared() else { return };
+    let text = std::fs::read(shared.join("text/wikitext-2/wiki.test.raw")).expect("wikitext-2");
+    let text = String::from_utf8_lossy(&text[..64 << 10]).into_owned();
+    let out = tempfile::tempdir().expect("a temporary folder");
+    for (dir, ty) in [
+        (shared.join("stories260k-hf"), "q8_0"),
+        (util::checkpoint("llama-spm"), "q4_k_m"),
+        (util::checkpoint("llama-spm"), "q5_k_m"),
+    ] {
+        let model = model(&util::convert(&dir, out.path(), ty));
+        assert!(switch(Kernels::Ggml));
+        let theirs = perplexity(&model, &text);
+        if !switch(Kernels::Siskin) {
+            return;
+        }
+        let ours = perplexity(&model, &text);
+        let change = (ours / theirs - 1.0).abs();
+        println!(
+            "{} {ty}: {theirs:.6} with ggml's, {ours:.6} with siskin's, {change:.1e} apart",
+            dir.display()
+        );
+        assert!(change < 1e-4);
+    }
+}
+
+/// Perplexity of `text` in windows of 256 tokens, a token at a time: as decoding computes it.
+fn perplexity(model: &Model, text: &str) -> f64 {
+    let tokens = model.tokenize(text, false, false);
+    let options = SessionOptions {
+        context: Some(256),
+        threads: 1,
+        threads_batch: 1,
+        ..SessionOptions::default()
+    };
+    let mut session = Session::new(model, &options).expect("a session");
+    let (mut sum, mut count) = (0.0, 0);
+    for window in tokens.chunks_exact(256) {
+        session.rewind(0).expect("rewinds");
+        for pair in window.windows(2) {
+            session.feed(&pair[..1]).expect("room");
+            let logits = session.logits().expect("logits");
+            let most = logits.iter().fold(f32::NEG_INFINITY, |most, x| most.max(*x));
+            let total: f64 = logits.iter().map(|x| f64::from(x - most).exp()).sum();
+            let wanted = usize::try_from(pair[1].0).expect("an id");
+            sum += total.ln() - f64::from(logits[wanted] - most);
+            count += 1;
+        }
+    }
+    (sum / f64::from(count)).exp()
+}
+
+#[test]
+fn the_switch_is_a_flag_and_an_environment_variable() {
+    let used = |arguments: &[&str], environment: Option<&str>| -> serde_json::Value {
+        let mut command = util::siskin(["run", "-p", "Once", "-n", "4", "--temp", "0", "--json"]);
+        command.args(arguments).env_remove(kernel::ENVIRONMENT);
+        if let Some(value) = environment {
+            command.env(kernel::ENVIRONMENT, value);
+        }
+        let output = util::succeed(&mut command);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        report["settings"]["kernels"]["kernels"].clone()
+    };
+    let best = used(&[], None);
+    assert_eq!(used(&["--kernels", "ggml"], None), "ggml");
+    assert_eq!(used(&[], Some("ggml")), "ggml");
+    assert_eq!(used(&["--kernels", "siskin"], Some("ggml")), best);
+    assert_eq!(used(&[], Some("siskin")), best);
+    let mut wrong = util::siskin(["run", "-n", "1"]);
+    let line = util::fail(wrong.env(kernel::ENVIRONMENT, "mine"), 1);
+    assert!(
+        line.contains("SISKIN_KERNELS: 'mine' is neither ggml nor siskin"),
+        "{line}"
+    );
+    let flag = util::siskin(["run", "--kernels", "mine"])
+        .output()
+        .expect("the program starts");
+    assert_eq!(flag.status.code(), Some(2));
+}
+
+/// What `src/kernel/abi.rs` says of ggml's internal headers, as their text has it, spaces aside.
+const HEADERS: [(&str, &str); 3] = [
+    (
+        "llamafile/sgemm.h",
+        "bool llamafile_sgemm(const struct ggml_compute_params * params, int64_t, int64_t, int64_t, \
+         const void *, int64_t, const void *, int64_t, void *, int64_t, int, int, int);",
+    ),
+    (
+        "ops.h",
+        "void ggml_compute_forward_flash_attn_ext(const struct ggml_compute_params * params, struct ggml_tensor * dst);",
+    ),
+    (
+        "ggml-cpu-impl.h",
+        "struct ggml_compute_params { int ith, nth; size_t wsize; void * wdata; \
+         struct ggml_threadpool * threadpool; bool use_ref; };",
+    ),
+];
+
+#[test]
+fn signatures_are_those_of_the_headers() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["metadata", "--format-version", "1", "--offline", "--locked"]);
+    let Ok(output) = command.current_dir(env!("CARGO_MANIFEST_DIR")).output() else {
+        println!("skipped: no cargo to ask where llama.cpp's headers are");
+        return;
+    };
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let sys = packages
+        .iter()
+        .find(|package| package["name"] == "llama-cpp-sys-2")
+        .expect("llama.cpp");
+    let manifest = Path::new(sys["manifest_path"].as_str().expect("a path"));
+    let folder = manifest.with_file_name("llama.cpp/ggml/src/ggml-cpu");
+    let words = |text: &str| text.split_whitespace().collect::<String>();
+    for (file, wanted) in HEADERS {
+        let text = std::fs::read_to_string(folder.join(file)).expect("a header");
+        let code: String = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default())
+            .collect();
+        assert!(
+            words(&code).contains(&words(wanted)),
+            "{file} no longer says: {wanted}"
+        );
+    }
+}
