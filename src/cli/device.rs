@@ -13,8 +13,9 @@ use siskin::device::profile::{self, Affinity, Profile};
 use siskin::device::settings::{self, Flags, Settings, Sources};
 use siskin::device::tuned::{self, Tuned};
 use siskin::engine;
+use siskin::kernel;
 
-use super::size;
+use super::{kernels, size};
 
 /// Shows this machine and the profile chosen for it
 #[derive(Debug, clap::Args)]
@@ -147,16 +148,30 @@ impl Device {
 pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
     engine::silence();
     let device = Device::probe(&Root::at(args.root))?;
+    kernels::select(None)?;
+    let kernels = kernel::status();
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string(&device)?)?;
+        let shown = Shown {
+            device: &device,
+            kernels,
+        };
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&shown)?)?;
     } else {
-        std::io::stdout().write_all(table(&device).as_bytes())?;
+        std::io::stdout().write_all(table(&device, &kernels).as_bytes())?;
     }
     device.warn();
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(device: &Device) -> String {
+/// What `--json` shows.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    device: &'a Device,
+    kernels: kernel::Status,
+}
+
+fn table(device: &Device, kernels: &kernel::Status) -> String {
     let machine = &device.machine;
     let profile = device.profile.as_ref().map_or("none fits".into(), |profile| {
         let own = if profile.user { ", your own" } else { "" };
@@ -169,6 +184,7 @@ fn table(device: &Device) -> String {
         ("available", available(machine)),
         ("isa", names(&machine.cpus.isa)),
         ("compiled", names(&device.compiled)),
+        ("kernels", kernels.to_string()),
         ("memory", memory(machine)),
         ("heat", heat(machine)),
     ];
