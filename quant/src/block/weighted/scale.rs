@@ -144,12 +144,12 @@ pub(in crate::block) fn search<S: Simd, const LEN: usize>(
     let nothing = largest.lt(splat(NOTHING));
 
     let mut inverse = bottom / extreme;
-    let (sum_xl, sum_l2) = sums(x, counts, inverse, bottom, top);
+    let (sum_xl, sum_l2) = sums(simd, x, counts, inverse, bottom, top);
     let mut scale = sum_l2.eq(zero).select(zero, sum_xl / sum_l2);
     let mut best = scale * sum_xl;
     for rung in rungs {
         let try_inverse = splat(rung) / extreme;
-        let (sum_xl, sum_l2) = sums(x, counts, try_inverse, bottom, top);
+        let (sum_xl, sum_l2) = sums(simd, x, counts, try_inverse, bottom, top);
         let better = zero.lt(sum_l2).and((best * sum_l2).lt(sum_xl * sum_xl));
         let try_scale = sum_xl / sum_l2;
         scale = better.select(try_scale, scale);
@@ -162,13 +162,14 @@ pub(in crate::block) fn search<S: Simd, const LEN: usize>(
 /// The weighted sums of weights times levels, and of the levels' squares.
 #[inline(always)]
 fn sums<S: Simd, const LEN: usize>(
+    simd: S,
     x: &[Lanes<S>; LEN],
     counts: &[Lanes<S>; LEN],
     inverse: Lanes<S>,
     bottom: Lanes<S>,
     top: Lanes<S>,
 ) -> (Lanes<S>, Lanes<S>) {
-    let zero = bottom - bottom;
+    let zero = Lanes::splat(simd, 0.0);
     let (mut sum_xl, mut sum_l2) = (zero, zero);
     for (&x, &w) in x.iter().zip(counts) {
         let l = (inverse * x).max(bottom).min(top).nearest();
