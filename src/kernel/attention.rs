@@ -19,6 +19,7 @@ const POSITIONS: i64 = 512;
 pub(super) unsafe fn share(params: *const ComputeParams, dst: *const ggml_tensor) -> Option<Attention> {
     // SAFETY: ggml promises the node, its sources and the threads' numbers; sources that are not there are null.
     let (ith, nth, dst) = unsafe { ((*params).ith, (*params).nth, &*dst) };
+    // SAFETY: as above; ggml's nodes live as long as the graph that is being computed.
     let source = |at: usize| unsafe { dst.src[at].as_ref() };
     let (q, k, v, mask) = (source(0)?, source(1)?, source(2)?, source(3));
     let [scale, bias, cap] = [0, 1, 2].map(|at| f32::from_bits(dst.op_params[at] as u32));
@@ -99,7 +100,7 @@ mod tests {
                 let mut next = 0;
                 for ith in 0..nth {
                     let range = tiles(heads, tile, ith, nth).expect("a thread");
-                    assert!(range.start == next && range.len() % tile == 0);
+                    assert!(range.start == next && range.len().is_multiple_of(tile));
                     next = range.end;
                 }
                 assert_eq!(next, heads);

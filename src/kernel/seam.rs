@@ -141,9 +141,7 @@ unsafe extern "C" fn __wrap_ggml_compute_forward_flash_attn_ext(
 ) {
     if let Some(set) = active() {
         // SAFETY: ggml's own arguments.
-        if std::env::var_os("NOATT").is_none()
-            && let Some(share) = unsafe { attention::share(params, dst) }
-        {
+        if let Some(share) = unsafe { attention::share(params, dst) } {
             // SAFETY: ggml promises the rows that the node's shapes name, and `share` has seen that they are
             // shapes the kernel knows; the heads that are this thread's are no other's.
             unsafe { set.attention.run(&share) };
@@ -201,7 +199,7 @@ mod tests {
                 for thread in 0..threads {
                     let share = share(rows, thread, threads);
                     assert_eq!(share.start, next, "{rows} rows, thread {thread} of {threads}");
-                    assert!(share.start % 16 == 0 || share.is_empty());
+                    assert!(share.start.is_multiple_of(16) || share.is_empty());
                     next = share.end;
                 }
                 assert_eq!(next, rows);

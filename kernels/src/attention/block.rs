@@ -87,6 +87,10 @@ unsafe fn seen(a: &Attention) -> std::ops::Range<usize> {
 
 /// `scores[h][p]` of `count` positions from `start` on; those up to a whole number of lanes are minus infinity.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the indices run over several arrays: heads, positions, lanes"
+)]
 unsafe fn score<L: Lanes, const H: usize>(
     a: &Attention,
     first: usize,
@@ -170,6 +174,10 @@ unsafe fn weigh<L: Lanes, const H: usize>(
 
 /// Values times weights, added to what was summed before times `kept`.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the indices run over several arrays: heads, positions, lanes"
+)]
 unsafe fn add_values<L: Lanes, const H: usize>(
     a: &Attention,
     first: usize,

@@ -78,57 +78,69 @@ mod x86 {
             impl Lanes for $name {
                 type V = $v;
                 const COUNT: usize = $count;
-                // SAFETY, of all: the trait's promise.
                 #[inline(always)]
                 unsafe fn splat(x: f32) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $splat(x) }
                 }
                 #[inline(always)]
                 unsafe fn load(from: *const f32) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $load(from) }
                 }
                 #[inline(always)]
                 unsafe fn store(to: *mut f32, x: $v) {
+                    // SAFETY: the trait's promise.
                     unsafe { $store(to, x) }
                 }
                 #[inline(always)]
                 unsafe fn load_half(from: *const u16) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $widen($load_bits(from.cast())) }
                 }
                 #[inline(always)]
                 unsafe fn half(bits: u16) -> f32 {
+                    // SAFETY: the trait's promise.
                     unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits.into()))) }
                 }
                 #[inline(always)]
                 unsafe fn mul(a: $v, b: $v) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $mul(a, b) }
                 }
                 #[inline(always)]
                 unsafe fn sub(a: $v, b: $v) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $sub(a, b) }
                 }
                 #[inline(always)]
                 unsafe fn max(a: $v, b: $v) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $max(a, b) }
                 }
                 #[inline(always)]
                 unsafe fn mul_add(a: $v, b: $v, c: $v) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $fma(a, b, c) }
                 }
                 #[inline(always)]
                 unsafe fn round(x: $v) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $round(x) }
                 }
                 #[inline(always)]
                 unsafe fn power_of_two(n: $v) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $power(n) }
                 }
                 #[inline(always)]
                 unsafe fn zero_below(x: $v, limit: $v, y: $v) -> $v {
+                    // SAFETY: the trait's promise.
                     unsafe { $zero_below(x, limit, y) }
                 }
                 #[inline(always)]
                 unsafe fn sum(x: $v) -> f32 {
+                    // SAFETY: the trait's promise.
                     unsafe { $sum(x) }
                 }
             }

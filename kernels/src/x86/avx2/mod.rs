@@ -35,18 +35,20 @@ struct Plain;
 impl Mac for Plain {
     #[inline(always)]
     unsafe fn scaled(sum: __m256i, products: __m256i, scales: __m256i) -> __m256i {
-        // SAFETY: the caller's promise, here and below.
+        // SAFETY: the caller's promise.
         unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(products, scales)) }
     }
 
     #[inline(always)]
     unsafe fn unsigned(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
         unsafe { Self::scaled(sum, _mm256_maddubs_epi16(q, x), _mm256_set1_epi16(1)) }
     }
 
     #[inline(always)]
     unsafe fn signed(_: __m256i, q: __m256i, x: __m256i) -> __m256i {
         // |q| by x with q's sign: 2 * 128 * 127 still fits.
+        // SAFETY: the caller's promise.
         unsafe {
             Self::unsigned(
                 _mm256_setzero_si256(),
@@ -63,18 +65,20 @@ struct Vnni;
 impl Mac for Vnni {
     #[inline(always)]
     unsafe fn scaled(sum: __m256i, products: __m256i, scales: __m256i) -> __m256i {
-        // SAFETY: the caller's promise, here and below.
+        // SAFETY: the caller's promise.
         unsafe { _mm256_dpwssd_avx_epi32(sum, products, scales) }
     }
 
     #[inline(always)]
     unsafe fn unsigned(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
         unsafe { _mm256_dpbusd_avx_epi32(sum, q, x) }
     }
 
     #[inline(always)]
     unsafe fn signed(start: __m256i, q: __m256i, x: __m256i) -> __m256i {
         // With the sign bit flipped, levels are unsigned and 128 too high.
+        // SAFETY: the caller's promise.
         unsafe { Self::unsigned(start, _mm256_xor_si256(q, _mm256_set1_epi8(i8::MIN)), x) }
     }
 }
