@@ -5,7 +5,7 @@ CARGO ?= cargo
 # A toolchain that rustup has just installed is not yet on the caller's PATH.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run setup build test check bench fuzz man cross cross-test dist clean
+.PHONY: run setup build test check bench bench-full fuzz man cross cross-test dist clean
 
 run: build
 	./target/release/siskin run
@@ -50,6 +50,9 @@ dist: build
 
 # Each target for FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz.
 FUZZ_SECONDS ?= 60
+bench-full: build
+	./scripts/bench-full.sh
+
 fuzz: build
 	./fuzz/seeds.sh
 	for target in gguf safetensors tokenizer; do \

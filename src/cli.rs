@@ -13,6 +13,7 @@ macro_rules! say {
 }
 
 mod answer;
+mod bench;
 mod chat;
 mod completions;
 mod convert;
@@ -27,6 +28,7 @@ mod interrupt;
 mod kernels;
 mod man;
 mod model_facts;
+mod models;
 mod plan_table;
 mod progress;
 mod quantize;
@@ -58,6 +60,8 @@ enum Command {
     Quantize(quantize::QuantizeArgs),
     Inspect(inspect::InspectArgs),
     Tokenize(tokenize::TokenizeArgs),
+    Bench(Box<bench::BenchArgs>),
+    Models(models::ModelsArgs),
     Device(device::DeviceArgs),
     Fit(fit::FitArgs),
     Tune(tune::TuneArgs),
@@ -81,6 +85,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Quantize(args) => quantize::main(args),
         Command::Inspect(args) => inspect::main(args),
         Command::Tokenize(args) => tokenize::main(args),
+        Command::Bench(args) => bench::main(*args),
+        Command::Models(args) => models::main(args),
         Command::Device(args) => device::main(args),
         Command::Fit(args) => fit::main(args),
         Command::Tune(args) => tune::main(args),

@@ -35,7 +35,7 @@ pub use error::EngineError;
 pub use generate::Generate;
 pub use importance::{Importance, ImportanceOptions};
 pub use model::{Model, ModelOptions, Token};
-pub use raw::{compiled_features, silence};
+pub use raw::{compiled_features, llama_cpp_version, silence};
 pub use sampler::SamplerConfig;
 pub use session::{Session, SessionOptions};
 pub use stop::{Cut, StopStrings};

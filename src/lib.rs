@@ -4,8 +4,9 @@
 //! GGUF ─► model ─► session ─► sampler ─► text
 //! ```
 //!
-//! [`engine`] is the runtime; conversion lives in the crate `siskin-quant`.
+//! [`engine`] is the runtime, [`bench`] measures it; conversion lives in the crate `siskin-quant`.
 
+pub mod bench;
 pub mod device;
 pub mod engine;
 pub mod kernel;

@@ -18,8 +18,23 @@ const LARGE: u64 = 64 << 20;
 /// Starts the program anew, with the same arguments, where `settings` ask for what is not yet in force. Nothing has
 /// been read, written or started by then, so nothing is lost; the process stays the same one.
 pub(crate) fn apply(settings: &Settings, weight_bytes: u64) -> anyhow::Result<()> {
+    let wanted = wanted(settings, weight_bytes);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let doing = "starting anew with another environment";
+    let program = std::env::current_exe().context(doing)?;
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .envs(wanted)
+        .exec();
+    Err(error).context(doing)
+}
+
+/// The variables that put `settings` in force in a new process.
+pub(crate) fn wanted(settings: &Settings, weight_bytes: u64) -> Vec<(&'static str, &'static str)> {
     let is_free = |name: &str| std::env::var_os(name).is_none();
-    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    let mut wanted = Vec::new();
     let policy = match settings.wait_policy.value {
         WaitPolicy::Default => None,
         WaitPolicy::Active => Some("active"),
@@ -34,14 +49,5 @@ pub(crate) fn apply(settings: &Settings, weight_bytes: u64) -> anyhow::Result<()
     if cfg!(target_env = "gnu") && !settings.mmap.value && weight_bytes >= LARGE && is_free(HUGE_PAGES.0) {
         wanted.push(HUGE_PAGES);
     }
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let doing = "starting anew with another environment";
-    let program = std::env::current_exe().context(doing)?;
-    let error = std::process::Command::new(program)
-        .args(std::env::args_os().skip(1))
-        .envs(wanted)
-        .exec();
-    Err(error).context(doing)
+    wanted
 }

@@ -3,6 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
+/// Exit code of a benchmark slower than was asked for.
+pub(crate) const TOO_SLOW: u8 = 3;
+
 /// Prints help to stdout, or a mistake on the command line to stderr.
 pub(crate) fn usage(message: &clap::Error) -> ExitCode {
     // Nothing to be done where the message itself cannot be printed.

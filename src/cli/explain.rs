@@ -35,7 +35,8 @@ pub(crate) fn table(device: &Device, settings: &Settings) -> String {
     text
 }
 
-fn rows(settings: &Settings) -> Vec<(&'static str, String, Origin)> {
+/// Each setting: its flag's name, its value, where it came from.
+pub(crate) fn rows(settings: &Settings) -> Vec<(&'static str, String, Origin)> {
     fn row<T: Copy>(
         name: &'static str,
         chosen: Chosen<T>,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use siskin::device::budget::{Extras, Favor};
+use siskin::device::budget::Favor;
 use siskin::device::probe::Root;
 use siskin::device::profile::{KvType, Switch};
 use siskin::device::settings::{Flags, Settings};
@@ -49,6 +49,13 @@ pub(crate) struct TuningArgs {
     /// Threads for the prompt [default: as --threads where that is given]
     #[arg(long, value_name = "N")]
     threads_batch: Option<usize>,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+}
+
+/// The same without context and threads, of which `siskin bench` takes lists.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct RuntimeArgs {
     /// Tokens computed together; bounds the compute buffers
     #[arg(long = "ubatch-size", visible_alias = "ubatch", value_name = "N")]
     ubatch: Option<u32>,
@@ -131,14 +138,23 @@ impl TuningArgs {
                 bail!("{flag} is 0; give at least 1");
             }
         }
+        Ok(Flags {
+            context: self.ctx_size,
+            threads: self.threads,
+            threads_batch: self.threads_batch,
+            ..self.runtime.flags()?
+        })
+    }
+}
+
+impl RuntimeArgs {
+    /// What was typed, checked.
+    pub(crate) fn flags(&self) -> anyhow::Result<Flags> {
         if self.ubatch == Some(0) {
             bail!("--ubatch-size is 0; give at least 1");
         }
         let either = |yes: bool, no: bool| (yes || no).then_some(yes);
         Ok(Flags {
-            context: self.ctx_size,
-            threads: self.threads,
-            threads_batch: self.threads_batch,
             ubatch: self.ubatch,
             kv_type: self.cache_type,
             flash_attention: self.flash_attn,
@@ -146,8 +162,7 @@ impl TuningArgs {
             mmap: either(self.mmap, self.no_mmap),
             mlock: self.mlock.then_some(true),
             favor: self.favor,
-            extras: Extras::default(),
-            force: false,
+            ..Flags::default()
         })
     }
 }

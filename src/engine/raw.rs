@@ -36,6 +36,13 @@ unsafe extern "C" fn keep_errors(level: sys::ggml_log_level, text: *const c_char
     }
 }
 
+/// The version of llama.cpp that is linked in.
+pub fn llama_cpp_version() -> String {
+    // SAFETY: takes nothing, returns a string constant.
+    let version = unsafe { CStr::from_ptr(sys::llama_version()) };
+    version.to_string_lossy().into_owned()
+}
+
 /// Drops what llama.cpp would log to stderr; errors are kept for loading to tell.
 pub fn silence() {
     // SAFETY: the callback has the signature asked for, reads nothing but the text while it lives, cannot panic

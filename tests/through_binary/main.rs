@@ -1,6 +1,7 @@
 //! Tests through the real binary and the engine, in one program so that llama.cpp is linked once.
 
 mod bad_input;
+mod bench;
 mod chat;
 mod commands;
 mod cross;
@@ -11,6 +12,7 @@ mod imatrix;
 mod inspect;
 mod interruption;
 mod memory;
+mod models;
 mod mutations;
 mod promises;
 mod quantize;

@@ -49,6 +49,8 @@ fn examples(fixture: &Path, model: &Path) -> Vec<Vec<String>> {
         words(&format!(
             "imatrix|{model}|-f|{text}|-o|{model}.imatrix|-c|64|--chunks|1|--force"
         )),
+        words("bench|-p|16|-n|8|-r|1|-t|1"),
+        words("models"),
         words(&format!("tokenize|{model}|Once upon a time")),
     ]
 }

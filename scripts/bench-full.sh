@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Measures the four models at full size in Q4_K_M and Q8_0 and writes BENCHMARKS.md.
+#
+#   SISKIN_FULL   folder of the models, kept for the next time [~/.cache/siskin/full]: about 16 GB
+#   SISKIN_PEER   a llama-bench program to take turns with [none: no ratios to llama.cpp]
+#   MODELS        which models [tinyllama llama32 stablelm2 pythia]
+#   TYPES         which types [q4_k_m q8_0]
+#   ARGS          flags of siskin bench [-p 512 -n 64 -c 2048 -r 5]
+#   OUT           the document [BENCHMARKS.md]
+#
+# Checkpoints that are not there are made by ../shared/tools/full_size.py (Python with torch and transformers).
+# Their weights are random: that changes neither speed nor memory nor size.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+
+full=${SISKIN_FULL:-${XDG_CACHE_HOME:-$HOME/.cache}/siskin/full}
+shared=${SISKIN_SHARED:-../shared}
+read -ra models <<<"${MODELS:-tinyllama llama32 stablelm2 pythia}"
+read -ra types <<<"${TYPES:-q4_k_m q8_0}"
+read -ra flags <<<"${ARGS:--p 512 -n 64 -c 2048 -r 5}"
+out=$(realpath -m "${OUT:-BENCHMARKS.md}")
+siskin=$root/target/release/siskin
+
+[[ -x $siskin ]] || { echo "bench-full: no $siskin; run make build first" >&2; exit 1; }
+mkdir -p "$full"
+files=()
+for model in "${models[@]}"; do
+    for type in "${types[@]}"; do
+        file=$model-$type.gguf
+        files+=("$file")
+        [[ -s $full/$file ]] && continue
+        if [[ ! -d $full/$model ]]; then
+            [[ -f $shared/tools/full_size.py ]] || {
+                echo "bench-full: no checkpoint $full/$model, and no full_size.py in $shared/tools to make it" >&2
+                exit 1
+            }
+            python3 "$shared/tools/full_size.py" "$full" "$model"
+        fi
+        "$siskin" convert "$full/$model" -o "$full/$file" --type "$type" --quiet
+    done
+done
+
+# Names without folders, so that the command in the document is one that others can type.
+cd "$full"
+if [[ -n ${SISKIN_PEER:-} ]]; then
+    ln -sfn "$(realpath "$SISKIN_PEER")" llama-bench
+    flags+=(--peer ./llama-bench)
+else
+    echo "bench-full: SISKIN_PEER names no llama-bench: no ratios to llama.cpp" >&2
+fi
+"$siskin" bench "${files[@]}" "${flags[@]}" -o json >results.json.part
+mv results.json.part results.json
+"$siskin" bench --import results.json -o html >results.html
+{
+    sed 's/^    //' <<'END'
+    # Benchmarks
+
+    Written by `make bench-full` ([scripts/bench-full.sh](scripts/bench-full.sh)): each table's command, machine and
+    date stand above it. Full-size models with random weights, converted by `siskin convert`; weights change neither
+    speed nor memory. Programs and models take turns in one run, so ratios hold for the machine as it was then.
+
+    ## Speed and memory
+    Nothing was measured on a Raspberry Pi 5 yet. To do it there: copy the four models, run the command below with
+    `-o json > raspberry-pi-5.json`, and write this file with `--beside raspberry-pi-5=raspberry-pi-5.json`.
+
+END
+    "$siskin" bench --import results.json --beside raspberry-pi-5 -o md
+    printf '\n## The four models\nCommand: `siskin models --results results.json -o md`\n\n'
+    "$siskin" models --results results.json -o md
+} >"$out.part"
+mv "$out.part" "$out"
+echo "bench-full: wrote $out; pictures are in $full/results.html"

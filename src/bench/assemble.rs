@@ -1,0 +1,256 @@
+//! From what processes measured to results.
+
+use super::harness::Measured;
+use super::plan::{Case, Settings, Subject};
+use super::protocol::{Loaded, Sample};
+use super::result::{Bandwidth, Energy, Kind, Latency, Load, MemoryUse, Run, Setting, Test, Tool};
+use super::stats::{Spread, Summary, percentile};
+
+/// A run for each test of each case: siskin's, then the peer's.
+pub(super) fn runs(
+    subjects: &[Subject],
+    cases: &[Case],
+    measured: &[Measured],
+    bandwidths: &[Bandwidth],
+) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for (case, measured) in cases.iter().zip(measured) {
+        let subject = &subjects[case.subject];
+        for (index, test) in case.tests.iter().enumerate() {
+            runs.extend(ours(subject, case, *test, index, measured, bandwidths));
+        }
+        for (index, test) in case.tests.iter().enumerate() {
+            runs.extend(theirs(subject, case, *test, index, measured));
+        }
+    }
+    runs
+}
+
+fn ours(
+    subject: &Subject,
+    case: &Case,
+    test: Test,
+    index: usize,
+    measured: &Measured,
+    bandwidths: &[Bandwidth],
+) -> Option<Run> {
+    let Settings { launch, shown, .. } = &subject.settings[case.settings];
+    let samples: Vec<&Sample> = measured.turns.iter().map(|turn| &turn.samples[index]).collect();
+    let speed = Summary::of(
+        samples
+            .iter()
+            .map(|sample| f64::from(test.tokens) / sample.seconds)
+            .collect(),
+    )?;
+    let decode = test.kind == Kind::Decode;
+    // The cache grows while decoding: the middle stands for all.
+    let bytes = decode.then(|| {
+        subject
+            .facts
+            .bytes_read_per_token(test.depth_tokens + test.tokens / 2, launch.cache_type)
+    });
+    let bandwidth = bandwidths.iter().find(|entry| entry.threads == launch.threads);
+    let share = bytes
+        .zip(bandwidth)
+        .map(|(bytes, entry)| bytes as f64 * speed.median / entry.bytes_per_second.median);
+    Some(Run {
+        settings: shown.clone(),
+        kernels: measured.kernels.clone(),
+        context_tokens: Some(case.context),
+        time_to_first_token_seconds: summary(samples.iter().map(|sample| sample.first_token_seconds)),
+        token_latency: latency(&samples),
+        memory: memory(measured),
+        kv_bytes: Some(subject.facts.kv_bytes(case.context, launch.cache_type)),
+        bytes_read_per_token: bytes,
+        read_bandwidth_share: share,
+        energy: energy(&samples, test, measured),
+        heat: measured.heat,
+        tokens_per_second: speed,
+        ..Run::bare(
+            Tool::Siskin,
+            subject.facts.model.clone(),
+            if decode {
+                launch.threads
+            } else {
+                launch.threads_batch
+            },
+            test,
+        )
+    })
+}
+
+fn theirs(subject: &Subject, case: &Case, test: Test, index: usize, measured: &Measured) -> Option<Run> {
+    let launch = &subject.settings[case.settings].launch;
+    let speed = Summary::of(
+        measured
+            .peer
+            .iter()
+            .map(|turn| turn.tokens_per_second[index])
+            .collect(),
+    )?;
+    let peak = measured.peer.iter().filter_map(|turn| turn.peak_rss_bytes).max();
+    let threads = if test.kind == Kind::Decode {
+        launch.threads
+    } else {
+        launch.threads_batch
+    };
+    let build = measured.peer.first().and_then(|turn| turn.build.clone());
+    let build = build.map(|value| Setting {
+        name: "build".into(),
+        value,
+        origin: "llama-bench".into(),
+    });
+    Some(Run {
+        settings: build.into_iter().collect(),
+        tokens_per_second: speed,
+        memory: peak.map(|peak_rss_bytes| MemoryUse {
+            peak_rss_bytes,
+            anonymous_bytes: None,
+            file_bytes: None,
+        }),
+        ..Run::bare(Tool::LlamaBench, subject.facts.model.clone(), threads, test)
+    })
+}
+
+/// The summary of all samples; `None` where one is missing.
+fn summary(samples: impl Iterator<Item = Option<f64>>) -> Option<Summary> {
+    Summary::of(samples.collect::<Option<Vec<f64>>>()?)
+}
+
+fn latency(samples: &[&Sample]) -> Option<Latency> {
+    let seconds: Vec<f64> = samples
+        .iter()
+        .flat_map(|sample| sample.token_seconds.iter().copied())
+        .collect();
+    let at = |percent| percentile(&seconds, percent);
+    Some(Latency {
+        p50_seconds: at(50.0)?,
+        p95_seconds: at(95.0)?,
+        p99_seconds: at(99.0)?,
+        max_seconds: at(100.0)?,
+        samples_microseconds: seconds
+            .iter()
+            .map(|seconds| (seconds * 1e6).round() as u64)
+            .collect(),
+    })
+}
+
+fn memory(measured: &Measured) -> Option<MemoryUse> {
+    let last = measured.turns.last()?;
+    Some(MemoryUse {
+        peak_rss_bytes: last.peak_rss_bytes?,
+        anonymous_bytes: last.anonymous_bytes,
+        file_bytes: last.file_bytes,
+    })
+}
+
+fn energy(samples: &[&Sample], test: Test, measured: &Measured) -> Option<Energy> {
+    let source = measured.turns.first()?.energy_source.clone()?;
+    let joules = samples
+        .iter()
+        .map(|sample| Some(sample.joules? / f64::from(test.tokens)));
+    Some(Energy {
+        source,
+        joules_per_token: summary(joules)?,
+    })
+}
+
+/// The loads of one model with one set of settings.
+pub(super) fn load(subject: &Subject, settings: &Settings, cold: bool, rounds: &[Loaded]) -> Option<Load> {
+    let mut read: Vec<u64> = rounds
+        .iter()
+        .filter_map(|loaded| loaded.storage_read_bytes)
+        .collect();
+    read.sort_unstable();
+    Some(Load {
+        model: subject.facts.model.clone(),
+        settings: settings.shown.clone(),
+        cold,
+        storage_read_bytes: read.get(read.len() / 2).copied(),
+        load_seconds: Summary::of(rounds.iter().map(|loaded| loaded.load_seconds).collect())?,
+        first_token_seconds: Summary::of(rounds.iter().map(|loaded| loaded.first_token_seconds).collect())?,
+    })
+}
+
+/// What a reader must know.
+pub(super) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for entry in bandwidths
+        .iter()
+        .filter(|entry| entry.bytes_per_second.spread == Spread::Noisy)
+    {
+        notes.push(format!(
+            "read bandwidth of {} threads is noisy: {}",
+            entry.threads,
+            spread(&entry.bytes_per_second)
+        ));
+    }
+    for run in runs {
+        let what = format!("{} {}, {}", run.tool.name(), run.title(runs), run.test.name());
+        let speed = &run.tokens_per_second;
+        if speed.spread == Spread::Noisy {
+            notes.push(format!(
+                "{what}: noisy, {}; repeat it on a quieter machine",
+                spread(speed)
+            ));
+        }
+        let named = speed
+            .outliers
+            .iter()
+            .map(|outlier| format!("round {} ({:.1} tokens/s)", outlier.round, outlier.value));
+        let named: Vec<String> = named.collect();
+        if !named.is_empty() {
+            notes.push(format!("{what}: outliers: {}", named.join(", ")));
+        }
+        if run.heat.is_some_and(|heat| heat.throttled == Some(true)) {
+            notes.push(format!("{what}: the clock was held down meanwhile (throttled)"));
+        }
+    }
+    let not_dropped = |load: &&Load| {
+        load.cold
+            && load
+                .storage_read_bytes
+                .is_some_and(|read| read < load.model.file_bytes / 2)
+    };
+    for load in loads.iter().filter(not_dropped) {
+        let name = &load.model.name;
+        notes.push(format!(
+            "{name}: not loaded cold: another process maps the file, or its file system keeps the pages"
+        ));
+    }
+    if runs
+        .iter()
+        .any(|run| run.tool == Tool::Siskin && run.tokens_per_second.spread == Spread::Unknown)
+    {
+        notes.push("fewer than 3 repetitions: the spread is unknown".into());
+    }
+    let ours = || runs.iter().filter(|run| run.tool == Tool::Siskin);
+    let unmeasured = [
+        (
+            "energy",
+            ours().all(|run| run.energy.is_none()),
+            "no RAPL counter or Raspberry Pi PMIC that this user may read",
+        ),
+        (
+            "temperature",
+            ours().all(|run| run.heat.is_none_or(|heat| heat.after_celsius.is_none())),
+            "no thermal zone",
+        ),
+        (
+            "throttling",
+            ours().all(|run| run.heat.is_none_or(|heat| heat.throttled.is_none())),
+            "the system does not tell",
+        ),
+    ];
+    for (what, _, why) in unmeasured
+        .into_iter()
+        .filter(|entry| entry.1 && ours().next().is_some())
+    {
+        notes.push(format!("{what} unmeasured: {why}"));
+    }
+    notes
+}
+
+fn spread(summary: &Summary) -> String {
+    format!("± {:.0} % of the median", 100.0 * summary.mad / summary.median)
+}

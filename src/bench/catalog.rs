@@ -1,0 +1,359 @@
+//! The four models that siskin is for, side by side for one device: what was measured, and what their shapes tell.
+
+mod entries;
+
+use serde::Serialize;
+use siskin_quant::FileType;
+use siskin_quant::checkpoint::Config;
+use siskin_quant::outline::outline;
+use siskin_quant::plan::PlannedTensor;
+
+use super::facts;
+use super::result::{Kind, Results, Run, Tool};
+use crate::device::budget::{self, Extras, ModelFacts};
+use crate::device::profile::KvType;
+
+pub use entries::{CATALOG, Entry};
+
+/// The context that memory is told for.
+pub const CONTEXT: u32 = 2048;
+/// Boards are sold with so much memory.
+const BOARDS_GIB: [u64; 4] = [1, 2, 4, 8];
+/// Of a board's memory, what the system takes and what is left free: targets/raspberry-pi-5.toml.
+const SYSTEM_BYTES: u64 = (300 + 96) << 20;
+/// Text that comes slower is waited for: people read about 250 words a minute, 5 to 6 tokens a second.
+const READING_PACE: f64 = 5.5;
+/// Above this, more exact weights cost nobody's patience.
+const COMFORTABLE_PACE: f64 = 15.0;
+
+/// A figure and how it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// By `siskin bench`, on this device.
+    Measured(f64),
+    /// From shapes; of speeds, the most that memory allows.
+    Computed(f64),
+    /// Neither.
+    Unmeasured,
+}
+
+/// A model in one type, on the present device.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// The model's name.
+    pub name: &'static str,
+    /// Where its checkpoint is published.
+    pub repository: &'static str,
+    /// The file's type.
+    pub file_type: FileType,
+    /// Weights.
+    pub parameters: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bits of the file for each weight.
+    pub bits_per_weight: f64,
+    /// Prefill in tokens a second.
+    pub prefill_tokens_per_second: Figure,
+    /// Decode in tokens a second.
+    pub decode_tokens_per_second: Figure,
+    /// Peak RSS with a context of [`CONTEXT`] tokens.
+    pub peak_rss_bytes: Figure,
+    /// Boards, by their memory in GiB, that it runs on with that context.
+    pub fits_gib: Vec<u64>,
+}
+
+/// What a device gives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Offer {
+    /// Memory this process may take.
+    pub usable_bytes: u64,
+    /// What its memory reads a second.
+    pub read_bytes_per_second: f64,
+}
+
+/// The model to take on a device, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// The model's name.
+    pub name: &'static str,
+    /// The file's type.
+    pub file_type: FileType,
+    /// One sentence.
+    pub reason: String,
+}
+
+/// Every model in every one of `types`. `results`: what was measured on this device.
+pub fn rows(types: &[FileType], offer: &Offer, results: Option<&Results>) -> Vec<Row> {
+    let all = CATALOG
+        .iter()
+        .flat_map(|entry| types.iter().map(move |&ty| (entry, ty)));
+    all.map(|(entry, ty)| row(entry, ty, offer, results)).collect()
+}
+
+fn row(entry: &Entry, file_type: FileType, offer: &Offer, results: Option<&Results>) -> Row {
+    let sure = "a test holds every entry to its plan";
+    let config: Config = serde_json::from_str(entry.config).expect(sure);
+    let tensors = outline(&config, file_type).expect(sure);
+    let model = ModelFacts::of_config(&config, file_type).expect(sure);
+    let parameters: u64 = tensors.iter().map(PlannedTensor::weights).sum();
+    let file_bytes = entry.header_bytes + tensors.iter().map(PlannedTensor::bytes).sum::<u64>();
+    let read = facts::weights_read(
+        tensors
+            .iter()
+            .map(|tensor| (tensor.name.as_str(), tensor.ty, tensor.shape.as_slice())),
+    );
+    let settings = budget::Settings {
+        context: CONTEXT,
+        kv_type: KvType::F16,
+        ubatch: 512,
+        repack: false,
+        mmap: true,
+    };
+    let rss: u64 = budget::items(&model, &settings, &Extras::default())
+        .iter()
+        .map(|item| item.bytes)
+        .sum();
+    let runs = || measured(results, &model.arch, parameters, file_type);
+    let speed = |kind| {
+        runs()
+            .filter(|run| run.test.kind == kind && run.test.depth_tokens == 0)
+            .map(|run| run.tokens_per_second.median)
+            .next()
+    };
+    let at_context = runs()
+        .filter(|run| run.context_tokens == Some(CONTEXT))
+        .find_map(|run| run.memory);
+    let peak_rss_bytes = at_context.map_or(Figure::Computed(rss as f64), |memory| {
+        Figure::Measured(memory.peak_rss_bytes as f64)
+    });
+    let peak = peak_rss_bytes.value().unwrap_or(rss as f64);
+    Row {
+        name: entry.name,
+        repository: entry.repository,
+        file_type,
+        parameters,
+        file_bytes,
+        bits_per_weight: file_bytes as f64 * 8.0 / parameters as f64,
+        prefill_tokens_per_second: speed(Kind::Prefill).map_or(Figure::Unmeasured, Figure::Measured),
+        decode_tokens_per_second: speed(Kind::Decode).map_or(
+            Figure::Computed(offer.read_bytes_per_second / read as f64),
+            Figure::Measured,
+        ),
+        peak_rss_bytes,
+        fits_gib: BOARDS_GIB
+            .into_iter()
+            .filter(|gib| peak + SYSTEM_BYTES as f64 <= (gib << 30) as f64)
+            .collect(),
+    }
+}
+
+/// siskin's runs of this model: of the same architecture, size and type, whatever the file is called. Sizes may
+/// differ by the biases that a configuration does not tell of.
+fn measured<'r>(
+    results: Option<&'r Results>,
+    architecture: &str,
+    parameters: u64,
+    file_type: FileType,
+) -> impl Iterator<Item = &'r Run> {
+    let alike = move |run: &&Run| {
+        run.tool == Tool::Siskin
+            && run.model.architecture == architecture
+            && run.model.parameters.abs_diff(parameters) <= parameters / 1000
+            && run.model.file_type == file_type.name()
+    };
+    results
+        .into_iter()
+        .flat_map(|results| &results.runs)
+        .filter(alike)
+}
+
+impl Figure {
+    /// The number, where there is one.
+    pub fn value(self) -> Option<f64> {
+        match self {
+            Figure::Measured(value) | Figure::Computed(value) => Some(value),
+            Figure::Unmeasured => None,
+        }
+    }
+}
+
+/// The model trained on the most text that fits and keeps a reader's pace; in the largest type that is still
+/// comfortable. Where none keeps the pace, the fastest that fits.
+pub fn choose(rows: &[Row], offer: &Offer) -> Option<Choice> {
+    let pace = |row: &Row| row.decode_tokens_per_second.value().unwrap_or(0.0);
+    let fits = |row: &&Row| {
+        row.peak_rss_bytes
+            .value()
+            .is_some_and(|bytes| bytes <= offer.usable_bytes as f64)
+    };
+    let fitting: Vec<&Row> = rows.iter().filter(fits).collect();
+    let readable: Vec<&Row> = fitting
+        .iter()
+        .copied()
+        .filter(|row| pace(row) >= READING_PACE)
+        .collect();
+    let Some(first) = readable.first() else {
+        let fastest = fitting.into_iter().max_by(|a, b| pace(a).total_cmp(&pace(b)))?;
+        return Some(chosen(
+            fastest,
+            offer,
+            "the fastest that fits; none keeps a reader's pace here".into(),
+        ));
+    };
+    let same: Vec<&Row> = readable
+        .iter()
+        .copied()
+        .filter(|row| row.name == first.name)
+        .collect();
+    let comfortable = same.iter().copied().filter(|row| pace(row) >= COMFORTABLE_PACE);
+    let exact = comfortable.max_by(|a, b| a.bits_per_weight.total_cmp(&b.bits_per_weight));
+    let row = exact.or_else(|| same.iter().copied().max_by(|a, b| pace(a).total_cmp(&pace(b))))?;
+    let entry = CATALOG.iter().find(|entry| entry.name == row.name)?;
+    let among = if entry.name == CATALOG[0].name {
+        "of the four"
+    } else {
+        "of those that fit"
+    };
+    Some(chosen(
+        row,
+        offer,
+        format!(
+            "{among} it was trained on the most text ({:.1} T tokens)",
+            entry.training_tokens / 1e12
+        ),
+    ))
+}
+
+fn chosen(row: &Row, offer: &Offer, first: String) -> Choice {
+    let gib = |bytes: f64| format!("{:.1}", bytes / f64::from(1 << 30));
+    let speed = match row.decode_tokens_per_second {
+        Figure::Measured(speed) => format!("decodes {speed:.1} tokens/s (measured)"),
+        Figure::Computed(bound) => format!("memory allows it {bound:.1} tokens/s"),
+        Figure::Unmeasured => "its speed is unmeasured".into(),
+    };
+    let takes = gib(row.peak_rss_bytes.value().unwrap_or(0.0));
+    let reason = format!(
+        "{first}, takes {takes} of {} GiB, and {speed}",
+        gib(offer.usable_bytes as f64)
+    );
+    Choice {
+        name: row.name,
+        file_type: row.file_type,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYPES: [FileType; 2] = [FileType::Q4KM, FileType::Q8_0];
+
+    fn offer(gib: u64, gigabytes: f64) -> Offer {
+        Offer {
+            usable_bytes: gib << 30,
+            read_bytes_per_second: gigabytes * 1e9,
+        }
+    }
+
+    /// Parameters are those of the checkpoints; the bounds at the bandwidths of a Raspberry Pi 5 are the field's
+    /// own figures for it.
+    #[test]
+    fn the_four_models() {
+        let cases = [
+            ("Llama-3.2-1B", 1_235_814_432, 12.4, 13.3),
+            ("TinyLlama-1.1B", 1_100_048_384, 15.5, 16.7),
+            ("StableLM-2-1.6B", 1_644_515_328, 10.7, 11.5),
+            ("Pythia-1B", 1_011_781_632, 17.0, 18.0),
+        ];
+        let bounds = |gigabytes: f64| {
+            let rows = rows(&TYPES[..1], &offer(8, gigabytes), None);
+            rows.iter()
+                .map(|row| row.decode_tokens_per_second.value().expect("computed"))
+                .collect::<Vec<_>>()
+        };
+        let all = rows(&TYPES[..1], &offer(8, 10.0), None);
+        for (index, (name, parameters, low, high)) in cases.into_iter().enumerate() {
+            let row = &all[index];
+            assert_eq!(row.name, name);
+            // Biases that the configuration does not tell of are missing.
+            assert!(
+                row.parameters.abs_diff(parameters) < parameters / 1000,
+                "{name}: {}",
+                row.parameters
+            );
+            let (slow, fast) = (bounds(9.8)[index], bounds(10.5)[index]);
+            assert!(
+                (slow - low).abs() < 0.8 && (fast - high).abs() < 0.8,
+                "{name}: {slow} {fast}"
+            );
+            assert_eq!(row.prefill_tokens_per_second, Figure::Unmeasured);
+        }
+    }
+
+    #[test]
+    fn boards_and_choices() {
+        let all = rows(&TYPES, &offer(8, 10.0), None);
+        let fits = |name: &str, ty| {
+            &all.iter()
+                .find(|row| row.name == name && row.file_type == ty)
+                .expect("a row")
+                .fits_gib
+        };
+        assert_eq!(fits("TinyLlama-1.1B", FileType::Q4KM), &[2, 4, 8]);
+        assert_eq!(fits("StableLM-2-1.6B", FileType::Q8_0), &[4, 8]);
+        // (memory, bandwidth, choice)
+        let cases = [
+            (offer(8, 50.0), Some(("Llama-3.2-1B", FileType::Q8_0))),
+            (offer(8, 12.0), Some(("Llama-3.2-1B", FileType::Q4KM))),
+            (
+                Offer {
+                    usable_bytes: 850 << 20,
+                    read_bytes_per_second: 5e10,
+                },
+                Some(("TinyLlama-1.1B", FileType::Q4KM)),
+            ),
+            (offer(8, 1.0), Some(("Pythia-1B", FileType::Q4KM))),
+            (
+                Offer {
+                    usable_bytes: 100 << 20,
+                    read_bytes_per_second: 1e10,
+                },
+                None,
+            ),
+        ];
+        for (offer, want) in cases {
+            let choice = choose(&rows(&TYPES, &offer, None), &offer);
+            assert_eq!(
+                choice.as_ref().map(|choice| (choice.name, choice.file_type)),
+                want,
+                "{choice:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_measured_replaces_what_was_computed() {
+        use crate::bench::report::fixture;
+        let mut results = fixture();
+        for run in &mut results.runs {
+            run.context_tokens = Some(CONTEXT);
+        }
+        let all = rows(&TYPES, &offer(8, 10.0), Some(&results));
+        let row = |ty| {
+            all.iter()
+                .find(|row| row.name == "TinyLlama-1.1B" && row.file_type == ty)
+                .expect("a row")
+        };
+        assert_eq!(
+            row(FileType::Q4KM).prefill_tokens_per_second,
+            Figure::Measured(117.0)
+        );
+        assert_eq!(
+            row(FileType::Q4KM).peak_rss_bytes,
+            Figure::Measured(f64::from(720 << 20))
+        );
+        assert_eq!(row(FileType::Q8_0).prefill_tokens_per_second, Figure::Unmeasured);
+    }
+}

@@ -1,0 +1,58 @@
+//! The models: what their checkpoints' publishers say of them.
+
+/// A model of the catalogue.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Where its checkpoint is published.
+    pub repository: &'static str,
+    /// Tokens it was trained on, as its model card says.
+    pub training_tokens: f64,
+    /// Bytes of a file's header, keys and vocabulary: `file_bytes` less the tensors that `siskin convert --dry-run
+    /// --json` prints for the published configuration and tokenizer, the same in every type.
+    pub header_bytes: u64,
+    /// The part of `config.json` that sizes follow from.
+    pub config: &'static str,
+}
+
+/// The models, the one trained on the most text first.
+pub const CATALOG: [Entry; 4] = [
+    Entry {
+        name: "Llama-3.2-1B",
+        repository: "meta-llama/Llama-3.2-1B-Instruct",
+        training_tokens: 9e12,
+        header_bytes: 7_831_072,
+        config: r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":8192,
+            "num_hidden_layers":16,"num_attention_heads":32,"num_key_value_heads":8,"head_dim":64,
+            "max_position_embeddings":131072,"vocab_size":128256,"tie_word_embeddings":true}"#,
+    },
+    Entry {
+        name: "TinyLlama-1.1B",
+        repository: "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+        training_tokens: 3e12,
+        header_bytes: 736_544,
+        config: r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":5632,
+            "num_hidden_layers":22,"num_attention_heads":32,"num_key_value_heads":4,
+            "max_position_embeddings":2048,"vocab_size":32000,"tie_word_embeddings":false}"#,
+    },
+    Entry {
+        name: "StableLM-2-1.6B",
+        repository: "stabilityai/stablelm-2-zephyr-1_6b",
+        training_tokens: 2e12,
+        header_bytes: 3_559_616,
+        config: r#"{"architectures":["StableLmForCausalLM"],"hidden_size":2048,"intermediate_size":5632,
+            "num_hidden_layers":24,"num_attention_heads":32,"num_key_value_heads":32,
+            "max_position_embeddings":4096,"vocab_size":100352,"tie_word_embeddings":false,
+            "partial_rotary_factor":0.25,"use_qkv_bias":true}"#,
+    },
+    Entry {
+        name: "Pythia-1B",
+        repository: "EleutherAI/pythia-1b",
+        training_tokens: 3e11,
+        header_bytes: 1_779_744,
+        config: r#"{"architectures":["GPTNeoXForCausalLM"],"hidden_size":2048,"intermediate_size":8192,
+            "num_hidden_layers":16,"num_attention_heads":8,"max_position_embeddings":2048,
+            "vocab_size":50304,"tie_word_embeddings":false,"rotary_pct":0.25,"use_parallel_residual":true}"#,
+    },
+];

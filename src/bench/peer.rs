@@ -1,0 +1,331 @@
+//! llama.cpp's llama-bench: run in the same rounds, or read from the JSON it wrote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::BenchError;
+use super::plan::{Case, Launch};
+use super::result::{Kind, Model, Run, Setting, Test, Tool};
+use super::stats::Summary;
+
+/// How often the peak memory of the other program is looked at; the peak only grows, so the last look counts.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The part of llama-bench's JSON that is used (`tools/llama-bench`, `-o json`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Entry {
+    model_filename: String,
+    model_type: String,
+    model_size: u64,
+    model_n_params: u64,
+    n_threads: usize,
+    n_prompt: u32,
+    n_gen: u32,
+    #[serde(default)]
+    n_depth: u32,
+    samples_ts: Vec<f64>,
+    #[serde(default)]
+    build_commit: Option<String>,
+    #[serde(default)]
+    type_k: Option<String>,
+    #[serde(default)]
+    type_v: Option<String>,
+}
+
+/// One call of llama-bench for one case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerTurn {
+    /// Tokens a second, in the order of the case's tests.
+    pub tokens_per_second: Vec<f64>,
+    /// The most that was ever resident in its process.
+    pub peak_rss_bytes: Option<u64>,
+    /// Its build.
+    pub build: Option<String>,
+}
+
+/// Runs llama-bench on `model` with its own defaults, once for each of the case's tests. It takes one thread count
+/// for both kinds of test, so where ours differ it is called twice.
+pub fn turn(program: &Path, model: &Path, launch: &Launch, case: &Case) -> Result<PeerTurn, BenchError> {
+    let failed = |reason: String| BenchError::Peer {
+        path: program.to_owned(),
+        reason,
+    };
+    let calls: Vec<(usize, Vec<Kind>)> = if launch.threads == launch.threads_batch {
+        vec![(launch.threads, vec![Kind::Prefill, Kind::Decode])]
+    } else {
+        vec![
+            (launch.threads_batch, vec![Kind::Prefill]),
+            (launch.threads, vec![Kind::Decode]),
+        ]
+    };
+    let (mut entries, mut peak_rss_bytes) = (Vec::new(), None);
+    for (threads, kinds) in &calls {
+        if !case.tests.iter().any(|test| kinds.contains(&test.kind)) {
+            continue;
+        }
+        let child = command(program, model, *threads, kinds, case).spawn();
+        let child = child.map_err(|error| failed(format!("cannot be started: {error}")))?;
+        let (output, peak) = wait(child).map_err(|error| failed(error.to_string()))?;
+        let read: Vec<Entry> =
+            serde_json::from_str(&output).map_err(|error| failed(format!("no llama-bench JSON: {error}")))?;
+        entries.extend(read);
+        peak_rss_bytes = peak_rss_bytes.max(peak);
+    }
+    let sample = |test: &Test| {
+        let entry = entries.iter().find(|entry| entry.test() == Some(*test));
+        entry
+            .and_then(|entry| entry.samples_ts.first().copied())
+            .ok_or_else(|| failed(format!("printed no {}", test.name())))
+    };
+    Ok(PeerTurn {
+        tokens_per_second: case.tests.iter().map(sample).collect::<Result<_, _>>()?,
+        peak_rss_bytes,
+        build: entries.first().and_then(|entry| entry.build_commit.clone()),
+    })
+}
+
+/// A call for the case's tests of these kinds, one repetition.
+fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &Case) -> Command {
+    let list = |kind| {
+        let some = case
+            .tests
+            .iter()
+            .filter(|test| test.kind == kind && kinds.contains(&kind));
+        let lengths: Vec<String> = some.map(|test| test.tokens.to_string()).collect();
+        if lengths.is_empty() {
+            "0".into()
+        } else {
+            lengths.join(",")
+        }
+    };
+    let (prompts, decodes) = (list(Kind::Prefill), list(Kind::Decode));
+    let (depth, threads) = (case.depth.to_string(), threads.to_string());
+    let mut command = Command::new(program);
+    command.arg("-m").arg(model).args(["-r", "1", "-o", "json"]);
+    command.args(["-p", &prompts, "-n", &decodes, "-d", &depth, "-t", &threads]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
+}
+
+/// The program's output and its peak memory.
+fn wait(mut child: Child) -> std::io::Result<(String, Option<u64>)> {
+    let mut pipe = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
+    let reader = thread::spawn(move || std::io::read_to_string(&mut pipe));
+    let (mut peak, status) = (None, format!("/proc/{}/status", child.id()));
+    let exit = loop {
+        peak = fs::read_to_string(&status)
+            .ok()
+            .and_then(|text| peak_rss(&text))
+            .max(peak);
+        if let Some(exit) = child.try_wait()? {
+            break exit;
+        }
+        thread::sleep(LOOK);
+    };
+    let output = reader.join().map_err(|_| std::io::ErrorKind::Other)??;
+    if exit.success() {
+        Ok((output, peak))
+    } else {
+        Err(std::io::Error::other(format!("ended with {exit}")))
+    }
+}
+
+fn peak_rss(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
+}
+
+/// Reads what `llama-bench -o json` wrote (an array) or `-o jsonl` (a line a test).
+pub fn import(text: &str, file: &Path) -> Result<Vec<Run>, BenchError> {
+    let failed = |reason: String| BenchError::Peer {
+        path: file.to_owned(),
+        reason,
+    };
+    let entries: Vec<Entry> = if text.trim_start().starts_with('[') {
+        serde_json::from_str(text)
+    } else {
+        serde_json::Deserializer::from_str(text).into_iter().collect()
+    }
+    .map_err(|error| failed(format!("no JSON of llama-bench or siskin bench: {error}")))?;
+    // llama-bench has combined tests (-pg) too, which measure neither speed alone.
+    let runs: Vec<Run> = entries.into_iter().filter_map(Entry::run).collect();
+    if runs.is_empty() {
+        Err(failed("holds no test of llama-bench".into()))
+    } else {
+        Ok(runs)
+    }
+}
+
+impl Entry {
+    fn test(&self) -> Option<Test> {
+        let (kind, tokens) = match (self.n_prompt, self.n_gen) {
+            (tokens, 0) if tokens > 0 => (Kind::Prefill, tokens),
+            (0, tokens) if tokens > 0 => (Kind::Decode, tokens),
+            _ => return None,
+        };
+        Some(Test {
+            kind,
+            tokens,
+            depth_tokens: self.n_depth,
+        })
+    }
+
+    fn run(self) -> Option<Run> {
+        let test = self.test()?;
+        let (architecture, _) = self.model_type.split_once(' ').unwrap_or((&self.model_type, ""));
+        let name = PathBuf::from(&self.model_filename);
+        let model = Model {
+            name: name
+                .file_stem()
+                .map_or("model".into(), |stem| stem.to_string_lossy().into_owned()),
+            architecture: architecture.to_owned(),
+            file_type: file_type(&self.model_type),
+            sha256: None,
+            file_bytes: self.model_size,
+            parameters: self.model_n_params,
+            bits_per_weight: self.model_size as f64 * 8.0 / self.model_n_params.max(1) as f64,
+            training_context_tokens: None,
+        };
+        let setting = |name: &str, value: Option<String>| {
+            Some(Setting {
+                name: name.into(),
+                value: value?,
+                origin: "llama-bench".into(),
+            })
+        };
+        let settings = [
+            setting("build", self.build_commit),
+            setting("cache-type-k", self.type_k),
+            setting("cache-type-v", self.type_v),
+        ];
+        Some(Run {
+            settings: settings.into_iter().flatten().collect(),
+            tokens_per_second: Summary::of(self.samples_ts)?,
+            ..Run::bare(Tool::LlamaBench, model, self.n_threads, test)
+        })
+    }
+}
+
+/// `llama 1B Q4_K - Medium` to `q4_k_m`, as siskin names types.
+fn file_type(model_type: &str) -> String {
+    let (rest, size) = match model_type.rsplit_once(" - ") {
+        Some((rest, size)) => (
+            rest,
+            size.chars()
+                .next()
+                .map(|c| format!("_{}", c.to_ascii_lowercase())),
+        ),
+        None => (model_type, None),
+    };
+    let ty = rest.rsplit(' ').next().unwrap_or(rest).to_ascii_lowercase();
+    ty + size.as_deref().unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::tests::launch;
+    use super::*;
+
+    #[test]
+    fn names_of_types() {
+        let cases = [
+            ("llama 1B Q4_K - Medium", "q4_k_m"),
+            ("llama 1B Q5_K - Small", "q5_k_s"),
+            ("gptneox 1B Q8_0", "q8_0"),
+            ("stablelm 1.6B all F32", "f32"),
+            ("llama ?B Q6_K", "q6_k"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(file_type(text), want);
+        }
+    }
+
+    const ONE: &str = r#"{"build_commit":"abc","model_filename":"/m/tiny.gguf","model_type":"llama 1B Q4_K - Medium",
+        "model_size":667000000,"model_n_params":1100000000,"n_threads":2,"n_prompt":128,"n_gen":0,"n_depth":512,
+        "type_k":"f16","type_v":"f16","avg_ts":116.0,"samples_ts":[115.0,116.0,117.0]}"#;
+
+    #[test]
+    fn both_of_llama_bench_s_formats_are_read() {
+        let file = Path::new("peer.json");
+        for text in [format!("[{ONE}]"), format!("{ONE}\n{ONE}\n")] {
+            let runs = import(&text, file).expect("read");
+            let run = &runs[0];
+            assert_eq!(
+                (run.tool, run.test.name().as_str()),
+                (Tool::LlamaBench, "pp128 @ d512")
+            );
+            assert_eq!(
+                (run.model.name.as_str(), run.model.file_type.as_str()),
+                ("tiny", "q4_k_m")
+            );
+            assert_eq!((run.threads, run.tokens_per_second.median), (2, 116.0));
+        }
+        for (text, want) in [
+            ("[]", "holds no test"),
+            ("{}", "missing field"),
+            ("prose", "no JSON"),
+        ] {
+            let error = import(text, file).expect_err(want).to_string();
+            assert!(
+                error.starts_with("peer.json: ") && error.contains(want),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_peer_takes_a_turn_and_its_failures_are_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let script = |name: &str, body: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+            path
+        };
+        let test = Test {
+            kind: Kind::Prefill,
+            tokens: 128,
+            depth_tokens: 512,
+        };
+        let case = Case {
+            subject: 0,
+            settings: 0,
+            depth: 512,
+            context: 640,
+            tests: vec![test],
+        };
+        let launch = launch(2);
+        let turn = |program: &Path| turn(program, Path::new("m.gguf"), &launch, &case);
+        let good = script("good", &format!("sleep 0.05\ncat <<'END'\n[{ONE}]\nEND"));
+        let found = turn(&good).expect("a turn");
+        assert_eq!(
+            (found.tokens_per_second, found.build.as_deref()),
+            (vec![115.0], Some("abc"))
+        );
+        assert!(found.peak_rss_bytes.expect("Linux tells") > 100_000);
+        let cases = [
+            (script("fails", "exit 3"), "ended with exit status: 3"),
+            (script("empty", "echo '[]'"), "printed no pp128 @ d512"),
+            (script("prose", "echo hello"), "no llama-bench JSON"),
+            (dir.path().join("missing"), "cannot be started"),
+        ];
+        for (program, want) in cases {
+            let error = turn(&program).expect_err(want).to_string();
+            assert!(error.contains(want), "{error}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The pictures of a report, as SVG text. A colour stands for the same model in each of them.
+
+mod draw;
+
+use plotters::style::RGBColor;
+
+use draw::{Series, Style, draw};
+
+use super::tables::processes;
+use crate::bench::result::{Kind, Results, Run, Tool};
+
+/// Okabe and Ito's colours, which people with any colour vision tell apart.
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0x00, 0x72, 0xb2),
+    RGBColor(0xd5, 0x5e, 0x00),
+    RGBColor(0x00, 0x9e, 0x73),
+    RGBColor(0xcc, 0x79, 0xa7),
+    RGBColor(0xe6, 0x9f, 0x00),
+    RGBColor(0x56, 0xb4, 0xe9),
+    RGBColor(0x55, 0x55, 0x55),
+];
+
+/// A picture.
+pub(super) struct Chart {
+    pub(super) title: &'static str,
+    pub(super) caption: &'static str,
+    pub(super) svg: String,
+}
+
+/// What a colour stands for.
+pub(super) struct Key {
+    pub(super) colour: String,
+    pub(super) label: String,
+}
+
+/// The legend for all pictures.
+pub(super) fn keys(results: &Results) -> Vec<Key> {
+    let colour = |index: usize| {
+        let RGBColor(red, green, blue) = COLOURS[index % COLOURS.len()];
+        format!("#{red:02x}{green:02x}{blue:02x}")
+    };
+    let labels = labels(results).into_iter().enumerate();
+    labels
+        .map(|(index, label)| Key {
+            colour: colour(index),
+            label,
+        })
+        .collect()
+}
+
+/// What has a colour of its own: a model with a thread count.
+fn labels(results: &Results) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for label in results.runs.iter().map(|run| label(run, results)) {
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    labels
+}
+
+fn label(run: &Run, results: &Results) -> String {
+    let plural = if run.threads == 1 { "" } else { "s" };
+    format!("{}, {} thread{plural}", run.title(&results.runs), run.threads)
+}
+
+/// Every picture that has something to show.
+pub(super) fn all(results: &Results) -> Vec<Chart> {
+    let charts = [
+        by_depth(results, Kind::Prefill),
+        by_depth(results, Kind::Decode),
+        memory(results),
+        latency(results),
+        roofline(results),
+    ];
+    charts.into_iter().flatten().collect()
+}
+
+/// Groups runs by colour and program; `point` gives x, y and the range of y.
+fn series<'r>(
+    results: &Results,
+    runs: impl Iterator<Item = &'r Run>,
+    point: impl Fn(&Run) -> Option<(f64, f64, (f64, f64))>,
+) -> Vec<Series> {
+    let labels = labels(results);
+    let mut found: Vec<((usize, Tool, u32), Series)> = Vec::new();
+    for run in runs {
+        let (Some(index), Some((x, y, range))) = (
+            labels.iter().position(|known| *known == label(run, results)),
+            point(run),
+        ) else {
+            continue;
+        };
+        // Runs of different lengths make lines of their own.
+        let key = (index, run.tool, run.test.tokens);
+        let place = found.iter().position(|entry| entry.0 == key).unwrap_or_else(|| {
+            let colour = COLOURS[index % COLOURS.len()];
+            found.push((
+                key,
+                Series {
+                    colour,
+                    filled: run.tool == Tool::Siskin,
+                    points: vec![],
+                    ranges: vec![],
+                },
+            ));
+            found.len() - 1
+        });
+        found[place].1.points.push((x, y));
+        found[place].1.ranges.push(range);
+    }
+    found.into_iter().map(|entry| entry.1).collect()
+}
+
+fn by_depth(results: &Results, kind: Kind) -> Option<Chart> {
+    let runs = results.runs.iter().filter(|run| run.test.kind == kind);
+    let series = series(results, runs, |run| {
+        let speed = &run.tokens_per_second;
+        Some((
+            f64::from(run.test.depth_tokens),
+            speed.median,
+            (speed.min, speed.max),
+        ))
+    });
+    let style = Style {
+        x: "tokens in the context before",
+        y: "tokens/s",
+        marks: true,
+        curves: &[],
+        most: None,
+    };
+    let (title, caption) = match kind {
+        Kind::Prefill => (
+            "Prefill by depth",
+            "Medians; bars from the slowest to the fastest round.",
+        ),
+        Kind::Decode => (
+            "Decode by depth",
+            "Medians; bars from the slowest to the fastest round.",
+        ),
+    };
+    Some(Chart {
+        title,
+        caption,
+        svg: draw(&series, &style)?,
+    })
+}
+
+fn memory(results: &Results) -> Option<Chart> {
+    const MIB: f64 = (1u64 << 20) as f64;
+    let series = series(results, processes(results).into_iter(), |run| {
+        let peak = run.memory?.peak_rss_bytes as f64 / MIB;
+        Some((f64::from(run.context_tokens?), peak, (peak, peak)))
+    });
+    let style = Style {
+        x: "context in tokens",
+        y: "MiB",
+        marks: true,
+        curves: &[],
+        most: None,
+    };
+    let caption = "Peak resident memory of a process that did nothing else, mapped weights included.";
+    Some(Chart {
+        title: "Peak RSS by context",
+        caption,
+        svg: draw(&series, &style)?,
+    })
+}
+
+fn latency(results: &Results) -> Option<Chart> {
+    let labels = labels(results);
+    let one = |run: &Run| {
+        let mut times = run.token_latency.as_ref()?.samples_microseconds.clone();
+        times.sort_unstable();
+        let index = labels.iter().position(|known| *known == label(run, results))?;
+        let share = |place: usize| 100.0 * (place + 1) as f64 / times.len() as f64;
+        let points: Vec<(f64, f64)> = times
+            .iter()
+            .enumerate()
+            .map(|(place, &time)| (time as f64 / 1e3, share(place)))
+            .collect();
+        Some(Series {
+            colour: COLOURS[index % COLOURS.len()],
+            filled: true,
+            points,
+            ranges: vec![],
+        })
+    };
+    let series: Vec<Series> = results.runs.iter().filter_map(one).collect();
+    let style = Style {
+        x: "milliseconds",
+        y: "% of tokens",
+        marks: false,
+        curves: &[],
+        most: Some(100.0),
+    };
+    let caption = "Share of decoded tokens that took at most so long; a steep line is a steady pace.";
+    Some(Chart {
+        title: "Time of a token",
+        caption,
+        svg: draw(&series, &style)?,
+    })
+}
+
+fn roofline(results: &Results) -> Option<Chart> {
+    let decodes = results.runs.iter().filter(|run| run.test.kind == Kind::Decode);
+    let mut series = series(results, decodes, |run| {
+        let speed = &run.tokens_per_second;
+        Some((
+            run.bytes_read_per_token? as f64 / 1e6,
+            speed.median,
+            (speed.min, speed.max),
+        ))
+    });
+    // The points of a series are different depths: nothing leads from one to the next.
+    series = series.into_iter().flat_map(apart).collect();
+    let curves: Vec<Box<dyn Fn(f64) -> f64>> = results
+        .read_bandwidths
+        .iter()
+        .map(|entry| {
+            let megabytes = entry.bytes_per_second.median / 1e6;
+            Box::new(move |x: f64| megabytes / x) as Box<dyn Fn(f64) -> f64>
+        })
+        .collect();
+    let style = Style {
+        x: "MB read a token",
+        y: "tokens/s",
+        marks: true,
+        curves: &curves,
+        most: None,
+    };
+    let caption = "Grey: what this machine's memory gives, a curve a thread count. A mark on its curve is decoding at the speed of memory.";
+    Some(Chart {
+        title: "Roofline of decoding",
+        caption,
+        svg: draw(&series, &style)?,
+    })
+}
+
+fn apart(series: Series) -> Vec<Series> {
+    let Series {
+        colour,
+        filled,
+        points,
+        ranges,
+    } = series;
+    let one = |(point, range)| Series {
+        colour,
+        filled,
+        points: vec![point],
+        ranges: vec![range],
+    };
+    points.into_iter().zip(ranges).map(one).collect()
+}

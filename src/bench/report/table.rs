@@ -1,0 +1,96 @@
+//! A table as data; each writer draws it its own way.
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading.
+    pub name: String,
+    /// Numbers stand on the right.
+    pub right: bool,
+}
+
+/// A table: `rows[r][c]` stands below `columns[c]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its rows, each as long as the columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table without rows. Headings of columns that hold numbers start with `>`: `["model", ">tokens/s"]`.
+    pub fn new(title: &str, columns: &[&str]) -> Self {
+        let column = |name: &&str| Column {
+            name: name.trim_start_matches('>').to_owned(),
+            right: name.starts_with('>'),
+        };
+        Table {
+            title: title.to_owned(),
+            columns: columns.iter().map(column).collect(),
+            rows: vec![],
+        }
+    }
+
+    /// Adds a row.
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.to_vec());
+    }
+
+    /// Adds a row, unless the same stands there already.
+    pub fn row_once<const N: usize>(&mut self, cells: [String; N]) {
+        if !self.rows.iter().any(|row| row[..] == cells) {
+            self.row(cells);
+        }
+    }
+
+    /// Adds a column at the end: a heading and a cell for each row.
+    pub fn column(&mut self, name: &str, cells: Vec<String>) {
+        self.columns.push(Column {
+            name: name.to_owned(),
+            right: false,
+        });
+        self.rows
+            .iter_mut()
+            .zip(cells)
+            .for_each(|(row, cell)| row.push(cell));
+    }
+
+    /// Takes out columns in which every cell is empty.
+    pub fn without_empty_columns(mut self) -> Self {
+        let filled = |index: usize| self.rows.iter().any(|row| !row[index].is_empty());
+        let keep: Vec<bool> = (0..self.columns.len()).map(filled).collect();
+        let mut kept = keep.iter().copied().cycle();
+        // A row is as long as the columns, so the cycle starts anew with each.
+        self.columns.retain(|_| kept.next().unwrap_or(true));
+        self.rows
+            .iter_mut()
+            .for_each(|row| row.retain(|_| kept.next().unwrap_or(true)));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_columns_go() {
+        let mut table = Table::new("t", &["a", ">b", "c"]);
+        let cells = |texts: [&str; 3]| texts.map(str::to_owned);
+        table.row(cells(["1", "", ""]));
+        table.row_once(cells(["1", "", ""]));
+        table.row_once(cells(["2", "", "x"]));
+        let table = table.without_empty_columns();
+        let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(
+            (names, table.rows),
+            (
+                vec!["a", "c"],
+                vec![vec!["1".into(), "".to_owned()], vec!["2".into(), "x".into()]]
+            )
+        );
+    }
+}

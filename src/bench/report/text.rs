@@ -1,0 +1,161 @@
+//! Tables for a terminal: side by side where they fit, else a list a row.
+
+use super::table::Table;
+use super::{Beside, number, tables};
+use crate::bench::result::Results;
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+pub(super) fn report(results: &Results, width: usize, beside: Option<&Beside>) -> String {
+    let mut out: String = head(results).iter().map(|line| wrap(line, "", width)).collect();
+    for table in tables::all(results, beside) {
+        out = out + "\n" + &render(&table, width);
+    }
+    if !results.notes.is_empty() {
+        out.push_str("\nNotes\n");
+        results
+            .notes
+            .iter()
+            .for_each(|note| out.push_str(&wrap(note, "- ", width)));
+    }
+    out
+}
+
+/// What was measured where, a line each.
+pub(super) fn head(results: &Results) -> Vec<String> {
+    let machine = &results.machine;
+    let (siskin, llama_cpp, rounds, date) = (
+        &results.siskin_version,
+        &results.llama_cpp_version,
+        results.rounds,
+        &results.date_utc,
+    );
+    let mut lines = vec![
+        format!(
+            "siskin {siskin}, llama.cpp {llama_cpp}, {rounds} round{}, {date}",
+            plural(rounds)
+        ),
+        format!("{}, {}", machine.identity(), machine.kernel),
+    ];
+    lines.extend(results.read_bandwidths.iter().map(|entry| {
+        let speed = number::decimal_bytes(entry.bytes_per_second.median);
+        format!(
+            "memory reads {speed}/s with {} thread{}",
+            entry.threads,
+            plural(entry.threads)
+        )
+    }));
+    lines
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// Draws one table in `width` columns.
+pub fn render(table: &Table, width: usize) -> String {
+    let widest = |column: usize| {
+        let cells = table.rows.iter().map(|row| length(&row[column]));
+        cells
+            .chain([length(&table.columns[column].name)])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..table.columns.len()).map(widest).collect();
+    let mut out = table.title.clone() + "\n";
+    if widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1) > width {
+        table
+            .rows
+            .iter()
+            .for_each(|row| out.push_str(&list(table, row, width)));
+        return out;
+    }
+    let names: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+    for row in [&names].into_iter().chain(&table.rows) {
+        let cells = row.iter().zip(&table.columns).zip(&widths);
+        let cells: Vec<String> = cells
+            .map(|((cell, column), &width)| pad(cell, width, column.right))
+            .collect();
+        out = out + cells.join(GAP).trim_end() + "\n";
+    }
+    out
+}
+
+/// A row as a list: its first cell, then a line for each other cell that is not empty.
+fn list(table: &Table, row: &[String], width: usize) -> String {
+    let mut out = wrap(&row[0], "", width);
+    let names = table
+        .columns
+        .iter()
+        .skip(1)
+        .map(|column| length(&column.name))
+        .max()
+        .unwrap_or(0);
+    for (cell, column) in row
+        .iter()
+        .zip(&table.columns)
+        .skip(1)
+        .filter(|(cell, _)| !cell.is_empty())
+    {
+        let first = format!("  {}  ", pad(&column.name, names, false));
+        out.push_str(&wrap(cell, &first, width));
+    }
+    out
+}
+
+/// Characters, not bytes: `±`, `°`.
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn pad(text: &str, width: usize, right: bool) -> String {
+    let space = " ".repeat(width.saturating_sub(length(text)));
+    if right {
+        space + text
+    } else {
+        text.to_owned() + &space
+    }
+}
+
+/// Breaks a text at spaces into lines of at most `width`, with `first` before the first line and as much space
+/// before the others. A word longer than a line stands alone.
+pub fn wrap(text: &str, first: &str, width: usize) -> String {
+    let mut lines = vec![first.to_owned()];
+    let mut empty = true;
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("never empty");
+        if !empty && length(line) + 1 + length(word) > width {
+            lines.push(" ".repeat(length(first)) + word);
+            continue;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    lines
+        .iter()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_unless_a_word_is() {
+        let mut table = Table::new("Speed", &["model", ">tokens/s", "spread"]);
+        table.row(["a model with a long name".into(), "12.3".into(), "steady".into()]);
+        let wide =
+            "Speed\nmodel                     tokens/s  spread\na model with a long name      12.3  steady\n";
+        assert_eq!(render(&table, 42), wide);
+        let narrow = "Speed\na model with a long name\n  tokens/s  12.3\n  spread    steady\n";
+        assert_eq!(render(&table, 41), narrow);
+        assert_eq!(wrap("one two three", "- ", 9), "- one two\n  three\n");
+        assert_eq!(wrap("incomprehensible", "", 4), "incomprehensible\n");
+        assert_eq!(wrap("", "- ", 4), "-\n");
+    }
+}

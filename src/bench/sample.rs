@@ -1,0 +1,5 @@
+//! What is read of the machine while it works: heat, energy, bandwidth.
+
+pub(super) mod bandwidth;
+pub(super) mod energy;
+pub(super) mod heat;

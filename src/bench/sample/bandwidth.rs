@@ -1,0 +1,137 @@
+//! How fast threads read memory: each sums an array of its own, as the read-only form of STREAM does
+//! (McCalpin, <https://www.cs.virginia.edu/stream/>). What decoding can reach at most.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+use crate::device::probe::Root;
+
+/// Times each array is read; the best pass counts, as in STREAM.
+const PASSES: usize = 6;
+/// All arrays together: this many times the largest cache, within the limits below.
+const CACHES: u64 = 4;
+const LEAST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 1 << 30;
+
+/// Bytes to read so that caches do not help, with `available` bytes of memory free.
+pub(crate) fn array_bytes(root: &Root, available: Option<u64>) -> u64 {
+    const CACHES_OF_A_CPU: &str = "sys/devices/system/cpu/cpu0/cache";
+    let size = |index: &String| {
+        let text = root.text(&format!("{CACHES_OF_A_CPU}/{index}/size"))?;
+        text.strip_suffix('K')?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    let largest = root
+        .names(CACHES_OF_A_CPU, "index")
+        .iter()
+        .filter_map(size)
+        .max()
+        .unwrap_or(0);
+    let most = available.map_or(MOST_BYTES, |available| (available / 4).min(MOST_BYTES));
+    largest
+        .saturating_mul(CACHES)
+        .max(LEAST_BYTES)
+        .min(most.max(1 << 20))
+}
+
+/// Bytes a second that `threads` threads read together from arrays of `bytes` in all.
+pub(crate) fn measure(threads: usize, bytes: u64) -> f64 {
+    let threads = threads.max(1);
+    let len = (bytes / 8 / threads as u64).max(1) as usize;
+    let barrier = Barrier::new(threads);
+    let reader = || {
+        // Written by the thread that reads it: it lies where that thread is.
+        let numbers = vec![1u64; len];
+        let pass = |_| {
+            barrier.wait();
+            let start = Instant::now();
+            black_box(sum(black_box(&numbers)));
+            (start, Instant::now())
+        };
+        (0..PASSES).map(pass).collect::<Vec<_>>()
+    };
+    let spans: Vec<Vec<(Instant, Instant)>> = thread::scope(|scope| {
+        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(reader)).collect();
+        readers
+            .into_iter()
+            .map(|reader| reader.join().expect("a sum does not panic"))
+            .collect()
+    });
+    let seconds = |pass: usize| {
+        let start = spans.iter().map(|thread| thread[pass].0).min().expect("a thread");
+        let end = spans.iter().map(|thread| thread[pass].1).max().expect("a thread");
+        (end - start).as_secs_f64()
+    };
+    let best = (0..PASSES).map(seconds).fold(f64::INFINITY, f64::min);
+    (len * threads * 8) as f64 / best
+}
+
+/// Independent partial sums, so that loads and not additions set the pace.
+fn sum(numbers: &[u64]) -> u64 {
+    const LANES: usize = 64;
+    let mut sums = [0u64; LANES];
+    let (chunks, rest) = numbers.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (sum, number) in sums.iter_mut().zip(chunk) {
+            *sum = sum.wrapping_add(*number);
+        }
+    }
+    sums.into_iter()
+        .chain(rest.iter().copied())
+        .fold(0, u64::wrapping_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_read_every_number() {
+        for len in [0, 1, 63, 64, 65, 1000] {
+            let numbers: Vec<u64> = (1..=len).collect();
+            assert_eq!(sum(&numbers), len * (len + 1) / 2);
+        }
+    }
+
+    #[test]
+    fn arrays_are_larger_than_the_caches_and_smaller_than_memory() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let index = root.path().join("sys/devices/system/cpu/cpu0/cache/index3");
+        std::fs::create_dir_all(&index).expect("made");
+        // (cache, free memory, array)
+        let cases = [
+            ("32768K\n", Some(16 << 30), 128 << 20),
+            ("2048K\n", Some(16 << 30), 64 << 20),
+            ("1048576K\n", None, 1 << 30),
+            ("no size", Some(128 << 20), 32 << 20),
+        ];
+        for (text, available, want) in cases {
+            std::fs::write(index.join("size"), text).expect("written");
+            assert_eq!(array_bytes(&Root::at(root.path()), available), want, "{text}");
+        }
+    }
+
+    /// Two threads on one CPU cannot read faster than one: the figure counts bytes, not threads.
+    #[test]
+    fn threads_pinned_to_one_cpu_read_no_faster_than_one() {
+        use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+        // Threads inherit the affinity of the one that starts them; only this test's thread is pinned.
+        let pinned = thread::spawn(|| {
+            let all = sched_getaffinity(None).expect("an affinity");
+            let first = (0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).expect("a CPU");
+            let mut one = CpuSet::new();
+            one.set(first);
+            sched_setaffinity(None, &one).expect("pinned");
+            // Short passes, best of many, one after the other: other programs take this CPU away now and then.
+            let mut best = (0.0f64, 0.0f64);
+            for _ in 0..8 {
+                best = (best.0.max(measure(1, 16 << 20)), best.1.max(measure(2, 16 << 20)));
+            }
+            best
+        });
+        let (one, two) = pinned.join().expect("measured");
+        assert!(one > 1e8, "{one:e} bytes a second is slower than any memory");
+        assert!(two < 1.5 * one, "one thread {one:e}, two on the same CPU {two:e}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Energy: RAPL counters on x86 (`/sys/class/powercap`), the power chip of a Raspberry Pi 5 (`vcgencmd
+//! pmic_read_adc`). Both count the whole package or board, idle power included.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a Pi's power is read.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Something that measures energy.
+#[derive(Debug, Clone)]
+pub(crate) enum Meter {
+    /// Counters of microjoules, one a package.
+    Rapl(Vec<Zone>),
+    /// The program that reads a Pi's power chip.
+    Pmic(PathBuf),
+}
+
+/// A RAPL package.
+#[derive(Debug, Clone)]
+pub(crate) struct Zone {
+    counter: PathBuf,
+    /// Where the counter starts again at zero.
+    range: u64,
+}
+
+impl Meter {
+    /// A meter of the machine under `root` (`/`), where it has one that this user may read.
+    pub(crate) fn find(root: &Path, vcgencmd: &Path) -> Option<Self> {
+        let zones = fs::read_dir(root.join("sys/class/powercap"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let zones: Vec<Zone> = zones.filter_map(|entry| Zone::of(&entry.path())).collect();
+        if !zones.is_empty() {
+            return Some(Meter::Rapl(zones));
+        }
+        watts(vcgencmd).map(|_| Meter::Pmic(vcgencmd.to_owned()))
+    }
+
+    /// What it is, for people.
+    pub(crate) fn source(&self) -> &'static str {
+        match self {
+            Meter::Rapl(_) => "RAPL package",
+            Meter::Pmic(_) => "Raspberry Pi PMIC",
+        }
+    }
+
+    /// Runs `work` and gives the joules drawn meanwhile.
+    pub(crate) fn measure<T>(&self, work: impl FnOnce() -> T) -> (T, Option<f64>) {
+        match self {
+            Meter::Rapl(zones) => {
+                let before: Vec<Option<u64>> = zones.iter().map(Zone::read).collect();
+                let result = work();
+                let drawn = zones
+                    .iter()
+                    .zip(before)
+                    .map(|(zone, before)| zone.since(before?))
+                    .sum();
+                (result, drawn)
+            }
+            Meter::Pmic(program) => measure_power(program, work),
+        }
+    }
+}
+
+impl Zone {
+    /// A package's zone: packages stand at the top (`intel-rapl:0`), their parts below (`intel-rapl:0:0`).
+    fn of(folder: &Path) -> Option<Self> {
+        let name = folder.file_name()?.to_str()?;
+        let package = fs::read_to_string(folder.join("name"))
+            .ok()?
+            .starts_with("package");
+        if name.matches(':').count() != 1 || !package {
+            return None;
+        }
+        let range = fs::read_to_string(folder.join("max_energy_range_uj"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
+        let zone = Zone {
+            counter: folder.join("energy_uj"),
+            range,
+        };
+        zone.read().map(|_| zone)
+    }
+
+    fn read(&self) -> Option<u64> {
+        fs::read_to_string(&self.counter).ok()?.trim().parse().ok()
+    }
+
+    /// Joules since the counter stood at `before`; it may have passed its end once.
+    fn since(&self, before: u64) -> Option<f64> {
+        let now = self.read()?;
+        let microjoules = if now >= before {
+            now - before
+        } else {
+            self.range.checked_sub(before)? + now
+        };
+        Some(microjoules as f64 / 1e6)
+    }
+}
+
+/// Power read while `work` runs, averaged, times its duration.
+fn measure_power<T>(program: &Path, work: impl FnOnce() -> T) -> (T, Option<f64>) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut readings = Vec::new();
+            loop {
+                readings.extend(watts(program));
+                if done.load(Ordering::Relaxed) {
+                    return readings;
+                }
+                thread::sleep(INTERVAL);
+            }
+        });
+        let start = Instant::now();
+        let result = work();
+        let seconds = start.elapsed().as_secs_f64();
+        done.store(true, Ordering::Relaxed);
+        let readings = reader.join().unwrap_or_default();
+        let mean = readings.iter().sum::<f64>() / readings.len() as f64;
+        (result, (!readings.is_empty()).then_some(mean * seconds))
+    })
+}
+
+fn watts(program: &Path) -> Option<f64> {
+    let output = Command::new(program).arg("pmic_read_adc").output().ok()?;
+    sum_of_rails(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Every rail has a line of its current, `VDD_CORE_A current(7)=1.2A`, and one of its voltage,
+/// `VDD_CORE_V volt(15)=0.9V`; watts are the sum of the products.
+fn sum_of_rails(text: &str) -> Option<f64> {
+    let reading = |line: &str, kind: &str, unit: char| {
+        let (name, rest) = line.trim().split_once(' ')?;
+        let value = rest
+            .strip_prefix(kind)?
+            .split_once('=')?
+            .1
+            .strip_suffix(unit)?
+            .parse::<f64>()
+            .ok()?;
+        Some((name.strip_suffix(['A', 'V'])?.to_owned(), value))
+    };
+    let volts: Vec<(String, f64)> = text
+        .lines()
+        .filter_map(|line| reading(line, "volt", 'V'))
+        .collect();
+    let amperes = text.lines().filter_map(|line| reading(line, "current", 'A'));
+    let watts = amperes.filter_map(|(rail, amperes)| {
+        volts
+            .iter()
+            .find(|(name, _)| *name == rail)
+            .map(|(_, volts)| amperes * volts)
+    });
+    watts.fold(None, |sum, watts| Some(sum.unwrap_or(0.0) + watts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(root: &Path, name: &str, kind: &str, energy: &str) -> PathBuf {
+        let folder = root.join("sys/class/powercap").join(name);
+        fs::create_dir_all(&folder).expect("made");
+        for (file, text) in [
+            ("name", kind),
+            ("energy_uj", energy),
+            ("max_energy_range_uj", "1000000\n"),
+        ] {
+            fs::write(folder.join(file), text).expect("written");
+        }
+        folder.join("energy_uj")
+    }
+
+    #[test]
+    fn rapl_counts_packages_and_survives_a_counter_that_starts_again() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let nowhere = Path::new("/no/vcgencmd");
+        assert!(Meter::find(root.path(), nowhere).is_none());
+        let counter = zone(root.path(), "intel-rapl:0", "package-0\n", "900000\n");
+        zone(root.path(), "intel-rapl:0:0", "core\n", "5\n");
+        zone(root.path(), "intel-rapl:1", "psys\n", "5\n");
+        let meter = Meter::find(root.path(), nowhere).expect("a package");
+        for (after, joules) in [("950000", 0.05), ("200000", 0.3)] {
+            fs::write(&counter, "900000").expect("written");
+            let (result, drawn) = meter.measure(|| fs::write(&counter, after).is_ok());
+            assert!(
+                result && (drawn.expect("readable") - joules).abs() < 1e-9,
+                "{after}: {drawn:?}"
+            );
+        }
+        let (_, drawn) = meter.measure(|| fs::remove_file(&counter));
+        assert_eq!(drawn, None);
+    }
+
+    const RAILS: &str = "   3V3_SYS_A current(1)=0.05A\n VDD_CORE_A current(7)=2.0A\n   3V3_SYS_V volt(9)=3.30V\n VDD_CORE_V volt(15)=0.75V\n  EXT5V_V volt(24)=5.1V\n";
+
+    #[test]
+    fn a_pi_multiplies_currents_and_voltages() {
+        let watts = sum_of_rails(RAILS).expect("two rails");
+        assert!((watts - (0.05 * 3.3 + 2.0 * 0.75)).abs() < 1e-9, "{watts}");
+        assert_eq!(sum_of_rails("error=1 error_msg=\"Command not registered\""), None);
+    }
+
+    #[test]
+    fn a_pi_s_power_is_averaged_over_the_work() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let program = root.path().join("vcgencmd");
+        fs::write(
+            &program,
+            format!("#!/bin/sh\nprintf '{}'\n", RAILS.replace('\n', "\\n")),
+        )
+        .expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+        let meter = Meter::find(root.path(), &program).expect("a Pi");
+        let (seconds, joules) = meter.measure(|| {
+            let start = Instant::now();
+            thread::sleep(Duration::from_millis(50));
+            start.elapsed().as_secs_f64()
+        });
+        let watts = joules.expect("read") / seconds;
+        assert!((watts / 1.665 - 1.0).abs() < 0.05, "{watts} W");
+    }
+}

@@ -1,0 +1,238 @@
+//! What a worker process does: load, fill a context, time computations.
+//!
+//! Tokens are pseudo-random and none is sampled while the clock runs, as in llama-bench: speed does not depend
+//! on what a text says.
+
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::plan::Launch;
+use super::protocol::{Ask, Loaded, Ready, Sample, Turn, serve};
+use super::result::{Kind, Test};
+use super::sample::bandwidth;
+use super::sample::energy::Meter;
+use crate::device::memory::Memory;
+use crate::device::probe::Root;
+use crate::engine::{EngineError, Model, ModelOptions, STORYTELLER, Session, SessionOptions, Token};
+use crate::kernel;
+
+/// Tokens computed untimed at the start of each turn: they wake clocks and threads, and bring back what other
+/// processes pushed out of the caches.
+const WAKE_UP: u32 = 2;
+
+/// Serves one harness until its pipe closes.
+pub fn run(input: impl BufRead, output: impl Write) -> std::io::Result<()> {
+    let meter = Meter::find(Path::new("/"), Path::new("vcgencmd"));
+    let mut bench: Option<Bench> = None;
+    serve(input, output, |ask| match ask {
+        Ask::Start {
+            model,
+            launch,
+            context,
+            depth,
+            warm_up,
+        } => {
+            let started = bench.insert(Bench::start(model, &launch, context, depth, warm_up).map_err(text)?);
+            json(&Ready {
+                context: started.session.capacity(),
+                kernels: kernel::status().kernels.name().into(),
+            })
+        }
+        Ask::Turn(tests) => {
+            let bench = bench.as_mut().ok_or("a turn before a start")?;
+            json(&bench.turn(&tests, meter.as_ref()).map_err(text)?)
+        }
+        Ask::Load { model, launch, cold } => json(&load_once(model, &launch, cold)?),
+        Ask::Bandwidth { threads, bytes } => json(&bandwidth::measure(threads, bytes)),
+    })
+}
+
+/// Bytes a second that `threads` threads read from memory, with `available` bytes of it free.
+pub fn read_memory(threads: usize, available: Option<u64>) -> f64 {
+    bandwidth::measure(threads, bandwidth::array_bytes(&Root::system(), available))
+}
+
+fn json(value: &impl Serialize) -> Result<serde_json::Value, String> {
+    serde_json::to_value(value).map_err(|error| error.to_string())
+}
+
+fn text(error: EngineError) -> String {
+    error.to_string()
+}
+
+fn load(path: Option<&Path>, launch: &Launch) -> Result<Model, EngineError> {
+    kernel::select(&kernel::Settings {
+        kernels: launch.kernels,
+        ..kernel::Settings::default()
+    });
+    let options = ModelOptions {
+        repack: launch.repack,
+        mmap: launch.mmap,
+        mlock: launch.mlock,
+        ..ModelOptions::default()
+    };
+    match path {
+        Some(path) => Model::load(path, &options),
+        None => Model::load_bytes(STORYTELLER, &options),
+    }
+}
+
+fn session<'m>(model: &'m Model, launch: &Launch, context: u32) -> Result<Session<'m>, EngineError> {
+    let options = SessionOptions {
+        context: Some(context),
+        kv_type: launch.cache_type,
+        flash_attention: launch.flash_attn,
+        ubatch: launch.ubatch,
+        threads: launch.threads,
+        threads_batch: launch.threads_batch,
+    };
+    Session::new(model, &options)
+}
+
+/// A model, a context filled to its depth, tokens to feed.
+struct Bench {
+    session: Session<'static>,
+    tokens: Vec<Token>,
+    depth: u32,
+}
+
+impl Bench {
+    fn start(
+        path: Option<PathBuf>,
+        launch: &Launch,
+        context: u32,
+        depth: u32,
+        warm_up: u32,
+    ) -> Result<Self, EngineError> {
+        // The process lives for this model; it is never given back.
+        let model: &'static Model = Box::leak(Box::new(load(path.as_deref(), launch)?));
+        let mut session = session(model, launch, context)?;
+        let tokens = pseudo_random(model, context as usize);
+        session.feed(&tokens[..depth as usize])?;
+        let mut bench = Bench {
+            session,
+            tokens,
+            depth,
+        };
+        bench.compute(Kind::Prefill, warm_up)?;
+        bench.compute(Kind::Decode, WAKE_UP.min(context - depth))?;
+        Ok(bench)
+    }
+
+    fn turn(&mut self, tests: &[Test], meter: Option<&Meter>) -> Result<Turn, EngineError> {
+        let wake_up = tests
+            .iter()
+            .map(|test| test.tokens)
+            .min()
+            .unwrap_or(0)
+            .min(WAKE_UP);
+        self.compute(Kind::Decode, wake_up)?;
+        let mut samples = Vec::with_capacity(tests.len());
+        for test in tests {
+            let mut work = || self.compute(test.kind, test.tokens);
+            let (sample, joules) = match meter {
+                Some(meter) => meter.measure(work),
+                None => (work(), None),
+            };
+            samples.push(Sample { joules, ..sample? });
+        }
+        let memory = Memory::now();
+        Ok(Turn {
+            samples,
+            peak_rss_bytes: memory.peak_bytes,
+            anonymous_bytes: memory.anonymous_bytes,
+            file_bytes: memory.file_bytes,
+            energy_source: meter.map(|meter| meter.source().to_owned()),
+        })
+    }
+
+    /// Computes `tokens` tokens behind the depth and takes them out again.
+    fn compute(&mut self, kind: Kind, tokens: u32) -> Result<Sample, EngineError> {
+        let fed = &self.tokens[self.depth as usize..][..tokens as usize];
+        let mut sample = Sample::default();
+        let start = Instant::now();
+        match kind {
+            Kind::Prefill if !fed.is_empty() => {
+                self.session.feed(fed)?;
+                sample.seconds = start.elapsed().as_secs_f64();
+                std::hint::black_box(self.session.logits().map(most_likely));
+                sample.first_token_seconds = Some(start.elapsed().as_secs_f64());
+            }
+            Kind::Prefill => {}
+            Kind::Decode => {
+                let mut last = 0.0;
+                for token in fed {
+                    self.session.feed(std::slice::from_ref(token))?;
+                    let now = start.elapsed().as_secs_f64();
+                    sample.token_seconds.push(now - last);
+                    last = now;
+                }
+                sample.seconds = last;
+            }
+        }
+        self.session.rewind(self.depth)?;
+        Ok(sample)
+    }
+}
+
+/// The greedy choice of a first token.
+fn most_likely(logits: &[f32]) -> usize {
+    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    best.map_or(0, |(index, _)| index)
+}
+
+/// Tokens of the vocabulary by a linear congruence: the same for each run.
+fn pseudo_random(model: &Model, count: usize) -> Vec<Token> {
+    let vocabulary = model.vocabulary_len().max(1) as u64;
+    let mut state = 42u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        Token(((state >> 33) % vocabulary) as i32)
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Loads and computes one token, in a process that did nothing before.
+fn load_once(path: Option<PathBuf>, launch: &Launch, cold: bool) -> Result<Loaded, String> {
+    if let Some(path) = path.as_deref().filter(|_| cold) {
+        drop_pages(path).map_err(|error| format!("{}: --cold: {error}", path.display()))?;
+    }
+    let before = storage_read_bytes();
+    let start = Instant::now();
+    let model = load(path.as_deref(), launch).map_err(text)?;
+    let load_seconds = start.elapsed().as_secs_f64();
+    let mut session = session(&model, launch, 64).map_err(text)?;
+    session.feed(&pseudo_random(&model, 1)).map_err(text)?;
+    std::hint::black_box(session.logits().map(most_likely));
+    let first_token_seconds = start.elapsed().as_secs_f64();
+    let storage_read_bytes = before
+        .zip(storage_read_bytes())
+        .map(|(before, after)| after - before);
+    Ok(Loaded {
+        load_seconds,
+        first_token_seconds,
+        storage_read_bytes,
+    })
+}
+
+/// Drops a file's pages from the page cache: writes out what is not yet on storage, then asks the kernel to
+/// forget the rest. It keeps pages that some process maps.
+fn drop_pages(path: &Path) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    file.sync_all()?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}
+
+/// Bytes that this process caused to be fetched from storage so far (proc(5), `/proc/self/io`).
+fn storage_read_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/io").ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("read_bytes: ")?.trim().parse().ok())
+}

@@ -1,0 +1,153 @@
+//! `siskin models`: the models that siskin is for, side by side on this device, and which to take.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::ValueEnum;
+use siskin::bench::catalog::{self, Choice, Figure, Offer, Row};
+use siskin::bench::report::number::{bytes, parameters, three};
+use siskin::bench::report::table::Table;
+use siskin::bench::report::{self, markdown_table, text_table};
+use siskin::bench::result::{Machine, Results};
+use siskin::bench::{harness, worker};
+use siskin::device::{self, probe};
+use siskin_quant::FileType;
+
+use super::bench;
+
+/// Shows the four models side by side on this device, and the best choice
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Example:
+  siskin models --results results.json
+
+Sizes and memory are computed from the models' shapes, and so is the most that this device's memory
+allows in decoding (it is read for a second to find out). With --results, what `siskin bench -o json`
+measured here stands in place of that, for the models it measured.")]
+pub(crate) struct ModelsArgs {
+    /// Results of siskin bench -o json on this device
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// File types to show
+    #[arg(
+        long,
+        value_name = "TYPE,...",
+        value_delimiter = ',',
+        default_value = "q4_k_m,q8_0"
+    )]
+    types: Vec<FileType>,
+    /// Form of the table
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    /// The same as -o json
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Md,
+}
+
+pub(crate) fn main(args: ModelsArgs) -> anyhow::Result<ExitCode> {
+    let results = args.results.as_deref().map(bench::import::results).transpose()?;
+    if let Some(results) = &results {
+        same_machine(&args, results)?;
+    }
+    let usable_bytes = probe::Machine::probe(&probe::Root::system()).ram.usable_bytes;
+    let read_bytes_per_second = worker::read_memory(device::available_cpus(), Some(usable_bytes));
+    let offer = Offer {
+        usable_bytes,
+        read_bytes_per_second,
+    };
+    let rows = catalog::rows(&args.types, &offer, results.as_ref());
+    let choice = catalog::choose(&rows, &offer);
+    let mut out = std::io::stdout();
+    let format = if args.json { Format::Json } else { args.output };
+    match format {
+        Format::Json => {
+            let json = serde_json::json!({"device": offer, "models": rows, "choice": choice});
+            writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
+        }
+        Format::Table => {
+            let width = bench::width();
+            write!(out, "{}", text_table(&table(&rows), width))?;
+            for line in words(&offer, choice.as_ref()) {
+                write!(out, "{}", report::wrap(&line, "", width))?;
+            }
+        }
+        Format::Md => {
+            let lines = words(&offer, choice.as_ref()).join("\n\n");
+            writeln!(out, "{}\n{lines}", markdown_table(&table(&rows)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn same_machine(args: &ModelsArgs, results: &Results) -> anyhow::Result<()> {
+    let here = harness::nothing_measured("", "").machine;
+    let [there, here] = [&results.machine, &here].map(Machine::identity);
+    if there != here {
+        let file = args.results.as_deref().unwrap_or("results".as_ref()).display();
+        bail!(
+            "{file}: measured on another machine ({there}; this is {here}); measure here with siskin bench -o json"
+        );
+    }
+    Ok(())
+}
+
+fn table(rows: &[Row]) -> Table {
+    let columns = [
+        "model", "type", ">params", ">file", ">bits", ">prefill", ">decode", ">RSS 2k", ">GB",
+    ];
+    let mut table = Table::new("Models", &columns);
+    for row in rows {
+        // A model that a board runs, every larger one runs too.
+        let least = row.fits_gib.first().map(u64::to_string);
+        table.row([
+            row.name.into(),
+            row.file_type.name().into(),
+            parameters(row.parameters),
+            bytes(row.file_bytes),
+            format!("{:.2}", row.bits_per_weight),
+            figure(row.prefill_tokens_per_second, "≤", three),
+            figure(row.decode_tokens_per_second, "≤", three),
+            figure(row.peak_rss_bytes, "~", |value| bytes(value as u64)),
+            least.unwrap_or_else(|| "none".into()),
+        ]);
+    }
+    table
+}
+
+/// A measured figure stands alone, a computed one behind a sign.
+fn figure(figure: Figure, computed: &str, show: impl Fn(f64) -> String) -> String {
+    match figure {
+        Figure::Measured(value) => show(value),
+        Figure::Computed(value) => format!("{computed}{}", show(value)),
+        Figure::Unmeasured => "-".into(),
+    }
+}
+
+/// What the signs mean, what the device gives, what to take.
+fn words(offer: &Offer, choice: Option<&Choice>) -> [String; 3] {
+    let read = three(offer.read_bytes_per_second / 1e9);
+    let usable = bytes(offer.usable_bytes);
+    let best = match choice {
+        Some(choice) => format!(
+            "Best choice: {} {}: {}.",
+            choice.name, choice.file_type, choice.reason
+        ),
+        None => "Best choice: none of these fits into the memory that is usable now.".into(),
+    };
+    [
+        "Speeds in tokens/s. ≤: the most that reading memory allows; ~: computed; -: unmeasured; no sign: measured \
+         here by siskin bench. RSS 2k, GB: with a context of 2048 tokens; the smallest board of 1, 2, 4 and 8 GB that it runs on."
+            .into(),
+        format!("This device: {usable} usable, memory reads {read} GB/s."),
+        best,
+    ]
+}
