@@ -156,7 +156,7 @@ fn chat_template(criterion: &mut Criterion) {
     let now = jiff::ZonedDateTime::now();
     let own = chat::template_from(&model, &source, now).expect("a template");
     let said = |index: usize| Message {
-        role: if index % 2 == 0 {
+        role: if index.is_multiple_of(2) {
             Role::User
         } else {
             Role::Assistant

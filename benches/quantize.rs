@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use noise::noise;
-use siskin_quant::block::{Isa, quantize_row_with};
+use siskin_quant::block::{Effort, Isa, quantize_row_with};
 use siskin_quant::convert::Conversion;
 use siskin_quant::stream::StreamOptions;
 use siskin_quant::target::Existing;
@@ -68,12 +68,14 @@ fn conversion(c: &mut Criterion) {
     let options = StreamOptions {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         allow_nonfinite: false,
+        effort: Effort::Normal,
+        imatrix: None,
         cancel: &cancel,
     };
     let mut group = c.benchmark_group("convert");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
     for ty in [FileType::Q4KM, FileType::Q8_0, FileType::F16] {
-        let conversion = Conversion::of(dir.path(), Some(ty)).expect("planned");
+        let conversion = Conversion::of(dir.path(), Some(ty), None).expect("planned");
         group.throughput(Throughput::Bytes(4 * conversion.plan.weights()));
         group.bench_function(ty.name(), |b| {
             b.iter(|| {

@@ -4,7 +4,7 @@
 //! GGUF ─► model ─► session ─► sampler ─► text
 //! ```
 //!
-//! [`engine`] is the runtime, [`bench`] measures it; conversion lives in the crate `siskin-quant`.
+//! [`engine`] is the runtime, [`mod@bench`] measures it; conversion lives in the crate `siskin-quant`.
 
 pub mod bench;
 pub mod device;

@@ -222,7 +222,8 @@ mod tests {
     #[test]
     fn summaries_name_outliers_and_noise() {
         // (samples, median, deviation, spread, rounds of outliers)
-        let cases: [(&[f64], f64, f64, Spread, &[usize]); 7] = [
+        type Case = (&'static [f64], f64, f64, Spread, &'static [usize]);
+        let cases: [Case; 7] = [
             (
                 &[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0],
                 2.0,
