@@ -12,6 +12,7 @@ use super::BenchError;
 use super::plan::{Case, Launch};
 use super::result::{Kind, Model, Run, Setting, Test, Tool};
 use super::stats::Summary;
+use crate::device::memory::Memory;
 
 /// How often the peak memory of the other program is looked at; the peak only grows, so the last look counts.
 const LOOK: Duration = Duration::from_millis(10);
@@ -123,7 +124,7 @@ fn wait(mut child: Child) -> std::io::Result<(String, Option<u64>)> {
     let exit = loop {
         peak = fs::read_to_string(&status)
             .ok()
-            .and_then(|text| peak_rss(&text))
+            .and_then(|text| Memory::parse(&text).peak_bytes)
             .max(peak);
         if let Some(exit) = child.try_wait()? {
             break exit;
@@ -136,16 +137,6 @@ fn wait(mut child: Child) -> std::io::Result<(String, Option<u64>)> {
     } else {
         Err(std::io::Error::other(format!("ended with {exit}")))
     }
-}
-
-fn peak_rss(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
 }
 
 /// Reads what `llama-bench -o json` wrote (an array) or `-o jsonl` (a line a test).

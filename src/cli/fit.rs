@@ -68,14 +68,8 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
     let flags = args.tuning.flags()?;
     args.tuning.warn(place.cpus);
     let wishes = Wishes {
-        context: flags.context,
-        kv_type: flags.kv_type,
-        ubatch: flags.ubatch,
-        repack: flags.repack,
-        mmap: flags.mmap,
-        favor: flags.favor,
-        extras: flags.extras,
         force: false,
+        ..flags.wishes()
     };
     let plan = budget::plan(&facts, &place.run, &place.room, &wishes);
     if args.json {

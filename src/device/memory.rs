@@ -20,21 +20,23 @@ impl Memory {
             .map_or_else(|_| Memory::default(), |text| Memory::parse(&text))
     }
 
-    /// Reads the text of a `status` file.
-    fn parse(status: &str) -> Self {
-        let field = |name: &str| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-            let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-            kib.checked_mul(1024)
-        };
+    /// Reads the text of a `status` file, of this process or another.
+    pub(crate) fn parse(status: &str) -> Self {
         Memory {
-            peak_bytes: field("VmHWM"),
-            anonymous_bytes: field("RssAnon"),
-            file_bytes: field("RssFile"),
+            peak_bytes: kib_field(status, "VmHWM"),
+            anonymous_bytes: kib_field(status, "RssAnon"),
+            file_bytes: kib_field(status, "RssFile"),
         }
     }
+}
+
+/// The bytes that a line `NAME: COUNT kB` of a file under `/proc` tells.
+pub(crate) fn kib_field(text: &str, name: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 #[cfg(test)]

@@ -52,6 +52,22 @@ pub struct Flags {
     pub force: bool,
 }
 
+impl Flags {
+    /// Those that a memory plan heeds.
+    pub fn wishes(&self) -> Wishes {
+        Wishes {
+            context: self.context,
+            kv_type: self.kv_type,
+            ubatch: self.ubatch,
+            repack: self.repack,
+            mmap: self.mmap,
+            favor: self.favor,
+            extras: self.extras,
+            force: self.force,
+        }
+    }
+}
+
 /// Everything that is decided before a model is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Settings {
@@ -151,18 +167,8 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Settings, BudgetError> {
         usable_bytes: machine.ram.usable_bytes,
         reserve_bytes: run.reserve_mib << 20,
     };
-    let wishes = Wishes {
-        context: flags.context,
-        kv_type: flags.kv_type,
-        ubatch: flags.ubatch,
-        repack: flags.repack,
-        mmap: flags.mmap,
-        favor: flags.favor,
-        extras: flags.extras,
-        force: flags.force,
-    };
     let plan = facts
-        .map(|facts| budget::plan(facts, &effective, &room, &wishes))
+        .map(|facts| budget::plan(facts, &effective, &room, &flags.wishes()))
         .transpose()?;
     let planned = plan.as_ref().map(|plan| plan.settings);
     let context = planned.map(|planned| match flags.context {

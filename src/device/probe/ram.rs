@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Root;
 use super::cgroup::Groups;
+use crate::device::memory::kib_field;
 
 /// Memory in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -60,17 +61,7 @@ impl Ram {
 /// Total, available and swap from `/proc/meminfo`.
 fn meminfo(root: &Root) -> Option<(u64, u64, u64)> {
     let text = root.text("proc/meminfo")?;
-    let field = |name: &str| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim()
-            .strip_suffix("kB")?
-            .trim()
-            .parse::<u64>()
-            .ok()?
-            .checked_mul(1024)
-    };
+    let field = |name: &str| kib_field(&text, name);
     let total = field("MemTotal")?;
     let available = field("MemAvailable").or_else(|| {
         root.note("/proc/meminfo: no MemAvailable; MemFree + Cached taken instead".into());
