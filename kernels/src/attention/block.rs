@@ -34,6 +34,10 @@ pub(super) unsafe fn run<L: Lanes>(a: &Attention) {
     }
 }
 
+/// The tiles of `H` heads that are this thread's.
+///
+/// # Safety
+/// As [`run`]; the heads of `a` are whole tiles of `H`.
 #[inline(always)]
 unsafe fn heads<L: Lanes, const H: usize>(a: &Attention) {
     // SAFETY: the caller's promise.
@@ -68,6 +72,9 @@ unsafe fn heads<L: Lanes, const H: usize>(a: &Attention) {
 }
 
 /// The positions that are not masked out at either end: caches are padded.
+///
+/// # Safety
+/// A mask, where `a` has one, holds a number for each position.
 unsafe fn seen(a: &Attention) -> std::ops::Range<usize> {
     const MINUS_INFINITY: u16 = 0xfc00;
     if a.mask.is_null() {
@@ -86,6 +93,9 @@ unsafe fn seen(a: &Attention) -> std::ops::Range<usize> {
 }
 
 /// `scores[h][p]` of `count` positions from `start` on; those up to a whole number of lanes are minus infinity.
+///
+/// # Safety
+/// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
@@ -139,6 +149,9 @@ unsafe fn score<L: Lanes, const H: usize>(
 
 /// Scores to weights relative to the largest score so far; what was summed before is to be multiplied by what is
 /// returned.
+///
+/// # Safety
+/// The CPU has `L`'s instructions; inlined into a function compiled for them.
 #[inline(always)]
 unsafe fn weigh<L: Lanes, const H: usize>(
     count: usize,
@@ -173,6 +186,9 @@ unsafe fn weigh<L: Lanes, const H: usize>(
 }
 
 /// Values times weights, added to what was summed before times `kept`.
+///
+/// # Safety
+/// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
@@ -225,6 +241,9 @@ unsafe fn add_values<L: Lanes, const H: usize>(
 
 /// e to the power of numbers that are not positive, to a relative 2e-7: 2^n times a polynomial on half an octave
 /// to either side of 1 (Cephes' `expf`). Below -87 it is 0.
+///
+/// # Safety
+/// The CPU has `L`'s instructions; inlined into a function compiled for them.
 #[inline(always)]
 unsafe fn exp<L: Lanes>(x: L::V) -> L::V {
     // SAFETY: the caller's promise.
