@@ -47,7 +47,7 @@ fn measure(format: Format, kernel: Kernel, threads: usize) {
         .map(|at| Case::new(format, Kind::Usual, rows, blocks, at as u64))
         .collect();
     let mut variants: Vec<(Option<usize>, Vec<f64>)> =
-        [None, Some(0), Some(2048), Some(4096), Some(8192), Some(16384)]
+        [None, Some(0), Some(4096), Some(8192), Some(16384), Some(32768), Some(65536)]
             .map(|ahead| (ahead, Vec::new()))
             .into();
     for _ in 0..ROUNDS {

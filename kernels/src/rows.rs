@@ -3,7 +3,7 @@
 use crate::Product;
 
 /// Calls `tile` with groups of `R` rows and stores what it returns. Where fewer are left, the last row stands in
-/// for those missing. A tile reads `step` bytes of each row at a time.
+/// for those missing. A tile reads a row in `steps` steps of `step` bytes each, and fetches once a step.
 ///
 /// # Safety
 /// As [`crate::Kernel::run`].
@@ -11,26 +11,19 @@ use crate::Product;
 pub(crate) unsafe fn groups<const R: usize, B>(
     product: &Product,
     step: usize,
-    tile: impl Fn([*const B; R], Ahead) -> [f32; R],
+    steps: usize,
+    tile: impl Fn([*const B; R], &mut Ahead) -> [f32; R],
 ) {
-    let row_bytes = product.stride;
+    let stride = product.stride;
+    let mut ahead = Ahead::new(product, R, step, steps.max(1));
     let mut first = 0;
     while first < product.count {
         let left = product.count - first;
         // SAFETY: every row named is below `count`.
         let rows = std::array::from_fn(|r| unsafe {
-            product
-                .rows
-                .add((first + r.min(left - 1)) * row_bytes)
-                .cast::<B>()
+            product.rows.add((first + r.min(left - 1)) * stride).cast::<B>()
         });
-        let ahead = Ahead::new(
-            product.ahead.div_ceil(R * step),
-            step,
-            R * row_bytes,
-            left * row_bytes,
-        );
-        let sums = tile(rows, ahead);
+        let sums = tile(rows, &mut ahead);
         for (r, sum) in sums.into_iter().enumerate().take(left) {
             // SAFETY: `out` has room for `count` numbers.
             unsafe { product.out.add(first + r).write(sum) };
@@ -39,50 +32,59 @@ pub(crate) unsafe fn groups<const R: usize, B>(
     }
 }
 
-/// Where tiles will read some steps from now, in their own rows or in later ones.
-#[derive(Clone, Copy)]
+/// Where tiles will read some steps from now: in the rows of their group, or of a later one.
 pub(crate) struct Ahead {
+    /// In a group's first row.
+    place: *const u8,
+    /// Where the last row ends; the place itself where nothing is to be fetched.
+    end: *const u8,
+    /// Steps up to the row's end.
+    left: usize,
     steps: usize,
     step: usize,
-    /// Bytes from a group of rows to the next.
-    group: usize,
-    /// Bytes up to the last row's end.
-    end: usize,
+    stride: usize,
+    /// From a row's last step to the first of the next group's.
+    jump: usize,
 }
 
 impl Ahead {
-    fn new(steps: usize, step: usize, group: usize, end: usize) -> Self {
+    fn new(product: &Product, group: usize, step: usize, steps: usize) -> Self {
+        let stride = product.stride;
+        let early = product.ahead.div_ceil(group * step);
+        let (groups, rest) = (early / steps, early % steps);
+        let place = product.rows.wrapping_add(groups * group * stride + rest * step);
+        let end = match early {
+            0 => product.rows,
+            _ => product.rows.wrapping_add(product.count * stride),
+        };
         Self {
+            place,
+            end,
+            left: steps - rest,
             steps,
             step,
-            group,
-            end,
+            stride,
+            jump: (group * stride + step).wrapping_sub(steps * step),
         }
     }
 
-    /// Asks for the `BYTES` bytes of each of `rows` whose turn comes `steps` steps after step `at` of `total`.
+    /// Asks for `BYTES` bytes of each of `R` rows, and moves on a step.
     #[inline(always)]
-    pub(crate) fn fetch<const R: usize, const BYTES: usize, B>(
-        self,
-        rows: &[*const B; R],
-        at: usize,
-        total: usize,
-    ) {
-        if self.steps == 0 {
+    pub(crate) fn fetch<const R: usize, const BYTES: usize>(&mut self) {
+        if self.place >= self.end {
             return;
         }
-        let (mut groups, mut then) = (0, at + self.steps);
-        while then >= total {
-            (groups, then) = (groups + 1, then - total);
-        }
-        let offset = groups * self.group + then * self.step;
-        if offset >= self.end {
-            return;
-        }
-        for row in rows {
+        for row in 0..R {
             for line in 0..BYTES.div_ceil(64) {
-                prefetch(row.cast::<u8>().wrapping_add(offset + line * 64));
+                prefetch(self.place.wrapping_add(row * self.stride + line * 64));
             }
+        }
+        self.left -= 1;
+        if self.left == 0 {
+            self.left = self.steps;
+            self.place = self.place.wrapping_add(self.jump);
+        } else {
+            self.place = self.place.wrapping_add(self.step);
         }
     }
 }

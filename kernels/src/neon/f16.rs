@@ -15,9 +15,12 @@ const STEP: usize = 32;
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, STEP * 2, |rows, ahead| {
-            tile(rows, product.column.cast(), product.blocks, ahead)
-        });
+        groups(
+            product,
+            STEP * 2,
+            (product.blocks / 8).div_ceil(STEP / 8),
+            |rows, ahead| tile(rows, product.column.cast(), product.blocks, ahead),
+        );
     }
 }
 
@@ -32,14 +35,14 @@ unsafe fn wide(from: *const u16) -> [float32x4_t; 2] {
 
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
-unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, ahead: Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, ahead: &mut Ahead) -> [f32; 4] {
     let mut sums = [[vdupq_n_f32(0.0); 2]; 4];
     let whole = len - len % 8;
     // SAFETY: every row and the column have `len` numbers.
     unsafe {
         for at in (0..whole).step_by(8) {
             if at % STEP == 0 {
-                ahead.fetch::<4, { STEP * 2 }, _>(&rows, at / STEP, len.div_ceil(STEP));
+                ahead.fetch::<4, { STEP * 2 }>();
             }
             let [x0, x1] = wide(column.add(at));
             for (row, sum) in rows.iter().zip(&mut sums) {

@@ -15,21 +15,24 @@ const STEP: usize = 32;
 pub(super) unsafe fn run<M: Mac>(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, STEP * 2, |rows, ahead| {
-            tile(rows, product.column.cast(), product.blocks, ahead)
-        });
+        groups(
+            product,
+            STEP * 2,
+            (product.blocks / 8).div_ceil(STEP / 8),
+            |rows, ahead| tile(rows, product.column.cast(), product.blocks, ahead),
+        );
     }
 }
 
 #[inline(always)]
-unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, ahead: Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, ahead: &mut Ahead) -> [f32; 4] {
     // SAFETY: every row and the column have `len` numbers.
     unsafe {
         let mut sums = [_mm256_setzero_ps(); 4];
         let whole = len - len % 8;
         for at in (0..whole).step_by(8) {
             if at % STEP == 0 {
-                ahead.fetch::<4, { STEP * 2 }, _>(&rows, at / STEP, len.div_ceil(STEP));
+                ahead.fetch::<4, { STEP * 2 }>();
             }
             let wide = |from: *const u16| _mm256_cvtph_ps(_mm_loadu_si128(from.cast()));
             let x = wide(column.add(at));

@@ -83,6 +83,29 @@ impl Mac for Vnni {
     }
 }
 
+/// AVX-512 VNNI on half a register: CPUs that have it need not have AVX-VNNI.
+struct Vl;
+
+impl Mac for Vl {
+    #[inline(always)]
+    unsafe fn scaled(sum: __m256i, products: __m256i, scales: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_dpwssd_epi32(sum, products, scales) }
+    }
+
+    #[inline(always)]
+    unsafe fn unsigned(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_dpbusd_epi32(sum, q, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn signed(start: __m256i, q: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: the caller's promise. With the sign bit flipped, levels are unsigned and 128 too high.
+        unsafe { Self::unsigned(start, _mm256_xor_si256(q, _mm256_set1_epi8(i8::MIN)), x) }
+    }
+}
+
 macro_rules! kernels {
     ($(#[$doc:meta])* $name:ident, $mac:ty, $features:literal, $($format:ident => $module:ident),*) => {
         $(#[$doc])*
@@ -109,6 +132,12 @@ kernels!(
 kernels!(
     /// The kernel for `format` on a CPU with AVX-VNNI.
     kernel_vnni, Vnni, "avx2,fma,f16c,avxvnni",
+    Q4K => q4_k, Q5K => q5_k, Q6K => q6_k, Q8_0 => q8_0, Q4_0 => q4_0, F16 => f16
+);
+
+kernels!(
+    /// The kernel for `format` on a CPU with AVX-512 VNNI.
+    kernel_vl, Vl, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni",
     Q4K => q4_k, Q5K => q5_k, Q6K => q6_k, Q8_0 => q8_0, Q4_0 => q4_0, F16 => f16
 );
 

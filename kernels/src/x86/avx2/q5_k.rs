@@ -14,21 +14,26 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run<M: Mac>(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q5K>(), |rows, ahead| {
+        groups(product, size_of::<Q5K>(), product.blocks, |rows, ahead| {
             tile::<M>(rows, product.column.cast(), product.blocks, ahead)
         });
     }
 }
 
 #[inline(always)]
-unsafe fn tile<M: Mac>(rows: [*const Q5K; 2], column: *const Q8K, blocks: usize, ahead: Ahead) -> [f32; 2] {
+unsafe fn tile<M: Mac>(
+    rows: [*const Q5K; 2],
+    column: *const Q8K,
+    blocks: usize,
+    ahead: &mut Ahead,
+) -> [f32; 2] {
     // SAFETY: every row and the column have `blocks` blocks.
     unsafe {
         let bit = _mm256_set1_epi8(16);
         let mut sums = [_mm256_setzero_ps(); 2];
         let mut minimums = _mm256_setzero_ps();
         for b in 0..blocks {
-            ahead.fetch::<2, { size_of::<Q5K>() }, _>(&rows, b, blocks);
+            ahead.fetch::<2, { size_of::<Q5K>() }>();
             let y = column.add(b);
             let column = Column::load(y);
             let headers = Headers::load(rows.map(|row| row.add(b).cast()));

@@ -13,19 +13,24 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run<M: Mac>(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q6K>(), |rows, ahead| {
+        groups(product, size_of::<Q6K>(), product.blocks, |rows, ahead| {
             tile::<M>(rows, product.column.cast(), product.blocks, ahead)
         });
     }
 }
 
 #[inline(always)]
-unsafe fn tile<M: Mac>(rows: [*const Q6K; 2], column: *const Q8K, blocks: usize, ahead: Ahead) -> [f32; 2] {
+unsafe fn tile<M: Mac>(
+    rows: [*const Q6K; 2],
+    column: *const Q8K,
+    blocks: usize,
+    ahead: &mut Ahead,
+) -> [f32; 2] {
     // SAFETY: every row and the column have `blocks` blocks.
     unsafe {
         let mut sums = [_mm256_setzero_ps(); 2];
         for b in 0..blocks {
-            ahead.fetch::<2, { size_of::<Q6K>() }, _>(&rows, b, blocks);
+            ahead.fetch::<2, { size_of::<Q6K>() }>();
             let y = column.add(b);
             let x = (&raw const (*y).qs).cast::<__m256i>();
             let bsums = load(&raw const (*y).bsums);

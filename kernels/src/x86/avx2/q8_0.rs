@@ -16,20 +16,28 @@ const STEP: usize = 2;
 pub(super) unsafe fn run<M: Mac>(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, STEP * size_of::<Q8_0>(), |rows, ahead| {
-            tile::<M>(rows, product.column.cast(), product.blocks, ahead)
-        });
+        groups(
+            product,
+            STEP * size_of::<Q8_0>(),
+            product.blocks.div_ceil(STEP),
+            |rows, ahead| tile::<M>(rows, product.column.cast(), product.blocks, ahead),
+        );
     }
 }
 
 #[inline(always)]
-unsafe fn tile<M: Mac>(rows: [*const Q8_0; 4], column: *const Q8_0, blocks: usize, ahead: Ahead) -> [f32; 4] {
+unsafe fn tile<M: Mac>(
+    rows: [*const Q8_0; 4],
+    column: *const Q8_0,
+    blocks: usize,
+    ahead: &mut Ahead,
+) -> [f32; 4] {
     // SAFETY: every row and the column have `blocks` blocks.
     unsafe {
         let mut sums = [_mm256_setzero_ps(); 4];
         for b in 0..blocks {
             if b % STEP == 0 {
-                ahead.fetch::<4, { STEP * size_of::<Q8_0>() }, _>(&rows, b / STEP, blocks.div_ceil(STEP));
+                ahead.fetch::<4, { STEP * size_of::<Q8_0>() }>();
             }
             let y = column.add(b);
             let (x, d) = (load(&raw const (*y).qs), widen((*y).d));

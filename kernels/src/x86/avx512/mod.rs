@@ -12,13 +12,10 @@ use crate::Format;
 use crate::product::Run;
 
 mod f16;
-mod q4_0;
 mod q4_k;
 mod q5_k;
 mod q6_k;
-mod q8_0;
 mod scale_min;
-mod simple;
 
 /// The kernel for `format`.
 pub(crate) fn kernel(format: Format) -> Run {
@@ -26,8 +23,8 @@ pub(crate) fn kernel(format: Format) -> Run {
         Format::Q4K => q4_k::run,
         Format::Q5K => q5_k::run,
         Format::Q6K => q6_k::run,
-        Format::Q8_0 => q8_0::run,
-        Format::Q4_0 => q4_0::run,
+        // Two blocks side by side cost more than they save: their sums must be taken apart again.
+        Format::Q8_0 | Format::Q4_0 => super::avx2::kernel_vl(format),
         Format::F16 => f16::run,
     }
 }

@@ -14,7 +14,7 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q5K>(), |rows, ahead| {
+        groups(product, size_of::<Q5K>(), product.blocks, |rows, ahead| {
             tile(rows, product.column.cast(), product.blocks, ahead)
         });
     }
@@ -22,7 +22,7 @@ pub(super) unsafe fn run(product: &Product) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, ahead: Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, ahead: &mut Ahead) -> [f32; 4] {
     // Bits 0 and 2, 1 and 3, 4 and 6, 5 and 7 of a byte belong to the levels in the order of `Column`; each is to
     // become bit 4.
     let counts = [
@@ -35,7 +35,7 @@ unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, ahead: 
     let mut sums = [_mm256_setzero_ps(); 4];
     let mut minimums = _mm512_setzero_ps();
     for b in 0..blocks {
-        ahead.fetch::<4, { size_of::<Q5K>() }, _>(&rows, b, blocks);
+        ahead.fetch::<4, { size_of::<Q5K>() }>();
         // SAFETY: every row and the column have `blocks` blocks.
         unsafe {
             let y = Column::load(column.add(b));

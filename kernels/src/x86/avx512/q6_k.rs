@@ -13,7 +13,7 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q6K>(), |rows, ahead| {
+        groups(product, size_of::<Q6K>(), product.blocks, |rows, ahead| {
             tile(rows, product.column.cast(), product.blocks, ahead)
         });
     }
@@ -21,7 +21,7 @@ pub(super) unsafe fn run(product: &Product) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, ahead: Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, ahead: &mut Ahead) -> [f32; 4] {
     // Bits 0-1 and 2-3 of a byte of `qh` belong to the low nibbles, 4-5 and 6-7 to the high ones; each pair is to
     // become bits 4-5.
     let (low, high) = (rotations(4, 2), rotations(0, 30));
@@ -41,7 +41,7 @@ unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, ahead: 
         std::array::from_fn(|i| _mm512_add_epi16(lanes, _mm512_set1_epi16(4 * i as i16)));
     let mut sums = [_mm256_setzero_ps(); 4];
     for b in 0..blocks {
-        ahead.fetch::<4, { size_of::<Q6K>() }, _>(&rows, b, blocks);
+        ahead.fetch::<4, { size_of::<Q6K>() }>();
         // SAFETY: every row and the column have `blocks` blocks.
         unsafe {
             let y = column.add(b);
