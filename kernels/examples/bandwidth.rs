@@ -46,10 +46,17 @@ fn measure(format: Format, kernel: Kernel, threads: usize) {
     let cases: Vec<Case> = (0..threads)
         .map(|at| Case::new(format, Kind::Usual, rows, blocks, at as u64))
         .collect();
-    let mut variants: Vec<(Option<usize>, Vec<f64>)> =
-        [None, Some(0), Some(4096), Some(8192), Some(16384), Some(32768), Some(65536)]
-            .map(|ahead| (ahead, Vec::new()))
-            .into();
+    let mut variants: Vec<(Option<usize>, Vec<f64>)> = [
+        None,
+        Some(0),
+        Some(4096),
+        Some(8192),
+        Some(16384),
+        Some(32768),
+        Some(65536),
+    ]
+    .map(|ahead| (ahead, Vec::new()))
+    .into();
     for _ in 0..ROUNDS {
         for (ahead, rates) in &mut variants {
             let start = Instant::now();

@@ -76,7 +76,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             kernels: Kernels::Siskin,
-            prefetch_bytes: 4096,
+            prefetch_bytes: 8192,
         }
     }
 }

@@ -15,12 +15,9 @@ const STEP: usize = 32;
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(
-            product,
-            STEP * 2,
-            (product.blocks / 8).div_ceil(STEP / 8),
-            |rows, ahead| tile(rows, product.column.cast(), product.blocks, ahead),
-        );
+        groups(product, |rows, ahead| {
+            tile(rows, product.column.cast(), product.blocks, ahead)
+        });
     }
 }
 
@@ -35,7 +32,7 @@ unsafe fn wide(from: *const u16) -> [float32x4_t; 2] {
 
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
-unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, ahead: &mut Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, mut ahead: Ahead) -> [f32; 4] {
     let mut sums = [[vdupq_n_f32(0.0); 2]; 4];
     let whole = len - len % 8;
     // SAFETY: every row and the column have `len` numbers.

@@ -14,7 +14,7 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q4K>(), product.blocks, |rows, ahead| {
+        groups(product, |rows, ahead| {
             tile(rows, product.column.cast(), product.blocks, ahead)
         });
     }
@@ -22,7 +22,7 @@ pub(super) unsafe fn run(product: &Product) {
 
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
-unsafe fn tile(rows: [*const Q4K; 4], column: *const Q8K, blocks: usize, ahead: &mut Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const Q4K; 4], column: *const Q8K, blocks: usize, mut ahead: Ahead) -> [f32; 4] {
     let mut sums = [vdupq_n_f32(0.0); 4];
     for b in 0..blocks {
         ahead.fetch::<4, { size_of::<Q4K>() }>();

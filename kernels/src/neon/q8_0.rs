@@ -16,18 +16,15 @@ const STEP: usize = 2;
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(
-            product,
-            STEP * size_of::<Q8_0>(),
-            product.blocks.div_ceil(STEP),
-            |rows, ahead| tile(rows, product.column.cast(), product.blocks, ahead),
-        );
+        groups(product, |rows, ahead| {
+            tile(rows, product.column.cast(), product.blocks, ahead)
+        });
     }
 }
 
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
-unsafe fn tile(rows: [*const Q8_0; 4], column: *const Q8_0, blocks: usize, ahead: &mut Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const Q8_0; 4], column: *const Q8_0, blocks: usize, mut ahead: Ahead) -> [f32; 4] {
     let mut sums = [vdupq_n_f32(0.0); 4];
     for b in 0..blocks {
         if b % STEP == 0 {

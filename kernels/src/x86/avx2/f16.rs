@@ -15,17 +15,14 @@ const STEP: usize = 32;
 pub(super) unsafe fn run<M: Mac>(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(
-            product,
-            STEP * 2,
-            (product.blocks / 8).div_ceil(STEP / 8),
-            |rows, ahead| tile(rows, product.column.cast(), product.blocks, ahead),
-        );
+        groups(product, |rows, ahead| {
+            tile(rows, product.column.cast(), product.blocks, ahead)
+        });
     }
 }
 
 #[inline(always)]
-unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, ahead: &mut Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, mut ahead: Ahead) -> [f32; 4] {
     // SAFETY: every row and the column have `len` numbers.
     unsafe {
         let mut sums = [_mm256_setzero_ps(); 4];

@@ -16,12 +16,9 @@ const STEP: usize = 4;
 pub(super) unsafe fn run<M: Mac>(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(
-            product,
-            STEP * size_of::<Q4_0>(),
-            product.blocks.div_ceil(STEP),
-            |rows, ahead| tile::<M>(rows, product.column.cast(), product.blocks, ahead),
-        );
+        groups(product, |rows, ahead| {
+            tile::<M>(rows, product.column.cast(), product.blocks, ahead)
+        });
     }
 }
 
@@ -30,7 +27,7 @@ unsafe fn tile<M: Mac>(
     rows: [*const Q4_0; 4],
     column: *const Q8_0,
     blocks: usize,
-    ahead: &mut Ahead,
+    mut ahead: Ahead,
 ) -> [f32; 4] {
     // SAFETY: every row and the column have `blocks` blocks.
     unsafe {

@@ -13,7 +13,7 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run<M: Mac>(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q6K>(), product.blocks, |rows, ahead| {
+        groups(product, |rows, ahead| {
             tile::<M>(rows, product.column.cast(), product.blocks, ahead)
         });
     }
@@ -24,7 +24,7 @@ unsafe fn tile<M: Mac>(
     rows: [*const Q6K; 2],
     column: *const Q8K,
     blocks: usize,
-    ahead: &mut Ahead,
+    mut ahead: Ahead,
 ) -> [f32; 2] {
     // SAFETY: every row and the column have `blocks` blocks.
     unsafe {

@@ -14,7 +14,7 @@ const STEP: usize = 64;
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, STEP * 2, product.blocks / STEP, |rows, ahead| {
+        groups(product, |rows, ahead| {
             tile(rows, product.column.cast(), product.blocks, ahead)
         });
     }
@@ -22,7 +22,7 @@ pub(super) unsafe fn run(product: &Product) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, ahead: &mut Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, mut ahead: Ahead) -> [f32; 4] {
     let mut sums = [[_mm512_setzero_ps(); 4]; 4];
     let whole = len - len % STEP;
     for at in (0..whole).step_by(STEP) {

@@ -14,7 +14,7 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q4K>(), product.blocks, |rows, ahead| {
+        groups(product, |rows, ahead| {
             tile(rows, product.column.cast(), product.blocks, ahead)
         });
     }
@@ -22,7 +22,7 @@ pub(super) unsafe fn run(product: &Product) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-unsafe fn tile(rows: [*const Q4K; 4], column: *const Q8K, blocks: usize, ahead: &mut Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const Q4K; 4], column: *const Q8K, blocks: usize, mut ahead: Ahead) -> [f32; 4] {
     let mut sums = [_mm256_setzero_ps(); 4];
     let mut minimums = _mm512_setzero_ps();
     for b in 0..blocks {

@@ -14,7 +14,7 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q5K>(), product.blocks, |rows, ahead| {
+        groups(product, |rows, ahead| {
             tile(rows, product.column.cast(), product.blocks, ahead)
         });
     }
@@ -22,7 +22,7 @@ pub(super) unsafe fn run(product: &Product) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, ahead: &mut Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, mut ahead: Ahead) -> [f32; 4] {
     // Bits 0 and 2, 1 and 3, 4 and 6, 5 and 7 of a byte belong to the levels in the order of `Column`; each is to
     // become bit 4.
     let counts = [

@@ -13,7 +13,7 @@ use crate::rows::{Ahead, groups};
 pub(super) unsafe fn run(product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
-        groups(product, size_of::<Q6K>(), product.blocks, |rows, ahead| {
+        groups(product, |rows, ahead| {
             tile(rows, product.column.cast(), product.blocks, ahead)
         });
     }
@@ -21,7 +21,7 @@ pub(super) unsafe fn run(product: &Product) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, ahead: &mut Ahead) -> [f32; 4] {
+unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, mut ahead: Ahead) -> [f32; 4] {
     // Bits 0-1 and 2-3 of a byte of `qh` belong to the low nibbles, 4-5 and 6-7 to the high ones; each pair is to
     // become bits 4-5.
     let (low, high) = (rotations(4, 2), rotations(0, 30));
