@@ -202,6 +202,9 @@ pub(super) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> V
         if !named.is_empty() {
             notes.push(format!("{what}: outliers: {}", named.join(", ")));
         }
+        if run.read_bandwidth_share.is_some_and(|share| share > 1.0) {
+            notes.push(format!("{what}: reads from the CPU's caches, not from memory"));
+        }
         if run.heat.is_some_and(|heat| heat.throttled == Some(true)) {
             notes.push(format!("{what}: the clock was held down meanwhile (throttled)"));
         }

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -20,9 +20,11 @@ use crate::device::probe::Root;
 use crate::engine::{EngineError, Model, ModelOptions, STORYTELLER, Session, SessionOptions, Token};
 use crate::kernel;
 
-/// Tokens computed untimed at the start of each turn: they wake clocks and threads, and bring back what other
-/// processes pushed out of the caches.
+/// Tokens computed untimed, again and again, at the start of each turn, and for how long: they wake clocks, bring
+/// back what other processes pushed out of the caches, and give the scheduler time to move threads that woke on the
+/// same CPU apart.
 const WAKE_UP: u32 = 2;
+const WAKE_UP_TIME: Duration = Duration::from_millis(100);
 
 /// Serves one harness until its pipe closes.
 pub fn run(input: impl BufRead, output: impl Write) -> std::io::Result<()> {
@@ -124,13 +126,11 @@ impl Bench {
     }
 
     fn turn(&mut self, tests: &[Test], meter: Option<&Meter>) -> Result<Turn, EngineError> {
-        let wake_up = tests
-            .iter()
-            .map(|test| test.tokens)
-            .min()
-            .unwrap_or(0)
-            .min(WAKE_UP);
-        self.compute(Kind::Decode, wake_up)?;
+        let shortest = tests.iter().map(|test| test.tokens).min().unwrap_or(0);
+        let begun = Instant::now();
+        while shortest > 0 && begun.elapsed() < WAKE_UP_TIME {
+            self.compute(Kind::Decode, shortest.min(WAKE_UP))?;
+        }
         let mut samples = Vec::with_capacity(tests.len());
         for test in tests {
             let mut work = || self.compute(test.kind, test.tokens);

@@ -338,15 +338,30 @@ fn heat(results: &Results) -> Table {
     table.without_empty_columns()
 }
 
+/// A row for each value; those in force for every model stand once.
 fn settings(results: &Results) -> Table {
-    let mut table = Table::new("Settings", &["model", "setting", "value", "from"]);
+    let titles = |runs: &mut dyn Iterator<Item = &Run>| {
+        let mut titles: Vec<String> = Vec::new();
+        runs.for_each(|run| titles.push(model(run, results)));
+        titles.sort_unstable();
+        titles.dedup();
+        titles
+    };
+    let mut table = Table::new("Settings", &["setting", "value", "from", "models"]);
     for run in &results.runs {
+        let of_tool = |other: &&Run| other.tool == run.tool;
+        let everyone = titles(&mut results.runs.iter().filter(of_tool));
         for setting in &run.settings {
+            let same = |other: &&Run| of_tool(other) && other.settings.contains(setting);
+            let mut models = titles(&mut results.runs.iter().filter(same));
+            if models == everyone {
+                models = vec!["all".into()];
+            }
             table.row_once([
-                model(run, results),
                 setting.name.clone(),
                 setting.value.clone(),
                 setting.origin.clone(),
+                models.join(", "),
             ]);
         }
     }
