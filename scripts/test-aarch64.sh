@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs siskin-quant's own tests for aarch64 under qemu, on the CPU of a Raspberry Pi 5: the NEON kernels are held to
-# the portable ones and to the bytes recorded on x86-64 (quant/tests/kernels.rs). On an aarch64 machine `make test`
+# Runs what is written for NEON under qemu. siskin-quant's kernels, on the CPU of a Raspberry Pi 5, are held to the
+# portable ones and to the bytes recorded on x86-64 (quant/tests/kernels.rs); siskin-kernels' products and attention
+# to f64, on a Raspberry Pi 5's CPU, on all that qemu has, and on one for which they must refuse. On an aarch64 machine `make test`
 # does that, and there is nothing to emulate. What cannot be had here is skipped, with its reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +26,13 @@ rust_std test-aarch64 "$triple" || skip "no standard library for $triple"
 [[ ${#std_args[@]} -eq 0 ]] || std_args=(-Z build-std)
 
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu -cpu cortex-a76"
-RUSTFLAGS="" "${cargo[@]}" test --release --locked "${std_args[@]}" --target "$triple" --target-dir target/aarch64 \
-    -p siskin-quant --lib --test kernels
+emulated() {
+    local cpu=$1
+    shift
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu -cpu $cpu"
+    echo "as $cpu:"
+    RUSTFLAGS="" "${cargo[@]}" test --release --locked "${std_args[@]}" --target "$triple" --target-dir target/aarch64 "$@"
+}
+emulated cortex-a76 -p siskin-quant --lib --test kernels
+# Cortex-A53 has no dotprod: there the kernels must stay out of the way.
+for cpu in cortex-a76 max cortex-a53; do emulated "$cpu" -p siskin-kernels; done

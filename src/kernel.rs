@@ -1,12 +1,12 @@
 //! siskin's own kernels under llama.cpp's graph.
 //!
-//! Decoding multiplies every weight with one column of activations. The crate `siskin-kernels` does that at the
+//! Decoding multiplies every weight with one column of activations, a short prompt with a few. The crate `siskin-kernels` does that at the
 //! memory's speed; here is the seam through which ggml calls it. The linker sends ggml's calls of a few functions
 //! to wraps (`--wrap`, see `build.rs`) that pass on to ggml's own until [`select`] switches them. What the
 //! kernels do not know, ggml computes as ever.
 //!
 //! ```text
-//! llama.cpp's graph ─► ggml's mul_mat        ─► wrap ─┬─► siskin-kernels   one column, a format with a kernel
+//! llama.cpp's graph ─► ggml's mul_mat        ─► wrap ─┬─► siskin-kernels   few columns, a format with a kernel
 //!                      ggml's flash attention ─► wrap ─┤                    one token, f16 keys and values
 //!                                                      └─► ggml's own       everything else, until switched
 //! ```
@@ -23,12 +23,16 @@ mod attention;
 mod check;
 mod choice;
 #[cfg(feature = "kernels")]
+mod product;
+#[cfg(feature = "kernels")]
 mod real;
 #[cfg(feature = "kernels")]
 mod seam;
 #[cfg(not(feature = "kernels"))]
 #[path = "kernel/absent.rs"]
 mod seam;
+#[cfg(feature = "kernels")]
+mod share;
 
 pub use choice::{Calls, ENVIRONMENT, Kernels, Settings, Status};
 

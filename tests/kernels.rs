@@ -96,24 +96,26 @@ fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
         ..SessionOptions::default()
     };
     let text = vec![model.tokenize("a", false, false)[0]; 300];
-    // What one token's decode computes, with that many before it.
-    let count = |kernels, before: usize| {
+    // What feeding `tokens` at once computes, with that many before them.
+    let count = |kernels, before: usize, tokens: usize| {
         let used = switch(kernels);
         let mut session = Session::new(&model, &options).expect("a session");
         session.feed(&text[..before]).expect("room");
         let start = kernel::calls();
-        session.feed(&text[..1]).expect("room");
+        session.feed(&text[..tokens]).expect("room");
         let end = kernel::calls();
         used.then(|| (end.products - start.products, end.attentions - start.attentions))
     };
-    assert_eq!(count(Kernels::Ggml, 0), Some((0, 0)));
+    assert_eq!(count(Kernels::Ggml, 0, 1), Some((0, 0)));
     // Two layers of q, k, v, output, gate, up and down, and the vocabulary; each by two threads.
     let products = 2 * (2 * 7 + 1);
     let told = "llama.cpp no longer calls the seam as it did";
-    if let Some(calls) = count(Kernels::Siskin, 0) {
+    if let Some(calls) = count(Kernels::Siskin, 0, 1) {
         assert_eq!(calls, (products, 0), "{told}");
-        assert_eq!(count(Kernels::Siskin, 300), Some((products, 2 * 2)), "{told}");
-        assert_eq!(count(Kernels::Ggml, 300), Some((0, 0)));
+        // One token's attention is computed here, several tokens' is not.
+        assert_eq!(count(Kernels::Siskin, 300, 1), Some((products, 2 * 2)), "{told}");
+        assert_eq!(count(Kernels::Siskin, 300, 7), Some((products, 0)), "{told}");
+        assert_eq!(count(Kernels::Ggml, 300, 1), Some((0, 0)));
     }
 }
 
@@ -200,8 +202,8 @@ fn the_switch_is_a_flag_and_an_environment_variable() {
     assert_eq!(flag.status.code(), Some(2));
 }
 
-/// What `src/kernel/abi.rs` says of ggml's internal headers, as their text has it, spaces aside.
-const HEADERS: [(&str, &str); 3] = [
+/// What `src/kernel/` takes ggml's internals to say, as their text has it, spaces aside.
+const HEADERS: [(&str, &str); 5] = [
     (
         "llamafile/sgemm.h",
         "bool llamafile_sgemm(const struct ggml_compute_params * params, int64_t, int64_t, int64_t, \
@@ -215,6 +217,16 @@ const HEADERS: [(&str, &str); 3] = [
         "ggml-cpu-impl.h",
         "struct ggml_compute_params { int ith, nth; size_t wsize; void * wdata; \
          struct ggml_threadpool * threadpool; bool use_ref; };",
+    ),
+    (
+        "ggml-cpu-impl.h",
+        "int ggml_threadpool_chunk_add(struct ggml_threadpool * tp, int value);",
+    ),
+    // The counter is set, and all threads have seen it, before a product is asked for with the work buffer's columns.
+    (
+        "ggml-cpu.c",
+        "current_chunk, nth, memory_order_relaxed); } ggml_barrier(params->threadpool); \
+         #if GGML_USE_LLAMAFILE if (!params->use_ref && src1->type != vec_dot_type) {",
     ),
 ];
 

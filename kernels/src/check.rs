@@ -98,6 +98,7 @@ impl Case {
             blocks: self.blocks,
             out: out.as_mut_ptr(),
             ahead,
+            following: 0,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Product {
     pub out: *mut f32,
     /// Bytes of weights asked of the memory before they are needed; 0 for none.
     pub ahead: usize,
+    /// Rows after these that will be needed next, and may be asked of the memory as well.
+    pub following: usize,
 }
 
 pub(crate) type Run = unsafe fn(&Product);

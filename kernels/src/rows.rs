@@ -46,7 +46,7 @@ impl Ahead {
             end: if product.ahead == 0 {
                 product.rows
             } else {
-                row(product.count)
+                row(product.count + product.following)
             },
         }
     }

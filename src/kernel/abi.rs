@@ -15,9 +15,26 @@ pub(super) struct ComputeParams {
     /// Threads.
     pub(super) nth: c_int,
     wsize: usize,
-    wdata: *mut c_void,
-    threadpool: *mut c_void,
+    /// Where activations are put in the form that rows are multiplied by.
+    pub(super) wdata: *mut c_void,
+    /// The threads that compute the operation, and their counter.
+    pub(super) threadpool: *mut c_void,
     use_ref: bool,
+}
+
+#[cfg(test)]
+impl ComputeParams {
+    /// Thread `ith` of `nth`.
+    pub(super) fn new(ith: c_int, nth: c_int, wdata: *mut c_void) -> Self {
+        Self {
+            ith,
+            nth,
+            wsize: 0,
+            wdata,
+            threadpool: std::ptr::null_mut(),
+            use_ref: false,
+        }
+    }
 }
 
 const _: () = {

@@ -7,8 +7,9 @@ use siskin_kernels::{Attention, Cache, MAX_DIM, Strided};
 
 use super::abi::ComputeParams;
 
-/// Positions from which on attention is computed here. Below, ggml's own is a small part of a token's time, and
-/// what it computes does not depend on the number of threads: outputs stay the same to the bit.
+/// Positions from which on attention is computed here. Sums here are f32, ggml's f16, so that either rounds another
+/// way. Below, ggml gives the same bits for any number of threads, and outputs are to be the same with either
+/// kernel; from here on ggml's own bits depend on the number of threads.
 const POSITIONS: i64 = 512;
 
 /// A thread's share of a node; `None` where it is not one token's attention over f16 keys and values in the plain

@@ -3,9 +3,13 @@
 
 #[cfg(kernel_seam)]
 mod linked {
+    use std::ffi::{c_int, c_void};
+
     use super::super::abi::{FlashAttention, Sgemm};
 
     unsafe extern "C" {
+        /// Adds to the counter of a thread pool, for all its threads, and returns what it was.
+        pub(super) fn ggml_threadpool_chunk_add(threadpool: *mut c_void, value: c_int) -> c_int;
         pub(super) static siskin_real_llamafile_sgemm: Option<Sgemm>;
         pub(super) static siskin_real_flash_attention: Option<FlashAttention>;
     }
@@ -48,4 +52,23 @@ pub(super) fn llamafile_sgemm() -> Option<super::abi::Sgemm> {
 #[cfg(not(kernel_seam))]
 pub(super) fn flash_attention() -> Option<super::abi::FlashAttention> {
     None
+}
+
+/// The number of the next piece of an operation, from 0 on: ggml starts its counter at the number of threads, each of
+/// which it takes to have begun with the piece of its own number.
+///
+/// # Safety
+/// `params` must be those of a product behind whose counter ggml's threads have waited.
+#[cfg(kernel_seam)]
+pub(super) unsafe fn next_piece(params: *const super::abi::ComputeParams) -> usize {
+    // SAFETY: the caller's promise; the counter is atomic.
+    unsafe {
+        let next = linked::ggml_threadpool_chunk_add((*params).threadpool, 1);
+        usize::try_from(next - (*params).nth).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(not(kernel_seam))]
+pub(super) unsafe fn next_piece(_: *const super::abi::ComputeParams) -> usize {
+    usize::MAX
 }

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use llama_cpp_sys_2::ggml_tensor;
-use siskin_kernels::{AttentionKernel, Isa, Kernel, Product};
+use siskin_kernels::{AttentionKernel, Isa, Kernel};
 
 use super::abi::{self, ComputeParams};
+use super::product::{Call, Work};
 use super::{Calls, Kernels, Settings, Status, attention, check, real};
 
 /// Whether the wraps compute, or pass on.
@@ -84,14 +85,7 @@ fn active() -> Option<&'static Set> {
     on.then(|| KERNELS.get()?.as_ref().ok()).flatten()
 }
 
-/// A thread's share of `rows`: whole groups of sixteen, so that no two threads write to one cache line.
-fn share(rows: usize, ith: usize, nth: usize) -> std::ops::Range<usize> {
-    let groups = rows.div_ceil(16);
-    let at = |thread: usize| (groups * thread / nth * 16).min(rows);
-    at(ith)..at(ith + 1)
-}
-
-/// Where ggml's calls of `llamafile_sgemm` arrive: one column by a format with a kernel is computed here.
+/// Where ggml's calls of `llamafile_sgemm` arrive: few columns by a format with a kernel are computed here.
 ///
 /// # Safety
 /// As ggml's own: every thread of the operation calls it with the same arguments but for its number.
@@ -112,13 +106,20 @@ unsafe extern "C" fn __wrap_llamafile_sgemm(
     b_type: c_int,
     c_type: c_int,
 ) -> bool {
-    if let Some(set) = active().filter(|_| n == 1 && c_type == abi::F32) {
+    if let Some(set) = active() {
+        let call = Call {
+            params,
+            lengths: [m, n, k],
+            data: (a, b, c),
+            strides: [lda, ldb, ldc],
+            types: [a_type, b_type, c_type],
+        };
+        let ahead = AHEAD.load(Ordering::Relaxed) as usize;
         // SAFETY: `params` is valid for the call, as ggml promises.
-        let threads = unsafe { ((*params).ith, (*params).nth) };
-        if let Some((kernel, product)) = product(set, threads, [m, k, lda], a, b, c, (a_type, b_type)) {
-            // SAFETY: ggml promises `m` rows of `k` blocks, `lda` blocks apart, a column of `k` blocks and `m`
-            // numbers of room; the share of them that is this thread's is no other's.
-            unsafe { kernel.run(&product) };
+        if let Some(work) = unsafe { Work::of(&call, &set.products, ahead) } {
+            // SAFETY: ggml promises the rows, columns and results that the call names; its counter is asked only
+            // where `Work` has pieces, which is where ggml has set it.
+            unsafe { work.run(|| real::next_piece(params)) };
             PRODUCTS.fetch_add(1, Ordering::Relaxed);
             return true;
         }
@@ -155,57 +156,9 @@ unsafe extern "C" fn __wrap_ggml_compute_forward_flash_attn_ext(
     }
 }
 
-/// What one thread is to compute; `None` where no kernel knows the types.
-fn product(
-    set: &'static Set,
-    (ith, nth): (c_int, c_int),
-    lengths: [i64; 3],
-    a: *const c_void,
-    b: *const c_void,
-    c: *mut c_void,
-    (a_type, b_type): (c_int, c_int),
-) -> Option<(&'static Kernel, Product)> {
-    let format = abi::format(a_type, b_type)?;
-    let kernel = set.products.iter().find(|kernel| kernel.format() == format)?;
-    let [m, k, lda] = lengths.map(|length| usize::try_from(length).ok());
-    let (m, blocks, lda) = (m?, k?, lda?);
-    let (ith, nth) = (usize::try_from(ith).ok()?, usize::try_from(nth).ok()?);
-    if ith >= nth || blocks == 0 {
-        return None;
-    }
-    let rows = share(m, ith, nth);
-    let stride = lda * format.block_bytes();
-    let product = Product {
-        rows: a.cast::<u8>().wrapping_add(rows.start * stride),
-        stride,
-        count: rows.len(),
-        column: b.cast(),
-        blocks,
-        out: c.cast::<f32>().wrapping_add(rows.start),
-        ahead: AHEAD.load(Ordering::Relaxed) as usize,
-    };
-    Some((kernel, product))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_cover_every_row_once() {
-        for rows in [0, 1, 15, 16, 17, 100, 2048, 32003] {
-            for threads in 1..=9 {
-                let mut next = 0;
-                for thread in 0..threads {
-                    let share = share(rows, thread, threads);
-                    assert_eq!(share.start, next, "{rows} rows, thread {thread} of {threads}");
-                    assert!(share.start.is_multiple_of(16) || share.is_empty());
-                    next = share.end;
-                }
-                assert_eq!(next, rows);
-            }
-        }
-    }
 
     #[test]
     fn the_switch_turns_and_says_so() {

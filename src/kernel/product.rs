@@ -1,0 +1,193 @@
+//! From ggml's call for a whole product to the rows and columns that a thread computes.
+
+use std::ffi::{c_int, c_void};
+use std::ops::Range;
+
+use siskin_kernels::{Format, Kernel, Product};
+
+use super::abi::{self, ComputeParams};
+use super::share::{GROUP, Shares};
+
+/// The arguments of ggml's `llamafile_sgemm`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) params: *const ComputeParams,
+    /// Rows, columns, and blocks of either.
+    pub(super) lengths: [i64; 3],
+    /// Weights, activations and results.
+    pub(super) data: (*const c_void, *const c_void, *mut c_void),
+    /// From a row of weights to the next and from a column of activations to the next, in blocks; from a column of
+    /// results to the next, in numbers.
+    pub(super) strides: [i64; 3],
+    pub(super) types: [c_int; 3],
+}
+
+/// A thread's work.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    kernel: &'a Kernel,
+    /// Every row by the first column.
+    whole: Product,
+    columns: usize,
+    /// Bytes from a column to the next.
+    column_stride: usize,
+    /// Numbers from a column of results to the next.
+    out_stride: usize,
+    shares: Shares,
+    thread: usize,
+}
+
+/// Columns up to which rows are computed here: ggml's tiled kernels, which take k-quants, begin at the next, and its
+/// kernels for other types at the second.
+fn most_columns(format: Format) -> usize {
+    match format {
+        Format::Q4K | Format::Q5K | Format::Q6K => 7,
+        Format::Q8_0 | Format::Q4_0 | Format::F16 => 1,
+    }
+}
+
+impl<'a> Work<'a> {
+    /// What `call` asks of its thread; `None` where none of `kernels` knows the types, or ggml is better at it.
+    ///
+    /// # Safety
+    /// `call.params` must be valid.
+    pub(super) unsafe fn of(call: &Call, kernels: &'a [Kernel], ahead: usize) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        let params = unsafe { &*call.params };
+        let [a_type, b_type, c_type] = call.types;
+        let format = abi::format(a_type, b_type).filter(|_| c_type == abi::F32)?;
+        let kernel = kernels.iter().find(|kernel| kernel.format() == format)?;
+        let length = |length: i64| usize::try_from(length).ok();
+        let [rows, columns, blocks] = call.lengths.map(length);
+        let [row_stride, column_stride, out_stride] = call.strides.map(length);
+        let (rows, columns, blocks, stride) = (rows?, columns?, blocks?, row_stride? * format.block_bytes());
+        let (thread, threads) = (
+            usize::try_from(params.ith).ok()?,
+            usize::try_from(params.nth).ok()?,
+        );
+        if thread >= threads || blocks == 0 || !(1..=most_columns(format)).contains(&columns) {
+            return None;
+        }
+        let (a, b, c) = call.data;
+        // ggml has set its counter, and every thread has seen it, only where the first column is the work buffer's.
+        let shares = if std::ptr::eq(b, params.wdata) {
+            Shares::with_pieces(rows, threads, stride)
+        } else {
+            Shares::fixed(rows, threads)
+        };
+        Some(Self {
+            kernel,
+            whole: Product {
+                rows: a.cast(),
+                stride,
+                count: rows,
+                column: b.cast(),
+                blocks,
+                out: c.cast(),
+                ahead,
+                following: 0,
+            },
+            columns,
+            column_stride: column_stride? * format.column_block_bytes(),
+            out_stride: out_stride?,
+            shares,
+            thread,
+        })
+    }
+
+    /// Computes it; `next` counts pieces from 0 on, for all threads together.
+    ///
+    /// # Safety
+    /// ggml must have promised what the call names: rows, columns, room for results that nobody else touches
+    /// meanwhile; every thread of the operation must do the same with one counter.
+    pub(super) unsafe fn run(&self, mut next: impl FnMut() -> usize) {
+        // SAFETY: the caller's promise; no two threads have rows in common.
+        unsafe {
+            self.rows(self.shares.own(self.thread));
+            if self.shares.has_pieces() {
+                while let Some(piece) = self.shares.piece(next()) {
+                    self.rows(piece);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Work::run`]; `range` is this thread's.
+    unsafe fn rows(&self, range: Range<usize>) {
+        // Several columns take a few rows at a time, which stay in the cache from one to the next.
+        let step = if self.columns == 1 {
+            range.len().max(1)
+        } else {
+            GROUP
+        };
+        for first in range.clone().step_by(step) {
+            let count = step.min(range.end - first);
+            for column in 0..self.columns {
+                let whole = &self.whole;
+                let product = Product {
+                    rows: whole.rows.wrapping_add(first * whole.stride),
+                    count,
+                    column: whole.column.wrapping_add(column * self.column_stride),
+                    out: whole.out.wrapping_add(column * self.out_stride + first),
+                    ahead: if column == 0 { whole.ahead } else { 0 },
+                    following: range.end - first - count,
+                    ..*whole
+                };
+                // SAFETY: the caller's promise.
+                unsafe { self.kernel.run(&product) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use siskin_kernels::Isa;
+    use siskin_kernels::check::{Case, Kind};
+
+    use super::*;
+
+    /// Rows enough for pieces.
+    const ROWS: usize = 1024 + 5;
+    const BLOCKS: usize = 8;
+
+    #[test]
+    fn threads_compute_every_row_of_every_column() {
+        let Some(isa) = Isa::best() else {
+            return println!("skipped: no kernels are written for this CPU");
+        };
+        let format = Format::Q4K;
+        let kernels = [Kernel::new(format, isa).expect("available")];
+        for columns in [1, 2, 7] {
+            let case = Case::new(format, Kind::Usual, ROWS, BLOCKS, 7);
+            let expected = case.run(&kernels[0], 0);
+            let mut out = vec![f32::NAN; ROWS * columns];
+            let product = case.product(&mut out, 8192);
+            // The same column again and again.
+            for (wdata, threads) in [(product.column, 1), (product.column, 3), (std::ptr::null(), 2)] {
+                let mut pieces = 0..;
+                for ith in 0..threads {
+                    let params = ComputeParams::new(ith, threads, wdata.cast_mut().cast());
+                    let (a_type, b_type) = abi::types(format);
+                    let call = Call {
+                        params: &params,
+                        lengths: [ROWS as i64, columns as i64, BLOCKS as i64],
+                        data: (product.rows.cast(), product.column.cast(), product.out.cast()),
+                        strides: [BLOCKS as i64, 0, ROWS as i64],
+                        types: [a_type, b_type, abi::F32],
+                    };
+                    // SAFETY: the case's rows and column, and room for `columns` columns of results.
+                    unsafe {
+                        let work = Work::of(&call, &kernels, 8192).expect("a format with a kernel");
+                        work.run(|| pieces.next().expect("no end"));
+                    }
+                }
+                for (column, sums) in out.chunks(ROWS).enumerate() {
+                    assert_eq!(sums, expected, "column {column} of {columns}, {threads} threads");
+                }
+                out.fill(f32::NAN);
+            }
+        }
+    }
+}
