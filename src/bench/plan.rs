@@ -44,6 +44,7 @@ pub struct Launch {
     pub mmap: bool,
     pub mlock: bool,
     pub kernels: Kernels,
+    pub prefetch_bytes: u32,
 }
 
 /// What to measure of every model.
@@ -243,6 +244,7 @@ pub(super) mod tests {
             mmap: true,
             mlock: false,
             kernels: Kernels::Ggml,
+            prefetch_bytes: 0,
         }
     }
 

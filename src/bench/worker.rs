@@ -69,7 +69,7 @@ fn text(error: EngineError) -> String {
 fn load(path: Option<&Path>, launch: &Launch) -> Result<Model, EngineError> {
     kernel::select(&kernel::Settings {
         kernels: launch.kernels,
-        ..kernel::Settings::default()
+        prefetch_bytes: launch.prefetch_bytes,
     });
     let options = ModelOptions {
         repack: launch.repack,

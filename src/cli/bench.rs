@@ -79,8 +79,8 @@ pub(crate) struct BenchArgs {
     ctx_size: Option<u32>,
     #[command(flatten)]
     runtime: RuntimeArgs,
-    /// Whose kernels decode, each is measured: ggml, siskin [default: $SISKIN_KERNELS, else siskin
-    /// where they can be used]
+    /// Whose kernels decode, each is measured: ggml, siskin [default: $SISKIN_KERNELS, else as tuned,
+    /// else siskin where they can be used]
     #[arg(long, value_name = "KERNELS,...", value_delimiter = ',')]
     kernels: Vec<Kernels>,
     /// Drop a file's pages from the page cache before each load

@@ -94,7 +94,7 @@ impl Device {
         let (mut profile, mut tuned) = (self.profile.clone(), tuned.cloned());
         if amx {
             profile.iter_mut().for_each(|profile| profile.run.repack = false);
-            tuned.iter_mut().for_each(|tuned| tuned.repack = false);
+            tuned.iter_mut().for_each(|tuned| tuned.settings.repack = false);
         }
         Ok(settings::resolve(&Sources {
             flags,
@@ -148,8 +148,12 @@ impl Device {
 pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
     engine::silence();
     let device = Device::probe(&Root::at(args.root))?;
-    kernels::select(None)?;
-    let kernels = kernel::status();
+    let default = kernel::Settings::default();
+    let asked = kernels::asked(None)?.map(|asked| asked.value);
+    let kernels = kernel::select(&kernel::Settings {
+        kernels: asked.unwrap_or(default.kernels),
+        ..default
+    });
     if args.json {
         let shown = Shown {
             device: &device,

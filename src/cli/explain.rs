@@ -62,6 +62,8 @@ pub(crate) fn rows(settings: &Settings) -> Vec<(&'static str, String, Origin)> {
         row("mmap", settings.mmap, on_off),
         row("mlock", settings.mlock, on_off),
         row("wait-policy", settings.wait_policy, word),
+        row("kernels", settings.kernels, word),
+        row("prefetch", settings.prefetch_bytes, |n| n.to_string()),
     ]);
     rows
 }

@@ -29,7 +29,8 @@ pub(crate) struct SessionArgs {
     /// Run an architecture that siskin cannot check first: llama.cpp may abort where such a file is damaged
     #[arg(long)]
     any_arch: bool,
-    /// Whose kernels decode: ggml or siskin [default: $SISKIN_KERNELS, else siskin where they can be used]
+    /// Whose kernels decode: ggml or siskin [default: $SISKIN_KERNELS, else as tuned, else siskin where
+    /// they can be used]
     #[arg(long, value_name = "KERNELS")]
     kernels: Option<Kernels>,
     /// Show llama.cpp's log
@@ -102,13 +103,14 @@ impl SessionArgs {
         let device = Device::probe(&Root::system())?;
         let flags = Flags {
             force: self.force,
+            kernels: kernels::asked(self.kernels)?,
             ..self.tuning.flags()?
         };
         let facts = model_facts::of_model(self.model.as_deref());
         let (settings, note) = device.settings(&flags, facts.as_ref())?;
         // Nothing is said before: it would be said twice.
         environment::apply(&settings, facts.as_ref().map_or(0, |facts| facts.weight_bytes))?;
-        kernels::select(self.kernels)?;
+        kernels::select(&settings);
         self.tuning.warn(device.machine.cpus.available);
         note.iter().for_each(|note| say!("siskin: {note}"));
         device.warn();

@@ -15,15 +15,16 @@ use siskin::device::budget::ModelFacts;
 use siskin::device::probe::{Heat, Root};
 use siskin::device::profile::WaitPolicy;
 use siskin::device::settings::{Flags, Settings};
-use siskin::device::tune::{Effort, STAGES, Sample, Stage, Trial, fastest, median, result};
-use siskin::device::tuned;
+use siskin::device::tune::{Effort, STAGES, Sample, Stage, fastest, median, result};
+use siskin::device::tuned::{self, Tunable};
 use siskin::engine;
+use siskin::kernel;
 
 use super::device::Device;
 use super::tune_round::Round;
-use super::{explain, interrupt, model_facts, size};
+use super::{explain, interrupt, kernels, model_facts, size};
 
-/// Measures which settings are fastest for a model on this machine, and keeps them for run and chat
+/// Measures which settings are fastest for a model on this machine, and keeps them for run, chat and bench
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin tune model.gguf --quick")]
 pub(crate) struct TuneArgs {
@@ -68,7 +69,11 @@ pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
         (_, true) => Effort::FULL,
         _ => Effort::USUAL,
     };
-    let settings = device.untuned(&Flags::default(), Some(&facts))?;
+    let flags = Flags {
+        kernels: kernels::asked(None)?,
+        ..Flags::default()
+    };
+    let settings = device.untuned(&flags, Some(&facts))?;
     let mut tuner = Tuner::new(args.model.clone(), effort, device.machine.cpus.available)?;
     let (trial, best) = tuner.tune(start(&settings))?;
     let path =
@@ -93,8 +98,11 @@ fn now() -> u64 {
 }
 
 /// Where tuning starts: what would be taken without it.
-fn start(settings: &Settings) -> Trial {
-    Trial {
+fn start(settings: &Settings) -> Tunable {
+    // What can be used is known once it was asked for.
+    kernels::select(settings);
+    let status = kernel::status();
+    Tunable {
         threads: settings.threads.value,
         threads_batch: settings.threads_batch.value,
         repack: settings.repack.value,
@@ -103,6 +111,8 @@ fn start(settings: &Settings) -> Trial {
         flash_attention: settings.flash_attention.value,
         kv_type: settings.kv_type.value,
         wait_policy: settings.wait_policy.value,
+        kernels: status.kernels,
+        prefetch_bytes: settings.prefetch_bytes.value,
     }
 }
 
@@ -135,7 +145,7 @@ impl Tuner {
     }
 
     /// Stage after stage; the best settings, and what they gave last.
-    fn tune(&mut self, start: Trial) -> anyhow::Result<(Trial, Sample)> {
+    fn tune(&mut self, start: Tunable) -> anyhow::Result<(Tunable, Sample)> {
         let interrupted = interrupt::listen();
         let trials: usize = STAGES
             .iter()
@@ -166,7 +176,7 @@ impl Tuner {
     fn compare(
         &self,
         stage: &Stage,
-        trials: &[(String, Trial)],
+        trials: &[(String, Tunable)],
         interrupted: &std::sync::atomic::AtomicBool,
     ) -> anyhow::Result<(Vec<Option<Sample>>, Vec<Row>)> {
         let mut samples: Vec<Vec<Sample>> = vec![vec![]; trials.len()];
@@ -214,7 +224,7 @@ impl Tuner {
     }
 
     /// One round in a process of its own; the inner error is the round's own failure.
-    fn round(&self, trial: &Trial) -> anyhow::Result<Result<Sample, String>> {
+    fn round(&self, trial: &Tunable) -> anyhow::Result<Result<Sample, String>> {
         let round = Round {
             trial: *trial,
             prompt: self.effort.prompt,

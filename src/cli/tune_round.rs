@@ -8,13 +8,15 @@ use std::time::Instant;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use siskin::device::memory::Memory;
-use siskin::device::tune::{Sample, Trial};
+use siskin::device::tune::Sample;
+use siskin::device::tuned::Tunable;
 use siskin::engine::{Model, ModelOptions, STORYTELLER, Session, SessionOptions, Token};
+use siskin::kernel;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Round {
-    pub(crate) trial: Trial,
+    pub(crate) trial: Tunable,
     /// Tokens of the prompt.
     pub(crate) prompt: usize,
     /// Tokens decoded.
@@ -27,6 +29,10 @@ const TEXT: &str = "The river was low that summer, and the old bridge stood with
 pub(crate) fn main(path: Option<&Path>, round: &str) -> anyhow::Result<ExitCode> {
     let round: Round = serde_json::from_str(round).context("--round")?;
     let Round { trial, .. } = round;
+    kernel::select(&kernel::Settings {
+        kernels: trial.kernels,
+        prefetch_bytes: trial.prefetch_bytes,
+    });
     let options = ModelOptions {
         mmap: trial.mmap,
         repack: trial.repack,

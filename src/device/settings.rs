@@ -8,6 +8,7 @@ use super::budget::{self, BudgetError, Extras, Favor, ModelFacts, Plan, Room, Wi
 use super::probe::Machine;
 use super::profile::{Affinity, Count, KvType, Profile, Run, Switch, Threads, WaitPolicy};
 use super::tuned::Tuned;
+use crate::kernel::{self, Kernels};
 
 /// Where a setting came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -15,6 +16,8 @@ use super::tuned::Tuned;
 pub enum Origin {
     /// Typed.
     Flag,
+    /// Named by an environment variable.
+    Environment,
     /// Measured on this machine by `siskin tune`.
     Tuned,
     /// The device's profile.
@@ -47,6 +50,8 @@ pub struct Flags {
     pub repack: Option<bool>,
     pub mmap: Option<bool>,
     pub mlock: Option<bool>,
+    /// Typed, or named by the environment.
+    pub kernels: Option<Chosen<Kernels>>,
     pub favor: Favor,
     pub extras: Extras,
     pub force: bool,
@@ -93,6 +98,10 @@ pub struct Settings {
     pub mlock: Chosen<bool>,
     /// What OpenMP's threads do while they wait.
     pub wait_policy: Chosen<WaitPolicy>,
+    /// Whose kernels decode, where siskin's can be used.
+    pub kernels: Chosen<Kernels>,
+    /// Bytes of weights that siskin's kernels ask of the memory before they are needed.
+    pub prefetch_bytes: Chosen<u32>,
     /// What that takes, and why; `None` as for `context`.
     pub plan: Option<Plan>,
 }
@@ -121,6 +130,8 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Settings, BudgetError> {
         machine,
         facts,
     } = *sources;
+    let tuned = tuned.map(|tuned| &tuned.settings);
+    let kernels = kernel::Settings::default();
     let run = profile.map_or_else(Run::default, |profile| profile.run.clone());
     let base = if profile.is_some() {
         Origin::Profile
@@ -208,6 +219,15 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Settings, BudgetError> {
         mmap: shrunk(mmap, planned.map(|p| p.mmap)),
         mlock: first(flags.mlock, None, run.mlock, base),
         wait_policy: first(None, tuned.map(|t| t.wait_policy), run.wait_policy, base),
+        kernels: flags
+            .kernels
+            .unwrap_or_else(|| first(None, tuned.map(|t| t.kernels), kernels.kernels, Origin::Default)),
+        prefetch_bytes: first(
+            None,
+            tuned.map(|t| t.prefetch_bytes),
+            kernels.prefetch_bytes,
+            Origin::Default,
+        ),
         plan,
     })
 }

@@ -6,21 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::profile::{KvType, Switch, WaitPolicy};
-use super::tuned::Tuned;
-
-/// Settings to be measured together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)] // as in `Tuned`
-pub struct Trial {
-    pub threads: usize,
-    pub threads_batch: usize,
-    pub repack: bool,
-    pub mmap: bool,
-    pub ubatch: u32,
-    pub flash_attention: Switch,
-    pub kv_type: KvType,
-    pub wait_policy: WaitPolicy,
-}
+use super::tuned::{Tunable, Tuned};
+use crate::kernel::Kernels;
 
 /// What one round of a trial gave.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -85,11 +72,11 @@ pub struct Stage {
     pub goal: Goal,
     /// Whether the fastest is taken, or only shown: another type of keys and values changes what the model says.
     pub adopt: bool,
-    values: fn(&Trial, usize) -> Vec<(String, Trial)>,
+    values: fn(&Tunable, usize) -> Vec<(String, Tunable)>,
 }
 
 /// The stages, in order.
-pub const STAGES: [Stage; 7] = [
+pub const STAGES: [Stage; 8] = [
     Stage {
         name: "weights",
         goal: Goal::Both,
@@ -101,6 +88,12 @@ pub const STAGES: [Stage; 7] = [
         goal: Goal::Decode,
         adopt: true,
         values: threads,
+    },
+    Stage {
+        name: "prefetch",
+        goal: Goal::Decode,
+        adopt: true,
+        values: prefetch,
     },
     Stage {
         name: "threads-batch",
@@ -139,15 +132,15 @@ const MARGIN: f64 = 0.02;
 
 impl Stage {
     /// The values to be compared, `now`'s first, on a machine with `cpus` CPUs available.
-    pub fn trials(&self, now: &Trial, cpus: usize) -> Vec<(String, Trial)> {
+    pub fn trials(&self, now: &Tunable, cpus: usize) -> Vec<(String, Tunable)> {
         let mut trials = (self.values)(now, cpus);
         trials.sort_by_key(|(_, trial)| trial != now);
         trials
     }
 }
 
-fn weights(now: &Trial, _: usize) -> Vec<(String, Trial)> {
-    let with = |name: &str, mmap, repack| (name.to_owned(), Trial { mmap, repack, ..*now });
+fn weights(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
+    let with = |name: &str, mmap, repack| (name.to_owned(), Tunable { mmap, repack, ..*now });
     let mut all = vec![
         with("mmap", true, false),
         with("read", false, false),
@@ -164,18 +157,54 @@ fn counts(cpus: usize) -> impl Iterator<Item = usize> {
     (1..=cpus).filter(move |&n| n <= 4 || n % 2 == 0 || n == cpus)
 }
 
-fn threads(now: &Trial, cpus: usize) -> Vec<(String, Trial)> {
-    counts(cpus)
-        .map(|threads| (threads.to_string(), Trial { threads, ..*now }))
-        .collect()
+/// Each count with either kernel: the faster a thread is, the fewer of them keep the memory busy.
+fn threads(now: &Tunable, cpus: usize) -> Vec<(String, Tunable)> {
+    let all = counts(cpus).flat_map(|threads| kernels(now).map(move |kernels| (threads, kernels)));
+    let with = |(threads, kernels): (usize, Kernels)| {
+        (
+            format!("{threads}, {}", kernels.name()),
+            Tunable {
+                threads,
+                kernels,
+                ..*now
+            },
+        )
+    };
+    all.map(with).collect()
 }
 
-fn threads_batch(now: &Trial, cpus: usize) -> Vec<(String, Trial)> {
+/// siskin's kernels and ggml's; only ggml's where tuning starts with them, since siskin's cannot be used.
+fn kernels(now: &Tunable) -> impl Iterator<Item = Kernels> + use<> {
+    let usable = now.kernels == Kernels::Siskin;
+    Kernels::ALL
+        .into_iter()
+        .filter(move |kernels| usable || *kernels == Kernels::Ggml)
+}
+
+fn prefetch(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
+    let mut all = vec![0, 2048, 8192, 32768, now.prefetch_bytes];
+    all.sort_unstable();
+    all.dedup();
+    // ggml's kernels leave it to the CPU.
+    all.retain(|&bytes| now.kernels == Kernels::Siskin || bytes == now.prefetch_bytes);
+    let with = |prefetch_bytes: u32| {
+        (
+            format!("{prefetch_bytes} bytes"),
+            Tunable {
+                prefetch_bytes,
+                ..*now
+            },
+        )
+    };
+    all.into_iter().map(with).collect()
+}
+
+fn threads_batch(now: &Tunable, cpus: usize) -> Vec<(String, Tunable)> {
     counts(cpus)
         .map(|threads_batch| {
             (
                 threads_batch.to_string(),
-                Trial {
+                Tunable {
                     threads_batch,
                     ..*now
                 },
@@ -184,17 +213,17 @@ fn threads_batch(now: &Trial, cpus: usize) -> Vec<(String, Trial)> {
         .collect()
 }
 
-fn ubatch(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+fn ubatch(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
     let mut sizes = vec![64, 128, 256, 512, now.ubatch];
     sizes.sort_unstable();
     sizes.dedup();
     sizes
         .into_iter()
-        .map(|ubatch| (ubatch.to_string(), Trial { ubatch, ..*now }))
+        .map(|ubatch| (ubatch.to_string(), Tunable { ubatch, ..*now }))
         .collect()
 }
 
-fn flash(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+fn flash(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
     let mut all = vec![("on", Switch::On), ("off", Switch::Off)];
     if now.flash_attention == Switch::Auto {
         all[0] = ("auto", Switch::Auto);
@@ -202,7 +231,7 @@ fn flash(now: &Trial, _: usize) -> Vec<(String, Trial)> {
     let with = |(name, flash_attention): (&str, Switch)| {
         (
             name.to_owned(),
-            Trial {
+            Tunable {
                 flash_attention,
                 ..*now
             },
@@ -211,17 +240,17 @@ fn flash(now: &Trial, _: usize) -> Vec<(String, Trial)> {
     all.into_iter().map(with).collect()
 }
 
-fn wait(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+fn wait(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
     let all = [
         ("default", WaitPolicy::Default),
         ("active", WaitPolicy::Active),
         ("passive", WaitPolicy::Passive),
     ];
-    all.map(|(name, wait_policy)| (name.to_owned(), Trial { wait_policy, ..*now }))
+    all.map(|(name, wait_policy)| (name.to_owned(), Tunable { wait_policy, ..*now }))
         .into()
 }
 
-fn cache(now: &Trial, _: usize) -> Vec<(String, Trial)> {
+fn cache(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
     let all = [
         ("f16", KvType::F16),
         ("q8_0", KvType::Q8_0),
@@ -238,7 +267,7 @@ fn cache(now: &Trial, _: usize) -> Vec<(String, Trial)> {
     all.map(|(name, kv_type)| {
         (
             name.to_owned(),
-            Trial {
+            Tunable {
                 kv_type,
                 flash_attention: flash(kv_type),
                 ..*now
@@ -291,16 +320,9 @@ pub fn fastest(goal: Goal, medians: &[Option<Sample>]) -> Option<usize> {
 }
 
 /// What is kept of the best trial.
-pub fn result(trial: &Trial, median: &Sample, measured_at: u64) -> Tuned {
+pub fn result(trial: &Tunable, median: &Sample, measured_at: u64) -> Tuned {
     Tuned {
-        threads: trial.threads,
-        threads_batch: trial.threads_batch,
-        repack: trial.repack,
-        mmap: trial.mmap,
-        ubatch: trial.ubatch,
-        flash_attention: trial.flash_attention,
-        kv_type: trial.kv_type,
-        wait_policy: trial.wait_policy,
+        settings: *trial,
         prefill_tokens_per_second: median.prefill,
         decode_tokens_per_second: median.decode,
         measured_at,

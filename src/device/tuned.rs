@@ -9,16 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::budget::ModelFacts;
 use super::probe::Machine;
 use super::profile::{KvType, Switch, WaitPolicy};
+use crate::kernel::Kernels;
 
 /// The form of the file; another number is another form.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// The largest file read.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The best settings measured for a kind of model on a device.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Tuned {
+/// The settings that measuring decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunable {
     /// Threads for decoding.
     pub threads: usize,
     /// Threads for the prompt.
@@ -35,6 +36,18 @@ pub struct Tuned {
     pub kv_type: KvType,
     /// What OpenMP's threads do while they wait.
     pub wait_policy: WaitPolicy,
+    /// Whose kernels decode.
+    pub kernels: Kernels,
+    /// Bytes of weights that siskin's kernels ask of the memory before they are needed.
+    pub prefetch_bytes: u32,
+}
+
+/// The best settings measured for a kind of model on a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// The settings.
+    #[serde(flatten)]
+    pub settings: Tunable,
     /// Tokens a second of the prompt, with these settings.
     pub prefill_tokens_per_second: f64,
     /// Tokens a second of decoding, with these settings.
@@ -132,14 +145,18 @@ mod tests {
 
     fn tuned() -> Tuned {
         Tuned {
-            threads: 2,
-            threads_batch: 4,
-            repack: false,
-            mmap: true,
-            ubatch: 256,
-            flash_attention: Switch::Auto,
-            kv_type: KvType::F16,
-            wait_policy: WaitPolicy::Default,
+            settings: Tunable {
+                threads: 2,
+                threads_batch: 4,
+                repack: false,
+                mmap: true,
+                ubatch: 256,
+                flash_attention: Switch::Auto,
+                kv_type: KvType::F16,
+                wait_policy: WaitPolicy::Default,
+                kernels: Kernels::Siskin,
+                prefetch_bytes: 8192,
+            },
             prefill_tokens_per_second: 100.0,
             decode_tokens_per_second: 10.0,
             measured_at: 1,
@@ -152,17 +169,11 @@ mod tests {
         let path = folder.path().join("siskin/tuned.json");
         assert_eq!(load(&path, "a"), (None, None));
         save(&path, "a", &tuned()).expect("saved");
-        save(
-            &path,
-            "b",
-            &Tuned {
-                threads: 3,
-                ..tuned()
-            },
-        )
-        .expect("saved");
+        let mut other = tuned();
+        other.settings.threads = 3;
+        save(&path, "b", &other).expect("saved");
         assert_eq!(load(&path, "a"), (Some(tuned()), None));
-        assert_eq!(load(&path, "b").0.map(|tuned| tuned.threads), Some(3));
+        assert_eq!(load(&path, "b").0, Some(other));
         assert_eq!(load(&path, "c"), (None, None));
         let left = std::fs::read_dir(folder.path().join("siskin"))
             .expect("there")
@@ -179,7 +190,8 @@ mod tests {
             "{",
             "[]",
             r#"{"schema":99,"results":{}}"#,
-            r#"{"schema":1,"results":{"a":{"threads":-1}}}"#,
+            r#"{"schema":1,"results":{}}"#,
+            r#"{"schema":2,"results":{"a":{"threads":-1}}}"#,
         ] {
             std::fs::write(&path, text).expect("written");
             let (found, note) = load(&path, "a");

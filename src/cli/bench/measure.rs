@@ -10,13 +10,13 @@ use siskin::bench::harness::{self, Harness, Request};
 use siskin::bench::plan::{self, Launch, Settings, Subject, Tests};
 use siskin::bench::result::{Results, Setting};
 use siskin::device::probe::Root;
-use siskin::device::settings::{self, Flags};
+use siskin::device::settings::{self, Chosen, Flags};
 use siskin::engine;
-use siskin::kernel::{self, Kernels};
+use siskin::kernel::Kernels;
 
 use super::{BenchArgs, command_line, now};
 use crate::cli::device::Device;
-use crate::cli::{environment, explain, interrupt};
+use crate::cli::{environment, explain, interrupt, kernels};
 
 /// Measures what was asked for.
 pub(super) fn measure(args: &BenchArgs) -> anyhow::Result<Results> {
@@ -94,26 +94,25 @@ fn subject(
         [] => vec![None],
         counts => counts.iter().copied().map(Some).collect(),
     };
-    let (kernels, origin) = kernels(args);
+    let kernels = kernels(args)?;
     let mut settings = Vec::with_capacity(counts.len() * kernels.len());
     for threads in counts {
-        let flags = Flags {
-            context: Some(context),
-            threads,
-            threads_batch: args.threads_batch,
-            force: args.force,
-            ..args.runtime.flags()?
-        };
-        let name = || facts.model.name.clone();
-        let (chosen, note) = device.settings(&flags, Some(&facts.shape)).with_context(name)?;
-        note.iter().for_each(|note| say!("siskin: {note}"));
-        device.bind(chosen.affinity.value);
         for &kernels in &kernels {
-            let mut meant = meant(&chosen, kernels, facts.shape.weight_bytes);
-            meant
-                .shown
-                .push(setting("kernels", kernels.name().into(), origin.into()));
-            settings.push(meant);
+            let flags = Flags {
+                context: Some(context),
+                threads,
+                threads_batch: args.threads_batch,
+                force: args.force,
+                kernels,
+                ..args.runtime.flags()?
+            };
+            let name = || facts.model.name.clone();
+            let (chosen, note) = device.settings(&flags, Some(&facts.shape)).with_context(name)?;
+            if settings.is_empty() {
+                note.iter().for_each(|note| say!("siskin: {note}"));
+            }
+            device.bind(chosen.affinity.value);
+            settings.push(meant(&chosen, facts.shape.weight_bytes));
         }
     }
     let path = path.cloned();
@@ -124,14 +123,11 @@ fn subject(
     })
 }
 
-/// Whose kernels are measured, and where that came from.
-fn kernels(args: &BenchArgs) -> (Vec<Kernels>, &'static str) {
+/// Whose kernels are measured: each that was typed, else what else decides.
+fn kernels(args: &BenchArgs) -> anyhow::Result<Vec<Option<Chosen<Kernels>>>> {
     match args.kernels.as_slice() {
-        [] if std::env::var_os(kernel::ENVIRONMENT).is_some() => {
-            (vec![kernel::Settings::from_environment().kernels], "environment")
-        }
-        [] => (vec![kernel::Settings::default().kernels], "default"),
-        kernels => (kernels.to_vec(), "flag"),
+        [] => Ok(vec![kernels::asked(None)?]),
+        typed => typed.iter().map(|typed| kernels::asked(Some(*typed))).collect(),
     }
 }
 
@@ -144,7 +140,7 @@ fn setting(name: &str, value: String, origin: String) -> Setting {
 }
 
 /// From settings with their origins to what a worker is told.
-fn meant(chosen: &settings::Settings, kernels: Kernels, weight_bytes: u64) -> Settings {
+fn meant(chosen: &settings::Settings, weight_bytes: u64) -> Settings {
     let launch = Launch {
         threads: chosen.threads.value,
         threads_batch: chosen.threads_batch.value,
@@ -154,7 +150,8 @@ fn meant(chosen: &settings::Settings, kernels: Kernels, weight_bytes: u64) -> Se
         repack: chosen.repack.value,
         mmap: chosen.mmap.value,
         mlock: chosen.mlock.value,
-        kernels,
+        kernels: chosen.kernels.value,
+        prefetch_bytes: chosen.prefetch_bytes.value,
     };
     let shown = explain::rows(chosen)
         .into_iter()

@@ -1,6 +1,7 @@
 use super::*;
 use crate::device::probe::Root;
 use crate::device::profile::builtin;
+use crate::device::tuned::Tunable;
 use siskin_quant::FileType;
 
 fn machine(name: &str) -> Machine {
@@ -20,14 +21,18 @@ fn facts() -> ModelFacts {
 
 fn tuned() -> Tuned {
     Tuned {
-        threads: 3,
-        threads_batch: 64,
-        repack: false,
-        mmap: true,
-        ubatch: 64,
-        flash_attention: Switch::Off,
-        kv_type: KvType::F16,
-        wait_policy: WaitPolicy::Passive,
+        settings: Tunable {
+            threads: 3,
+            threads_batch: 64,
+            repack: false,
+            mmap: true,
+            ubatch: 64,
+            flash_attention: Switch::Off,
+            kv_type: KvType::F16,
+            wait_policy: WaitPolicy::Passive,
+            kernels: Kernels::Ggml,
+            prefetch_bytes: 2048,
+        },
         prefill_tokens_per_second: 1.0,
         decode_tokens_per_second: 1.0,
         measured_at: 0,

@@ -1,7 +1,7 @@
 use super::*;
 
-fn trial() -> Trial {
-    Trial {
+fn trial() -> Tunable {
+    Tunable {
         threads: 2,
         threads_batch: 2,
         repack: false,
@@ -10,6 +10,8 @@ fn trial() -> Trial {
         flash_attention: Switch::Auto,
         kv_type: KvType::F16,
         wait_policy: WaitPolicy::Default,
+        kernels: Kernels::Siskin,
+        prefetch_bytes: 8192,
     }
 }
 
@@ -32,6 +34,14 @@ fn every_stage_starts_with_what_is_and_changes_its_own_setting_only() {
             "{}",
             stage.name
         );
+    }
+    let ggml = Tunable {
+        kernels: Kernels::Ggml,
+        ..trial()
+    };
+    for stage in STAGES {
+        let trials = stage.trials(&ggml, 8);
+        assert!(trials.iter().all(|(_, trial)| trial.kernels == Kernels::Ggml));
     }
     let counts = |cpus| counts(cpus).collect::<Vec<_>>();
     assert_eq!(
