@@ -14,6 +14,9 @@ const CONVERTED: [&str; 3] = ["f32", "q8_0", "q4_k_m"];
 /// File types written from a GGUF file: every quantized one.
 const QUANTIZED: [&str; 7] = ["q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q4_0"];
 
+/// Flags with which every sum of attention is f32.
+const EXACT: [&str; 2] = ["--cache-type", "f32"];
+
 /// The other program, or nothing after a word why.
 fn other() -> Option<impl Fn() -> Command> {
     let Ok(words) = std::env::var("SISKIN_CROSS") else {
@@ -49,11 +52,12 @@ fn assert_same(here: &Path, there: &Path, what: &str) {
     assert!(read(here) == read(there), "{what}: the files differ");
 }
 
-/// What a greedy run makes: the JSON report.
-fn greedy(mut program: Command, model: Option<&Path>, prompt: &str, count: usize) -> Json {
+/// What a greedy run with these further flags makes: the JSON report.
+fn greedy(mut program: Command, model: Option<&Path>, prompt: &str, count: usize, flags: &[&str]) -> Json {
     program.arg("run").args(model);
     let count = count.to_string();
-    let output = succeed(program.args(["-p", prompt, "-n", &count, "--temp", "0", "--json"]));
+    let program = program.args(["-p", prompt, "-n", &count, "--temp", "0", "--json"]);
+    let output = succeed(program.args(flags));
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
@@ -107,7 +111,7 @@ fn fixtures_give_their_golden_tokens() {
         let file = out.path().join(format!("{at}.gguf"));
         let model = convert(other(), source, "f32", &file);
         let prompt = golden["prompt"].as_str().expect("a prompt");
-        let report = greedy(other(), Some(&model), prompt, want.len());
+        let report = greedy(other(), Some(&model), prompt, want.len(), &[]);
         assert_eq!(report["tokens"].as_array(), Some(want), "{}", source.display());
     }
 }
@@ -115,14 +119,28 @@ fn fixtures_give_their_golden_tokens() {
 #[test]
 fn the_embedded_model_tells_the_same_story() {
     let Some(other) = other() else { return };
+    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/storyteller-q4_k_m.gguf");
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let whole = |mut program: Command, side: &str| {
+        let file = out.path().join(format!("{side}.gguf"));
+        let program = program.arg("quantize").arg("--allow-requantize").arg(&embedded);
+        succeed(program.arg(&file).args(["f32", "--quiet"]));
+        file
+    };
+    let (here_file, there_file) = (whole(util::siskin::<&str>([]), "here"), whole(other(), "there"));
+    assert_same(&here_file, &there_file, "the embedded model unpacked");
     for prompt in ["Once upon a time", "The king", "A little bird"] {
-        let here = greedy(util::siskin::<&str>([]), None, prompt, 60);
-        let there = greedy(other(), None, prompt, 60);
-        assert_eq!(here["tokens"].as_array().expect("tokens").len(), 60, "{prompt}");
-        assert_eq!(
-            (&here["tokens"], &here["text"]),
-            (&there["tokens"], &there["text"]),
-            "{prompt}"
-        );
+        let here = greedy(util::siskin::<&str>([]), Some(&here_file), prompt, 60, &EXACT);
+        let there = greedy(other(), Some(&there_file), prompt, 60, &EXACT);
+        let tokens = |report: &Json| report["tokens"].as_array().expect("tokens").clone();
+        assert_eq!(tokens(&here).len(), 60, "{prompt}");
+        assert_eq!(tokens(&here), tokens(&there), "{prompt}");
+        // Packed, ggml rounds activations to eight bits, and another CPU's order of sums may round one the other
+        // way: the story is the same until two words were nearly as likely.
+        let packed = |program| tokens(&greedy(program, None, prompt, 60, &[]));
+        let (here, there) = (packed(util::siskin::<&str>([])), packed(other()));
+        let same = here.iter().zip(&there).take_while(|(a, b)| a == b).count();
+        println!("{prompt}: of 60 tokens the first {same} are the same with packed weights");
+        assert!(same >= 5, "{prompt}: {here:?} {there:?}");
     }
 }
