@@ -1,5 +1,7 @@
 //! Repeatable products to hold kernels to, and what they are in f64.
 
+pub mod attention;
+
 use std::mem::offset_of;
 
 use crate::block::{Q4_0, Q4K, Q5K, Q6K, Q8_0, Q8K};

@@ -1,8 +1,9 @@
 //! Before the switch turns: every kernel held to ggml's own on known blocks.
 
 use llama_cpp_sys_2 as sys;
+use siskin_kernels::check::attention::{AttentionCase, Shape};
 use siskin_kernels::check::{Case, Kind};
-use siskin_kernels::{Format, Isa, Kernel, Product};
+use siskin_kernels::{AttentionKernel, Format, Isa, Kernel, Product};
 
 use super::abi;
 
@@ -19,6 +20,28 @@ pub(super) fn checked(isa: Isa) -> Result<[Kernel; 6], String> {
         agrees(kernel)?;
     }
     Ok(kernels.map(|kernel| kernel.expect("seen just now")))
+}
+
+/// Attention on `isa`; an error where it is not what f64 says.
+pub(super) fn checked_attention(isa: Isa) -> Result<AttentionKernel, String> {
+    let kernel = AttentionKernel::new(isa).ok_or("no attention is written for this CPU's instructions")?;
+    let case = AttentionCase::new(Shape {
+        kv_heads: 1,
+        group: 4,
+        dim: 64,
+        positions: 33,
+        masked: Some(1),
+        size: 1.0,
+    });
+    for (ours, exact) in case.run(&kernel).into_iter().zip(case.exact()) {
+        let apart = (f64::from(ours) - exact).abs();
+        if apart.is_nan() || apart > case.bound() {
+            return Err(format!(
+                "a check failed: attention gives {ours} where it is {exact}"
+            ));
+        }
+    }
+    Ok(kernel)
 }
 
 /// Whether `kernel` and ggml make the same of a case, but for the rounding of sums.

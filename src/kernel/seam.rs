@@ -70,11 +70,9 @@ fn kernels() -> &'static Result<Set, String> {
             return Err("not linked into this program: its linker was not asked for --wrap".into());
         }
         let isa = Isa::best().ok_or("no kernels are written for this CPU's instructions")?;
-        let attention =
-            AttentionKernel::new(isa).ok_or("no attention is written for this CPU's instructions")?;
         Ok(Set {
             products: check::checked(isa)?,
-            attention,
+            attention: check::checked_attention(isa)?,
         })
     })
 }
