@@ -57,27 +57,50 @@ impl Ahead {
         if self.place >= self.end {
             return;
         }
-        for line in 0..(R * BYTES).div_ceil(64) {
-            prefetch(self.place.wrapping_add(line * 64));
+        let lines = (R * BYTES).div_ceil(64);
+        for line in (0..lines).step_by(4) {
+            prefetch(self.place.wrapping_add(line * 64), lines - line);
         }
         self.place = self.place.wrapping_add(R * BYTES);
     }
 }
 
-/// Asks for the cache line at `address`, which may be any.
+/// Asks for `lines` cache lines, at most four, from `address` on, which may be any.
 #[inline(always)]
-fn prefetch(address: *const u8) {
+fn prefetch(address: *const u8, lines: usize) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint: it reads nothing the program can see and never faults.
-    unsafe {
+    for line in 0..lines.min(4) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(address.cast());
+        // SAFETY: a hint: it reads nothing the program can see and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.wrapping_add(line * 64).cast()) };
     }
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    {
+        use std::arch::asm;
+        // Offsets in the instruction save an addition each.
+        macro_rules! lines {
+            ($($text:literal),*) => {
+                // SAFETY: as above.
+                unsafe { asm!($($text),*, in(reg) address, options(nostack, preserves_flags, readonly)) }
+            };
+        }
+        match lines {
+            0 => {}
+            1 => lines!("prfm pldl1keep, [{0}]"),
+            2 => lines!("prfm pldl1keep, [{0}]", "prfm pldl1keep, [{0}, #64]"),
+            3 => lines!(
+                "prfm pldl1keep, [{0}]",
+                "prfm pldl1keep, [{0}, #64]",
+                "prfm pldl1keep, [{0}, #128]"
+            ),
+            _ => lines!(
+                "prfm pldl1keep, [{0}]",
+                "prfm pldl1keep, [{0}, #64]",
+                "prfm pldl1keep, [{0}, #128]",
+                "prfm pldl1keep, [{0}, #192]"
+            ),
+        }
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = address;
+    let _ = (address, lines);
 }

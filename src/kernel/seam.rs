@@ -21,10 +21,10 @@ static ATTENTIONS: AtomicU64 = AtomicU64::new(0);
 /// The kernels, or why there are none.
 static KERNELS: OnceLock<Result<Set, String>> = OnceLock::new();
 
-/// One kernel a format, in the order of `Format::ALL`, and attention's.
+/// Products' kernels, one a format, and attention's.
 #[derive(Debug)]
 struct Set {
-    products: [Kernel; 6],
+    products: Vec<Kernel>,
     attention: AttentionKernel,
 }
 

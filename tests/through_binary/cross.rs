@@ -144,3 +144,28 @@ fn the_embedded_model_tells_the_same_story() {
         assert!(same >= 5, "{prompt}: {here:?} {there:?}");
     }
 }
+
+#[test]
+fn kernels_are_used_where_the_cpu_has_their_instructions() {
+    let Some(other) = other() else { return };
+    let words = std::env::var("SISKIN_CROSS").expect("set, as seen above");
+    let report: Json =
+        serde_json::from_slice(&succeed(other().args(["device", "--json"])).stdout).expect("JSON");
+    let kernels = &report["kernels"];
+    println!("kernels: {kernels}");
+    // By the CPUs that scripts/test-cross.sh has emulated.
+    let wanted = match () {
+        _ if words.contains("cortex-a76") => Some("siskin"),
+        _ if words.contains("cortex-a72") || words.contains("-arm-") => Some("ggml"),
+        _ => None,
+    };
+    if let Some(wanted) = wanted {
+        assert_eq!(kernels["kernels"], wanted, "{kernels}");
+    }
+    // Whichever are used, and however a CPU orders their sums, a story begins with the same words.
+    let with = |kernels: &str| {
+        let report = greedy(other(), None, "The king", 20, &["--kernels", kernels]);
+        report["tokens"].as_array().expect("tokens")[..5].to_vec()
+    };
+    assert_eq!(with("siskin"), with("ggml"));
+}

@@ -214,10 +214,14 @@ mod neon {
 
     struct Neon;
 
+    // SAFETY, of all: the trait's promise.
+    #[expect(
+        clippy::undocumented_unsafe_blocks,
+        reason = "one argument stands above for all of them"
+    )]
     impl Lanes for Neon {
         type V = float32x4_t;
         const COUNT: usize = 4;
-        // SAFETY, of all: the trait's promise.
         #[inline(always)]
         unsafe fn splat(x: f32) -> float32x4_t {
             unsafe { vdupq_n_f32(x) }

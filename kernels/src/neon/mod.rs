@@ -60,12 +60,18 @@ fn nibbles(bytes: uint8x16_t) -> [uint8x16_t; 2] {
     [vandq_u8(bytes, vdupq_n_u8(15)), vshrq_n_u8::<4>(bytes)]
 }
 
-/// Adds `products` times number `$sub` of the numbers in an array of registers to `sum`.
+/// Adds `products` times number `$sub` of the numbers in an array of registers to `sum`: one instruction, where the
+/// compiler would write the number into every lane first. For unsafe blocks of functions that have NEON.
 macro_rules! add_scaled {
     ($sum:expr, $products:expr, $scales:expr, $sub:expr) => {{
         const SUB: usize = $sub;
-        const LANE: i32 = (SUB % 4) as i32;
-        vmlaq_laneq_s32::<LANE>($sum, $products, $scales[SUB / 4])
+        let mut sum: int32x4_t = $sum;
+        std::arch::asm!(
+            "mla {0:v}.4s, {1:v}.4s, {2:v}.s[{lane}]",
+            inout(vreg) sum, in(vreg) $products, in(vreg) $scales[SUB / 4], lane = const SUB % 4,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+        sum
     }};
 }
 use add_scaled;

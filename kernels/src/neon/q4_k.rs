@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::scale_min::{Column, Header, activations};
+use super::scale_min::{Column, Header, activations, activations_of};
 use super::{add_scaled, dot, nibbles};
 use crate::Product;
 use crate::block::{Q4K, Q8K};
@@ -30,29 +30,33 @@ unsafe fn tile(rows: [*const Q4K; 4], column: *const Q8K, blocks: usize, mut ahe
         unsafe {
             let y = column.add(b);
             let column = Column::load(y);
-            for (row, sum) in rows.iter().zip(&mut sums) {
-                let block = row.add(b);
-                let header = Header::load(block.cast());
-                let qs = (&raw const (*block).qs).cast::<u8>();
-                let mut acc = vdupq_n_s32(0);
-                macro_rules! pair {
-                    ($pair:literal) => {
-                        let (x0, x1) = (activations(y, 2 * $pair), activations(y, 2 * $pair + 1));
+            let x = activations_of(y);
+            let blocks = rows.map(|row| row.add(b));
+            let headers = Header::load(blocks.map(|block| block.cast()));
+            let mut products = [vdupq_n_s32(0); 4];
+            // A pair of sub-blocks of every row, while its activations are in registers.
+            macro_rules! pair {
+                ($pair:literal) => {
+                    let (x0, x1) = (activations(x, 2 * $pair), activations(x, 2 * $pair + 1));
+                    for r in 0..4 {
+                        let qs = (&raw const (*blocks[r]).qs).cast::<u8>();
                         let [l0, h0] = nibbles(vld1q_u8(qs.add(32 * $pair)));
                         let [l1, h1] = nibbles(vld1q_u8(qs.add(32 * $pair + 16)));
                         let low = dot(vdupq_n_s32(0), vreinterpretq_s8_u8(l0), x0[0]);
                         let low = dot(low, vreinterpretq_s8_u8(l1), x0[1]);
-                        acc = add_scaled!(acc, low, header.scales, 2 * $pair);
+                        products[r] = add_scaled!(products[r], low, headers[r].scales, 2 * $pair);
                         let high = dot(vdupq_n_s32(0), vreinterpretq_s8_u8(h0), x1[0]);
                         let high = dot(high, vreinterpretq_s8_u8(h1), x1[1]);
-                        acc = add_scaled!(acc, high, header.scales, 2 * $pair + 1);
-                    };
-                }
-                pair!(0);
-                pair!(1);
-                pair!(2);
-                pair!(3);
-                *sum = header.add(column, acc, *sum);
+                        products[r] = add_scaled!(products[r], high, headers[r].scales, 2 * $pair + 1);
+                    }
+                };
+            }
+            pair!(0);
+            pair!(1);
+            pair!(2);
+            pair!(3);
+            for r in 0..4 {
+                sums[r] = headers[r].add(column, products[r], sums[r]);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::scale_min::{Column, Header, activations};
+use super::scale_min::{Column, Header, activations, activations_of};
 use super::{add_scaled, dot, nibbles};
 use crate::Product;
 use crate::block::{Q5K, Q8K};
@@ -38,16 +38,18 @@ unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, mut ahe
         unsafe {
             let y = column.add(b);
             let column = Column::load(y);
-            for (row, sum) in rows.iter().zip(&mut sums) {
-                let block = row.add(b);
-                let header = Header::load(block.cast());
+            let x = activations_of(y);
+            let blocks = rows.map(|row| row.add(b));
+            let headers = Header::load(blocks.map(|block| block.cast()));
+            // Row by row: with the fifth bits of four rows there would not be registers enough.
+            for ((block, header), sum) in blocks.into_iter().zip(headers).zip(&mut sums) {
                 let qs = (&raw const (*block).qs).cast::<u8>();
                 let qh = (&raw const (*block).qh).cast::<u8>();
                 let (qh0, qh1) = (vld1q_u8(qh), vld1q_u8(qh.add(16)));
                 let mut acc = vdupq_n_s32(0);
                 macro_rules! pair {
                     ($pair:literal) => {
-                        let (x0, x1) = (activations(y, 2 * $pair), activations(y, 2 * $pair + 1));
+                        let (x0, x1) = (activations(x, 2 * $pair), activations(x, 2 * $pair + 1));
                         let [l0, h0] = nibbles(vld1q_u8(qs.add(32 * $pair)));
                         let [l1, h1] = nibbles(vld1q_u8(qs.add(32 * $pair + 16)));
                         let low = dot(vdupq_n_s32(0), with_bit::<{ 2 * $pair }>(l0, qh0), x0[0]);

@@ -39,32 +39,63 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// Those of four blocks.
+    ///
     /// # Safety
-    /// `block` must have sixteen readable bytes.
+    /// Each block must have sixteen readable bytes.
     #[inline]
     #[target_feature(enable = "neon,dotprod,fp16")]
-    pub(super) unsafe fn load(block: *const u32) -> Self {
+    pub(super) unsafe fn load(blocks: [*const u32; 4]) -> [Self; 4] {
+        // SAFETY: the caller's promise.
+        let ([a, b], [c, d]) =
+            unsafe { (Self::pair(blocks[0], blocks[1]), Self::pair(blocks[2], blocks[3])) };
+        [a, b, c, d]
+    }
+
+    /// Those of two, side by side in registers.
+    ///
+    /// # Safety
+    /// Each block must have sixteen readable bytes.
+    #[inline]
+    #[target_feature(enable = "neon,dotprod,fp16")]
+    unsafe fn pair(a: *const u32, b: *const u32) -> [Self; 2] {
         // SAFETY: the caller's promise.
         let (steps, first, last) = unsafe {
+            let words = |block: *const u32| vcreate_u64(block.add(1).cast::<u64>().read_unaligned());
+            let last = vcreate_u64(u64::from(a.add(3).read_unaligned()));
+            let last = vld1_lane_u32::<1>(b.add(3), vreinterpret_u32_u64(last));
             (
-                block.read_unaligned(),
-                block.add(1).cast::<u64>().read_unaligned(),
-                u64::from(block.add(3).read_unaligned()),
+                [a.read_unaligned(), b.read_unaligned()],
+                vcombine_u64(words(a), words(b)),
+                vmovl_u32(last),
             )
         };
         // Six bits each: the first four scales and minimums whole in the first eight bytes, whose two upper bits
         // belong to the last four, the rest of which are the nibbles of the last four bytes.
-        let upper = first >> 2 & 0x3030_3030_3030_3030;
-        let last = (last | last << 28) & 0x0f0f_0f0f_0f0f_0f0f | upper;
-        let first = first & 0x3f3f_3f3f_3f3f_3f3f;
-        let scales = vmovl_u8(vcreate_u8(first & 0xffff_ffff | last << 32));
-        let minimums = vmovl_u8(vcreate_u8(first >> 32 | last & 0xffff_ffff_0000_0000));
+        let six = vdupq_n_u8(0x3f);
+        let upper = vreinterpretq_u8_u64(vshrq_n_u64::<2>(first));
+        let nibbles = vreinterpretq_u8_u64(vsliq_n_u64::<28>(last, last));
+        let last = vandq_u8(vbslq_u8(vdupq_n_u8(0x0f), nibbles, upper), six);
+        let first = vandq_u8(vreinterpretq_u8_u64(first), six);
+        let (first, last) = (vreinterpretq_u32_u8(first), vreinterpretq_u32_u8(last));
+        let scales = vreinterpretq_u8_u32(vtrn1q_u32(first, last));
+        let minimums = vreinterpretq_u8_u32(vtrn2q_u32(first, last));
+        [
+            Self::of(vget_low_u8(scales), vget_low_u8(minimums), steps[0]),
+            Self::of(vget_high_u8(scales), vget_high_u8(minimums), steps[1]),
+        ]
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon,dotprod,fp16")]
+    fn of(scales: uint8x8_t, minimums: uint8x8_t, steps: u32) -> Self {
+        let scales = vmovl_u8(scales);
         Self {
             scales: [
                 vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(scales))),
                 vreinterpretq_s32_u32(vmovl_high_u16(scales)),
             ],
-            minimums: vreinterpretq_s16_u16(minimums),
+            minimums: vreinterpretq_s16_u16(vmovl_u8(minimums)),
             steps: vcvt_f32_f16(vreinterpret_f16_u32(vdup_n_u32(steps))),
         }
     }
@@ -81,16 +112,27 @@ impl Header {
     }
 }
 
+/// A block's activations, at an address of its own: two are then loaded at once, which the address of the block
+/// with an odd offset does not allow.
+#[inline]
+#[target_feature(enable = "neon,dotprod,fp16")]
+pub(super) fn activations_of(y: *const Q8K) -> *const i8 {
+    let mut at = y.wrapping_byte_add(std::mem::offset_of!(Q8K, qs)).cast::<i8>();
+    // SAFETY: no instruction; the compiler must take the address as it is.
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) at, options(pure, readonly, nostack, preserves_flags)) };
+    at
+}
+
 /// Activations of sub-block `sub`.
 ///
 /// # Safety
-/// `y` must point at a block.
+/// `x` must be a block's activations.
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
-pub(super) unsafe fn activations(y: *const Q8K, sub: usize) -> [int8x16_t; 2] {
+pub(super) unsafe fn activations(x: *const i8, sub: usize) -> [int8x16_t; 2] {
     // SAFETY: the caller's promise.
     unsafe {
-        let x = (&raw const (*y).qs).cast::<i8>().add(32 * sub);
+        let x = x.add(32 * sub);
         [vld1q_s8(x), vld1q_s8(x.add(16))]
     }
 }
