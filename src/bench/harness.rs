@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::neighbours::{self, Ticks};
 use super::plan::{self, Case, Settings, Subject, Tests};
 use super::protocol::{Ask, Loaded, Ready, Turn, Worker};
 use super::result::{Bandwidth, Heat, Load, Results, SCHEMA_VERSION, Tool};
@@ -16,8 +17,6 @@ use crate::device::probe;
 const MEMORY_SHARE: f64 = 0.8;
 /// The longest prompt of a warm-up.
 const WARM_UP: u32 = 128;
-/// Above this many runnable programs, the machine is busy with something else.
-const BUSY_LOAD: f64 = 0.5;
 
 /// What is to be measured.
 #[derive(Debug)]
@@ -61,7 +60,16 @@ pub struct Harness<'h> {
 /// Measures what was requested.
 pub fn run(request: &Request, harness: &Harness<'_>) -> Result<Results, BenchError> {
     let cases = plan::cases(&request.subjects, &request.tests)?;
-    let mut notes = busy_note().into_iter().collect::<Vec<_>>();
+    let root = probe::Root::system();
+    let before = Ticks::now(&root);
+    std::thread::sleep(neighbours::LOOK);
+    let start = Ticks::now(&root);
+    let mut notes = Vec::new();
+    notes.extend(
+        before
+            .zip(start)
+            .and_then(|(before, start)| start.busy_since(before)),
+    );
     let fits = request
         .available_bytes
         .map_or(u64::MAX, |bytes| (bytes as f64 * MEMORY_SHARE) as u64);
@@ -92,6 +100,8 @@ pub fn run(request: &Request, harness: &Harness<'_>) -> Result<Results, BenchErr
     });
     let read_bandwidths: Vec<Bandwidth> = read_bandwidths.collect();
     let runs = assemble::runs(&request.subjects, &cases, &measured, &read_bandwidths);
+    let end = start.zip(Ticks::now(&root));
+    notes.extend(end.and_then(|(start, end)| end.withheld_since(start)));
     notes.extend(assemble::notes(&runs, &loads, &read_bandwidths));
     let comparisons = compare::with_tool(&runs, Tool::LlamaBench, true)
         .into_iter()
@@ -294,13 +304,4 @@ impl Running<'_> {
             warm_up: longest.min(WARM_UP),
         }
     }
-}
-
-/// A word where other programs were running when this began.
-fn busy_note() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    let load: f64 = text.split(' ').next()?.parse().ok()?;
-    (load > BUSY_LOAD).then(|| {
-        format!("other programs were busy when this began (load average {load:.1}): speeds are too low")
-    })
 }
