@@ -1,36 +1,37 @@
 #!/usr/bin/env bash
-# Instructions that a block of a row takes in q4_K by q8_K on NEON, counted in the disassembly of the program for the
-# Raspberry Pi 5 (make cross TARGET=raspberry-pi-5): siskin's kernel on weights as they are, and ggml's on repacked ones.
-# Of each function the loop over blocks is counted, which is the one that holds the most `sdot`; time is not measured.
+# Instructions that q4_K by q8_K takes for one token of the embedded model on a Cortex-A76: siskin's kernel on weights as
+# they are, and ggml's on repacked ones. Counted as qemu executes them, one thread, the third token less the second;
+# says nothing of time.
 #
-#   scripts/count-neon.sh
+#   make cross TARGET=raspberry-pi-5 && scripts/count-neon.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=target/cross/raspberry-pi-5/aarch64-unknown-linux-gnu/dist/siskin
 [[ -e $program ]] || { echo "count-neon: $program is not there; run make cross TARGET=raspberry-pi-5" >&2; exit 1; }
-aarch64-linux-gnu-objdump -d --no-show-raw-insn "$program" | python3 -c '
-import re, sys
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# Where qemu puts a program that may lie anywhere.
+base=$((0x5500000000))
 
-# A part of the name, and blocks that one turn of the loop takes: four rows, eight interleaved rows.
-KERNELS = [("siskin, as in the file", r"neon4q4_k3run", 4), ("ggml, repacked", r"^ggml_gemv_q4_K_8x4_q8_K$", 8)]
-functions, name = {}, None
-for line in sys.stdin:
-    if found := re.match(r"^[0-9a-f]+ <(.*)>:$", line):
-        name = next((what for what, part, _ in KERNELS if re.search(part, found[1])), None)
-    elif name and (found := re.match(r"^ *([0-9a-f]+):\s+(\S+)\s*(.*)", line)):
-        functions.setdefault(name, []).append((int(found[1], 16), found[2], found[3]))
-print("| q4_K by q8_K | instructions a block and row | of them prefetching |\n| --- | ---: | ---: |")
-for what, _, blocks in KERNELS:
-    code = functions.get(what)
-    if not code:
-        sys.exit(f"count-neon: the program holds no kernel for: {what}")
-    loops = []
-    for at, op, text in code:
-        target = re.search(r"\b([0-9a-f]+) <", text)
-        if re.match(r"b$|b\.|cbn?z|tbn?z", op) and target and code[0][0] <= int(target[1], 16) < at:
-            body = [o for a, o, _ in code if int(target[1], 16) <= a <= at]
-            loops.append((-body.count("sdot"), len(body), body))
-    _, length, body = min(loops)
-    hints = body.count("prfm")
-    print(f"| {what} | {length / blocks:.1f} | {hints / blocks:.1f} |")
-'
+# executed FUNCTION TOKENS FLAGS...: instructions of the function in a run of so many tokens.
+executed() {
+    local function=$1 tokens=$2 address size
+    shift 2
+    read -r address size < <(aarch64-linux-gnu-nm -S "$program" | awk -v name="$function" '$4 ~ name { print $1, $2; exit }')
+    qemu-aarch64-static -cpu cortex-a76 -L /usr/aarch64-linux-gnu -singlestep -d exec,nochain -D "$log" \
+        -dfilter "$(printf '0x%x' $((base + 16#$address)))+0x$size" \
+        "$program" run -p a -n "$tokens" --temp 0 -t 1 "$@" >/dev/null 2>&1
+    wc -l <"$log"
+}
+
+# a_token WHAT FUNCTION FLAGS...: a row of the table.
+a_token() {
+    local what=$1 function=$2
+    shift 2
+    echo "| $what | $(($(executed "$function" 3 "$@") - $(executed "$function" 2 "$@"))) |"
+}
+
+echo "| q4_K by q8_K | instructions a token |"
+echo "| --- | ---: |"
+a_token "siskin, weights as they are" neon4q4_k3run --kernels siskin
+a_token "ggml, weights repacked" '^ggml_gemv_q4_K_8x4_q8_K$' --kernels ggml --repack --no-mmap

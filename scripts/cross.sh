@@ -50,8 +50,7 @@ set_environment() {
     cpu=$(field target_cpu) features=$(field target_features | paste -sd,)
     # No path of this machine in the program.
     local maps=("${CARGO_HOME:-$HOME/.cargo}=/cargo" "$PWD=/siskin")
-    # Sections of their own let the linker leave out what nothing calls.
-    local c_flags="-ffunction-sections -fdata-sections ${maps[*]/#/-ffile-prefix-map=}"
+    local c_flags=${maps[*]/#/-ffile-prefix-map=}
     export "CC_$under=$prefix-gcc" "CXX_$under=$prefix-g++" "AR_$under=$prefix-ar"
     export "CFLAGS_$under=$c_flags" "CXXFLAGS_$under=$c_flags"
     export "BINDGEN_EXTRA_CLANG_ARGS_$under="
