@@ -41,12 +41,13 @@ def words(model, count):
 
 def one_of_siskin(model, flags):
     text = words(model, 512)
-    ran = run([siskin, "run", model, "-p", text, "-n", "64", "--temp", "0", "-c", "640", "--json", *flags])
-    first = run([siskin, "run", model, "-p", "The", "-n", "1", "--temp", "0", "-c", "640", "--json", *flags])
-    if not ran or not first:
+    ask = lambda text, count: run([siskin, "run", model, "-p", text, "-n", count, "--temp", "0", "-c", "640", "--json", *flags])
+    # llama-bench decodes without a prompt before it.
+    whole, short, first = ask(text, "64"), ask("The", "64"), ask("The", "1")
+    if not whole or not short or not first:
         return None
-    stats = json.loads(ran[0])["stats"]
-    return stats["prompt_tokens_per_second"], stats["decode_tokens_per_second"], ran[2], first[1]
+    speed = lambda ran, what: json.loads(ran[0])["stats"][f"{what}_tokens_per_second"]
+    return speed(whole, "prompt"), speed(short, "decode"), whole[2], first[1]
 
 
 def one_of_llama_cpp(model, flags):

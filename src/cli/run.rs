@@ -117,6 +117,10 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     } else {
         0
     };
+    // The process ends here, and the system takes its memory back at once; to free a large vocabulary piece by piece
+    // takes as long as a token or two.
+    std::mem::forget(session);
+    std::mem::forget(model);
     Ok(ExitCode::from(code))
 }
 
