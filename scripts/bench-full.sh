@@ -7,6 +7,7 @@
 #   TYPES         which types [q4_k_m q8_0]
 #   ARGS          flags of siskin bench [-p 512 -n 64 -c 2048 -r 5]
 #   OUT           the document [BENCHMARKS.md]
+#   KERNELS       what scripts/bench-kernels.sh printed, to go into the document [target/bench-kernels.md, if it is there]
 #
 # Checkpoints that are not there are made by ../shared/tools/full_size.py (Python with torch and transformers).
 # Their weights are random: that changes neither speed nor memory nor size.
@@ -20,6 +21,8 @@ read -ra models <<<"${MODELS:-tinyllama llama32 stablelm2 pythia}"
 read -ra types <<<"${TYPES:-q4_k_m q8_0}"
 read -ra flags <<<"${ARGS:--p 512 -n 64 -c 2048 -r 5}"
 out=$(realpath -m "${OUT:-BENCHMARKS.md}")
+kernels=$(realpath -m "${KERNELS:-target/bench-kernels.md}")
+picture=benches/roofline.svg
 siskin=$root/target/release/siskin
 
 [[ -x $siskin ]] || { echo "bench-full: no $siskin; run make build first" >&2; exit 1; }
@@ -52,6 +55,11 @@ fi
 "$siskin" bench "${files[@]}" "${flags[@]}" -o json >results.json.part
 mv results.json.part results.json
 "$siskin" bench --import results.json -o html >results.html
+python3 - "$root/$picture" <<'PY'
+import re, sys
+text = open("results.html").read()
+open(sys.argv[1], "w").write(re.search(r"<h2>Roofline of decoding</h2>\s*(<svg.*?</svg>)", text, re.S)[1] + "\n")
+PY
 {
     sed 's/^    //' <<'END'
     # Benchmarks
@@ -65,7 +73,14 @@ mv results.json.part results.json
     `-o json > raspberry-pi-5.json`, and write this file with `--beside raspberry-pi-5=raspberry-pi-5.json`.
 
 END
+    echo "The model files lay on $(findmnt -no FSTYPE -T .)."
+    echo
     "$siskin" bench --import results.json --beside raspberry-pi-5 -o md
+    printf '\n## Roofline of decoding\n![decode speed over the bytes a token reads](%s)\n' "$picture"
+    if [[ -s $kernels ]]; then
+        printf '\n## Kernels\n'
+        cat "$kernels"
+    fi
     printf '\n## The four models\nCommand: `siskin models --results results.json -o md`\n\n'
     "$siskin" models --results results.json -o md
 } >"$out.part"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Decoding and prefill with ggml's kernels and with siskin's, beside llama.cpp's own program, in turns; prints
-# Markdown.
+# Markdown, which scripts/bench-full.sh takes into BENCHMARKS.md where it lies in target/bench-kernels.md.
 #
 #   scripts/bench-kernels.sh MODEL.gguf...
 #   PEER=/path/to/llama-bench ROUNDS=5 DEPTH=2048 scripts/bench-kernels.sh *.gguf
@@ -50,12 +50,13 @@ for test in json.load(sys.stdin):
     print(test["avg_ts"], file=open(f"{work}/peer-{what}-{depth}", "a"))' "$4" "$work"
 }
 
+echo "\`scripts/bench-kernels.sh $(basename -a "$@" | paste -sd' ')\`:"
 echo "$(date -u +%F) $(uname -m) $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $threads threads, medians of $rounds rounds in turns"
 for model in "$@"; do
   rm -f "$work"/*
   # What a token reads: the file but for the embedding, unless that is the output as well.
   for ((round = 0; round < rounds; round++)); do
-    "$bandwidth" "$threads" Q4_K | awk -F'|' '/plain read/ { print $4 }' >>"$work/plain"
+    "$bandwidth" "$threads" Q4_K | awk -F'|' '$3 ~ /plain read/ { print $4 }' >>"$work/plain"
     [[ -z $peer ]] || theirs "$model" "$prompt" 0 "$prompt"
     for kind in ggml siskin; do ours "$kind" "$model" "$prompt"; done
   done
@@ -73,6 +74,6 @@ for model in "$@"; do
     touch "$work/$kind-"{prefill,decode,rss}-"$prompt" "$work/$kind-decode-$depth"
     awk -v kind="$kind" -v size="$size" -v p="$(median "$work/$kind-prefill-$prompt")" -v d="$(median "$work/$kind-decode-$prompt")" \
       -v deep="$(median "$work/$kind-decode-$depth")" -v rss="$(median "$work/$kind-rss-$prompt")" 'BEGIN {
-        printf "| %s | %.1f | %.2f | %.2f | %.0f | %.1f |\n", kind, p, d, deep, rss, d * size / 1e9 }'
+        printf "| %s | %.1f | %.2f | %.2f | %s | %.1f |\n", kind, p, d, deep, rss == "-" ? rss : sprintf("%.0f", rss), d * size / 1e9 }'
   done
 done

@@ -96,17 +96,11 @@ pub fn percentile(samples: &[f64], percent: f64) -> Option<f64> {
     Some(below + (above - below) * place.fract())
 }
 
-/// Samples whose modified z-score is above 3.5. Where most samples are equal (a deviation of zero), those that
-/// differ from them by more than 5 %.
+/// Samples whose modified z-score is above 3.5 and that differ from the median by more than 5 %: three samples may
+/// well lie so close that the score alone would call a hundredth far.
 fn outliers(samples: &[f64], median: f64, mad: f64) -> Vec<Outlier> {
-    let far = |sample: f64| {
-        let distance = (sample - median).abs();
-        if mad > 0.0 {
-            distance > OUTLIER_SCORE * MAD_TO_SIGMA * mad
-        } else {
-            distance > NOISY_SHARE * median.abs()
-        }
-    };
+    let least = (OUTLIER_SCORE * MAD_TO_SIGMA * mad).max(NOISY_SHARE * median.abs());
+    let far = |sample: f64| (sample - median).abs() > least;
     let rounds = samples.iter().copied().enumerate();
     let found = rounds.filter(|&(_, value)| samples.len() >= FEW && far(value));
     found
