@@ -7,6 +7,7 @@
 #   TYPES         which types [q4_k_m q8_0]
 #   ARGS          flags of siskin bench [-p 512 -n 64 -c 2048 -r 5]
 #   OUT           the document [BENCHMARKS.md]
+#   NOTE          a sentence for the document, on where it was measured
 #   KERNELS       what scripts/bench-kernels.sh printed, to go into the document [target/bench-kernels.md, if it is there]
 #
 # Checkpoints that are not there are made by ../shared/tools/full_size.py (Python with torch and transformers).
@@ -69,11 +70,14 @@ PY
     speed nor memory. Programs and models take turns in one run, so ratios hold for the machine as it was then.
 
     ## Speed and memory
+    llama-bench takes a context as long as its test, siskin had 2048 tokens: with a large KV cache that shows in the
+    ratios of RSS, and not in those of speed.
+
     Nothing was measured on a Raspberry Pi 5 yet. To do it there: copy the four models, run the command below with
     `-o json > raspberry-pi-5.json`, and write this file with `--beside raspberry-pi-5=raspberry-pi-5.json`.
 
 END
-    echo "The model files lay on $(findmnt -no FSTYPE -T .)."
+    echo "The model files lay on $(findmnt -no FSTYPE -T .).${NOTE:+ $NOTE}"
     echo
     "$siskin" bench --import results.json --beside raspberry-pi-5 -o md
     printf '\n## Roofline of decoding\n![decode speed over the bytes a token reads](%s)\n' "$picture"
