@@ -80,7 +80,7 @@ END
     echo "The model files lay on $(findmnt -no FSTYPE -T .).${NOTE:+ $NOTE}"
     echo
     "$siskin" bench --import results.json --beside raspberry-pi-5 -o md
-    printf '\n## Roofline of decoding\n![decode speed over the bytes a token reads](%s)\n' "$picture"
+    printf '\n## Roofline of decoding\n![decode speed over the bytes a token reads](%s)\n\nMarks from left to right as the table of reading orders the bytes of a token; the curve is what memory gives.\n' "$picture"
     if [[ -s $kernels ]]; then
         printf '\n## Kernels\n'
         cat "$kernels"

@@ -9,8 +9,8 @@ use draw::{Series, Style, draw};
 use super::tables::processes;
 use crate::bench::result::{Kind, Results, Run, Tool};
 
-/// Okabe and Ito's colours, which people with any colour vision tell apart.
-const COLOURS: [RGBColor; 7] = [
+/// Okabe and Ito's colours, which people with any colour vision tell apart, and a brown for an eighth.
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),
     RGBColor(0x00, 0x9e, 0x73),
@@ -18,6 +18,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(0xe6, 0x9f, 0x00),
     RGBColor(0x56, 0xb4, 0xe9),
     RGBColor(0x55, 0x55, 0x55),
+    RGBColor(0x8c, 0x56, 0x4b),
 ];
 
 /// A picture.
