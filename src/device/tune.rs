@@ -72,6 +72,9 @@ pub struct Stage {
     pub goal: Goal,
     /// Whether the fastest is taken, or only shown: another type of keys and values changes what the model says.
     pub adopt: bool,
+    /// Whether the prompt is longer by [`LONG`]: attention takes its time in long contexts, and what is faster in short
+    /// ones need not be there.
+    pub long: bool,
     values: fn(&Tunable, usize) -> Vec<(String, Tunable)>,
 }
 
@@ -81,51 +84,62 @@ pub const STAGES: [Stage; 8] = [
         name: "weights",
         goal: Goal::Both,
         adopt: true,
+        long: false,
         values: weights,
     },
     Stage {
         name: "threads",
         goal: Goal::Decode,
         adopt: true,
+        long: false,
         values: threads,
     },
     Stage {
         name: "prefetch",
         goal: Goal::Decode,
         adopt: true,
+        long: false,
         values: prefetch,
     },
     Stage {
         name: "threads-batch",
         goal: Goal::Prefill,
         adopt: true,
+        long: false,
         values: threads_batch,
     },
     Stage {
         name: "ubatch-size",
         goal: Goal::Prefill,
         adopt: true,
+        long: false,
         values: ubatch,
     },
     Stage {
         name: "flash-attn",
         goal: Goal::Both,
         adopt: true,
+        long: true,
         values: flash,
     },
     Stage {
         name: "wait-policy",
         goal: Goal::Decode,
         adopt: true,
+        long: false,
         values: wait,
     },
     Stage {
         name: "cache-type",
         goal: Goal::Both,
         adopt: false,
+        long: true,
         values: cache,
     },
 ];
+
+/// How many times longer a long prompt is.
+pub const LONG: usize = 8;
 
 /// A value must be faster by this share to take another's place: less is noise.
 const MARGIN: f64 = 0.02;
