@@ -41,6 +41,7 @@ fn fixtures(folder: &Path) -> Vec<(&'static str, PathBuf)> {
 }
 
 fn open(criterion: &mut Criterion) {
+    engine::silence();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut group = criterion.benchmark_group("gguf_open");
     group.throughput(Throughput::Bytes(STORYTELLER.len() as u64));

@@ -8,8 +8,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use siskin_kernels::check::{Case, Kind};
 use siskin_kernels::{Format, Isa, Kernel};
 
-/// Weights, in bytes: more than a CPU's own caches hold.
-const BYTES: usize = 64 << 20;
+/// Weights, in bytes: more than caches hold, the third of a server's CPU included.
+const BYTES: usize = 256 << 20;
 const WIDTH: usize = 2048;
 
 fn kernels(criterion: &mut Criterion) {
