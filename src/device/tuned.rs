@@ -42,6 +42,23 @@ pub struct Tunable {
     pub prefetch_bytes: u32,
 }
 
+#[cfg(test)]
+impl Tunable {
+    /// For tests.
+    pub(super) const SAMPLE: Tunable = Tunable {
+        threads: 2,
+        threads_batch: 2,
+        repack: false,
+        mmap: true,
+        ubatch: 256,
+        flash_attention: Switch::Auto,
+        kv_type: KvType::F16,
+        wait_policy: WaitPolicy::Default,
+        kernels: Kernels::Siskin,
+        prefetch_bytes: 8192,
+    };
+}
+
 /// The best settings measured for a kind of model on a device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuned {
@@ -145,18 +162,7 @@ mod tests {
 
     fn tuned() -> Tuned {
         Tuned {
-            settings: Tunable {
-                threads: 2,
-                threads_batch: 4,
-                repack: false,
-                mmap: true,
-                ubatch: 256,
-                flash_attention: Switch::Auto,
-                kv_type: KvType::F16,
-                wait_policy: WaitPolicy::Default,
-                kernels: Kernels::Siskin,
-                prefetch_bytes: 8192,
-            },
+            settings: Tunable::SAMPLE,
             prefill_tokens_per_second: 100.0,
             decode_tokens_per_second: 10.0,
             measured_at: 1,

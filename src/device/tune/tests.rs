@@ -1,20 +1,5 @@
 use super::*;
 
-fn trial() -> Tunable {
-    Tunable {
-        threads: 2,
-        threads_batch: 2,
-        repack: false,
-        mmap: true,
-        ubatch: 256,
-        flash_attention: Switch::Auto,
-        kv_type: KvType::F16,
-        wait_policy: WaitPolicy::Default,
-        kernels: Kernels::Siskin,
-        prefetch_bytes: 8192,
-    }
-}
-
 fn sample(prefill: f64, decode: f64) -> Sample {
     Sample {
         prefill,
@@ -26,18 +11,18 @@ fn sample(prefill: f64, decode: f64) -> Sample {
 #[test]
 fn every_stage_starts_with_what_is_and_changes_its_own_setting_only() {
     for stage in STAGES {
-        let trials = stage.trials(&trial(), 8);
-        assert_eq!(trials[0].1, trial(), "{}", stage.name);
+        let trials = stage.trials(&Tunable::SAMPLE, 8);
+        assert_eq!(trials[0].1, Tunable::SAMPLE, "{}", stage.name);
         assert!(trials.len() > 1, "{}", stage.name);
         assert!(
-            trials[1..].iter().all(|(_, other)| *other != trial()),
+            trials[1..].iter().all(|(_, other)| *other != Tunable::SAMPLE),
             "{}",
             stage.name
         );
     }
     let ggml = Tunable {
         kernels: Kernels::Ggml,
-        ..trial()
+        ..Tunable::SAMPLE
     };
     for stage in STAGES {
         let trials = stage.trials(&ggml, 8);
