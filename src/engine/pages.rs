@@ -206,8 +206,8 @@ broken line
         assert!(*map == bytes[..]);
     }
 
-    #[test]
-    fn new_regions_become_huge_and_keep_their_contents() {
+    /// KiB of huge pages that a new block of memory got, where the kernel counts them.
+    fn huge_of_a_new_block() -> Option<u64> {
         let before = anonymous();
         let block: Vec<u64> = (0..(LEAST as u64 + (8 << 20)) / 8).collect();
         make_huge(&before);
@@ -217,22 +217,35 @@ broken line
                 .enumerate()
                 .all(|(index, value)| index as u64 == *value)
         );
-        let enabled =
-            std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
         let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
-        let kib = rollup.lines().find_map(|line| {
+        rollup.lines().find_map(|line| {
             line.strip_prefix("AnonHugePages:")?
                 .trim()
                 .split(' ')
                 .next()?
-                .parse::<u64>()
+                .parse()
                 .ok()
-        });
-        match kib {
-            Some(kib) if !enabled.is_empty() && !enabled.contains("[never]") => {
-                assert!(kib >= 32 << 10, "{rollup}")
-            }
-            _ => println!("skipped: this kernel has no huge pages, or does not count them"),
+        })
+    }
+
+    #[test]
+    fn new_regions_become_huge_and_keep_their_contents() {
+        let enabled =
+            std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        if enabled.is_empty() || enabled.contains("[never]") {
+            return println!("skipped: this kernel has no huge pages");
         }
+        // Other tests map memory meanwhile: a block beside theirs is one region with it, and not new; and on a busy
+        // machine there may be no huge page to be had for a moment.
+        let mut got = Vec::new();
+        for _ in 0..5 {
+            match huge_of_a_new_block() {
+                None => return println!("skipped: this kernel does not count huge pages"),
+                Some(kib) if kib >= 32 << 10 => return,
+                Some(kib) => got.push(kib),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        panic!("five times no huge pages: {got:?} KiB");
     }
 }
