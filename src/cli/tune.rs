@@ -24,7 +24,7 @@ use super::device::Device;
 use super::tune_round::Round;
 use super::{explain, interrupt, kernels, model_facts, size};
 
-/// Measures which settings are fastest for a model on this machine, and keeps them for run, chat and bench
+/// Measures which settings are fastest for a model here, and keeps them
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin tune model.gguf --quick")]
 pub(crate) struct TuneArgs {
