@@ -157,7 +157,7 @@ impl Fit {
         }
         (!self.unused.is_empty()).then(|| {
             let unused = names(&self.unused);
-            format!("WARNING: this binary leaves {unused} of this CPU unused and runs several times slower than it could; {remedy}")
+            format!("WARNING: this binary leaves {unused} of this CPU unused and is slower than it could be; {remedy}")
         })
     }
 }
