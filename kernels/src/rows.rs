@@ -2,6 +2,25 @@
 
 use crate::Product;
 
+/// The kernel of a `tile`, which takes a group of rows, the column, blocks a row and what to ask for: a function of
+/// the instruction set, into which everything is inlined.
+macro_rules! kernel {
+    ($visibility:vis $name:ident, $features:literal, $tile:expr) => {
+        /// # Safety
+        /// As [`crate::Kernel::run`], on a CPU with the instructions.
+        #[target_feature(enable = $features)]
+        $visibility unsafe fn $name(product: &crate::Product) {
+            // SAFETY: the caller's promise; every row and the column have `blocks` blocks.
+            unsafe {
+                crate::rows::groups(product, |rows, ahead| {
+                    $tile(rows, product.column.cast(), product.blocks, ahead)
+                });
+            }
+        }
+    };
+}
+pub(crate) use kernel;
+
 /// Calls `tile` with groups of `R` rows and stores what it returns. Where fewer are left, the last row stands in
 /// for those missing.
 ///

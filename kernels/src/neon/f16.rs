@@ -3,23 +3,12 @@
 use std::arch::aarch64::*;
 
 use super::widen;
-use crate::Product;
-use crate::rows::{Ahead, groups};
+use crate::rows::{Ahead, kernel};
 
 /// Numbers asked for at a time.
 const STEP: usize = 32;
 
-/// # Safety
-/// As [`crate::Kernel::run`], on a CPU with the instructions.
-#[target_feature(enable = "neon,dotprod,fp16")]
-pub(super) unsafe fn run(product: &Product) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        groups(product, |rows, ahead| {
-            tile(rows, product.column.cast(), product.blocks, ahead)
-        });
-    }
-}
+kernel!(pub(super) run, "neon,dotprod,fp16", tile);
 
 /// Eight numbers.
 #[inline]

@@ -53,6 +53,13 @@ fn widen(half: u16) -> float32x4_t {
     vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(half)))
 }
 
+/// The sum of each register's lanes.
+#[inline]
+#[target_feature(enable = "neon,dotprod,fp16")]
+fn totals(sums: [float32x4_t; 4]) -> [f32; 4] {
+    sums.map(|sum| vaddvq_f32(sum))
+}
+
 /// Low nibbles and high nibbles.
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]

@@ -3,22 +3,11 @@
 use std::arch::aarch64::*;
 
 use super::scale_min::{Column, Header, activations, activations_of};
-use super::{add_scaled, dot, nibbles};
-use crate::Product;
+use super::{add_scaled, dot, nibbles, totals};
 use crate::block::{Q5K, Q8K};
-use crate::rows::{Ahead, groups};
+use crate::rows::{Ahead, kernel};
 
-/// # Safety
-/// As [`crate::Kernel::run`], on a CPU with the instructions.
-#[target_feature(enable = "neon,dotprod,fp16")]
-pub(super) unsafe fn run(product: &Product) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        groups(product, |rows, ahead| {
-            tile(rows, product.column.cast(), product.blocks, ahead)
-        });
-    }
-}
+kernel!(pub(super) run, "neon,dotprod,fp16", tile);
 
 /// Bit `SUB` of every byte of `high` as bit 4 over `low`.
 #[inline]
@@ -72,10 +61,5 @@ unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, mut ahe
             }
         }
     }
-    [
-        vaddvq_f32(sums[0]),
-        vaddvq_f32(sums[1]),
-        vaddvq_f32(sums[2]),
-        vaddvq_f32(sums[3]),
-    ]
+    totals(sums)
 }

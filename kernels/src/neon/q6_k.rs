@@ -2,22 +2,11 @@
 
 use std::arch::aarch64::*;
 
-use super::{add_scaled, dot, widen};
-use crate::Product;
+use super::{add_scaled, dot, totals, widen};
 use crate::block::{Q6K, Q8K};
-use crate::rows::{Ahead, groups};
+use crate::rows::{Ahead, kernel};
 
-/// # Safety
-/// As [`crate::Kernel::run`], on a CPU with the instructions.
-#[target_feature(enable = "neon,dotprod,fp16")]
-pub(super) unsafe fn run(product: &Product) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        groups(product, |rows, ahead| {
-            tile(rows, product.column.cast(), product.blocks, ahead)
-        });
-    }
-}
+kernel!(pub(super) run, "neon,dotprod,fp16", tile);
 
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
@@ -73,12 +62,7 @@ unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, mut ahe
             }
         }
     }
-    [
-        vaddvq_f32(sums[0]),
-        vaddvq_f32(sums[1]),
-        vaddvq_f32(sums[2]),
-        vaddvq_f32(sums[3]),
-    ]
+    totals(sums)
 }
 
 /// A block's scales, and what is to be taken from its products: levels are 32 too high.

@@ -2,25 +2,14 @@
 
 use std::arch::aarch64::*;
 
-use super::{dot, widen};
-use crate::Product;
+use super::{dot, totals, widen};
 use crate::block::Q8_0;
-use crate::rows::{Ahead, groups};
+use crate::rows::{Ahead, kernel};
 
 /// Blocks asked for at a time.
 const STEP: usize = 2;
 
-/// # Safety
-/// As [`crate::Kernel::run`], on a CPU with the instructions.
-#[target_feature(enable = "neon,dotprod,fp16")]
-pub(super) unsafe fn run(product: &Product) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        groups(product, |rows, ahead| {
-            tile(rows, product.column.cast(), product.blocks, ahead)
-        });
-    }
-}
+kernel!(pub(super) run, "neon,dotprod,fp16", tile);
 
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
@@ -44,10 +33,5 @@ unsafe fn tile(rows: [*const Q8_0; 4], column: *const Q8_0, blocks: usize, mut a
             }
         }
     }
-    [
-        vaddvq_f32(sums[0]),
-        vaddvq_f32(sums[1]),
-        vaddvq_f32(sums[2]),
-        vaddvq_f32(sums[3]),
-    ]
+    totals(sums)
 }

@@ -2,27 +2,21 @@
 
 use std::arch::x86_64::*;
 
-use super::{Mac, total};
-use crate::Product;
-use crate::rows::{Ahead, groups};
+use super::total;
+use crate::rows::Ahead;
 
 /// Numbers asked for at a time.
 const STEP: usize = 32;
 
 /// # Safety
-/// As [`crate::Kernel::run`], on a CPU with the instructions.
+/// As [`crate::rows::kernel`] calls it, on a CPU with the instructions.
 #[inline(always)]
-pub(super) unsafe fn run<M: Mac>(product: &Product) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        groups(product, |rows, ahead| {
-            tile(rows, product.column.cast(), product.blocks, ahead)
-        });
-    }
-}
-
-#[inline(always)]
-unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, mut ahead: Ahead) -> [f32; 4] {
+pub(super) unsafe fn tile(
+    rows: [*const u16; 4],
+    column: *const u16,
+    len: usize,
+    mut ahead: Ahead,
+) -> [f32; 4] {
     // SAFETY: every row and the column have `len` numbers.
     unsafe {
         let mut sums = [_mm256_setzero_ps(); 4];

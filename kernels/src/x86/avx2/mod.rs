@@ -3,7 +3,6 @@
 use std::arch::x86_64::*;
 
 use crate::Format;
-use crate::Product;
 use crate::product::Run;
 
 mod f16;
@@ -107,38 +106,36 @@ impl Mac for Vl {
 }
 
 macro_rules! kernels {
-    ($(#[$doc:meta])* $name:ident, $mac:ty, $features:literal, $($format:ident => $module:ident),*) => {
+    ($(#[$doc:meta])* $name:ident, $mac:ty, $features:literal) => {
         $(#[$doc])*
         pub(crate) fn $name(format: Format) -> Run {
             match format {
-                $(Format::$format => {
-                    #[target_feature(enable = $features)]
-                    unsafe fn run(product: &Product) {
-                        // SAFETY: the caller's promise.
-                        unsafe { $module::run::<$mac>(product) }
-                    }
-                    run
-                })*
+                Format::Q4K => kernels!($features, q4_k::tile::<$mac>),
+                Format::Q5K => kernels!($features, q5_k::tile::<$mac>),
+                Format::Q6K => kernels!($features, q6_k::tile::<$mac>),
+                Format::Q8_0 => kernels!($features, q8_0::tile::<$mac>),
+                Format::Q4_0 => kernels!($features, q4_0::tile::<$mac>),
+                Format::F16 => kernels!($features, f16::tile),
             }
         }
     };
+    ($features:literal, $tile:expr) => {{
+        crate::rows::kernel!(run, $features, $tile);
+        run
+    }};
 }
 
 kernels!(
     /// The kernel for `format`.
-    kernel, Plain, "avx2,fma,f16c",
-    Q4K => q4_k, Q5K => q5_k, Q6K => q6_k, Q8_0 => q8_0, Q4_0 => q4_0, F16 => f16
+    kernel, Plain, "avx2,fma,f16c"
 );
 kernels!(
     /// The kernel for `format` on a CPU with AVX-VNNI.
-    kernel_vnni, Vnni, "avx2,fma,f16c,avxvnni",
-    Q4K => q4_k, Q5K => q5_k, Q6K => q6_k, Q8_0 => q8_0, Q4_0 => q4_0, F16 => f16
+    kernel_vnni, Vnni, "avx2,fma,f16c,avxvnni"
 );
-
 kernels!(
     /// The kernel for `format` on a CPU with AVX-512 VNNI.
-    kernel_vl, Vl, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni",
-    Q4K => q4_k, Q5K => q5_k, Q6K => q6_k, Q8_0 => q8_0, Q4_0 => q4_0, F16 => f16
+    kernel_vl, Vl, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni"
 );
 
 /// # Safety

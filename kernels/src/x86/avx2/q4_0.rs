@@ -3,27 +3,16 @@
 use std::arch::x86_64::*;
 
 use super::{Mac, load, total, widen};
-use crate::Product;
 use crate::block::{Q4_0, Q8_0};
-use crate::rows::{Ahead, groups};
+use crate::rows::Ahead;
 
 /// Blocks asked for at a time.
 const STEP: usize = 4;
 
 /// # Safety
-/// As [`crate::Kernel::run`], on a CPU with the instructions.
+/// As [`crate::rows::kernel`] calls it, on a CPU with the instructions.
 #[inline(always)]
-pub(super) unsafe fn run<M: Mac>(product: &Product) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        groups(product, |rows, ahead| {
-            tile::<M>(rows, product.column.cast(), product.blocks, ahead)
-        });
-    }
-}
-
-#[inline(always)]
-unsafe fn tile<M: Mac>(
+pub(super) unsafe fn tile<M: Mac>(
     rows: [*const Q4_0; 4],
     column: *const Q8_0,
     blocks: usize,

@@ -4,24 +4,13 @@ use std::arch::x86_64::*;
 
 use super::scale_min::{Column, Headers, activations, scale, stored};
 use super::{Mac, load, nibbles, total};
-use crate::Product;
 use crate::block::{Q4K, Q8K};
-use crate::rows::{Ahead, groups};
+use crate::rows::Ahead;
 
 /// # Safety
-/// As [`crate::Kernel::run`], on a CPU with the instructions.
+/// As [`crate::rows::kernel`] calls it, on a CPU with the instructions.
 #[inline(always)]
-pub(super) unsafe fn run<M: Mac>(product: &Product) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        groups(product, |rows, ahead| {
-            tile::<M>(rows, product.column.cast(), product.blocks, ahead)
-        });
-    }
-}
-
-#[inline(always)]
-unsafe fn tile<M: Mac>(
+pub(super) unsafe fn tile<M: Mac>(
     rows: [*const Q4K; 2],
     column: *const Q8K,
     blocks: usize,

@@ -4,21 +4,10 @@ use std::arch::x86_64::*;
 
 use super::scale_min::{Column, Headers, finish, stored};
 use super::{add_block, nibbles};
-use crate::Product;
 use crate::block::{Q4K, Q8K};
-use crate::rows::{Ahead, groups};
+use crate::rows::{Ahead, kernel};
 
-/// # Safety
-/// As [`crate::Kernel::run`], on a CPU with the instructions.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-pub(super) unsafe fn run(product: &Product) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        groups(product, |rows, ahead| {
-            tile(rows, product.column.cast(), product.blocks, ahead)
-        });
-    }
-}
+kernel!(pub(super) run, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c", tile);
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
