@@ -1,5 +1,6 @@
 //! Asks the linker to send ggml's calls of some functions to `src/kernel/seam.rs`.
 //!
+//! `own_kernels` is set where siskin has kernels for the architecture, `kernel_seam` where ggml's calls reach them.
 //! `--wrap=name` makes references to `name` from other object files references to `__wrap_name`, and those to
 //! `__real_name` references to `name`: GNU ld, lld, gold and mold know it; Apple's and Microsoft's linkers do not.
 
@@ -8,10 +9,13 @@ const WRAPPED: [&str; 2] = ["ggml_compute_forward_flash_attn_ext", "llamafile_sg
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(kernel_seam)");
+    println!("cargo:rustc-check-cfg=cfg(own_kernels, kernel_seam)");
     let is = |name: &str, wanted: &str| std::env::var(name).is_ok_and(|value| value == wanted);
     let asked = std::env::var_os("CARGO_FEATURE_KERNELS").is_some();
     let known = is("CARGO_CFG_TARGET_ARCH", "x86_64") || is("CARGO_CFG_TARGET_ARCH", "aarch64");
+    if asked && known {
+        println!("cargo:rustc-cfg=own_kernels");
+    }
     if asked && known && is("CARGO_CFG_TARGET_OS", "linux") {
         println!("cargo:rustc-cfg=kernel_seam");
         for name in WRAPPED {

@@ -62,6 +62,8 @@ set_environment() {
     RUSTFLAGS="-C target_cpu=${cpu:-generic}${features:+ -C target-feature=$features}"
     maps+=("${RUSTUP_HOME:-$HOME/.rustup}/toolchains=/rust")
     RUSTFLAGS+=" -C linker=$PWD/scripts/static-linker.sh ${maps[*]/#/--remap-path-prefix=}"
+    # Relocations of pointers into the program itself take 10 KB instead of 320; glibc knows the form from 2.36 on.
+    RUSTFLAGS+=" -C link-arg=-Wl,-z,pack-relative-relocs"
     export RUSTFLAGS SISKIN_LINKER="$prefix-gcc"
     local include
     include=$(field cmake_include)
@@ -73,7 +75,7 @@ set_environment() {
 # CMake configures once: other settings want llama.cpp's build to begin anew.
 forget_other_settings() {
     local settings
-    settings=$(echo "$RUSTFLAGS"; [[ -z $CMAKE_PROJECT_INCLUDE_BEFORE ]] || cat "$CMAKE_PROJECT_INCLUDE_BEFORE")
+    settings=$(echo "$RUSTFLAGS"; cat ${CMAKE_PROJECT_INCLUDE_BEFORE:+"$CMAKE_PROJECT_INCLUDE_BEFORE"} targets/cmake/size.cmake)
     if [[ -d $dir && $settings != "$(cat "$dir/settings" 2>/dev/null)" ]]; then
         rm -rf "$dir/$triple/dist/build"/llama-cpp-sys-2-*
     fi

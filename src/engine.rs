@@ -28,6 +28,7 @@ mod session;
 mod stop;
 mod utf8;
 mod watch;
+mod words;
 
 pub use crate::device::profile::KvType;
 pub use embedded::STORYTELLER;

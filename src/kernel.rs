@@ -15,23 +15,23 @@
 //! instructions that there are kernels for, and every kernel agrees with ggml's own on known blocks
 //! ([`Status::reason`] says which does not).
 
-#[cfg(feature = "kernels")]
+#[cfg(own_kernels)]
 mod abi;
-#[cfg(feature = "kernels")]
+#[cfg(own_kernels)]
 mod attention;
-#[cfg(feature = "kernels")]
+#[cfg(own_kernels)]
 mod check;
 mod choice;
-#[cfg(feature = "kernels")]
+#[cfg(own_kernels)]
 mod product;
-#[cfg(feature = "kernels")]
+#[cfg(own_kernels)]
 mod real;
-#[cfg(feature = "kernels")]
+#[cfg(own_kernels)]
 mod seam;
-#[cfg(not(feature = "kernels"))]
+#[cfg(not(own_kernels))]
 #[path = "kernel/absent.rs"]
 mod seam;
-#[cfg(feature = "kernels")]
+#[cfg(own_kernels)]
 mod share;
 
 pub use choice::{Calls, ENVIRONMENT, Kernels, Settings, Status};

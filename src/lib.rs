@@ -10,3 +10,4 @@ pub mod bench;
 pub mod device;
 pub mod engine;
 pub mod kernel;
+mod vocabulary;

@@ -182,7 +182,7 @@ fn as_json(value: &Value) -> serde_json::Value {
         Value::Bool(v) => (*v).into(),
         Value::String(v) => v.clone().into(),
         Value::Array(Array::I32(v)) => v.clone().into(),
-        Value::Array(Array::String(v)) => v.clone().into(),
+        Value::Array(Array::String(v)) => v.iter().collect(),
         other => panic!("no case for {other:?}"),
     }
 }

@@ -15,11 +15,11 @@ mod watch;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::ZonedDateTime;
-use llama_cpp_2::token::LlamaToken;
 
 pub use conversation::{Conversation, ConversationError, Message, Role};
 pub use template::{Template, TemplateError, TemplateTokens};
 
+use super::words::Named;
 use super::{EngineError, Model, Session, Token};
 use control::ControlTokens;
 
@@ -82,12 +82,10 @@ pub fn template_of(model: &Model, now: ZonedDateTime) -> Result<Option<Template>
 
 /// A template from elsewhere, with the model's tokens.
 pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<Template, TemplateError> {
-    let vocab = model.inner.vocab();
-    let spelling = |token: LlamaToken| model.spelling(token);
     let tokens = TemplateTokens {
-        bos: spelling(vocab.bos()),
-        eos: spelling(vocab.eos()),
-        pad: spelling(vocab.pad()),
+        bos: model.named(Named::Bos),
+        eos: model.named(Named::Eos),
+        pad: model.named(Named::Pad),
     };
     Template::new(source, tokens, now)
 }

@@ -9,11 +9,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::vocab::VocabType;
-use siskin_quant::gguf::Header;
+use siskin_quant::gguf::{Header, Value};
 
+use super::words::Words;
 use super::{EngineError, pages, preflight, raw};
+use crate::vocabulary::Vocabulary;
 
 /// A token's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -31,6 +31,8 @@ pub struct ModelOptions {
     pub repack: bool,
     /// Load the vocabulary only.
     pub vocab_only: bool,
+    /// Have llama.cpp read the vocabulary, in five times the memory, also where siskin can.
+    pub llama_cpp_vocabulary: bool,
     /// Load architectures too whose shapes siskin cannot check: llama.cpp may abort the process on damaged ones.
     pub any_architecture: bool,
 }
@@ -42,6 +44,7 @@ impl Default for ModelOptions {
             mlock: false,
             repack: false,
             vocab_only: false,
+            llama_cpp_vocabulary: false,
             any_architecture: false,
         }
     }
@@ -51,6 +54,7 @@ impl Default for ModelOptions {
 #[derive(Debug)]
 pub struct Model {
     pub(super) inner: LlamaModel,
+    pub(super) words: Words,
     load_time: Duration,
 }
 
@@ -58,7 +62,7 @@ impl Model {
     /// Loads the GGUF file at `path`. It is checked first: llama.cpp aborts the process on some damaged files.
     pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, EngineError> {
         let start = Instant::now();
-        let header = preflight::check(path, options)?;
+        let mut header = preflight::check(path, options)?;
         let not_a_model = |reason: &str| EngineError::NotAModel {
             path: path.to_owned(),
             reason: reason.into(),
@@ -66,7 +70,15 @@ impl Model {
         let c_path =
             CString::new(path.as_os_str().as_bytes()).map_err(|_| not_a_model("a path with a NUL byte"))?;
         let before = if options.mmap { vec![] } else { pages::anonymous() };
-        let inner = raw::load(&c_path, options).map_err(|reason| EngineError::Load {
+        let words = match options.llama_cpp_vocabulary {
+            true => None,
+            false => Vocabulary::read(&mut header.metadata),
+        };
+        let dummy = words.as_ref().map(|words| raw::NoVocabulary {
+            architecture: architecture(&header),
+            tokens: words.len(),
+        });
+        let inner = raw::load(&c_path, options, dummy).map_err(|reason| EngineError::Load {
             path: path.to_owned(),
             reason,
         })?;
@@ -79,6 +91,7 @@ impl Model {
         pages::trim();
         Ok(Model {
             inner,
+            words: words.map_or(Words::LlamaCpp, |own| Words::Own(Box::new(own))),
             load_time: start.elapsed(),
         })
     }
@@ -97,59 +110,9 @@ impl Model {
         Model::load(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref(), options)
     }
 
-    /// The token ids of `text`. With `special`, the tokens that the model wants around a text are added; with
-    /// `parse_special`, special tokens written out in the text are taken as such.
-    pub fn tokenize(&self, text: &str, special: bool, parse_special: bool) -> Vec<Token> {
-        let tokens = self
-            .inner
-            .vocab()
-            .tokenize(text.as_bytes(), special, parse_special);
-        tokens.into_iter().map(|token| Token(token.0)).collect()
-    }
-
-    /// The bytes a token stands for: part of a UTF-8 text, not always whole characters. Control tokens stand
-    /// for nothing unless `special`.
-    pub fn piece(&self, token: Token, special: bool) -> Vec<u8> {
-        if token.0 < 0 || token.0 >= self.inner.n_vocab() {
-            return Vec::new();
-        }
-        self.inner
-            .vocab()
-            .token_to_piece(LlamaToken(token.0), special, None)
-    }
-
-    /// True for tokens that end a text or a turn.
-    pub fn is_end(&self, token: Token) -> bool {
-        self.inner.vocab().is_eog(LlamaToken(token.0))
-    }
-
     /// The chat template that came with the model, as written; `None` where there is none or it is no text.
     pub fn chat_template(&self) -> Option<String> {
         self.inner.chat_template(None).ok()?.to_string().ok()
-    }
-
-    /// A token's text as the vocabulary spells it; `None` where there is no such token.
-    pub(super) fn spelling(&self, token: LlamaToken) -> Option<String> {
-        let known = token.0 >= 0 && token.0 < self.inner.n_vocab();
-        let vocab = self.inner.vocab();
-        let text = known.then(|| vocab.text(token)).flatten()?;
-        text.to_str().ok().map(str::to_owned)
-    }
-
-    /// The token that begins texts, where the model wants one there.
-    pub fn begin(&self) -> Option<Token> {
-        let vocab = self.inner.vocab();
-        vocab.should_add_bos().then(|| Token(vocab.bos().0))
-    }
-
-    /// True where the vocabulary writes the space before the first word, as SentencePiece's does.
-    pub fn leads_with_space(&self) -> bool {
-        self.inner.vocab().vocab_type() == VocabType::SPM
-    }
-
-    /// Tokens in the vocabulary.
-    pub fn vocabulary_len(&self) -> usize {
-        usize::try_from(self.inner.n_vocab()).unwrap_or_default()
     }
 
     /// The context the model was trained with, in tokens.
@@ -168,4 +131,11 @@ fn lookup_only(header: &Header) -> Option<Range<u64>> {
     let tensor = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name);
     let embedding = tensor("token_embd.weight").filter(|_| tensor("output.weight").is_some())?;
     Some(header.range(embedding))
+}
+
+fn architecture(header: &Header) -> &str {
+    match header.metadata.get("general.architecture") {
+        Some(Value::String(name)) => name,
+        _ => "",
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
+use sys::llama_model_kv_override__bindgen_ty_1 as Content;
 
 use super::ModelOptions;
 
@@ -89,27 +90,94 @@ pub fn compiled_features() -> Vec<String> {
 ///
 /// llama-cpp-2 has no setter for `use_extra_bufts`: with it, as is llama.cpp's default, weights are repacked
 /// into a second copy beside the mapped file.
-pub(super) fn load(path: &CString, options: &ModelOptions) -> Result<LlamaModel, String> {
+pub(super) fn load(
+    path: &CString,
+    options: &ModelOptions,
+    no_vocabulary: Option<NoVocabulary>,
+) -> Result<LlamaModel, String> {
     backend();
+    let overrides = no_vocabulary.map(|dummy| dummy.overrides()).transpose()?;
     drop(first_error());
     // SAFETY: takes nothing, returns a plain struct by value.
     let mut params = unsafe { sys::llama_model_default_params() };
     params.n_gpu_layers = 0;
     params.use_extra_bufts = options.repack;
     params.vocab_only = options.vocab_only;
+    if let Some(overrides) = &overrides {
+        params.kv_overrides = overrides.as_ptr();
+    }
     params.load_mode = match (options.mmap, options.mlock) {
         (false, false) => sys::LLAMA_LOAD_MODE_NONE,
         (true, false) => sys::LLAMA_LOAD_MODE_MMAP,
         (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
         (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
     };
-    // SAFETY: `path` is a C string that outlives the call; `params` are the defaults with plain fields changed,
-    // so every pointer in them is one that llama.cpp put there (null).
+    // SAFETY: `path` is a C string that outlives the call; `params` are the defaults with plain fields changed, so
+    // every pointer in them is one that llama.cpp put there (null), but for the overrides: they end with one that
+    // has no key, outlive the call, and are copied in it.
     let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) };
     let model = ptr::NonNull::new(model).ok_or_else(first_error)?;
     // SAFETY: `LlamaModel` is `repr(transparent)` over a `NonNull<llama_model>`, and owns it: its `Drop` frees
     // the model exactly once. `model` came from llama.cpp just now and nobody else has it.
     Ok(unsafe { mem::transmute::<ptr::NonNull<sys::llama_model>, LlamaModel>(model) })
+}
+
+/// What llama.cpp is told instead of the file's vocabulary: that there is none, and for how many tokens.
+#[derive(Debug)]
+pub(super) struct NoVocabulary<'a> {
+    /// `general.architecture`.
+    pub(super) architecture: &'a str,
+    /// The rows that its embedding has.
+    pub(super) tokens: usize,
+}
+
+impl NoVocabulary<'_> {
+    /// Two keys in place of the file's, and the end of the list.
+    fn overrides(&self) -> Result<[sys::llama_model_kv_override; 3], String> {
+        let mut text = [0; 128];
+        write(&mut text, "no_vocab")?;
+        let tokens = i64::try_from(self.tokens).map_err(|e| e.to_string())?;
+        let size_key = format!("{}.vocab_size", self.architecture);
+        Ok([
+            value(
+                "tokenizer.ggml.model",
+                sys::LLAMA_KV_OVERRIDE_TYPE_STR,
+                Content { val_str: text },
+            )?,
+            value(
+                &size_key,
+                sys::LLAMA_KV_OVERRIDE_TYPE_INT,
+                Content { val_i64: tokens },
+            )?,
+            value("", sys::LLAMA_KV_OVERRIDE_TYPE_INT, Content { val_i64: 0 })?,
+        ])
+    }
+}
+
+fn value(
+    key: &str,
+    tag: sys::llama_model_kv_override_type,
+    value: Content,
+) -> Result<sys::llama_model_kv_override, String> {
+    let mut bytes = [0; 128];
+    write(&mut bytes, key)?;
+    Ok(sys::llama_model_kv_override {
+        tag,
+        key: bytes,
+        __bindgen_anon_1: value,
+    })
+}
+
+/// Writes a C string.
+fn write(bytes: &mut [c_char; 128], text: &str) -> Result<(), String> {
+    // The last stays zero.
+    if text.len() >= bytes.len() {
+        return Err(format!("the key {text:?} is too long"));
+    }
+    for (to, from) in bytes.iter_mut().zip(text.bytes()) {
+        *to = from as c_char;
+    }
+    Ok(())
 }
 
 /// llama.cpp's own model behind a `LlamaModel`.
@@ -143,7 +211,7 @@ mod tests {
         silence();
         let path = CString::new("/dev/null").expect("no NUL");
         for _ in 0..2 {
-            assert!(load(&path, &ModelOptions::default()).is_err());
+            assert!(load(&path, &ModelOptions::default(), None).is_err());
         }
     }
 }

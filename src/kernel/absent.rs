@@ -1,4 +1,4 @@
-//! A build without the feature `kernels`: ggml's own, always.
+//! A build without kernels of its own, by choice or for want of any for its CPUs: ggml's, always.
 
 use super::{Calls, Kernels, Settings, Status};
 
@@ -13,10 +13,17 @@ pub(super) fn status() -> Status {
         kernels: Kernels::Ggml,
         isa: None,
         prefetch_bytes: 0,
-        reason: Some("this program was built without its own kernels".into()),
+        reason: Some(reason().into()),
     }
 }
 
 pub(super) fn calls() -> Calls {
     Calls::default()
+}
+
+fn reason() -> &'static str {
+    match cfg!(feature = "kernels") {
+        true => "siskin has no kernels for 32-bit CPUs and others than x86-64 and ARMv8",
+        false => "this program was built without its own kernels",
+    }
 }

@@ -7,6 +7,14 @@ use crate::util;
 use serde_json::{Value as Json, json};
 use siskin::engine::{self, KvType, Model, ModelOptions, SamplerConfig, Session, SessionOptions, Token};
 
+/// The real tokenizers beside the project.
+pub(crate) const TOKENIZERS: [&str; 4] = [
+    "tinyllama-1.1b-chat",
+    "llama-3.2-1b-instruct",
+    "stablelm-2-zephyr-1_6b",
+    "pythia-1b",
+];
+
 /// How far logits may be from transformers', relative to the largest.
 const TOLERANCE: f64 = 1e-3;
 
@@ -179,12 +187,7 @@ fn the_four_real_tokenizers_pass_their_vectors() {
         vocab_only: true,
         ..ModelOptions::default()
     };
-    for name in [
-        "tinyllama-1.1b-chat",
-        "llama-3.2-1b-instruct",
-        "stablelm-2-zephyr-1_6b",
-        "pythia-1b",
-    ] {
+    for name in TOKENIZERS {
         let tokenizer = data.join("tokenizers").join(name);
         let folder = tempfile::tempdir().expect("a temporary folder");
         with_tiny_body(&tokenizer, folder.path());

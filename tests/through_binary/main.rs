@@ -16,5 +16,7 @@ mod models;
 mod mutations;
 mod promises;
 mod quantize;
+mod rng;
 mod synthetic;
 mod util;
+mod vocabulary;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use super::Strings;
 use super::error::Problem;
 
 /// Most memory that a header's keys, values and tensor list may take.
@@ -122,15 +123,24 @@ impl<R: Read> Cursor<R> {
 
     /// A length and as many bytes of UTF-8.
     pub(super) fn string(&mut self) -> Result<String, Problem> {
+        let mut bytes = Vec::new();
+        self.string_into(&mut bytes)?;
+        String::from_utf8(bytes).map_err(|_| Problem::Utf8)
+    }
+
+    /// A length and as many bytes, in place of what `bytes` held.
+    fn string_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), Problem> {
         let need: u64 = self.number()?;
         let left = self.left();
         if need > left {
             return Err(Problem::Truncated { need, left });
         }
         self.charge(need)?;
-        let mut bytes = vec![0; usize::try_from(need).map_err(|_| Problem::Truncated { need, left })?];
-        self.fill(&mut bytes)?;
-        String::from_utf8(bytes).map_err(|_| Problem::Utf8)
+        bytes.resize(
+            usize::try_from(need).map_err(|_| Problem::Truncated { need, left })?,
+            0,
+        );
+        self.fill(bytes)
     }
 
     /// A count and as many numbers.
@@ -145,12 +155,14 @@ impl<R: Read> Cursor<R> {
     }
 
     /// A count and as many strings.
-    pub(super) fn strings(&mut self) -> Result<Vec<String>, Problem> {
+    pub(super) fn strings(&mut self) -> Result<Strings, Problem> {
         let count = self.count("strings", size_of::<u64>() as u64)?;
-        self.charge((count as u64).saturating_mul(size_of::<String>() as u64))?;
-        let mut strings = Vec::with_capacity(count);
+        self.charge((count as u64).saturating_mul(size_of::<u32>() as u64))?;
+        let mut strings = Strings::with_capacity(count);
+        let mut bytes = Vec::new();
         for _ in 0..count {
-            strings.push(self.string()?);
+            self.string_into(&mut bytes)?;
+            strings.push(std::str::from_utf8(&bytes).map_err(|_| Problem::Utf8)?);
         }
         Ok(strings)
     }

@@ -5,12 +5,14 @@
 mod cursor;
 mod error;
 mod reader;
+mod strings;
 mod value;
 mod writer;
 
 pub(crate) use error::shortened;
 pub use error::{GgufError, HeaderError, Place, Problem};
 pub use reader::Header;
+pub use strings::Strings;
 pub use value::{Array, Metadata, Value, ValueType};
 pub use writer::{align_up, data_start, write_header};
 

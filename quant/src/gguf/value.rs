@@ -1,5 +1,7 @@
 //! Metadata values with the exact types of the file, in the file's order.
 
+use super::Strings;
+
 /// A metadata value; a variant for each of GGUF's value types.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // the variants are GGUF's own names
@@ -31,7 +33,7 @@ pub enum Array {
     I32(Vec<i32>),
     F32(Vec<f32>),
     Bool(Vec<bool>),
-    String(Vec<String>),
+    String(Strings),
     U64(Vec<u64>),
     I64(Vec<i64>),
     F64(Vec<f64>),
@@ -81,6 +83,11 @@ impl Metadata {
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v)
+    }
+
+    /// The value of `key`, to change or to take out of it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.0.iter_mut().find(|(k, _)| k == key).map(|(_, v)| v)
     }
 
     /// Sets `key`: in its old place where it stands already, else at the end.
@@ -168,6 +175,7 @@ macro_rules! per_plain_type {
             pub fn ty(&self) -> ValueType {
                 match self {
                     $(Value::$variant(_) => ValueType::$variant,)+
+                    Value::String(_) => ValueType::String,
                     Value::Array(_) => ValueType::Array,
                 }
             }
@@ -177,6 +185,7 @@ macro_rules! per_plain_type {
             pub fn element_type(&self) -> ValueType {
                 match self {
                     $(Array::$variant(_) => ValueType::$variant,)+
+                    Array::String(_) => ValueType::String,
                 }
             }
 
@@ -184,6 +193,7 @@ macro_rules! per_plain_type {
             pub fn len(&self) -> usize {
                 match self {
                     $(Array::$variant(values) => values.len(),)+
+                    Array::String(values) => values.len(),
                 }
             }
 
@@ -197,7 +207,25 @@ macro_rules! per_plain_type {
 
 per_plain_type! {
     u8 => U8, i8 => I8, u16 => U16, i16 => I16, u32 => U32, i32 => I32, f32 => F32,
-    bool => Bool, String => String, u64 => U64, i64 => I64, f64 => F64,
+    bool => Bool, u64 => U64, i64 => I64, f64 => F64,
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Value::String(value)
+    }
+}
+
+impl From<Strings> for Value {
+    fn from(values: Strings) -> Self {
+        Value::Array(Array::String(values))
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(values: Vec<String>) -> Self {
+        values.into_iter().collect::<Strings>().into()
+    }
 }
 
 impl From<&str> for Value {

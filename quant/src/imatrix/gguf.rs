@@ -62,7 +62,7 @@ pub(super) fn read(path: &Path, files: &Files, file: usize) -> Result<Imatrix, I
         _ => None,
     };
     let datasets = match header.metadata.get(DATASETS) {
-        Some(Value::Array(Array::String(datasets))) => Some(datasets.clone()),
+        Some(Value::Array(Array::String(datasets))) => Some(datasets.iter().map(str::to_owned).collect()),
         _ => None,
     };
     // What llama-quantize asks for, once there is anything to have it.

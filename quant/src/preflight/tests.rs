@@ -188,7 +188,8 @@ fn vocabularies_that_would_end_the_process_are_refused() {
     ];
     for (name, damage, want) in cases {
         let mut header = good(Arch::Llama);
-        let mut tokens = vocabulary::tokens(&header.metadata).expect("tokens").to_vec();
+        let tokens = vocabulary::tokens(&header.metadata).expect("tokens");
+        let mut tokens: Vec<String> = tokens.iter().map(str::to_owned).collect();
         damage(&mut tokens);
         header.metadata.set("tokenizer.ggml.tokens", tokens);
         let error = check_vocabulary(&header).expect_err(name).to_string();
@@ -224,8 +225,8 @@ fn vocabularies_that_would_end_the_process_are_refused() {
         panic!("tokens")
     };
     let tokens: Vec<String> = tokens
-        .into_iter()
-        .map(|token| "\u{4e00}".repeat(1000) + &token)
+        .iter()
+        .map(|token| "\u{4e00}".repeat(1000) + token)
         .collect();
     header.metadata.set("tokenizer.ggml.tokens", tokens);
     let error = check_vocabulary(&header).expect_err("long texts").to_string();

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::PreflightError;
 use crate::arch::MAX_DIM;
-use crate::gguf::{Array, Metadata, Value, shortened};
+use crate::gguf::{Array, Metadata, Strings, Value, shortened};
 
 /// Far above any vocabulary; llama.cpp holds each token several times.
 const MAX_TOKENS: usize = MAX_DIM as usize;
@@ -28,7 +28,7 @@ enum Family {
 }
 
 /// The tokens' texts.
-pub(super) fn tokens(metadata: &Metadata) -> Option<&[String]> {
+pub(super) fn tokens(metadata: &Metadata) -> Option<&Strings> {
     match metadata.get("tokenizer.ggml.tokens") {
         Some(Value::Array(Array::String(tokens))) => Some(tokens),
         _ => None,
@@ -174,8 +174,8 @@ fn stands_for_a_byte(c: char) -> bool {
     matches!(c, '!'..='~' | '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{143}')
 }
 
-fn spelled_out(tokens: &[String]) -> Result<(), PreflightError> {
-    let bytes = |token: &String| {
+fn spelled_out(tokens: &Strings) -> Result<(), PreflightError> {
+    let bytes = |token: &str| {
         let others = token.chars().filter(|&c| !stands_for_a_byte(c)).count();
         others as u64 * (token.len() as u64 + 32)
     };

@@ -62,7 +62,7 @@ pub(super) fn one_line(value: &Value, width: usize) -> String {
         Value::String(text) => line_of_text(text, width),
         Value::Array(Array::String(texts)) => {
             // A text of megabytes is cut before it is spelled out.
-            let quoted = |text: &String| format!("\"{}\"", text::escaped(&start(text, width)));
+            let quoted = |text: &str| format!("\"{}\"", text::escaped(&start(text, width)));
             list(texts.iter().take(FIRST).map(quoted), texts.len(), width)
         }
         Value::Array(array) => {

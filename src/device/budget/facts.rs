@@ -203,7 +203,7 @@ fn vocabulary_bytes(tokens: u64, token_text: u64, merges: u64) -> u64 {
 
 fn text_bytes(array: &Array) -> u64 {
     match array {
-        Array::String(texts) => texts.iter().map(|text| text.len() as u64).sum(),
+        Array::String(texts) => texts.text_len() as u64,
         _ => 0,
     }
 }

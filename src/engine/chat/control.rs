@@ -6,12 +6,11 @@
 //! Messages that spell no control token are rendered untouched, so the template sees what transformers' would.
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::token_type::LlamaTokenAttr;
 
 use super::super::{Model, Token};
 use super::conversation::Message;
 use super::template::Template;
+use crate::vocabulary::Kind;
 
 /// The control tokens of a vocabulary and how they are spelled.
 #[derive(Debug)]
@@ -40,24 +39,23 @@ pub(super) struct Marks {
 impl ControlTokens {
     /// Those of the model's vocabulary: tokens of its control kind, and whatever else the template spells out.
     pub(super) fn of(model: &Model, template: &Template) -> Self {
-        let vocab = model.inner.vocab();
-        let control = |id: i32| {
-            let attributes = vocab.attr(LlamaToken(id));
-            let plain = attributes.intersects(LlamaTokenAttr::Control | LlamaTokenAttr::Unknown);
-            let stubborn = !plain && attributes.contains(LlamaTokenAttr::UserDefined);
-            let spelling = Some(id)
-                .filter(|_| plain || stubborn)
-                .and_then(|id| model.spelling(LlamaToken(id)))?;
+        let control = |token: Token| {
+            let (plain, stubborn) = match model.kind(token) {
+                Kind::Control | Kind::Unknown => (true, false),
+                Kind::UserDefined => (false, true),
+                _ => return None,
+            };
+            let spelling = model.spelling(token)?;
             // A spelling of one character cannot be broken; blanks are text to any tokenizer.
             let usable = spelling.chars().nth(1).is_some() && !spelling.trim().is_empty();
             let wanted = plain || template.mentions(&spelling);
             (usable && wanted).then_some(Control {
-                token: Token(id),
+                token,
                 spelling,
                 stubborn,
             })
         };
-        ControlTokens::new((0..model.inner.n_vocab()).filter_map(control).collect())
+        ControlTokens::new(model.tokens().filter_map(control).collect())
     }
 
     fn new(tokens: Vec<Control>) -> Self {
@@ -139,9 +137,7 @@ impl ControlTokens {
             done = found.end();
         }
         plain(model, &text[done..], marks, &mut tokens);
-        let vocab = model.inner.vocab();
-        let begin = Token(vocab.bos().0);
-        if vocab.should_add_bos() && tokens.first() != Some(&begin) {
+        if let Some(begin) = model.begin().filter(|begin| tokens.first() != Some(begin)) {
             tokens.insert(0, begin);
         }
         tokens

@@ -8,6 +8,7 @@ use siskin_quant::files::Files;
 use siskin_quant::gguf::{Array, Header, Metadata, Value, write_header};
 
 use super::fields::{self, Field, Kind};
+use crate::rng::Rng;
 
 /// A good file, read.
 pub(super) struct Good {
@@ -26,26 +27,6 @@ impl Good {
             fields: fields::fields(&bytes),
             bytes,
         }
-    }
-}
-
-/// Random numbers: SplitMix64.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len())]
     }
 }
 
@@ -300,7 +281,8 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
         unreachable!("a list was picked")
     };
     let how = match &mut list {
-        Array::String(texts) => {
+        Array::String(strings) => {
+            let mut texts: Vec<String> = strings.iter().map(str::to_owned).collect();
             let (a, b) = (rng.below(texts.len()), rng.below(texts.len()));
             match rng.below(5) {
                 0 => texts.truncate(a),
@@ -309,6 +291,7 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
                 3 => texts[a] = "\u{4e00}".repeat(1 << rng.below(14)),
                 _ => texts.push(texts[a].clone()),
             }
+            *strings = texts.into_iter().collect();
             format!("text {a}, {b}")
         }
         Array::I32(numbers) => {

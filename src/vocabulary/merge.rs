@@ -1,0 +1,121 @@
+//! Byte-pair encoding: neighbours become one, the best pair first, until no pair is left that may.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// No neighbour.
+const NONE: u32 = u32::MAX;
+
+/// A stretch of the text; a chain of them covers it.
+#[derive(Debug, Clone, Copy)]
+struct Symbol {
+    start: u32,
+    len: u32,
+    before: u32,
+    after: u32,
+}
+
+/// Merges the characters of `text`, and gives what is left in order.
+///
+/// `rank` says how soon a pair is merged, least first, given both halves as one text and the place where the second
+/// begins; `None` is never. Pairs of one rank are merged from the left.
+pub(super) fn merge(text: &str, rank: impl Fn(&str, usize) -> Option<u32>, mut left_over: impl FnMut(&str)) {
+    debug_assert!(text.len() < NONE as usize);
+    let mut symbols: Vec<Symbol> = Vec::with_capacity(text.len());
+    for (start, c) in text.char_indices() {
+        let index = symbols.len() as u32;
+        symbols.push(Symbol {
+            start: start as u32,
+            len: c.len_utf8() as u32,
+            before: index.checked_sub(1).unwrap_or(NONE),
+            after: index + 1,
+        });
+    }
+    let Some(last) = symbols.last_mut() else { return };
+    last.after = NONE;
+
+    let mut heap = BinaryHeap::new();
+    let pair = |symbols: &[Symbol], left: u32, right: u32| {
+        if left == NONE || right == NONE {
+            return None;
+        }
+        let (a, b) = (symbols[left as usize], symbols[right as usize]);
+        let both = &text[a.start as usize..(b.start + b.len) as usize];
+        let rank = rank(both, a.len as usize)?;
+        Some(Reverse((rank, left, right, both.len() as u32)))
+    };
+    heap.extend((1..symbols.len() as u32).filter_map(|right| pair(&symbols, right - 1, right)));
+    while let Some(Reverse((_, left, right, len))) = heap.pop() {
+        let (a, b) = (symbols[left as usize], symbols[right as usize]);
+        // One of them has been merged with another since.
+        if a.len == 0 || b.len == 0 || a.len + b.len != len {
+            continue;
+        }
+        symbols[left as usize].len = len;
+        symbols[left as usize].after = b.after;
+        symbols[right as usize].len = 0;
+        if b.after != NONE {
+            symbols[b.after as usize].before = left;
+        }
+        heap.extend(pair(&symbols, a.before, left));
+        heap.extend(pair(&symbols, left, b.after));
+    }
+    for symbol in symbols.iter().filter(|symbol| symbol.len > 0) {
+        left_over(&text[symbol.start as usize..(symbol.start + symbol.len) as usize]);
+    }
+}
+
+/// A rank that puts the highest score first.
+pub(super) fn descending(score: f32) -> u32 {
+    // Both zeros are one score.
+    let bits = (score + 0.0).to_bits();
+    let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    !ascending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(text: &str, ranks: &[(&str, u32)]) -> Vec<String> {
+        let mut parts = Vec::new();
+        let rank = |both: &str, at: usize| {
+            assert!(both.is_char_boundary(at) && at > 0 && at < both.len());
+            ranks
+                .iter()
+                .find(|(text, _)| *text == both)
+                .map(|(_, rank)| *rank)
+        };
+        merge(text, rank, |part| parts.push(part.to_owned()));
+        parts
+    }
+
+    #[test]
+    fn the_least_rank_is_merged_first_and_equals_from_the_left() {
+        /// A text, ranks of pairs, what is left.
+        type Case = (
+            &'static str,
+            &'static [(&'static str, u32)],
+            &'static [&'static str],
+        );
+        let cases: [Case; 6] = [
+            ("", &[], &[]),
+            ("é", &[], &["é"]),
+            ("abc", &[("ab", 1), ("bc", 0)], &["a", "bc"]),
+            ("abc", &[("ab", 0), ("bc", 1)], &["ab", "c"]),
+            ("aaa", &[("aa", 0)], &["aa", "a"]),
+            ("abcd", &[("ab", 2), ("cd", 1), ("abcd", 3)], &["abcd"]),
+        ];
+        for (text, ranks, want) in cases {
+            assert_eq!(merged(text, ranks), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn scores_in_descending_order() {
+        let scores = [f32::INFINITY, 1e9, 0.5, 0.0, -0.5, -1e9, f32::NEG_INFINITY];
+        let ranks = scores.map(descending);
+        assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
+        assert_eq!(descending(0.0), descending(-0.0));
+    }
+}

@@ -1,0 +1,208 @@
+//! Words of a text, as the regular expressions of byte-level tokenizers part them.
+//!
+//! ```text
+//! gpt-2      's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+//! llama-bpe  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+//! stablelm2  the same with \p{N} alone
+//! ```
+//!
+//! Written out, for a regular expression's engine and its tables would be larger than this program's tokenizer.
+
+use unicode_general_category::{GeneralCategory, get_general_category};
+
+/// Which expression parts a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Splitter {
+    /// GPT-2's.
+    Gpt2,
+    /// Llama 3's and its kin: one character of anything goes before letters, line ends after signs.
+    Llama3 {
+        /// Most digits of a word.
+        digits: usize,
+    },
+}
+
+/// llama.cpp's names (`tokenizer.ggml.pre`). OLMo's is GPT-NeoX's; llama.cpp normalises no text to NFC.
+const NAMES: [(&str, Splitter); 5] = [
+    ("gpt-2", Splitter::Gpt2),
+    ("llama-bpe", Splitter::LLAMA3),
+    ("olmo", Splitter::Gpt2),
+    ("qwen2", Splitter::Llama3 { digits: 1 }),
+    ("stablelm2", Splitter::Llama3 { digits: 1 }),
+];
+
+/// What the expressions tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Letter,
+    Number,
+    Space,
+    Sign,
+}
+
+impl Splitter {
+    /// Llama 3's own.
+    pub(super) const LLAMA3: Splitter = Splitter::Llama3 { digits: 3 };
+
+    /// The expression with llama.cpp's name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|row| row.0 == name).map(|row| row.1)
+    }
+
+    /// The words, which together are the text.
+    pub(super) fn words(self, text: &str) -> impl Iterator<Item = &str> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let len = self.word(rest)?;
+            let (word, after) = rest.split_at(len);
+            rest = after;
+            Some(word)
+        })
+    }
+
+    /// Bytes of the first word; `None` where there is none.
+    fn word(self, text: &str) -> Option<usize> {
+        let first = text.chars().next()?;
+        if let Some(len) = self.contraction(text) {
+            return Some(len);
+        }
+        // What may stand before a word, and what follows it.
+        let lead = match self {
+            Splitter::Gpt2 => first == ' ',
+            Splitter::Llama3 { .. } => {
+                !matches!(first, '\r' | '\n') && !matches!(class(first), Class::Letter | Class::Number)
+            }
+        };
+        let body = if lead { &text[first.len_utf8()..] } else { text };
+        let lead = text.len() - body.len();
+        let run = |text: &str, wanted: Class, most: usize| -> usize {
+            let same = text.chars().take(most).take_while(|&c| class(c) == wanted);
+            same.map(char::len_utf8).sum()
+        };
+        let any = usize::MAX;
+        match run(body, Class::Letter, any) {
+            0 => {}
+            letters => return Some(lead + letters),
+        }
+        let space = usize::from(first == ' ');
+        let (numbers, signs) = match self {
+            Splitter::Gpt2 => (
+                run(&text[space..], Class::Number, any),
+                run(&text[space..], Class::Sign, any),
+            ),
+            Splitter::Llama3 { digits } => (
+                run(text, Class::Number, digits),
+                run(&text[space..], Class::Sign, any),
+            ),
+        };
+        if numbers > 0 {
+            return Some(numbers + if self == Splitter::Gpt2 { space } else { 0 });
+        }
+        if signs > 0 {
+            let end = space + signs;
+            let lines = text[end..].len() - text[end..].trim_start_matches(['\r', '\n']).len();
+            return Some(end + if self == Splitter::Gpt2 { 0 } else { lines });
+        }
+        Some(self.blanks(text))
+    }
+
+    /// `'s` and its like.
+    fn contraction(self, text: &str) -> Option<usize> {
+        let rest = text.strip_prefix('\'')?;
+        let same = |ending: &&&str| match self {
+            Splitter::Gpt2 => rest.starts_with(**ending),
+            Splitter::Llama3 { .. } => rest
+                .get(..ending.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(ending)),
+        };
+        let endings = ["s", "t", "re", "ve", "m", "ll", "d"];
+        endings.iter().find(same).map(|ending| 1 + ending.len())
+    }
+
+    /// Blanks: up to the last line end; else but for the last blank, which belongs to the word that follows.
+    fn blanks(self, text: &str) -> usize {
+        let after = text.trim_start();
+        let blanks = &text[..text.len() - after.len()];
+        let line_end = blanks.rfind(['\r', '\n']).map(|at| at + 1);
+        if let (Splitter::Llama3 { .. }, Some(end)) = (self, line_end) {
+            return end;
+        }
+        let last = blanks.chars().next_back().map_or(0, char::len_utf8);
+        match blanks.len() - last {
+            0 => last,
+            _ if after.is_empty() => blanks.len(),
+            before => before,
+        }
+    }
+}
+
+fn class(c: char) -> Class {
+    use GeneralCategory::*;
+    if c.is_ascii() {
+        return match c {
+            'a'..='z' | 'A'..='Z' => Class::Letter,
+            '0'..='9' => Class::Number,
+            _ if c.is_whitespace() => Class::Space,
+            _ => Class::Sign,
+        };
+    }
+    if c.is_whitespace() {
+        return Class::Space;
+    }
+    match get_general_category(c) {
+        // The letters of Unicode 15.1, whose tables llama.cpp has; the crate's are those of 15.0.
+        Unassigned if matches!(c, '\u{2ebf0}'..='\u{2ee5d}') => Class::Letter,
+        UppercaseLetter | LowercaseLetter | TitlecaseLetter | ModifierLetter | OtherLetter => Class::Letter,
+        DecimalNumber | LetterNumber | OtherNumber => Class::Number,
+        _ => Class::Sign,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_known() {
+        assert!(NAMES.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!(Splitter::named("default"), None);
+    }
+
+    #[test]
+    fn words_as_the_expressions_part_them() {
+        let one = Splitter::Llama3 { digits: 1 };
+        let cases: [(Splitter, &str, &[&str]); 16] = [
+            (Splitter::Gpt2, "", &[]),
+            (
+                Splitter::Gpt2,
+                "Hello, world's 12345!",
+                &["Hello", ",", " world", "'s", " 12345", "!"],
+            ),
+            (Splitter::Gpt2, "it'S 'tis", &["it", "'", "S", " '", "tis"]),
+            (Splitter::Gpt2, "a  b", &["a", " ", " b"]),
+            (Splitter::Gpt2, "a\n\n b  ", &["a", "\n\n", " b", "  "]),
+            (Splitter::Gpt2, "!!\n", &["!!", "\n"]),
+            (Splitter::Gpt2, "\tx", &["\t", "x"]),
+            (
+                Splitter::LLAMA3,
+                "Hello, world'S 12345!",
+                &["Hello", ",", " world", "'S", " ", "123", "45", "!"],
+            ),
+            (one, "a 12", &["a", " ", "1", "2"]),
+            (Splitter::LLAMA3, "a  b", &["a", " ", " b"]),
+            (Splitter::LLAMA3, "a \n \n  b", &["a", " \n \n", " ", " b"]),
+            (Splitter::LLAMA3, "!!\r\n\nx", &["!!\r\n\n", "x"]),
+            (Splitter::LLAMA3, "\tx(y", &["\tx", "(y"]),
+            (Splitter::LLAMA3, " é\u{301}²", &[" é", "\u{301}", "²"]),
+            (Splitter::LLAMA3, "中文 １２３４", &["中文", " ", "１２３", "４"]),
+            (Splitter::LLAMA3, "'ſ we'LL", &["'ſ", " we", "'LL"]),
+        ];
+        for (splitter, text, want) in cases {
+            assert_eq!(
+                splitter.words(text).collect::<Vec<_>>(),
+                want,
+                "{splitter:?} {text:?}"
+            );
+        }
+    }
+}

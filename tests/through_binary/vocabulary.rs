@@ -1,0 +1,130 @@
+//! siskin's reading of a vocabulary against llama.cpp's: every piece, and the tokens of random texts.
+
+use std::path::Path;
+
+use siskin::engine::{self, Model, ModelOptions, Token};
+
+use crate::rng::Rng;
+use crate::{golden, util};
+
+/// Texts of each vocabulary.
+const TEXTS: usize = 3000;
+
+/// What tokenizers part texts at.
+const JOINTS: [&str; 26] = [
+    " ",
+    "  ",
+    "\n",
+    "\r\n",
+    "\n\n ",
+    "\t",
+    "'s",
+    "'LL",
+    "'re",
+    " 'd",
+    "'ſ",
+    "7",
+    "12345",
+    "²",
+    "...",
+    "!?\n",
+    "_",
+    "▁",
+    "Ġ",
+    "é",
+    "e\u{301}",
+    "中",
+    "\u{1f469}\u{200d}\u{1f4bb}",
+    "\u{a0}",
+    "\u{2028}",
+    "\u{ad}",
+];
+
+/// A text of plain characters, characters of all Unicode, joints and spellings of the vocabulary's own tokens.
+fn text(rng: &mut Rng, model: &Model) -> String {
+    let mut text = String::new();
+    for _ in 0..rng.below(24) {
+        match rng.below(8) {
+            0..3 => text.push(char::from(32 + rng.below(95) as u8)),
+            3 => text.push_str(rng.pick::<&str>(&JOINTS)),
+            4 => text.extend(char::from_u32(rng.below(0x3000) as u32)),
+            5 => text.extend(char::from_u32(rng.below(0x20000) as u32)),
+            _ => {
+                let token = Token(rng.below(model.vocabulary_len()) as i32);
+                text.push_str(&String::from_utf8_lossy(&model.piece(token, true)));
+            }
+        }
+    }
+    text
+}
+
+/// Compares the readings of one file.
+fn compare(file: &Path, name: &str) {
+    let load = |llama_cpp_vocabulary| {
+        let options = ModelOptions {
+            vocab_only: true,
+            llama_cpp_vocabulary,
+            ..ModelOptions::default()
+        };
+        Model::load(file, &options).expect("a model")
+    };
+    let (own, theirs) = (load(false), load(true));
+    assert!(own.reads_vocabulary() && !theirs.reads_vocabulary(), "{name}");
+    assert_eq!(own.vocabulary_len(), theirs.vocabulary_len(), "{name}");
+    assert_eq!(own.begin(), theirs.begin(), "{name}");
+    assert_eq!(own.leads_with_space(), theirs.leads_with_space(), "{name}");
+    for id in -1..=i32::try_from(own.vocabulary_len()).expect("an id") {
+        let token = Token(id);
+        assert_eq!(own.is_end(token), theirs.is_end(token), "{name} {id}");
+        for special in [false, true] {
+            assert_eq!(
+                own.piece(token, special),
+                theirs.piece(token, special),
+                "{name} {id}"
+            );
+        }
+    }
+    // Every character once, for what it is to the tokenizer: a letter, a number, a blank, a sign.
+    for characters in ('\0'..='\u{323af}').collect::<Vec<_>>().chunks(64) {
+        let text: String = characters
+            .iter()
+            .flat_map(|&c| ['a', c, '1', c, ' ', c, '.'])
+            .collect();
+        let same = own.tokenize(&text, false, false) == theirs.tokenize(&text, false, false);
+        assert!(same, "{name}: {:?} and the 63 after it", characters[0]);
+    }
+    let mut rng = Rng(7);
+    for _ in 0..TEXTS {
+        let text = text(&mut rng, &own);
+        for (around, parse) in [(false, false), (false, true), (true, false), (true, true)] {
+            assert_eq!(
+                own.tokenize(&text, around, parse),
+                theirs.tokenize(&text, around, parse),
+                "{name} {text:?} {around} {parse}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_fixtures_vocabulary_is_read_as_llama_cpp_reads_it() {
+    engine::silence();
+    let out = tempfile::tempdir().expect("a temporary folder");
+    for dir in util::checkpoints() {
+        compare(
+            &util::convert(&dir, out.path(), "auto"),
+            &dir.display().to_string(),
+        );
+    }
+}
+
+#[test]
+fn the_four_real_vocabularies_are_read_as_llama_cpp_reads_them() {
+    let Some(data) = util::shared() else { return };
+    engine::silence();
+    for name in golden::TOKENIZERS {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        golden::with_tiny_body(&data.join("tokenizers").join(name), folder.path());
+        compare(&util::convert(folder.path(), folder.path(), "q8_0"), name);
+    }
+}
