@@ -10,12 +10,13 @@
 //! ```
 //!
 //! Results are llama.cpp's, token for token (`tests/through_binary/vocabulary.rs` compares them over random texts).
-//! What this room does not know for certain, [`Vocabulary::read`] leaves to llama.cpp.
+//! What this room does not know for certain, [`Outline::of`] leaves to llama.cpp.
 
 mod bytes;
 mod index;
 mod kinds;
 mod merge;
+pub(crate) mod size;
 mod special;
 mod split;
 
@@ -26,6 +27,10 @@ pub(crate) use kinds::Kind;
 use index::{Merges, Tokens};
 use special::Special;
 use split::Splitter;
+
+const TOKENS: &str = "tokenizer.ggml.tokens";
+const SCORES: &str = "tokenizer.ggml.scores";
+const MERGES: &str = "tokenizer.ggml.merges";
 
 /// A vocabulary.
 #[derive(Debug)]
@@ -56,72 +61,91 @@ enum Family {
     },
 }
 
-impl Vocabulary {
-    /// Takes the vocabulary out of a header that passed `siskin_quant::preflight`; the lists go with it. `None`,
-    /// and nothing taken, where llama.cpp would do something that this room does not know.
-    pub(crate) fn read(metadata: &mut Metadata) -> Option<Self> {
-        let family = text(metadata, "tokenizer.ggml.model")?.to_owned();
+/// What a header says of its vocabulary, where this room knows all that it says.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    kinds: Vec<Kind>,
+    keys: special::Keys,
+    leading_space: bool,
+    /// `None` for SentencePiece.
+    splitter: Option<Splitter>,
+}
+
+impl Outline {
+    /// Reads a header that passed `siskin_quant::preflight`; `None` where llama.cpp would do something with it that
+    /// this room does not know.
+    pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
         // llama.cpp strips blanks beside these models' special tokens, by their name.
         let name = text(metadata, "general.name").unwrap_or_default().to_lowercase();
         if ["phi-3", "phi3"].iter().any(|part| name.contains(part)) {
             return None;
         }
-        let tokens = strings(metadata, "tokenizer.ggml.tokens")?;
+        let splitter = match text(metadata, "tokenizer.ggml.model")? {
+            "llama" => None,
+            "gpt2" => Some(Splitter::named(text(metadata, "tokenizer.ggml.pre")?)?),
+            _ => return None,
+        };
         // llama.cpp ends texts at a NUL, and gives empty ones a name.
         let odd = |texts: &Strings| texts.iter().any(|text| text.is_empty() || text.contains('\0'));
-        if odd(tokens) {
+        let tokens = strings(metadata, TOKENS)?;
+        if odd(tokens) || (splitter.is_some() && odd(strings(metadata, MERGES)?)) {
             return None;
         }
-        let count = tokens.len();
-        let kinds = kinds::read(metadata, count)?;
-        let (sentence_piece, splitter) = match family.as_str() {
-            "llama" => (true, None),
-            "gpt2" => (
-                false,
-                Some(Splitter::named(text(metadata, "tokenizer.ggml.pre")?)?),
-            ),
-            _ => return None,
-        };
-        let scores = match metadata.get("tokenizer.ggml.scores") {
-            Some(Value::Array(Array::F32(scores))) if scores.len() >= count => scores.clone(),
-            None => vec![0.0; count],
-            _ => return None,
-        };
-        if !sentence_piece && odd(strings(metadata, "tokenizer.ggml.merges")?) {
-            return None;
+        match metadata.get(SCORES) {
+            Some(Value::Array(Array::F32(scores))) if scores.len() >= tokens.len() => {}
+            None => {}
+            Some(_) => return None,
         }
-        let defaults = match sentence_piece {
-            true => special::Defaults::SENTENCE_PIECE,
-            false => special::Defaults::byte_level(splitter == Some(Splitter::LLAMA3)),
+        let defaults = match splitter {
+            None => special::Defaults::SENTENCE_PIECE,
+            Some(splitter) => special::Defaults::byte_level(splitter == Splitter::LLAMA3),
         };
-        let keys = special::Keys::read(metadata, &defaults, count)?;
-        let leading_space = special::flag(metadata, "tokenizer.ggml.add_space_prefix", true)?;
-        let tokens = Tokens::new(take(metadata, "tokenizer.ggml.tokens")?);
-        let family = match splitter {
-            None => Family::SentencePiece {
-                scores,
-                leading_space,
-                bytes: Box::new(std::array::from_fn(|byte| tokens.of_byte(byte as u8))),
-            },
-            Some(splitter) => Family::ByteLevel {
-                splitter,
-                merges: Merges::new(take(metadata, "tokenizer.ggml.merges")?),
-                whole_words: splitter == Splitter::LLAMA3,
-            },
-        };
-        let mut kinds = kinds;
-        let special = Special::find(&tokens, &mut kinds, keys);
-        Some(Vocabulary {
-            tokens,
-            kinds,
-            special,
-            family,
+        Some(Outline {
+            kinds: kinds::read(metadata, tokens.len())?,
+            keys: special::Keys::read(metadata, &defaults, tokens.len())?,
+            leading_space: special::flag(metadata, "tokenizer.ggml.add_space_prefix", true)?,
+            splitter,
         })
     }
 
     /// Tokens in the vocabulary.
     pub(crate) fn len(&self) -> usize {
         self.kinds.len()
+    }
+}
+
+impl Vocabulary {
+    /// Takes the vocabulary out of the header that `outline` is of: its lists go with it.
+    pub(crate) fn build(outline: Outline, metadata: &mut Metadata) -> Self {
+        let Outline {
+            mut kinds,
+            keys,
+            leading_space,
+            splitter,
+        } = outline;
+        let tokens = Tokens::new(take(metadata, TOKENS));
+        let family = match splitter {
+            None => Family::SentencePiece {
+                scores: match metadata.get_mut(SCORES) {
+                    Some(Value::Array(Array::F32(scores))) => std::mem::take(scores),
+                    _ => vec![0.0; kinds.len()],
+                },
+                leading_space,
+                bytes: Box::new(std::array::from_fn(|byte| tokens.of_byte(byte as u8))),
+            },
+            Some(splitter) => Family::ByteLevel {
+                splitter,
+                merges: Merges::new(take(metadata, MERGES)),
+                whole_words: splitter == Splitter::LLAMA3,
+            },
+        };
+        let special = Special::find(&tokens, &mut kinds, keys);
+        Vocabulary {
+            tokens,
+            kinds,
+            special,
+            family,
+        }
     }
 
     /// The ids of `text`. With `around`, the tokens that the model wants around a text are added; with
@@ -259,13 +283,11 @@ fn strings<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a Strings> {
 }
 
 /// Takes a list out of the metadata.
-fn take(metadata: &mut Metadata, key: &str) -> Option<Strings> {
-    match metadata.get_mut(key) {
-        Some(Value::Array(Array::String(texts))) => {
-            let mut texts = std::mem::take(texts);
-            texts.shrink();
-            Some(texts)
-        }
-        _ => None,
-    }
+fn take(metadata: &mut Metadata, key: &str) -> Strings {
+    let mut texts = match metadata.get_mut(key) {
+        Some(Value::Array(Array::String(texts))) => std::mem::take(texts),
+        _ => Strings::new(),
+    };
+    texts.shrink();
+    texts
 }

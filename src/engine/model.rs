@@ -13,7 +13,7 @@ use siskin_quant::gguf::{Header, Value};
 
 use super::words::Words;
 use super::{EngineError, pages, preflight, raw};
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Outline, Vocabulary};
 
 /// A token's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -70,15 +70,28 @@ impl Model {
         let c_path =
             CString::new(path.as_os_str().as_bytes()).map_err(|_| not_a_model("a path with a NUL byte"))?;
         let before = if options.mmap { vec![] } else { pages::anonymous() };
-        let words = match options.llama_cpp_vocabulary {
+        let outline = match options.llama_cpp_vocabulary {
             true => None,
-            false => Vocabulary::read(&mut header.metadata),
+            false => Outline::of(&header.metadata),
         };
-        let dummy = words.as_ref().map(|words| raw::NoVocabulary {
-            architecture: architecture(&header),
-            tokens: words.len(),
+        let architecture = architecture(&header);
+        let no_vocabulary = outline.as_ref().map(|outline| raw::NoVocabulary {
+            architecture: &architecture,
+            tokens: outline.len(),
         });
-        let inner = raw::load(&c_path, options, dummy).map_err(|reason| EngineError::Load {
+        // Two threads: llama.cpp reads the same header, for what is not the vocabulary.
+        let (words, inner) = std::thread::scope(|scope| {
+            let metadata = &mut header.metadata;
+            let words = outline.map(|outline| scope.spawn(|| Vocabulary::build(outline, metadata)));
+            let inner = raw::load(&c_path, options, no_vocabulary);
+            let words = words.map(|words| {
+                words
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            (words, inner)
+        });
+        let inner = inner.map_err(|reason| EngineError::Load {
             path: path.to_owned(),
             reason,
         })?;
@@ -133,9 +146,9 @@ fn lookup_only(header: &Header) -> Option<Range<u64>> {
     Some(header.range(embedding))
 }
 
-fn architecture(header: &Header) -> &str {
+fn architecture(header: &Header) -> String {
     match header.metadata.get("general.architecture") {
-        Some(Value::String(name)) => name,
-        _ => "",
+        Some(Value::String(name)) => name.clone(),
+        _ => String::new(),
     }
 }

@@ -7,6 +7,8 @@ use siskin_quant::gguf::{Array, Header, Value};
 use siskin_quant::outline::outline;
 use siskin_quant::{FileType, TensorType};
 
+use crate::vocabulary::size::{self, List};
+
 /// A model's shape and sizes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelFacts {
@@ -69,11 +71,6 @@ const REPACKABLE: [TensorType; 7] = [
     TensorType::Iq4Nl,
 ];
 
-/// What llama.cpp keeps of a token beside its text: two copies of a string, a score, attributes, a hash entry, the
-/// cached piece. Of a merge: two strings, short enough to lie within, in a hash entry. Measured on four vocabularies: see `scripts/check-budget.sh`.
-const TOKEN_BYTES: u64 = 184;
-const MERGE_BYTES: u64 = 104;
-
 impl ModelFacts {
     /// From the header of a GGUF file.
     pub fn of_header(header: &Header) -> Result<Self, FactsError> {
@@ -93,12 +90,10 @@ impl ModelFacts {
         let kv_heads = count("attention.head_count_kv").unwrap_or(heads);
         let head_dim = width / heads;
         let per_head = |key: &str| count(key).unwrap_or(head_dim);
-        let array = |key: &str| match keys.get(key) {
-            Some(Value::Array(array)) => (array.len() as u64, text_bytes(array)),
-            _ => (0, 0),
+        let tokens = match keys.get("tokenizer.ggml.tokens") {
+            Some(Value::Array(array)) => array.len() as u64,
+            _ => 0,
         };
-        let (tokens, token_text) = array("tokenizer.ggml.tokens");
-        let (merges, _) = array("tokenizer.ggml.merges");
         let bytes =
             |tensor: &siskin_quant::gguf::TensorInfo| tensor.ty.tensor_bytes(&tensor.shape).unwrap_or(0);
         let repackable =
@@ -111,7 +106,7 @@ impl ModelFacts {
             value_width: kv_heads.saturating_mul(per_head("attention.value_length")),
             head_dim: per_head("attention.key_length"),
             vocabulary: tokens,
-            vocabulary_bytes: vocabulary_bytes(tokens, token_text, merges),
+            vocabulary_bytes: size::of_header(keys),
             training_context: u32::try_from(needed("context_length")?).unwrap_or(u32::MAX),
             weight_bytes: header.tensors.iter().map(bytes).sum(),
             embedding_bytes: embedding(
@@ -144,6 +139,10 @@ impl ModelFacts {
         } else {
             2 * vocabulary
         };
+        let list = |count: u64, each: u64| List {
+            count,
+            text: count.saturating_mul(each),
+        };
         let kv_width = config.kv_heads().saturating_mul(config.head_dim());
         Ok(ModelFacts {
             arch: arch.name().into(),
@@ -157,7 +156,7 @@ impl ModelFacts {
             value_width: kv_width,
             head_dim: config.head_dim(),
             vocabulary,
-            vocabulary_bytes: vocabulary_bytes(vocabulary, 7 * vocabulary, merges),
+            vocabulary_bytes: size::own(list(vocabulary, 7), list(merges, 10)),
             training_context: config
                 .max_position_embeddings
                 .map_or(2048, |n| u32::try_from(n).unwrap_or(u32::MAX)),
@@ -195,17 +194,6 @@ fn embedding<'t>(tensors: impl Iterator<Item = (&'t str, u64)> + Clone) -> u64 {
 
 fn is_repackable(name: &str, ty: TensorType, shape: &[u64]) -> bool {
     shape.len() == 2 && REPACKABLE.contains(&ty) && name != "token_embd.weight"
-}
-
-fn vocabulary_bytes(tokens: u64, token_text: u64, merges: u64) -> u64 {
-    TOKEN_BYTES * tokens + 2 * token_text + MERGE_BYTES * merges
-}
-
-fn text_bytes(array: &Array) -> u64 {
-    match array {
-        Array::String(texts) => texts.text_len() as u64,
-        _ => 0,
-    }
 }
 
 /// A count of any integer type; of a list (per layer) the largest.

@@ -146,7 +146,7 @@ fn a_smaller_type_is_named() {
     let config: Config = serde_json::from_str(LLAMA).expect("a config");
     let facts = ModelFacts::of_config(&config, FileType::F16).expect("facts");
     let error = plan(&facts, &run(), &room(1100), &wishes()).expect_err("2.3 GiB of weights");
-    assert_eq!(error.smaller_type, Some(FileType::Q5KM), "{error}");
+    assert_eq!(error.smaller_type, Some(FileType::Q6K), "{error}");
     assert!(
         error.to_string().contains("read from disk again for every token"),
         "{error}"
