@@ -25,6 +25,7 @@ mod preflight;
 mod raw;
 mod sampler;
 mod session;
+mod setup;
 mod stop;
 mod utf8;
 mod watch;

@@ -47,9 +47,11 @@ fn ours(
     let bytes = decode.then(|| {
         subject
             .facts
-            .bytes_read_per_token(test.depth_tokens + test.tokens / 2, launch.cache_type)
+            .bytes_read_per_token(test.depth_tokens + test.tokens / 2, launch.settings.kv_type)
     });
-    let bandwidth = bandwidths.iter().find(|entry| entry.threads == launch.threads);
+    let bandwidth = bandwidths
+        .iter()
+        .find(|entry| entry.threads == launch.settings.threads);
     let share = bytes
         .zip(bandwidth)
         .map(|(bytes, entry)| bytes as f64 * speed.median / entry.bytes_per_second.median);
@@ -60,7 +62,7 @@ fn ours(
         time_to_first_token_seconds: summary(samples.iter().map(|sample| sample.first_token_seconds)),
         token_latency: latency(&samples),
         memory: memory(measured),
-        kv_bytes: Some(subject.facts.kv_bytes(case.context, launch.cache_type)),
+        kv_bytes: Some(subject.facts.kv_bytes(case.context, launch.settings.kv_type)),
         bytes_read_per_token: bytes,
         read_bandwidth_share: share,
         energy: energy(&samples, test, measured),
@@ -70,9 +72,9 @@ fn ours(
             Tool::Siskin,
             subject.facts.model.clone(),
             if decode {
-                launch.threads
+                launch.settings.threads
             } else {
-                launch.threads_batch
+                launch.settings.threads_batch
             },
             test,
         )
@@ -90,9 +92,9 @@ fn theirs(subject: &Subject, case: &Case, test: Test, index: usize, measured: &M
     )?;
     let peak = measured.peer.iter().filter_map(|turn| turn.peak_rss_bytes).max();
     let threads = if test.kind == Kind::Decode {
-        launch.threads
+        launch.settings.threads
     } else {
-        launch.threads_batch
+        launch.settings.threads_batch
     };
     let build = measured.peer.first().and_then(|turn| turn.build.clone());
     let build = build.map(|value| Setting {

@@ -254,7 +254,12 @@ impl Running<'_> {
     fn first_alike(&self, case: &Case) -> bool {
         let key = |case: &Case| {
             let launch = &self.settings(case).launch;
-            (case.subject, case.depth, launch.threads, launch.threads_batch)
+            (
+                case.subject,
+                case.depth,
+                launch.settings.threads,
+                launch.settings.threads_batch,
+            )
         };
         let first = self.cases.iter().find(|other| key(other) == key(case));
         first.is_some_and(|first| std::ptr::eq(first, case))
@@ -265,7 +270,7 @@ impl Running<'_> {
         let bytes = bandwidth::array_bytes(&probe::Root::system(), self.request.available_bytes);
         let mut counts: Vec<usize> = group
             .iter()
-            .map(|&index| self.settings(&self.cases[index]).launch.threads)
+            .map(|&index| self.settings(&self.cases[index]).launch.settings.threads)
             .collect();
         counts.sort_unstable();
         counts.dedup();

@@ -56,12 +56,12 @@ pub fn turn(program: &Path, model: &Path, launch: &Launch, case: &Case) -> Resul
         path: program.to_owned(),
         reason,
     };
-    let calls: Vec<(usize, Vec<Kind>)> = if launch.threads == launch.threads_batch {
-        vec![(launch.threads, vec![Kind::Prefill, Kind::Decode])]
+    let calls: Vec<(usize, Vec<Kind>)> = if launch.settings.threads == launch.settings.threads_batch {
+        vec![(launch.settings.threads, vec![Kind::Prefill, Kind::Decode])]
     } else {
         vec![
-            (launch.threads_batch, vec![Kind::Prefill]),
-            (launch.threads, vec![Kind::Decode]),
+            (launch.settings.threads_batch, vec![Kind::Prefill]),
+            (launch.settings.threads, vec![Kind::Decode]),
         ]
     };
     let (mut entries, mut peak_rss_bytes) = (Vec::new(), None);

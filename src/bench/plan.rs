@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::result::{Kind, Setting, Test};
-use crate::device::profile::{KvType, Switch};
-use crate::kernel::Kernels;
+use crate::device::tuned::Tunable;
 
 /// A model to measure.
 #[derive(Debug, Clone)]
@@ -33,18 +32,11 @@ pub struct Settings {
 
 /// What the runtime is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)] // the flags' own names
 pub struct Launch {
-    pub threads: usize,
-    pub threads_batch: usize,
-    pub ubatch: u32,
-    pub cache_type: KvType,
-    pub flash_attn: Switch,
-    pub repack: bool,
-    pub mmap: bool,
+    /// Those that tuning chooses between. The wait policy is told by the environment.
+    pub settings: Tunable,
+    /// Weights kept from being swapped out.
     pub mlock: bool,
-    pub kernels: Kernels,
-    pub prefetch_bytes: u32,
 }
 
 /// What to measure of every model.
@@ -159,7 +151,10 @@ fn kinds(tests: &Tests) -> Result<Vec<(Kind, u32)>, PlanError> {
 }
 
 fn check_threads(launch: &Launch) -> Result<(), PlanError> {
-    let counts = [("-t", launch.threads), ("--threads-batch", launch.threads_batch)];
+    let counts = [
+        ("-t", launch.settings.threads),
+        ("--threads-batch", launch.settings.threads_batch),
+    ];
     match counts.into_iter().find(|(_, count)| *count == 0) {
         Some((flag, _)) => Err(PlanError::NoThreads(flag)),
         None => Ok(()),
@@ -219,11 +214,11 @@ fn bytes(subjects: &[Subject], cases: &[Case], group: &[usize]) -> u64 {
         let case = &cases[index];
         let subject = &subjects[case.subject];
         let launch = &subject.settings[case.settings].launch;
-        let copies = u64::from(!launch.mmap)
-            + u64::from(launch.repack)
-            + u64::from(launch.mmap && mapped.insert(case.subject));
+        let copies = u64::from(!launch.settings.mmap)
+            + u64::from(launch.settings.repack)
+            + u64::from(launch.settings.mmap && mapped.insert(case.subject));
         subject.facts.model.file_bytes * copies
-            + subject.facts.kv_bytes(case.context, launch.cache_type)
+            + subject.facts.kv_bytes(case.context, launch.settings.kv_type)
             + PROCESS_BYTES
     };
     group.iter().map(one).sum()
@@ -232,19 +227,24 @@ fn bytes(subjects: &[Subject], cases: &[Case], group: &[usize]) -> u64 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::device::profile::{KvType, Switch, WaitPolicy};
+    use crate::kernel::Kernels;
 
     pub(in crate::bench) fn launch(threads: usize) -> Launch {
         Launch {
-            threads,
-            threads_batch: threads,
-            ubatch: 512,
-            cache_type: KvType::F16,
-            flash_attn: Switch::Auto,
-            repack: false,
-            mmap: true,
+            settings: Tunable {
+                threads,
+                threads_batch: threads,
+                ubatch: 512,
+                kv_type: KvType::F16,
+                flash_attention: Switch::Auto,
+                repack: false,
+                mmap: true,
+                wait_policy: WaitPolicy::Default,
+                kernels: Kernels::Ggml,
+                prefetch_bytes: 0,
+            },
             mlock: false,
-            kernels: Kernels::Ggml,
-            prefetch_bytes: 0,
         }
     }
 

@@ -17,7 +17,7 @@ use super::sample::bandwidth;
 use super::sample::energy::Meter;
 use crate::device::memory::Memory;
 use crate::device::probe::Root;
-use crate::engine::{EngineError, Model, ModelOptions, STORYTELLER, Session, SessionOptions, Token};
+use crate::engine::{EngineError, Model, ModelOptions, Session, SessionOptions, Token};
 use crate::kernel;
 
 /// Tokens computed untimed, again and again, at the start of each turn, and for how long: they wake clocks, bring
@@ -67,32 +67,12 @@ fn text(error: EngineError) -> String {
 }
 
 fn load(path: Option<&Path>, launch: &Launch) -> Result<Model, EngineError> {
-    kernel::select(&kernel::Settings {
-        kernels: launch.kernels,
-        prefetch_bytes: launch.prefetch_bytes,
-    });
-    let options = ModelOptions {
-        repack: launch.repack,
-        mmap: launch.mmap,
-        mlock: launch.mlock,
-        ..ModelOptions::default()
-    };
-    match path {
-        Some(path) => Model::load(path, &options),
-        None => Model::load_bytes(STORYTELLER, &options),
-    }
+    kernel::select(&(&launch.settings).into());
+    Model::open(path, &ModelOptions::of(&launch.settings, launch.mlock))
 }
 
 fn session<'m>(model: &'m Model, launch: &Launch, context: u32) -> Result<Session<'m>, EngineError> {
-    let options = SessionOptions {
-        context: Some(context),
-        kv_type: launch.cache_type,
-        flash_attention: launch.flash_attn,
-        ubatch: launch.ubatch,
-        threads: launch.threads,
-        threads_batch: launch.threads_batch,
-    };
-    Session::new(model, &options)
+    Session::new(model, &SessionOptions::of(&launch.settings, Some(context)))
 }
 
 /// A model, a context filled to its depth, tokens to feed.

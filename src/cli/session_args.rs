@@ -6,8 +6,8 @@ use anyhow::bail;
 use siskin::device::budget::Favor;
 use siskin::device::probe::Root;
 use siskin::device::profile::{KvType, Switch};
-use siskin::device::settings::{Flags, Settings};
-use siskin::engine::{self, Model, ModelOptions, STORYTELLER, Session, SessionOptions};
+use siskin::device::settings::Flags;
+use siskin::engine::{self, Model, ModelOptions, Session, SessionOptions};
 use siskin::kernel::Kernels;
 
 use super::device::Device;
@@ -121,13 +121,17 @@ impl SessionArgs {
             say!("siskin: {}", explain::forced(plan));
         }
         device.bind(settings.affinity.value);
+        let tunable = settings.tunable();
         Ok(Runtime {
             path: self.model.clone(),
             model: ModelOptions {
                 any_architecture: self.any_arch,
-                ..model_options(&settings)
+                ..ModelOptions::of(&tunable, settings.mlock.value)
             },
-            session: session_options(&settings, flags.context),
+            session: SessionOptions::of(
+                &tunable,
+                settings.context.map(|context| context.value).or(flags.context),
+            ),
         })
     }
 }
@@ -192,10 +196,7 @@ impl TuningArgs {
 impl Runtime {
     /// Loads the model.
     pub(crate) fn load(&self) -> anyhow::Result<Model> {
-        Ok(match &self.path {
-            Some(path) => Model::load(path, &self.model)?,
-            None => Model::load_bytes(STORYTELLER, &self.model)?,
-        })
+        Ok(Model::open(self.path.as_deref(), &self.model)?)
     }
 
     /// An empty context of the model.
@@ -206,28 +207,6 @@ impl Runtime {
     /// Threads for decoding and for the prompt.
     pub(crate) fn threads(&self) -> (usize, usize) {
         (self.session.threads, self.session.threads_batch)
-    }
-}
-
-/// How to load a model with these settings.
-pub(crate) fn model_options(settings: &Settings) -> ModelOptions {
-    ModelOptions {
-        repack: settings.repack.value,
-        mmap: settings.mmap.value,
-        mlock: settings.mlock.value,
-        ..ModelOptions::default()
-    }
-}
-
-/// How to run a model with these settings; `asked` is the context that was typed.
-pub(crate) fn session_options(settings: &Settings, asked: Option<u32>) -> SessionOptions {
-    SessionOptions {
-        context: settings.context.map(|context| context.value).or(asked),
-        kv_type: settings.kv_type.value,
-        flash_attention: settings.flash_attention.value,
-        ubatch: settings.ubatch.value,
-        threads: settings.threads.value,
-        threads_batch: settings.threads_batch.value,
     }
 }
 

@@ -101,18 +101,9 @@ fn now() -> u64 {
 fn start(settings: &Settings) -> Tunable {
     // What can be used is known once it was asked for.
     kernels::select(settings);
-    let status = kernel::status();
     Tunable {
-        threads: settings.threads.value,
-        threads_batch: settings.threads_batch.value,
-        repack: settings.repack.value,
-        mmap: settings.mmap.value,
-        ubatch: settings.ubatch.value,
-        flash_attention: settings.flash_attention.value,
-        kv_type: settings.kv_type.value,
-        wait_policy: settings.wait_policy.value,
-        kernels: status.kernels,
-        prefetch_bytes: settings.prefetch_bytes.value,
+        kernels: kernel::status().kernels,
+        ..settings.tunable()
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use siskin::device::memory::Memory;
 use siskin::device::tune::Sample;
 use siskin::device::tuned::Tunable;
-use siskin::engine::{Model, ModelOptions, STORYTELLER, Session, SessionOptions, Token};
+use siskin::engine::{Model, ModelOptions, Session, SessionOptions, Token};
 use siskin::kernel;
 
 /// What to measure.
@@ -29,31 +29,11 @@ const TEXT: &str = "The river was low that summer, and the old bridge stood with
 pub(crate) fn main(path: Option<&Path>, round: &str) -> anyhow::Result<ExitCode> {
     let round: Round = serde_json::from_str(round).context("--round")?;
     let Round { trial, .. } = round;
-    kernel::select(&kernel::Settings {
-        kernels: trial.kernels,
-        prefetch_bytes: trial.prefetch_bytes,
-    });
-    let options = ModelOptions {
-        mmap: trial.mmap,
-        repack: trial.repack,
-        ..ModelOptions::default()
-    };
-    let model = match path {
-        Some(path) => Model::load(path, &options)?,
-        None => Model::load_bytes(STORYTELLER, &options)?,
-    };
+    kernel::select(&(&trial).into());
+    let model = Model::open(path, &ModelOptions::of(&trial, false))?;
     let context = (round.prompt + round.decode + 16).min(model.training_context().max(64) as usize);
-    let mut session = Session::new(
-        &model,
-        &SessionOptions {
-            context: Some(u32::try_from(context)?),
-            kv_type: trial.kv_type,
-            flash_attention: trial.flash_attention,
-            ubatch: trial.ubatch,
-            threads: trial.threads,
-            threads_batch: trial.threads_batch,
-        },
-    )?;
+    let options = SessionOptions::of(&trial, Some(u32::try_from(context)?));
+    let mut session = Session::new(&model, &options)?;
     let sample = measure(&mut session, &model, &round, context)?;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&sample)?)?;
     Ok(ExitCode::SUCCESS)

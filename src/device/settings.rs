@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::budget::{self, BudgetError, Extras, Favor, ModelFacts, Plan, Room, Wishes};
 use super::probe::Machine;
 use super::profile::{Affinity, Count, KvType, Profile, Run, Switch, Threads, WaitPolicy};
-use super::tuned::Tuned;
+use super::tuned::{Tunable, Tuned};
 use crate::kernel::{self, Kernels};
 
 /// Where a setting came from.
@@ -104,6 +104,24 @@ pub struct Settings {
     pub prefetch_bytes: Chosen<u32>,
     /// What that takes, and why; `None` as for `context`.
     pub plan: Option<Plan>,
+}
+
+impl Settings {
+    /// Those that tuning chooses between.
+    pub fn tunable(&self) -> Tunable {
+        Tunable {
+            threads: self.threads.value,
+            threads_batch: self.threads_batch.value,
+            repack: self.repack.value,
+            mmap: self.mmap.value,
+            ubatch: self.ubatch.value,
+            flash_attention: self.flash_attention.value,
+            kv_type: self.kv_type.value,
+            wait_policy: self.wait_policy.value,
+            kernels: self.kernels.value,
+            prefetch_bytes: self.prefetch_bytes.value,
+        }
+    }
 }
 
 /// What a choice is made from.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::ModelFacts;
 use super::probe::Machine;
 use super::profile::{KvType, Switch, WaitPolicy};
-use crate::kernel::Kernels;
+use crate::kernel::{self, Kernels};
 
 /// The form of the file; another number is another form.
 const SCHEMA: u32 = 2;
@@ -40,6 +40,15 @@ pub struct Tunable {
     pub kernels: Kernels,
     /// Bytes of weights that siskin's kernels ask of the memory before they are needed.
     pub prefetch_bytes: u32,
+}
+
+impl From<&Tunable> for kernel::Settings {
+    fn from(settings: &Tunable) -> Self {
+        kernel::Settings {
+            kernels: settings.kernels,
+            prefetch_bytes: settings.prefetch_bytes,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -142,16 +142,8 @@ fn setting(name: &str, value: String, origin: String) -> Setting {
 /// From settings with their origins to what a worker is told.
 fn meant(chosen: &settings::Settings, weight_bytes: u64) -> Settings {
     let launch = Launch {
-        threads: chosen.threads.value,
-        threads_batch: chosen.threads_batch.value,
-        ubatch: chosen.ubatch.value,
-        cache_type: chosen.kv_type.value,
-        flash_attn: chosen.flash_attention.value,
-        repack: chosen.repack.value,
-        mmap: chosen.mmap.value,
+        settings: chosen.tunable(),
         mlock: chosen.mlock.value,
-        kernels: chosen.kernels.value,
-        prefetch_bytes: chosen.prefetch_bytes.value,
     };
     let shown = explain::rows(chosen)
         .into_iter()
