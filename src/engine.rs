@@ -38,7 +38,7 @@ pub use generate::Generate;
 pub use importance::{Importance, ImportanceOptions};
 pub use model::{Model, ModelOptions, Token};
 pub use raw::{compiled_features, llama_cpp_version, silence};
-pub use sampler::SamplerConfig;
+pub use sampler::{SamplerConfig, most_likely};
 pub use session::{Session, SessionOptions};
 pub use stop::{Cut, StopStrings};
 pub use utf8::Utf8Stream;

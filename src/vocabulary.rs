@@ -25,6 +25,7 @@ use siskin_quant::gguf::{Array, Metadata, Strings, Value};
 pub(crate) use kinds::Kind;
 
 use index::{Merges, Tokens};
+use merge::Pair;
 use special::Special;
 use split::Splitter;
 
@@ -115,8 +116,9 @@ impl Outline {
 }
 
 impl Vocabulary {
-    /// Takes the vocabulary out of the header that `outline` is of: its lists go with it.
-    pub(crate) fn build(outline: Outline, metadata: &mut Metadata) -> Self {
+    /// Takes the vocabulary out of the header that `outline` is of: its lists go with it. `None` where its merges
+    /// are not of tokens.
+    pub(crate) fn build(outline: Outline, metadata: &mut Metadata) -> Option<Self> {
         let Outline {
             mut kinds,
             keys,
@@ -135,17 +137,17 @@ impl Vocabulary {
             },
             Some(splitter) => Family::ByteLevel {
                 splitter,
-                merges: Merges::new(take(metadata, MERGES)),
+                merges: Merges::new(&take(metadata, MERGES), &tokens)?,
                 whole_words: splitter == Splitter::LLAMA3,
             },
         };
         let special = Special::find(&tokens, &mut kinds, keys);
-        Vocabulary {
+        Some(Vocabulary {
             tokens,
             kinds,
             special,
             family,
-        }
+        })
     }
 
     /// The ids of `text`. With `around`, the tokens that the model wants around a text are added; with
@@ -188,8 +190,12 @@ impl Vocabulary {
                     ""
                 };
                 let text = format!("{space}{}", text.replace(' ', "\u{2581}"));
-                let score = |both: &str, _| Some(merge::descending(scores[self.tokens.find(both)? as usize]));
-                merge::merge(&text, score, |part| match self.tokens.find(part) {
+                let find = |text: &str| self.tokens.find(text);
+                let rank = |pair: Pair<'_>| {
+                    let token = find(pair.text)?;
+                    Some((merge::descending(scores[token as usize]), token))
+                };
+                merge::merge(&text, find, rank, |part, token| match token {
                     Some(id) => ids.push(id),
                     None => ids.extend(part.bytes().filter_map(|byte| bytes[usize::from(byte)])),
                 });
@@ -210,16 +216,13 @@ impl Vocabulary {
                         ids.push(id);
                         continue;
                     }
-                    let rank = |both: &str, at: usize| merges.rank(&both[..at], &both[at..]);
-                    merge::merge(&word, rank, |part| match self.tokens.find(part) {
-                        Some(id) => ids.push(id),
-                        // A byte's spelling that is no token; those of one character of ASCII may be.
-                        None => ids.extend(
-                            part.chars()
-                                .filter(char::is_ascii)
-                                .filter_map(|c| self.tokens.find(c.encode_utf8(&mut [0; 4]))),
-                        ),
-                    });
+                    let find = |text: &str| self.tokens.find(text);
+                    let rank = |pair: Pair<'_>| {
+                        let rank = merges.rank(pair.halves.0?, pair.halves.1?)?;
+                        Some((rank, find(pair.text)?))
+                    };
+                    // A byte's spelling that is no token is lost, as it is with llama.cpp.
+                    merge::merge(&word, find, rank, |_, token| ids.extend(token));
                 }
             }
         }

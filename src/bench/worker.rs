@@ -17,7 +17,7 @@ use super::sample::bandwidth;
 use super::sample::energy::Meter;
 use crate::device::memory::Memory;
 use crate::device::probe::Root;
-use crate::engine::{EngineError, Model, ModelOptions, Session, SessionOptions, Token};
+use crate::engine::{EngineError, Model, ModelOptions, Session, SessionOptions, Token, most_likely};
 use crate::kernel;
 
 /// Tokens computed untimed, again and again, at the start of each turn, and for how long: they wake clocks, bring
@@ -160,11 +160,6 @@ impl Bench {
 }
 
 /// The greedy choice of a first token.
-fn most_likely(logits: &[f32]) -> usize {
-    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-    best.map_or(0, |(index, _)| index)
-}
-
 /// Tokens of the vocabulary by a linear congruence: the same for each run.
 fn pseudo_random(model: &Model, count: usize) -> Vec<Token> {
     let vocabulary = model.vocabulary_len().max(1) as u64;

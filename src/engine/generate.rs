@@ -1,14 +1,13 @@
 //! Text continues: an iterator of tokens.
 
-use llama_cpp_2::sampling::LlamaSampler;
-
+use super::sampler::Sampler;
 use super::{EngineError, SamplerConfig, Session, Token};
 
 /// Tokens drawn one after another. Ends at a token that ends the text (which is not given out), or where the
 /// context is full; [`Generate::is_full`] tells the two apart.
 pub struct Generate<'s, 'm> {
     session: &'s mut Session<'m>,
-    sampler: LlamaSampler,
+    sampler: Sampler,
     pending: Option<Token>,
     done: bool,
 }
@@ -50,15 +49,12 @@ impl<'s, 'm> Generate<'s, 'm> {
             self.pending = None;
         }
         // Samplers sort by probability; what is no number has no place in an order.
-        if self
-            .session
-            .logits()
-            .is_some_and(|row| row.iter().any(|x| !x.is_finite()))
-        {
+        let logits = self.session.logits().ok_or(EngineError::Empty)?;
+        if logits.iter().any(|x| !x.is_finite()) {
             let position = self.session.position();
             return Err(EngineError::NotANumber { position });
         }
-        let token = Token(self.sampler.sample(self.session.context(), -1).0);
+        let token = self.sampler.draw(self.session, logits);
         if self.session.model().is_end(token) {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
 //! A model: weights and vocabulary.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
@@ -70,28 +70,7 @@ impl Model {
         let c_path =
             CString::new(path.as_os_str().as_bytes()).map_err(|_| not_a_model("a path with a NUL byte"))?;
         let before = if options.mmap { vec![] } else { pages::anonymous() };
-        let outline = match options.llama_cpp_vocabulary {
-            true => None,
-            false => Outline::of(&header.metadata),
-        };
-        let architecture = architecture(&header);
-        let no_vocabulary = outline.as_ref().map(|outline| raw::NoVocabulary {
-            architecture: &architecture,
-            tokens: outline.len(),
-        });
-        // Two threads: llama.cpp reads the same header, for what is not the vocabulary.
-        let (words, inner) = std::thread::scope(|scope| {
-            let metadata = &mut header.metadata;
-            let words = outline.map(|outline| scope.spawn(|| Vocabulary::build(outline, metadata)));
-            let inner = raw::load(&c_path, options, no_vocabulary);
-            let words = words.map(|words| {
-                words
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            (words, inner)
-        });
-        let inner = inner.map_err(|reason| EngineError::Load {
+        let (inner, words) = load(&c_path, options, &mut header).map_err(|reason| EngineError::Load {
             path: path.to_owned(),
             reason,
         })?;
@@ -104,7 +83,7 @@ impl Model {
         pages::trim();
         Ok(Model {
             inner,
-            words: words.map_or(Words::LlamaCpp, |own| Words::Own(Box::new(own))),
+            words,
             load_time: start.elapsed(),
         })
     }
@@ -137,6 +116,36 @@ impl Model {
     pub fn load_time(&self) -> Duration {
         self.load_time
     }
+}
+
+/// Loads the weights by llama.cpp and the vocabulary by siskin, side by side; or both by llama.cpp.
+fn load(path: &CStr, options: &ModelOptions, header: &mut Header) -> Result<(LlamaModel, Words), String> {
+    let architecture = architecture(header);
+    let outline = match options.llama_cpp_vocabulary {
+        true => None,
+        false => Outline::of(&header.metadata),
+    };
+    if let Some(outline) = outline {
+        let no_vocabulary = raw::NoVocabulary {
+            architecture: &architecture,
+            tokens: outline.len(),
+        };
+        let metadata = &mut header.metadata;
+        let (inner, own) = std::thread::scope(|scope| {
+            let own = scope.spawn(|| Vocabulary::build(outline, metadata));
+            let inner = raw::load(path, options, Some(no_vocabulary));
+            let own = own.join();
+            (
+                inner,
+                own.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            )
+        });
+        let inner = inner?;
+        if let Some(own) = own {
+            return Ok((inner, Words::Own(Box::new(own))));
+        }
+    }
+    Ok((raw::load(path, options, None)?, Words::LlamaCpp))
 }
 
 /// The bytes of the input embedding, where it is not the output too: a row a token is read, it need not stay.

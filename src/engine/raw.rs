@@ -1,6 +1,6 @@
 //! The calls into llama.cpp's C interface that llama-cpp-2 offers no safe form of.
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::mem;
 use std::ptr;
 use std::sync::{Mutex, OnceLock};
@@ -91,7 +91,7 @@ pub fn compiled_features() -> Vec<String> {
 /// llama-cpp-2 has no setter for `use_extra_bufts`: with it, as is llama.cpp's default, weights are repacked
 /// into a second copy beside the mapped file.
 pub(super) fn load(
-    path: &CString,
+    path: &CStr,
     options: &ModelOptions,
     no_vocabulary: Option<NoVocabulary>,
 ) -> Result<LlamaModel, String> {
@@ -190,6 +190,8 @@ const _: () = assert!(mem::size_of::<LlamaModel>() == mem::size_of::<*mut sys::l
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
+
     use super::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! Finding tokens and merges by their text: tables of numbers beside the texts.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use siskin_quant::gguf::Strings;
@@ -50,35 +50,46 @@ impl Tokens {
     }
 }
 
-/// Merges by their two halves; their number is their rank. Stored as the file has them: `left right`.
+/// Merges by the tokens of their halves.
 pub(super) struct Merges {
-    texts: Strings,
-    table: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    /// Where each token's begin as a left half, and where the last one's end.
+    starts: Vec<u32>,
+    /// Right half and rank, sorted for each left half.
+    rights: Box<[(u32, u32)]>,
 }
 
 impl Merges {
-    pub(super) fn new(texts: Strings) -> Self {
-        let hasher = DefaultHashBuilder::default();
-        let hash = |merge: &str| halves(merge).map(|(left, right)| hash_pair(&hasher, left, right));
-        let mut table = HashTable::with_capacity(texts.len());
+    /// From the file's list, in which a merge's place is its rank; `None` where one is not of two tokens that
+    /// together are a token, with which llama.cpp goes on nevertheless.
+    pub(super) fn new(texts: &Strings, tokens: &Tokens) -> Option<Self> {
+        let mut all = Vec::with_capacity(texts.len());
+        let mut both = String::new();
         for (rank, text) in (0u32..).zip(texts.iter()) {
-            let Some(key) = hash(text) else { continue };
-            let same = |&other: &u32| &texts[other as usize] == text;
-            // Of a merge that stands twice, the first counts.
-            if table.find(key, same).is_none() {
-                table.insert_unique(key, rank, |&rank| hash(&texts[rank as usize]).unwrap_or_default());
-            }
+            let (left, right) = halves(text)?;
+            both.clear();
+            both.push_str(left);
+            both.push_str(right);
+            tokens.find(&both)?;
+            all.push((tokens.find(left)?, tokens.find(right)?, rank));
         }
-        Merges { texts, table, hasher }
+        all.sort_unstable();
+        // Of a merge that stands twice, the first counts.
+        all.dedup_by_key(|&mut (left, right, _)| (left, right));
+        let mut starts = vec![0; tokens.texts.len() + 1];
+        all.iter().for_each(|&(left, ..)| starts[left as usize + 1] += 1);
+        (1..starts.len()).for_each(|index| starts[index] += starts[index - 1]);
+        Some(Merges {
+            starts,
+            rights: all.into_iter().map(|(_, right, rank)| (right, rank)).collect(),
+        })
     }
 
     /// The rank of the merge of `left` with `right`.
-    pub(super) fn rank(&self, left: &str, right: &str) -> Option<u32> {
-        let same = |&rank: &u32| halves(&self.texts[rank as usize]) == Some((left, right));
-        self.table
-            .find(hash_pair(&self.hasher, left, right), same)
-            .copied()
+    pub(super) fn rank(&self, left: u32, right: u32) -> Option<u32> {
+        let at = |index: u32| self.starts.get(index as usize).map(|&start| start as usize);
+        let row = &self.rights[at(left)?..at(left + 1)?];
+        let found = row.binary_search_by_key(&right, |&(right, _)| right).ok()?;
+        Some(row[found].1)
     }
 }
 
@@ -89,13 +100,6 @@ fn halves(merge: &str) -> Option<(&str, &str)> {
     Some((&merge[..at], &merge[at + 1..]))
 }
 
-fn hash_pair(hasher: &DefaultHashBuilder, left: &str, right: &str) -> u64 {
-    let mut state = hasher.build_hasher();
-    left.hash(&mut state);
-    right.hash(&mut state);
-    state.finish()
-}
-
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} tokens", self.texts.len())
@@ -104,7 +108,7 @@ impl std::fmt::Debug for Tokens {
 
 impl std::fmt::Debug for Merges {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} merges", self.texts.len())
+        write!(f, "{} merges", self.rights.len())
     }
 }
 
@@ -133,22 +137,23 @@ mod tests {
 
     #[test]
     fn merges_are_found_by_their_halves() {
-        let merges = Merges::new(
-            ["a b", "ab c", "é d", "a b", "  x", "lonely", "x y z"]
-                .into_iter()
-                .collect(),
-        );
+        let tokens = Tokens::new(["a", "b", "é", "ab", "aé", "abé"].into_iter().collect());
+        let list = |merges: &[&str]| Merges::new(&merges.iter().collect(), &tokens);
+        let merges = list(&["a é", "a b", "ab é", "a b"]).expect("of tokens");
         let cases = [
-            ("a", "b", Some(0)),
-            ("ab", "c", Some(1)),
-            ("a", "bc", None),
-            ("é", "d", Some(2)),
-            (" ", "x", Some(4)),
-            ("lonely", "", None),
-            ("x", "y z", Some(6)),
+            ((0, 2), Some(0)),
+            ((0, 1), Some(1)),
+            ((3, 2), Some(2)),
+            ((1, 0), None),
+            ((5, 5), None),
+            ((6, 0), None),
         ];
-        for (left, right, want) in cases {
-            assert_eq!(merges.rank(left, right), want, "{left:?} {right:?}");
+        for ((left, right), want) in cases {
+            assert_eq!(merges.rank(left, right), want, "{left} {right}");
         }
+        for odd in ["lonely", "", "a x", "b a", "a b é"] {
+            assert!(list(&["a b", odd]).is_none(), "{odd:?}");
+        }
+        assert!(list(&[]).is_some());
     }
 }

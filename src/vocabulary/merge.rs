@@ -11,22 +11,38 @@ const NONE: u32 = u32::MAX;
 struct Symbol {
     start: u32,
     len: u32,
+    token: Option<u32>,
     before: u32,
     after: u32,
 }
 
-/// Merges the characters of `text`, and gives what is left in order.
+/// A pair that may become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair<'a> {
+    /// The text of both.
+    pub(super) text: &'a str,
+    /// The tokens of its halves, where they are tokens.
+    pub(super) halves: (Option<u32>, Option<u32>),
+}
+
+/// Merges the characters of `text`, and gives what is left in order: its text and the token that it is.
 ///
-/// `rank` says how soon a pair is merged, least first, given both halves as one text and the place where the second
-/// begins; `None` is never. Pairs of one rank are merged from the left.
-pub(super) fn merge(text: &str, rank: impl Fn(&str, usize) -> Option<u32>, mut left_over: impl FnMut(&str)) {
+/// `first` is the token of a character. `rank` says how soon a pair is merged, least first, and into which token;
+/// `None` is never. Pairs of one rank are merged from the left.
+pub(super) fn merge(
+    text: &str,
+    first: impl Fn(&str) -> Option<u32>,
+    rank: impl Fn(Pair<'_>) -> Option<(u32, u32)>,
+    mut left_over: impl FnMut(&str, Option<u32>),
+) {
     debug_assert!(text.len() < NONE as usize);
     let mut symbols: Vec<Symbol> = Vec::with_capacity(text.len());
     for (start, c) in text.char_indices() {
-        let index = symbols.len() as u32;
+        let (index, len) = (symbols.len() as u32, c.len_utf8());
         symbols.push(Symbol {
             start: start as u32,
-            len: c.len_utf8() as u32,
+            len: len as u32,
+            token: first(&text[start..start + len]),
             before: index.checked_sub(1).unwrap_or(NONE),
             after: index + 1,
         });
@@ -41,18 +57,25 @@ pub(super) fn merge(text: &str, rank: impl Fn(&str, usize) -> Option<u32>, mut l
         }
         let (a, b) = (symbols[left as usize], symbols[right as usize]);
         let both = &text[a.start as usize..(b.start + b.len) as usize];
-        let rank = rank(both, a.len as usize)?;
-        Some(Reverse((rank, left, right, both.len() as u32)))
+        let (rank, token) = rank(Pair {
+            text: both,
+            halves: (a.token, b.token),
+        })?;
+        Some(Reverse((rank, left, right, both.len() as u32, token)))
     };
     heap.extend((1..symbols.len() as u32).filter_map(|right| pair(&symbols, right - 1, right)));
-    while let Some(Reverse((_, left, right, len))) = heap.pop() {
+    while let Some(Reverse((_, left, right, len, token))) = heap.pop() {
         let (a, b) = (symbols[left as usize], symbols[right as usize]);
         // One of them has been merged with another since.
         if a.len == 0 || b.len == 0 || a.len + b.len != len {
             continue;
         }
-        symbols[left as usize].len = len;
-        symbols[left as usize].after = b.after;
+        symbols[left as usize] = Symbol {
+            len,
+            token: Some(token),
+            after: b.after,
+            ..a
+        };
         symbols[right as usize].len = 0;
         if b.after != NONE {
             symbols[b.after as usize].before = left;
@@ -61,7 +84,8 @@ pub(super) fn merge(text: &str, rank: impl Fn(&str, usize) -> Option<u32>, mut l
         heap.extend(pair(&symbols, left, b.after));
     }
     for symbol in symbols.iter().filter(|symbol| symbol.len > 0) {
-        left_over(&text[symbol.start as usize..(symbol.start + symbol.len) as usize]);
+        let part = &text[symbol.start as usize..(symbol.start + symbol.len) as usize];
+        left_over(part, symbol.token);
     }
 }
 
@@ -79,14 +103,18 @@ mod tests {
 
     fn merged(text: &str, ranks: &[(&str, u32)]) -> Vec<String> {
         let mut parts = Vec::new();
-        let rank = |both: &str, at: usize| {
-            assert!(both.is_char_boundary(at) && at > 0 && at < both.len());
-            ranks
-                .iter()
-                .find(|(text, _)| *text == both)
-                .map(|(_, rank)| *rank)
+        // A token's number is its length.
+        let token = |text: &str| Some(text.len() as u32);
+        let rank = |pair: Pair<'_>| {
+            let (left, right) = (pair.halves.0.expect("a token"), pair.halves.1.expect("a token"));
+            assert_eq!((left + right) as usize, pair.text.len());
+            let row = ranks.iter().find(|(text, _)| *text == pair.text)?;
+            Some((row.1, token(pair.text)?))
         };
-        merge(text, rank, |part| parts.push(part.to_owned()));
+        merge(text, token, rank, |part, id| {
+            assert_eq!(id, token(part));
+            parts.push(part.to_owned());
+        });
         parts
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use siskin_quant::FileType;
 
-use super::cost::{Extras, Settings, items, kv_bytes, kv_name};
+use super::cost::{Extras, Settings, beyond_file_and_cache, items, kv_bytes, kv_name};
 use super::{ModelFacts, Plan, Reason, mib};
 use crate::device::profile::{KvType, Run};
 
@@ -14,6 +14,9 @@ pub const DEFAULT_CONTEXT: u32 = 4096;
 const LEAST_CONTEXT: u32 = 512;
 /// The smallest batch that it chooses by itself: smaller ones slow the prompt down and save little.
 const LEAST_UBATCH: u32 = 128;
+/// What a model may take beyond its file and its keys and values before the batch is made smaller: half the batch is
+/// up to 20 MB less, for a prompt that takes up to a tenth longer.
+const WORKING_BYTES: u64 = 40_000_000;
 
 /// What the user asked for; `None` leaves the choice to the plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -103,7 +106,7 @@ pub fn plan(facts: &ModelFacts, run: &Run, room: &Room, wishes: &Wishes) -> Resu
     let total_bytes = total(&settings);
     let first = &candidates[0].0;
     let missing = total(first).saturating_sub(limit);
-    let mut reasons = first_reasons(facts, run, wishes, &settings);
+    let mut reasons = first_reasons(facts, run, wishes, &settings, first);
     reasons.extend(steps.iter().map(|&setting| Reason {
         setting,
         reason: format!(
@@ -142,6 +145,10 @@ fn candidates(facts: &ModelFacts, run: &Run, wishes: &Wishes) -> Vec<(Settings, 
     };
     if facts.repackable_bytes == 0 && wishes.repack.is_none() {
         now.repack = false;
+    }
+    let working = |now: &Settings| beyond_file_and_cache(facts, now);
+    while wishes.ubatch.is_none() && now.ubatch > LEAST_UBATCH && working(&now) > WORKING_BYTES {
+        now.ubatch = (now.ubatch / 2).max(LEAST_UBATCH);
     }
     let mut list = vec![(now, vec![])];
     let mut steps: Vec<&'static str> = Vec::new();
@@ -256,7 +263,13 @@ fn consequence(facts: &ModelFacts, settings: &Settings, room: &Room) -> String {
 }
 
 /// Why settings are what they are before anything was made smaller.
-fn first_reasons(facts: &ModelFacts, run: &Run, wishes: &Wishes, settings: &Settings) -> Vec<Reason> {
+fn first_reasons(
+    facts: &ModelFacts,
+    run: &Run,
+    wishes: &Wishes,
+    settings: &Settings,
+    first: &Settings,
+) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let mut because = |setting, reason: String| reasons.push(Reason { setting, reason });
     match wishes.context {
@@ -297,7 +310,15 @@ fn first_reasons(facts: &ModelFacts, run: &Run, wishes: &Wishes, settings: &Sett
             &format!("the profile's: {}", kv_name(run.kv_type)),
         ),
     );
-    because("ubatch-size", asked(wishes.ubatch.is_some(), "the profile's"));
+    let ubatch = match (wishes.favor, first.ubatch < run.ubatch.0) {
+        (Favor::Balanced | Favor::Decode, true) => &format!(
+            "keeps what is neither file nor cache near {}; the profile's is {}",
+            mib(WORKING_BYTES),
+            run.ubatch.0
+        ),
+        _ => "the profile's",
+    };
+    because("ubatch-size", asked(wishes.ubatch.is_some(), ubatch));
     let repack = match (settings.repack, settings.mmap) {
         (true, true) => "faster kernels, at the price of a second copy",
         (true, false) => "faster kernels; weights are read, so that they are held once",

@@ -123,6 +123,22 @@ pub fn items(facts: &ModelFacts, settings: &Settings, extras: &Extras) -> Vec<It
     items
 }
 
+/// What a plan takes beyond the file and the keys and values, without a repacked copy: buffers, vocabulary, program,
+/// less what of the file does not stay resident.
+pub(super) fn beyond_file_and_cache(facts: &ModelFacts, settings: &Settings) -> u64 {
+    let all: u64 = items(facts, settings, &Extras::default())
+        .iter()
+        .map(|item| item.bytes)
+        .sum();
+    let file = facts.weight_bytes.saturating_add(facts.header_bytes);
+    let known = [
+        file,
+        kv_bytes(facts, settings.kv_type, settings.context),
+        repacked(facts, settings),
+    ];
+    known.into_iter().fold(all, u64::saturating_sub)
+}
+
 /// A second copy where the file stays mapped; read weights are repacked as they come.
 fn repacked(facts: &ModelFacts, settings: &Settings) -> u64 {
     if settings.repack && settings.mmap {

@@ -38,6 +38,8 @@ pub struct ModelFacts {
     pub vocabulary_bytes: u64,
     /// Context in training.
     pub training_context: u32,
+    /// Bytes of the file before the weights.
+    pub header_bytes: u64,
     /// Bytes of the weights.
     pub weight_bytes: u64,
     /// Of these, the input embedding, where it is not the output too.
@@ -108,6 +110,7 @@ impl ModelFacts {
             vocabulary: tokens,
             vocabulary_bytes: size::of_header(keys),
             training_context: u32::try_from(needed("context_length")?).unwrap_or(u32::MAX),
+            header_bytes: header.data_start,
             weight_bytes: header.tensors.iter().map(bytes).sum(),
             embedding_bytes: embedding(
                 header
@@ -139,9 +142,9 @@ impl ModelFacts {
         } else {
             2 * vocabulary
         };
-        let list = |count: u64, each: u64| List {
-            count,
-            text: count.saturating_mul(each),
+        let tokens = List {
+            count: vocabulary,
+            text: vocabulary.saturating_mul(7),
         };
         let kv_width = config.kv_heads().saturating_mul(config.head_dim());
         Ok(ModelFacts {
@@ -156,10 +159,14 @@ impl ModelFacts {
             value_width: kv_width,
             head_dim: config.head_dim(),
             vocabulary,
-            vocabulary_bytes: size::own(list(vocabulary, 7), list(merges, 10)),
+            vocabulary_bytes: size::own(tokens, merges),
             training_context: config
                 .max_position_embeddings
                 .map_or(2048, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+            // Nearly all of it is the vocabulary's texts, with their lengths and kinds.
+            header_bytes: 19u64
+                .saturating_mul(vocabulary)
+                .saturating_add(18u64.saturating_mul(merges)),
             weight_bytes: bytes(&tensors),
             embedding_bytes: embedding(
                 tensors

@@ -1,5 +1,5 @@
 use super::*;
-use crate::device::profile::{KvType, Run, builtin};
+use crate::device::profile::{Count, KvType, Run, builtin};
 use siskin_quant::FileType;
 use siskin_quant::checkpoint::Config;
 
@@ -11,6 +11,16 @@ const LLAMA: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,
 fn facts() -> ModelFacts {
     let config: Config = serde_json::from_str(LLAMA).expect("a config");
     ModelFacts::of_config(&config, FileType::Q4KM).expect("facts")
+}
+
+/// The same with a small vocabulary and narrow in the middle: the profile's batch keeps within its share.
+fn light() -> ModelFacts {
+    ModelFacts {
+        ffn: 4096,
+        vocabulary: 1000,
+        vocabulary_bytes: 0,
+        ..facts()
+    }
 }
 
 fn run() -> Run {
@@ -49,7 +59,7 @@ fn keys_and_values_of_known_models() {
 
 #[test]
 fn each_step_down_is_taken_only_where_the_one_before_does_not_fit() {
-    let facts = facts();
+    let facts = light();
     let mut last = u64::MAX;
     let mut seen = Vec::new();
     for mib in (300..2400).rev().step_by(4) {
@@ -94,7 +104,7 @@ fn each_step_down_is_taken_only_where_the_one_before_does_not_fit() {
 
 #[test]
 fn every_step_is_explained() {
-    let plan = plan(&facts(), &run(), &room(1000), &wishes()).expect("fits");
+    let plan = plan(&light(), &run(), &room(972), &wishes()).expect("fits");
     let reasons: Vec<&str> = plan
         .reasons
         .iter()
@@ -249,5 +259,41 @@ fn a_one_billion_model_fits_every_profiles_board() {
             "{}: {fits:?}",
             profile.name
         );
+    }
+}
+
+#[test]
+fn the_batch_is_smaller_where_buffers_would_take_more_than_their_share() {
+    let plan = |facts: &ModelFacts, run: &Run, wishes: Wishes| {
+        let run = Run {
+            repack: false,
+            ..run.clone()
+        };
+        plan(facts, &run, &room(8192), &wishes).expect("room")
+    };
+    let (usual, large) = (
+        run(),
+        Run {
+            ubatch: Count(1024),
+            ..run()
+        },
+    );
+    let asked = Wishes {
+        ubatch: Some(512),
+        ..wishes()
+    };
+    let cases = [
+        (light(), &usual, wishes(), 256),
+        // Llama-3.2-1B's vocabulary leaves 40 MB no room for more.
+        (facts(), &usual, wishes(), 128),
+        (light(), &large, wishes(), 256),
+        (facts(), &usual, asked, 512),
+    ];
+    for (facts, run, wishes, want) in cases {
+        let plan = plan(&facts, run, wishes);
+        assert_eq!(plan.settings.ubatch, want, "{plan:?}");
+        let reason = plan.reasons.iter().find(|reason| reason.setting == "ubatch-size");
+        let told = reason.is_some_and(|reason| reason.reason.contains("neither file nor cache"));
+        assert_eq!(told, want < run.ubatch.0, "{plan:?}");
     }
 }
