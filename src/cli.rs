@@ -71,9 +71,14 @@ enum Command {
     Imatrix(imatrix::ImatrixArgs),
 }
 
+/// The command line. Of a flag that is typed twice the last counts, as with llama.cpp and git.
+fn command() -> clap::Command {
+    Args::command().mut_subcommands(|sub| sub.args_override_self(true))
+}
+
 /// Reads the command line. clap's own rule for colours is not ours: it takes CI for a terminal that has them.
 pub(crate) fn parse() -> Result<Args, clap::Error> {
-    let matches = Args::command().color(style::of_help()).try_get_matches()?;
+    let matches = command().color(style::of_help()).try_get_matches()?;
     Args::from_arg_matches(&matches)
 }
 
@@ -100,6 +105,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_flag_typed_twice_the_last_counts_and_lists_grow() {
+        let parse = |words: &str| command().try_get_matches_from(words.split(' ')).expect(words);
+        let twice = parse("siskin run -c 1 -c 2 --stop a --stop b --no-mmap --no-mmap");
+        let twice = twice.subcommand_matches("run").expect("run");
+        assert_eq!(twice.get_one("ctx_size"), Some(&2u32));
+        let stops: Vec<&String> = twice.get_many("stop").expect("stops").collect();
+        assert_eq!(stops, ["a", "b"]);
+    }
 
     #[test]
     fn the_command_line_is_consistent_and_every_command_shows_an_example() {
