@@ -14,6 +14,7 @@ pub mod compare;
 pub mod facts;
 pub mod harness;
 mod machine;
+mod measured;
 mod neighbours;
 pub mod peer;
 pub mod plan;

@@ -15,6 +15,7 @@
 //! ```
 
 pub mod chat;
+mod collector;
 mod embedded;
 mod error;
 mod generate;
@@ -22,6 +23,7 @@ mod importance;
 mod model;
 mod pages;
 mod preflight;
+mod product;
 mod raw;
 mod sampler;
 mod session;

@@ -16,6 +16,7 @@ pub mod block;
 pub mod check;
 mod format;
 mod isa;
+mod kernel;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod product;
@@ -26,4 +27,5 @@ mod x86;
 pub use attention::{Attention, AttentionKernel, Cache, MAX_DIM, Strided};
 pub use format::Format;
 pub use isa::Isa;
-pub use product::{Kernel, Product};
+pub use kernel::Kernel;
+pub use product::Product;

@@ -1,6 +1,6 @@
 //! From what processes measured to results.
 
-use super::harness::Measured;
+use super::measured::Measured;
 use super::plan::{Case, Settings, Subject};
 use super::protocol::{Loaded, Sample};
 use super::result::{Bandwidth, Energy, Kind, Latency, Load, MemoryUse, Run, Setting, Test, Tool};

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::measured::Measured;
 use super::neighbours::{self, Ticks};
 use super::plan::{self, Case, Settings, Subject, Tests};
-use super::protocol::{Ask, Loaded, Ready, Turn, Worker};
-use super::result::{Bandwidth, Heat, Load, Results, SCHEMA_VERSION, Tool};
+use super::protocol::{Ask, Loaded, Ready, Worker};
+use super::result::{Bandwidth, Load, Results, SCHEMA_VERSION, Tool};
 use super::sample::{bandwidth, heat};
 use super::stats::Summary;
 use super::{BenchError, assemble, compare, machine, peer};
@@ -35,15 +36,6 @@ pub struct Request {
     pub date_utc: String,
     /// Memory that is free, where the system tells.
     pub available_bytes: Option<u64>,
-}
-
-/// What one case gave, a turn a round.
-#[derive(Debug, Default)]
-pub(super) struct Measured {
-    pub(super) turns: Vec<Turn>,
-    pub(super) kernels: Option<String>,
-    pub(super) heat: Option<Heat>,
-    pub(super) peer: Vec<peer::PeerTurn>,
 }
 
 /// The machinery around a request.

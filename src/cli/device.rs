@@ -45,7 +45,7 @@ impl Device {
     pub(crate) fn probe(root: &Root) -> anyhow::Result<Self> {
         let machine = Machine::probe(root);
         let profiles = profile::with_user(profile::user_folder().as_deref())?;
-        let profile = profile::choose(&profiles, &machine.traits()).cloned();
+        let profile = profile::choose(&profiles, &profile::Traits::of(&machine)).cloned();
         let compiled = Isa::from_ggml(engine::compiled_features().iter().map(String::as_str));
         // A fixture of another architecture says nothing of this binary.
         let isa = match CpuArch::of_this_program() {

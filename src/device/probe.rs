@@ -16,7 +16,6 @@ pub use ram::{Limit, Ram};
 pub use root::Root;
 
 use super::isa::CpuArch;
-use super::profile::Traits;
 
 /// A machine as this process finds it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,16 +46,6 @@ impl Machine {
             ram,
             heat,
             notes: root.notes(),
-        }
-    }
-
-    /// What a profile recognises the machine by.
-    pub fn traits(&self) -> Traits {
-        Traits {
-            arch: self.cpus.arch,
-            model: self.board.model.clone().unwrap_or_default(),
-            compatible: self.board.compatible.clone(),
-            isa: self.cpus.isa.clone(),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use siskin_quant::imatrix::Sums;
 
-use super::watch::{Product, Watched};
+use super::collector::Collector;
+use super::watch::Watched;
 use super::{EngineError, Model, Token};
 
 /// Collects from chunks of text.
@@ -29,10 +30,7 @@ pub struct ImportanceOptions {
 impl<'m> Importance<'m> {
     /// A context of one chunk.
     pub fn new(model: &'m Model, options: &ImportanceOptions) -> Result<Self, EngineError> {
-        let collector = Collector {
-            output: options.output,
-            tensors: BTreeMap::new(),
-        };
+        let collector = Collector::new(options.output);
         Ok(Importance {
             model,
             context: Watched::new(model, options.chunk, options.threads, collector)?,
@@ -47,7 +45,7 @@ impl<'m> Importance<'m> {
             *first = begin;
         }
         self.context.run(&tokens)?;
-        let tensors = &self.context.watcher().tensors;
+        let tensors = self.context.watcher().sums();
         let broken = tensors
             .iter()
             .find(|(_, sums)| sums.squares.iter().any(|v| !v.is_finite()));
@@ -64,37 +62,6 @@ impl<'m> Importance<'m> {
 
     /// What was collected.
     pub fn into_sums(self) -> BTreeMap<String, Sums> {
-        self.context.into_watcher().tensors
-    }
-}
-
-/// Sums of squares for each tensor.
-#[derive(Debug, Default)]
-pub(super) struct Collector {
-    output: bool,
-    tensors: BTreeMap<String, Sums>,
-}
-
-impl Collector {
-    /// Whether products with this tensor are to be collected.
-    pub(super) fn wants(&self, tensor: &str) -> bool {
-        let output = || matches!(tensor, "output.weight" | "token_embd.weight");
-        tensor.starts_with("blk.") || self.output && output()
-    }
-
-    /// Adds the rows that a tensor was multiplied with.
-    pub(super) fn add(&mut self, tensor: &str, product: &Product<'_>) {
-        let sums = match self.tensors.get_mut(tensor) {
-            Some(sums) => sums,
-            None => self.tensors.entry(tensor.to_owned()).or_default(),
-        };
-        sums.squares.resize(product.columns * product.matrices, 0.0);
-        for (matrix, row) in product.rows() {
-            let squares = &mut sums.squares[matrix * product.columns..][..product.columns];
-            for (square, x) in squares.iter_mut().zip(row) {
-                *square += f64::from(*x) * f64::from(*x);
-            }
-        }
-        sums.count += (product.count() / product.matrices) as u64;
+        self.context.into_watcher().into_sums()
     }
 }

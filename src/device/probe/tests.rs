@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::device::isa::Isa;
-use crate::device::profile::{builtin, choose};
+use crate::device::profile::{Traits, builtin, choose};
 
 fn fixture(name: &str) -> Root {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/data/devices", name]
@@ -131,7 +131,7 @@ fn every_fixture_reads_as_the_machine_it_is() {
             case.throttled,
             "{at}"
         );
-        let profile = choose(&profiles, &machine.traits()).map(|profile| profile.name.as_str());
+        let profile = choose(&profiles, &Traits::of(&machine)).map(|profile| profile.name.as_str());
         assert_eq!(profile, Some(case.profile), "{at}");
     }
 }

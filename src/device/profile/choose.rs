@@ -2,6 +2,7 @@
 
 use super::{Profile, Recognise};
 use crate::device::isa::{CpuArch, Isa};
+use crate::device::probe::Machine;
 
 /// What a machine is recognised by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,18 @@ pub struct Traits {
     pub compatible: Vec<String>,
     /// The CPU's extensions.
     pub isa: Vec<Isa>,
+}
+
+impl Traits {
+    /// Those of a machine.
+    pub fn of(machine: &Machine) -> Self {
+        Traits {
+            arch: machine.cpus.arch,
+            model: machine.board.model.clone().unwrap_or_default(),
+            compatible: machine.board.compatible.clone(),
+            isa: machine.cpus.isa.clone(),
+        }
+    }
 }
 
 /// The profile that fits best: a user's own before one compiled in, one for this board before one for any, one that

@@ -42,7 +42,7 @@ fn tuned() -> Tuned {
 /// Settings on a fixture with its profile.
 fn on(name: &str, flags: &Flags, tuned: Option<&Tuned>) -> Settings {
     let (machine, profiles, facts) = (machine(name), builtin(), facts());
-    let profile = crate::device::profile::choose(&profiles, &machine.traits());
+    let profile = crate::device::profile::choose(&profiles, &crate::device::profile::Traits::of(&machine));
     let facts = Some(&facts);
     resolve(&Sources {
         flags,
@@ -136,7 +136,7 @@ fn threads_heed_big_cores_and_quotas() {
 fn what_the_budget_made_smaller_says_so() {
     let (mut machine, profiles, facts) = (machine("raspberry-pi-5"), builtin(), facts());
     machine.ram.usable_bytes = 780 << 20;
-    let profile = crate::device::profile::choose(&profiles, &machine.traits());
+    let profile = crate::device::profile::choose(&profiles, &crate::device::profile::Traits::of(&machine));
     let flags = Flags::default();
     let sources = Sources {
         flags: &flags,
