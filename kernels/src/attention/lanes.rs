@@ -1,8 +1,5 @@
 //! Registers of f32, as wide as the CPU has them.
 
-use super::{Attention, Run};
-use crate::Isa;
-
 /// A register of [`Lanes::COUNT`] numbers.
 ///
 /// # Safety
@@ -34,43 +31,19 @@ pub(super) trait Lanes {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::run;
+pub(super) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "aarch64")]
-pub(super) use neon::run;
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(super) fn run(_: Isa) -> Run {
-    unreachable!("no instruction set is available here")
-}
+pub(super) use neon::Neon;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::super::block;
-    use super::{Attention, Isa, Lanes, Run};
+    use super::Lanes;
 
-    pub(in super::super) fn run(isa: Isa) -> Run {
-        /// # Safety
-        /// As [`crate::AttentionKernel::run`], with AVX-512.
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
-        unsafe fn avx512(a: &Attention) {
-            // SAFETY: the caller's promise.
-            unsafe { block::run::<Avx512>(a) }
-        }
-        /// # Safety
-        /// As [`crate::AttentionKernel::run`], with AVX2.
-        #[target_feature(enable = "avx2,fma,f16c")]
-        unsafe fn avx2(a: &Attention) {
-            // SAFETY: the caller's promise.
-            unsafe { block::run::<Avx2>(a) }
-        }
-        if isa == Isa::Avx512Vnni { avx512 } else { avx2 }
-    }
-
-    struct Avx512;
-    struct Avx2;
+    pub(in super::super) struct Avx512;
+    pub(in super::super) struct Avx2;
 
     macro_rules! lanes {
         ($name:ident, $v:ty, $count:literal, $splat:ident, $load:ident, $store:ident, $widen:ident, $load_bits:ident,
@@ -198,21 +171,9 @@ mod x86 {
 mod neon {
     use std::arch::aarch64::*;
 
-    use super::super::block;
-    use super::{Attention, Isa, Lanes, Run};
+    use super::Lanes;
 
-    pub(in super::super) fn run(_: Isa) -> Run {
-        /// # Safety
-        /// As [`crate::AttentionKernel::run`], with NEON.
-        #[target_feature(enable = "neon,dotprod,fp16")]
-        unsafe fn neon(a: &Attention) {
-            // SAFETY: the caller's promise.
-            unsafe { block::run::<Neon>(a) }
-        }
-        neon
-    }
-
-    struct Neon;
+    pub(in super::super) struct Neon;
 
     // SAFETY, of all: the trait's promise.
     #[expect(

@@ -6,6 +6,7 @@
 use crate::Isa;
 
 mod block;
+mod dispatch;
 mod lanes;
 
 pub use block::MAX_DIM;
@@ -77,7 +78,7 @@ pub struct AttentionKernel(Run);
 impl AttentionKernel {
     /// The kernel on `isa`; `None` where this CPU lacks the instructions.
     pub fn new(isa: Isa) -> Option<Self> {
-        isa.is_available().then(|| AttentionKernel(lanes::run(isa)))
+        isa.is_available().then(|| AttentionKernel(dispatch::run(isa)))
     }
 
     /// Computes the heads asked for.
