@@ -63,7 +63,7 @@ set_environment() {
     maps+=("${RUSTUP_HOME:-$HOME/.rustup}/toolchains=/rust")
     RUSTFLAGS+=" -C linker=$PWD/scripts/static-linker.sh ${maps[*]/#/--remap-path-prefix=}"
     # Relocations of pointers into the program itself take 10 KB instead of 320; glibc knows the form from 2.36 on.
-    RUSTFLAGS+=" -C link-arg=-Wl,-z,pack-relative-relocs"
+    RUSTFLAGS+=" -C link-arg=-Wl,-z,pack-relative-relocs,-O2"
     export RUSTFLAGS SISKIN_LINKER="$prefix-gcc"
     local include
     include=$(field cmake_include)

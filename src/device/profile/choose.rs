@@ -90,6 +90,10 @@ mod tests {
             (traits(x86, &[], "ssse3 sse4_2"), Some("x86-64-v2")),
             (traits(x86, &[], v3), Some("x86-64-v3")),
             (traits(x86, &[], v4), Some("x86-64-v4")),
+            (
+                traits(x86, &[], v4.trim_end_matches(" avx512_vnni")),
+                Some("x86-64-v3"),
+            ),
             (traits(x86, &[], "ssse3"), None),
         ];
         let profiles = builtin();
