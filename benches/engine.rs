@@ -69,14 +69,17 @@ fn tokenize(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tokenize");
     group.throughput(Throughput::Bytes(text.len() as u64));
     for (name, path) in fixtures(folder.path()) {
-        let options = ModelOptions {
-            vocab_only: true,
-            ..ModelOptions::default()
-        };
-        let model = Model::load(&path, &options).expect("a vocabulary");
-        group.bench_function(name, |bench| {
-            bench.iter(|| model.tokenize(black_box(&text), true, false))
-        });
+        for (reader, llama_cpp_vocabulary) in [("siskin", false), ("llama.cpp", true)] {
+            let options = ModelOptions {
+                vocab_only: true,
+                llama_cpp_vocabulary,
+                ..ModelOptions::default()
+            };
+            let model = Model::load(&path, &options).expect("a vocabulary");
+            group.bench_function(BenchmarkId::new(reader, name), |bench| {
+                bench.iter(|| model.tokenize(black_box(&text), true, false))
+            });
+        }
     }
 }
 

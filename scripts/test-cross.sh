@@ -3,7 +3,7 @@
 # emulator of the device's CPU, that they write the same bytes and greedy tokens as this machine's build
 # (tests/through_binary/cross.rs). What cannot be had here is skipped, with its reason.
 #
-#   scripts/test-cross.sh [PROFILE...]     default: raspberry-pi-5 aarch64-generic
+#   scripts/test-cross.sh [PROFILE...]     default: raspberry-pi-5 aarch64-generic armv7
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/apt.sh
@@ -48,7 +48,7 @@ check_start() {
     }
 }
 
-[[ $# -gt 0 ]] || set -- raspberry-pi-5 aarch64-generic
+[[ $# -gt 0 ]] || set -- raspberry-pi-5 aarch64-generic armv7
 for profile in "$@"; do
     profile_check test-cross "$profile" || exit 2
     code=0
