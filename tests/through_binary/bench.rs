@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-use crate::util::{checkpoint, convert, fail, siskin, succeed};
+use crate::util::{checkpoint, convert, fail, siskin, siskin_that_hears_signals, succeed};
 
 /// What a bench of a second or two asks for, where a test says nothing else.
 const QUICK: [[&str; 2]; 4] = [["-p", "16"], ["-n", "8"], ["-r", "1"], ["-t", "1"]];
@@ -381,7 +381,7 @@ fn the_page_shows_its_pictures_in_a_browser() {
 
 #[test]
 fn ctrl_c_ends_it_and_its_workers() {
-    let mut command = siskin(["bench", "-p", "16", "-n", "8", "-r", "100000", "-t", "1"]);
+    let mut command = siskin_that_hears_signals(["bench", "-p", "16", "-n", "8", "-r", "100000", "-t", "1"]);
     let child = command
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());

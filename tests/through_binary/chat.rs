@@ -13,7 +13,7 @@ use siskin::engine::chat::{self, Message, Role, Template};
 use siskin::engine::{self, Model, ModelOptions, Token};
 
 use crate::golden::{ids, with_tiny_body};
-use crate::util::{self, siskin, succeed};
+use crate::util::{self, siskin_that_hears_signals, succeed};
 
 /// When `tests/data/chat.py` pretends to run.
 fn today() -> ZonedDateTime {
@@ -146,7 +146,7 @@ fn nothing_that_is_said_becomes_a_control_token() {
 }
 
 fn start(args: &[&str]) -> std::process::Child {
-    let mut command = siskin(["chat"]);
+    let mut command = siskin_that_hears_signals(["chat"]);
     command
         .args(args)
         .stdin(Stdio::piped())

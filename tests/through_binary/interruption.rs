@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 use crate::synthetic::{self, Sizes};
-use crate::util::{self, siskin, succeed};
+use crate::util::{self, siskin, siskin_that_hears_signals, succeed};
 
 /// Random points a row.
 const POINTS: usize = 50;
@@ -149,7 +149,7 @@ fn target(writer: &Writer, folder: &Path) -> Target {
 
 /// Ends a run with `signal` after `delay`.
 fn end(writer: &Writer, target: &Target, signal: Signal, delay: Duration) -> ExitStatus {
-    let mut child = siskin((writer.arguments)(&target.path))
+    let mut child = siskin_that_hears_signals((writer.arguments)(&target.path))
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the program starts");

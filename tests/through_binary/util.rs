@@ -46,6 +46,23 @@ pub(crate) fn siskin<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S
     command
 }
 
+/// The same, and Ctrl-C reaches it: what a script starts in the background inherits that SIGINT is ignored, and siskin
+/// leaves ignored what was.
+pub(crate) fn siskin_that_hears_signals<S: AsRef<std::ffi::OsStr>>(
+    args: impl IntoIterator<Item = S>,
+) -> Command {
+    let plain = siskin(args);
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal=INT,QUIT")
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .stdin(Stdio::null());
+    let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.envs(variables);
+    command
+}
+
 /// Runs to the end and expects success.
 pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().expect("the program starts");
