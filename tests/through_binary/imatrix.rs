@@ -138,7 +138,7 @@ fn what_does_not_work_is_said_in_a_line() {
         ),
         (&["-c", "8"], "--ctx-size is 8; give at least 16"),
         (&["--chunks", "0"], "--chunks is 0"),
-        (&["--file", "no-such-text"], "cannot be used multiple times"),
+        (&["--file", "no-such-text"], "no-such-text: No such file"),
     ];
     for (more, want) in cases {
         let output = imatrix(&model, &file, more).output().expect("the program starts");
