@@ -77,19 +77,19 @@ impl Outline {
     /// this room does not know.
     pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
         // llama.cpp strips blanks beside these models' special tokens, by their name.
-        let name = text(metadata, "general.name").unwrap_or_default().to_lowercase();
+        let name = metadata.text("general.name").unwrap_or_default().to_lowercase();
         if ["phi-3", "phi3"].iter().any(|part| name.contains(part)) {
             return None;
         }
-        let splitter = match text(metadata, "tokenizer.ggml.model")? {
+        let splitter = match metadata.text("tokenizer.ggml.model")? {
             "llama" => None,
-            "gpt2" => Some(Splitter::named(text(metadata, "tokenizer.ggml.pre")?)?),
+            "gpt2" => Some(Splitter::named(metadata.text("tokenizer.ggml.pre")?)?),
             _ => return None,
         };
         // llama.cpp ends texts at a NUL, and gives empty ones a name.
         let odd = |texts: &Strings| texts.iter().any(|text| text.is_empty() || text.contains('\0'));
-        let tokens = strings(metadata, TOKENS)?;
-        if odd(tokens) || (splitter.is_some() && odd(strings(metadata, MERGES)?)) {
+        let tokens = metadata.strings(TOKENS)?;
+        if odd(tokens) || (splitter.is_some() && odd(metadata.strings(MERGES)?)) {
             return None;
         }
         match metadata.get(SCORES) {
@@ -268,20 +268,6 @@ impl Vocabulary {
     /// True where the vocabulary writes the space before the first word, as SentencePiece's does.
     pub(crate) fn leads_with_space(&self) -> bool {
         matches!(self.family, Family::SentencePiece { .. })
-    }
-}
-
-fn text<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a str> {
-    match metadata.get(key) {
-        Some(Value::String(text)) => Some(text),
-        _ => None,
-    }
-}
-
-fn strings<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a Strings> {
-    match metadata.get(key) {
-        Some(Value::Array(Array::String(texts))) => Some(texts),
-        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a GGUF file holds, in figures.
 
 use crate::TensorType;
-use crate::gguf::{Array, Header, Value};
+use crate::gguf::{Header, Value};
 use crate::recipe::FileType;
 
 /// Tensors of one type.
@@ -70,10 +70,7 @@ pub struct Summary {
 impl Summary {
     /// The figures of the file of `header`.
     pub fn of(header: &Header) -> Self {
-        let text = |key: &str| match header.metadata.get(key) {
-            Some(Value::String(text)) => Some(text.clone()),
-            _ => None,
-        };
+        let text = |key: &str| header.metadata.text(key).map(str::to_owned);
         let architecture = text("general.architecture");
         let count = |key: &str| {
             let key = format!("{}.{key}", architecture.as_deref()?);
@@ -106,10 +103,10 @@ impl Summary {
             feed_forward: count("feed_forward_length"),
             heads,
             kv_heads: count("attention.head_count_kv").or(heads),
-            vocabulary: match header.metadata.get("tokenizer.ggml.tokens") {
-                Some(Value::Array(Array::String(tokens))) => Some(tokens.len() as u64),
-                _ => None,
-            },
+            vocabulary: header
+                .metadata
+                .strings("tokenizer.ggml.tokens")
+                .map(|tokens| tokens.len() as u64),
             tokenizer: text("tokenizer.ggml.model"),
             pre_tokenizer: text("tokenizer.ggml.pre"),
             chat_template: text("tokenizer.chat_template").map(|text| text.chars().count() as u64),

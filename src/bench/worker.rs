@@ -159,7 +159,6 @@ impl Bench {
     }
 }
 
-/// The greedy choice of a first token.
 /// Tokens of the vocabulary by a linear congruence: the same for each run.
 fn pseudo_random(model: &Model, count: usize) -> Vec<Token> {
     let vocabulary = model.vocabulary_len().max(1) as u64;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::model::LlamaModel;
-use siskin_quant::gguf::{Header, Value};
+use siskin_quant::gguf::Header;
 
 use super::words::Words;
 use super::{EngineError, pages, preflight, raw};
@@ -120,7 +120,11 @@ impl Model {
 
 /// Loads the weights by llama.cpp and the vocabulary by siskin, side by side; or both by llama.cpp.
 fn load(path: &CStr, options: &ModelOptions, header: &mut Header) -> Result<(LlamaModel, Words), String> {
-    let architecture = architecture(header);
+    let architecture = header
+        .metadata
+        .text("general.architecture")
+        .unwrap_or_default()
+        .to_owned();
     let outline = match options.llama_cpp_vocabulary {
         true => None,
         false => Outline::of(&header.metadata),
@@ -153,11 +157,4 @@ fn lookup_only(header: &Header) -> Option<Range<u64>> {
     let tensor = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name);
     let embedding = tensor("token_embd.weight").filter(|_| tensor("output.weight").is_some())?;
     Some(header.range(embedding))
-}
-
-fn architecture(header: &Header) -> String {
-    match header.metadata.get("general.architecture") {
-        Some(Value::String(name)) => name.clone(),
-        _ => String::new(),
-    }
 }

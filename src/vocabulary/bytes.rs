@@ -1,54 +1,12 @@
-//! Bytes and the characters that stand for them in byte-level vocabularies: GPT-2's table.
-//!
-//! Bytes that print as a character stand for themselves in Latin-1; the others, in order, for the characters from
-//! U+0100 on: the space is `Ġ`, the newline `Ċ`.
+//! What tokens stand for, in bytes.
 
-/// One past the last character that stands for a byte.
-const END: usize = 0x144;
-
-const CHARACTERS: [char; 256] = characters();
-/// The byte that each character stands for, or 256.
-const BYTES: [u16; END] = bytes();
-
-const fn prints(byte: usize) -> bool {
-    matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff)
-}
-
-const fn characters() -> [char; 256] {
-    let mut table = ['\0'; 256];
-    let (mut byte, mut next) = (0, 0x100);
-    while byte < 256 {
-        let character = if prints(byte) { byte as u32 } else { next };
-        next += !prints(byte) as u32;
-        table[byte] = match char::from_u32(character) {
-            Some(c) => c,
-            None => panic!("below the surrogates"),
-        };
-        byte += 1;
-    }
-    table
-}
-
-const fn bytes() -> [u16; END] {
-    let mut table = [256; END];
-    let mut byte = 0;
-    while byte < 256 {
-        table[CHARACTERS[byte] as usize] = byte as u16;
-        byte += 1;
-    }
-    table
-}
-
-/// The character that stands for `byte`.
-pub(super) fn spelling(byte: u8) -> char {
-    CHARACTERS[usize::from(byte)]
-}
+pub(super) use siskin_quant::tokenizer::bytes::{of, spelling};
 
 /// The bytes that a token's text stands for. A character that stands for none is told as llama.cpp tells it.
 pub(super) fn decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     for c in text.chars() {
-        match BYTES.get(c as usize).and_then(|&byte| u8::try_from(byte).ok()) {
+        match of(c) {
             Some(byte) => decoded.push(byte),
             None => {
                 let hex: String = c

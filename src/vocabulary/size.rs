@@ -1,6 +1,6 @@
 //! How much memory a vocabulary takes.
 
-use siskin_quant::gguf::{Array, Metadata, Value};
+use siskin_quant::gguf::Metadata;
 
 use super::{MERGES, Outline, TOKENS};
 
@@ -22,13 +22,10 @@ pub(crate) struct List {
 
 impl List {
     fn of(metadata: &Metadata, key: &str) -> Self {
-        match metadata.get(key) {
-            Some(Value::Array(Array::String(texts))) => List {
-                count: texts.len() as u64,
-                text: texts.text_len() as u64,
-            },
-            _ => List::default(),
-        }
+        metadata.strings(key).map_or_else(List::default, |texts| List {
+            count: texts.len() as u64,
+            text: texts.text_len() as u64,
+        })
     }
 }
 

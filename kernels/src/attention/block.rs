@@ -92,15 +92,15 @@ unsafe fn seen(a: &Attention) -> std::ops::Range<usize> {
     range
 }
 
-/// `scores[h][p]` of `count` positions from `start` on; those up to a whole number of lanes are minus infinity.
-///
-/// # Safety
-/// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
     reason = "the indices run over several arrays: heads, positions, lanes"
 )]
+/// `scores[h][p]` of `count` positions from `start` on; those up to a whole number of lanes are minus infinity.
+///
+/// # Safety
+/// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
 unsafe fn score<L: Lanes, const H: usize>(
     a: &Attention,
     first: usize,
@@ -185,15 +185,15 @@ unsafe fn weigh<L: Lanes, const H: usize>(
     kept
 }
 
-/// Values times weights, added to what was summed before times `kept`.
-///
-/// # Safety
-/// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
     reason = "the indices run over several arrays: heads, positions, lanes"
 )]
+/// Values times weights, added to what was summed before times `kept`.
+///
+/// # Safety
+/// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
 unsafe fn add_values<L: Lanes, const H: usize>(
     a: &Attention,
     first: usize,

@@ -85,6 +85,22 @@ impl Metadata {
         self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v)
     }
 
+    /// The text of `key`; `None` where it is no text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.get(key) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The list of texts of `key`; `None` where it is none.
+    pub fn strings(&self, key: &str) -> Option<&Strings> {
+        match self.get(key) {
+            Some(Value::Array(Array::String(texts))) => Some(texts),
+            _ => None,
+        }
+    }
+
     /// The value of `key`, to change or to take out of it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         self.0.iter_mut().find(|(k, _)| k == key).map(|(_, v)| v)

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Imatrix, ImatrixError};
 use crate::TensorType;
 use crate::files::Files;
-use crate::gguf::{Array, Header, TensorInfo, Value};
+use crate::gguf::{Header, TensorInfo, Value};
 
 pub(super) const DATASETS: &str = "imatrix.datasets";
 pub(super) const CHUNKS: &str = "imatrix.chunk_count";
@@ -61,10 +61,10 @@ pub(super) fn read(path: &Path, files: &Files, file: usize) -> Result<Imatrix, I
         Some(Value::U32(v)) => Some(*v),
         _ => None,
     };
-    let datasets = match header.metadata.get(DATASETS) {
-        Some(Value::Array(Array::String(datasets))) => Some(datasets.iter().map(str::to_owned).collect()),
-        _ => None,
-    };
+    let datasets = header
+        .metadata
+        .strings(DATASETS)
+        .map(|datasets| datasets.iter().map(str::to_owned).collect());
     // What llama-quantize asks for, once there is anything to have it.
     let (Some(datasets), Some(chunks), Some(_)) = (datasets, number(CHUNKS), number(CHUNK_SIZE)) else {
         match entries.is_empty() {

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 
 use super::PreflightError;
 use crate::arch::MAX_DIM;
-use crate::gguf::{Array, Metadata, Strings, Value, shortened};
+use crate::gguf::{Metadata, Strings, Value, shortened};
+use crate::tokenizer::bytes;
 
 /// Far above any vocabulary; llama.cpp holds each token several times.
 const MAX_TOKENS: usize = MAX_DIM as usize;
@@ -29,10 +30,7 @@ enum Family {
 
 /// The tokens' texts.
 pub(super) fn tokens(metadata: &Metadata) -> Option<&Strings> {
-    match metadata.get("tokenizer.ggml.tokens") {
-        Some(Value::Array(Array::String(tokens))) => Some(tokens),
-        _ => None,
-    }
+    metadata.strings("tokenizer.ggml.tokens")
 }
 
 /// Checks the vocabulary.
@@ -169,17 +167,12 @@ fn every_byte(tokens: &HashSet<std::borrow::Cow<'_, str>>) -> Result<(), Preflig
     }
 }
 
-/// The characters that stand for bytes in a byte-level vocabulary (GPT-2's table).
-fn stands_for_a_byte(c: char) -> bool {
-    matches!(c, '!'..='~' | '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{143}')
-}
-
 fn spelled_out(tokens: &Strings) -> Result<(), PreflightError> {
-    let bytes = |token: &str| {
-        let others = token.chars().filter(|&c| !stands_for_a_byte(c)).count();
+    let spelled = |token: &str| {
+        let others = token.chars().filter(|&c| bytes::of(c).is_none()).count();
         others as u64 * (token.len() as u64 + 32)
     };
-    let all: u64 = tokens.iter().map(bytes).sum();
+    let all: u64 = tokens.iter().map(spelled).sum();
     if all > MAX_SPELLED_OUT {
         return Err(PreflightError::Vocabulary(
             "has tokens that are no byte-level text; the file is damaged or names the wrong tokenizer".into(),

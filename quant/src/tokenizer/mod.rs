@@ -4,6 +4,7 @@
 //! GGUF's `gpt2`). A vocabulary shorter than the embedding is padded with unused `[PADn]` tokens.
 
 mod bpe;
+pub mod bytes;
 mod hf;
 mod pretokenizer;
 mod sentencepiece;

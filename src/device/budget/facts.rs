@@ -77,12 +77,10 @@ impl ModelFacts {
     /// From the header of a GGUF file.
     pub fn of_header(header: &Header) -> Result<Self, FactsError> {
         let keys = &header.metadata;
-        let text = |key: &str| match keys.get(key) {
-            Some(Value::String(text)) => Some(text.clone()),
-            _ => None,
-        };
-        let arch =
-            text("general.architecture").ok_or_else(|| FactsError::Key("general.architecture".into()))?;
+        let arch = keys
+            .text("general.architecture")
+            .map(str::to_owned)
+            .ok_or_else(|| FactsError::Key("general.architecture".into()))?;
         let count = |key: &str| number(keys.get(&format!("{arch}.{key}")));
         let needed = |key: &str| count(key).ok_or_else(|| FactsError::Key(format!("{arch}.{key}")));
         let (width, heads) = (
