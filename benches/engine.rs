@@ -8,7 +8,7 @@ use std::process::Command;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use siskin::engine::chat::{self, Message, Role, Template};
 use siskin::engine::{self, Model, ModelOptions, STORYTELLER, SamplerConfig, Session, SessionOptions, Token};
-use siskin_quant::gguf::Header;
+use siskin_model::gguf::Header;
 
 /// A text of about a thousand tokens in any vocabulary.
 const TEXT: &str = "Once upon a time there was a little bird who lived in a big tree. Every day she sang a song, \

@@ -11,8 +11,8 @@ use noise::noise;
 use siskin_quant::block::{Effort, Isa, quantize_row_with};
 use siskin_quant::convert::Conversion;
 use siskin_quant::stream::StreamOptions;
-use siskin_quant::target::Existing;
-use siskin_quant::{FileType, TensorType};
+use siskin_model::atomic_file::Overwrite;
+use siskin_model::{FileType, TensorType};
 use synthetic::Sizes;
 
 mod noise;
@@ -80,7 +80,7 @@ fn conversion(c: &mut Criterion) {
         group.bench_function(ty.name(), |b| {
             b.iter(|| {
                 let out = dir.path().join("out.gguf");
-                let written = conversion.write(&out, Existing::Replace, options, &mut |_| ());
+                let written = conversion.write(&out, Overwrite::Replace, options, &mut |_| ());
                 written.expect("written");
             });
         });

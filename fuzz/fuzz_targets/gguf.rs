@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use siskin_quant::gguf::{Header, write_header};
+use siskin_model::gguf::{Header, write_header};
 use siskin_quant::requantize::plan_requantize;
-use siskin_quant::summary::Summary;
-use siskin_quant::{FileType, preflight};
+use siskin_model::summary::Summary;
+use siskin_model::{FileType, validate};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(header) = Header::parse(data, data.len() as u64) else {
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     write_header(&mut again, &header.metadata, &header.tensors, header.alignment).expect("a Vec takes everything");
     assert_eq!(again[8..].len() as u64, header.data_start - 8);
     let _ = Summary::of(&header);
-    let _ = preflight::check_model(&header, true);
+    let _ = validate::check_model(&header, true);
     if let Ok(plan) = plan_requantize(header, 0, FileType::Q4KM, true) {
         let _ = plan.data_bytes();
     }

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use siskin_quant::checkpoint::Config;
+use siskin_model::config::Config;
 use siskin_quant::tokenizer;
 
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use noise::noise;
-use siskin_quant::TensorType;
+use siskin_model::TensorType;
 use siskin_quant::block::{Effort, Isa, Search};
 
 #[path = "../../benches/noise.rs"]

@@ -4,15 +4,15 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::files::Files;
-use crate::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
+use siskin_model::files::Files;
+use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
 use crate::imatrix::{Imatrix, ImatrixError};
 use crate::plan::Plan;
 use crate::planner::{self, PlanError};
-use crate::recipe::FileType;
+use siskin_model::FileType;
 use crate::requantize::{self, RequantizeError};
 use crate::stream::{self, Progress, StreamError, StreamOptions};
-use crate::target::{self, Existing, Target, TargetError};
+use siskin_model::atomic_file::{self, Overwrite, AtomicFile, AtomicFileError};
 use crate::tokenizer::{self, TokenizerError};
 
 /// A conversion failed. The target is as it was.
@@ -54,7 +54,7 @@ pub enum ConvertError {
     Stream(#[from] StreamError),
     /// The output could not be written.
     #[error(transparent)]
-    Target(#[from] TargetError),
+    Target(#[from] AtomicFileError),
 }
 
 /// A conversion ready to run.
@@ -128,18 +128,18 @@ impl Conversion {
     }
 
     /// Refuses an output that is one of the inputs, or must not or cannot be written: before any work is done.
-    pub fn check_target(&self, path: &Path, existing: Existing) -> Result<(), ConvertError> {
+    pub fn check_target(&self, path: &Path, existing: Overwrite) -> Result<(), ConvertError> {
         if self.files.hold(path) {
             return Err(ConvertError::InPlace(path.display().to_string()));
         }
-        Ok(target::check(path, existing)?)
+        Ok(atomic_file::check(path, existing)?)
     }
 
     /// Writes the file in one step: until it is whole, `path` stays as it was.
     pub fn write(
         &self,
         path: &Path,
-        existing: Existing,
+        existing: Overwrite,
         options: StreamOptions<'_>,
         on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
     ) -> Result<(), ConvertError> {
@@ -170,11 +170,11 @@ pub fn write_plan(
     plan: &Plan,
     files: &Files,
     path: &Path,
-    existing: Existing,
+    existing: Overwrite,
     options: StreamOptions<'_>,
     on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<(), StreamError> {
-    let target = Target::create(path, existing)?;
+    let target = AtomicFile::create(path, existing)?;
     target.reserve(file_bytes(plan))?;
     let mut out = std::io::BufWriter::new(target.file());
     gguf::write_header(&mut out, &plan.metadata, &infos(plan), DEFAULT_ALIGNMENT)

@@ -6,25 +6,17 @@
 //!
 //! [`convert::Conversion`] is the journey from end to end; the other modules are its rooms.
 
-pub mod arch;
+#![forbid(unsafe_code)]
+
 pub mod block;
 pub mod checkpoint;
 pub mod convert;
-pub mod files;
-pub mod gguf;
 pub mod imatrix;
 pub mod outline;
 pub mod plan;
 pub mod planner;
-pub mod preflight;
 pub mod recipe;
 pub mod requantize;
 pub mod stream;
-pub mod summary;
-pub mod target;
 pub mod tokenizer;
-mod types;
 pub mod view;
-
-pub use recipe::FileType;
-pub use types::TensorType;

@@ -1,38 +1,105 @@
-//! The tensors of a model of which only `config.json` is there: sizes before any download.
+//! The file that a checkpoint would become, known from `config.json` alone: sizes before any download.
 
-use crate::arch::{Arch, ArchError};
-use crate::checkpoint::Config;
-use crate::gguf::DEFAULT_ALIGNMENT;
-use crate::plan::{PlannedTensor, Role};
-use crate::recipe::{self, Facts, FileType};
+use siskin_model::FileType;
+use siskin_model::arch::{Arch, ArchError, Role, Rule};
+use siskin_model::config::Config;
+use siskin_model::gguf::{DEFAULT_ALIGNMENT, Header, TensorInfo};
+use siskin_model::shape::{Shape, ShapeError};
+use siskin_model::tokenizer::size::{self, List};
 
-/// The tensors that a checkpoint with this configuration becomes in a file of type `file_type`, without sources.
-/// Tensors that some checkpoints of the architecture have and the configuration does not tell of (biases, norms of
-/// heads) are left out: all of them together are some KiB.
-pub fn outline(config: &Config, file_type: FileType) -> Result<Vec<PlannedTensor>, ArchError> {
-    let mut rules = Arch::of(config)?.rules(config)?;
+use crate::recipe::{self, Facts};
+
+/// The configuration describes nothing whose sizes can be known.
+#[derive(Debug, thiserror::Error)]
+pub enum OutlineError {
+    /// siskin does not convert it.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// Its header would lack a key.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+}
+
+/// The header of the file of type `file_type` that a checkpoint with this configuration becomes, without the
+/// tokenizer and without the text keys. Tensors that some checkpoints of the architecture have and the configuration
+/// does not tell of (biases, norms of heads) are left out: all of them together are some KiB.
+///
+/// # Errors
+/// An architecture that siskin does not convert, or a field with an impossible value.
+pub fn header(config: &Config, file_type: FileType) -> Result<Header, ArchError> {
+    let arch = Arch::of(config)?;
+    let mut rules = arch.rules(config)?;
     rules.retain(|rule| !rule.optional);
+    let mut metadata = arch.keys(config, file_type)?;
+    metadata.set("general.architecture", arch.name());
+    metadata.set("general.file_type", file_type.id());
     let facts = Facts {
         n_layers: config.num_hidden_layers,
         tied: !rules.iter().any(|rule| rule.role == Role::Output),
         imatrix: false,
     };
-    let mut offset = 0;
-    let tensor = |rule: crate::arch::Rule| {
-        let tensor = PlannedTensor {
+    let data_start = header_bytes(vocabulary(config, arch));
+    let mut offset: u64 = 0;
+    let tensor = |rule: Rule| {
+        let tensor = TensorInfo {
             ty: recipe::tensor_type(file_type, &facts, rule.role, rule.layer, &rule.shape),
             name: rule.output,
-            sources: vec![],
-            transform: rule.transform,
-            role: rule.role,
-            layer: rule.layer,
             shape: rule.shape,
             offset,
         };
-        offset = (offset + tensor.bytes()).next_multiple_of(DEFAULT_ALIGNMENT);
+        let bytes = tensor.ty.tensor_bytes(&tensor.shape).unwrap_or(0);
+        offset = offset.saturating_add(bytes);
+        offset = offset.checked_next_multiple_of(DEFAULT_ALIGNMENT).unwrap_or(u64::MAX);
         tensor
     };
-    Ok(rules.into_iter().map(tensor).collect())
+    let tensors: Vec<TensorInfo> = rules.into_iter().map(tensor).collect();
+    Ok(Header {
+        version: 3,
+        metadata,
+        tensors,
+        alignment: DEFAULT_ALIGNMENT,
+        data_start,
+        file_len: data_start.saturating_add(offset),
+    })
+}
+
+/// The shape of that file, its vocabulary estimated from the number of tokens, and its sizes in every file type.
+///
+/// # Errors
+/// As [`header`]'s.
+pub fn shape(config: &Config, file_type: FileType) -> Result<Shape, OutlineError> {
+    let outline = header(config, file_type)?;
+    let (tokens, merges) = vocabulary(config, Arch::of(config)?);
+    let of_type = |ty: FileType| Some((ty, Shape::from_header(&header(config, ty).ok()?).ok()?.weight_bytes));
+    Ok(Shape {
+        vocabulary: tokens.count,
+        vocabulary_bytes: size::own(tokens, merges),
+        by_type: FileType::all().filter_map(of_type).collect(),
+        ..Shape::from_header(&outline)?
+    })
+}
+
+/// Tokens and merges of the tokenizer. Byte-level BPE has about two merges a token, SentencePiece none; texts are
+/// short.
+fn vocabulary(config: &Config, arch: Arch) -> (List, u64) {
+    let count = config.vocab_size.unwrap_or(0);
+    let merges = if arch == Arch::Llama && count <= 32_064 {
+        0
+    } else {
+        2 * count
+    };
+    let tokens = List {
+        count,
+        text: count.saturating_mul(7),
+    };
+    (tokens, merges)
+}
+
+/// Bytes of a header: nearly all of it is the vocabulary's texts, with their lengths and types.
+fn header_bytes((tokens, merges): (List, u64)) -> u64 {
+    19u64
+        .saturating_mul(tokens.count)
+        .saturating_add(18u64.saturating_mul(merges))
 }
 
 #[cfg(test)]
@@ -46,12 +113,16 @@ mod tests {
             "num_hidden_layers":22,"num_attention_heads":32,"num_key_value_heads":4,"vocab_size":32000,
             "max_position_embeddings":2048,"tie_word_embeddings":false}"#;
         let config: Config = serde_json::from_str(text).expect("a config");
-        let tensors = outline(&config, FileType::Q4KM).expect("tensors");
-        let bytes: u64 = tensors.iter().map(PlannedTensor::bytes).sum();
-        assert_eq!(tensors.len(), 3 + 22 * 9);
-        assert_eq!(bytes, 667_078_656);
+        let outline = header(&config, FileType::Q4KM).expect("a header");
+        assert_eq!(outline.tensors.len(), 3 + 22 * 9);
+        let shape = shape(&config, FileType::Q4KM).expect("a shape");
+        assert_eq!(shape.weight_bytes, 667_078_656);
+        assert_eq!(
+            (shape.layers, shape.key_width, shape.training_context),
+            (22, 4 * 64, 2048)
+        );
         let tied = text.replace("embeddings\":false", "embeddings\":true");
         let tied: Config = serde_json::from_str(&tied).expect("a config");
-        assert_eq!(outline(&tied, FileType::Q4KM).expect("tensors").len(), 2 + 22 * 9);
+        assert_eq!(header(&tied, FileType::Q4KM).expect("a header").tensors.len(), 2 + 22 * 9);
     }
 }

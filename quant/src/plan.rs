@@ -1,61 +1,13 @@
 //! The whole conversion as data: every tensor's name, sources, transform, type, shape and offset,
 //! known before a byte of a tensor is read.
 
-use crate::TensorType;
-use crate::gguf::Metadata;
+use siskin_model::TensorType;
+use siskin_model::arch::{Role, Transform};
+use siskin_model::gguf::Metadata;
 use crate::view::View;
 
 /// The version of the block formats (`GGML_QNT_VERSION`), written as `general.quantization_version`.
 pub(crate) const QUANTIZATION_VERSION: u32 = 2;
-
-/// What a tensor does in the network; the recipe decides types by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // the names are GGUF's
-pub enum Role {
-    TokenEmbd,
-    Output,
-    AttnQ,
-    AttnK,
-    AttnV,
-    AttnQkv,
-    AttnOutput,
-    FfnGate,
-    FfnUp,
-    FfnDown,
-    /// Norms, biases, rotary factors: kept in f32.
-    Vector,
-    /// A matrix the recipe treats like any other.
-    Other,
-}
-
-/// How rows of the sources become rows of the output. Every transform is a permutation of rows, so a
-/// conversion never needs more than a few rows at a time. A bias counts as rows of one weight each.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Transform {
-    /// Output row r is source row r.
-    Copy,
-    /// Rotary pairs from "two halves" to "neighbours": within each of `heads` heads of 2n rows, source rows
-    /// `[2, n]` become output rows `[n, 2]`.
-    PermuteRotary {
-        /// Heads of this tensor: query heads for q, key/value heads for k.
-        heads: u64,
-    },
-    /// Fused QKV stored head by head, `[heads, 3, head_dim]` rows, becomes `[3, heads, head_dim]`.
-    RegroupQkv {
-        /// Attention heads.
-        heads: u64,
-    },
-    /// The sources one after another, each a vector, become the rows of a matrix.
-    Stack,
-    /// No source: these values, computed from the configuration (`rope_freqs.weight`).
-    Generated {
-        /// The tensor's f32 values.
-        #[serde(skip)]
-        values: Vec<f32>,
-    },
-}
 
 /// A checkpoint tensor feeding an output.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,7 +117,7 @@ impl Plan {
             .map(|t| t.offset + t.bytes())
             .max()
             .unwrap_or(0);
-        end.next_multiple_of(crate::gguf::DEFAULT_ALIGNMENT)
+        end.next_multiple_of(siskin_model::gguf::DEFAULT_ALIGNMENT)
     }
 
     /// How many weights the model has.

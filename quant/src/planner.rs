@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::TensorType;
-use crate::arch::{self, Arch, ArchError, Rule};
+use siskin_model::TensorType;
+use siskin_model::arch::{self, Arch, ArchError, Rule};
 use crate::checkpoint::Checkpoint;
-use crate::gguf::{DEFAULT_ALIGNMENT, Metadata};
-use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Role, Source, Transform};
-use crate::recipe::{self, Facts, FileType};
+use siskin_model::gguf::{DEFAULT_ALIGNMENT, Metadata};
+use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
+use siskin_model::arch::{Role, Transform};
+use crate::recipe::{self, Facts};
+use siskin_model::FileType;
 use crate::view::View;
 
 /// Endings of buffers that old checkpoints store and no architecture reads.
@@ -167,7 +169,7 @@ fn sources(rule: &Rule, tensors: &BTreeMap<String, View>) -> Result<Vec<Source>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::Files;
+    use siskin_model::files::Files;
 
     /// A checkpoint in memory whose tensors are those that the architecture's own rules ask for.
     fn checkpoint(config: &str) -> Checkpoint {

@@ -4,106 +4,8 @@
 //! (`llama_tensor_get_type_impl`, `tensor_type_fallback`) and `conversion/base.py` (`prepare_tensors`);
 //! `tests/mixes.rs` holds them to llama-quantize's own answers, tensor for tensor.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::TensorType;
-use crate::plan::Role;
-
-/// A whole file's type: one tensor type, or a mix around one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the names are llama.cpp's
-pub enum FileType {
-    F32,
-    F16,
-    Bf16,
-    Q8_0,
-    Q6K,
-    Q5KM,
-    Q5KS,
-    Q4KM,
-    Q4KS,
-    Q4_0,
-}
-
-/// The file type, its name, llama.cpp's number of it (`enum llama_ftype`), the type most of its tensors have.
-type Row = (FileType, &'static str, u32, TensorType);
-
-/// Every file type, the largest first.
-const TABLE: [Row; 10] = [
-    (FileType::F32, "f32", 0, TensorType::F32),
-    (FileType::F16, "f16", 1, TensorType::F16),
-    (FileType::Bf16, "bf16", 32, TensorType::Bf16),
-    (FileType::Q8_0, "q8_0", 7, TensorType::Q8_0),
-    (FileType::Q6K, "q6_k", 18, TensorType::Q6K),
-    (FileType::Q5KM, "q5_k_m", 17, TensorType::Q5K),
-    (FileType::Q5KS, "q5_k_s", 16, TensorType::Q5K),
-    (FileType::Q4KM, "q4_k_m", 15, TensorType::Q4K),
-    (FileType::Q4KS, "q4_k_s", 14, TensorType::Q4K),
-    (FileType::Q4_0, "q4_0", 2, TensorType::Q4_0),
-];
-
-impl FileType {
-    /// Every file type, the largest first.
-    pub fn all() -> impl Iterator<Item = FileType> {
-        TABLE.iter().map(|row| row.0)
-    }
-
-    fn row(self) -> &'static Row {
-        &TABLE[self as usize]
-    }
-
-    /// The name, e.g. `q4_k_m`.
-    pub fn name(self) -> &'static str {
-        self.row().1
-    }
-
-    /// The value of `general.file_type`.
-    pub fn id(self) -> u32 {
-        self.row().2
-    }
-
-    /// The file type with llama.cpp's number `id`, where siskin can write it.
-    pub fn from_id(id: u32) -> Option<Self> {
-        TABLE.iter().find(|row| row.2 == id).map(|row| row.0)
-    }
-
-    /// The type of most tensors.
-    pub fn base(self) -> TensorType {
-        self.row().3
-    }
-
-    /// True where tensors are stored in blocks of quantized weights.
-    pub fn is_quantized(self) -> bool {
-        !self.base().is_float()
-    }
-}
-
-impl fmt::Display for FileType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl serde::Serialize for FileType {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl FromStr for FileType {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let row = TABLE.iter().find(|row| row.1.eq_ignore_ascii_case(text));
-        row.map(|row| row.0).ok_or_else(|| {
-            format!(
-                "unknown type {text:?}; known: {}",
-                TABLE.map(|row| row.1).join(", ")
-            )
-        })
-    }
-}
+use siskin_model::arch::Role;
+use siskin_model::{FileType, TensorType};
 
 /// The role of a tensor by what its name holds; the first row that matches decides.
 const ROLES: [(&str, Role); 10] = [
@@ -245,21 +147,6 @@ fn fitting(ty: TensorType, len: u64) -> TensorType {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_stand_at_their_number_and_names_parse() {
-        for (i, row) in TABLE.iter().enumerate() {
-            assert_eq!(row.0 as usize, i, "{}", row.1);
-            assert_eq!(row.1.parse(), Ok(row.0));
-            assert_eq!(row.1.to_uppercase().parse(), Ok(row.0));
-            assert_eq!(FileType::from_id(row.2), Some(row.0));
-        }
-        let error = "q9".parse::<FileType>().unwrap_err();
-        assert!(
-            error.starts_with("unknown type \"q9\"; known: f32, f16, bf16"),
-            "{error}"
-        );
-    }
 
     #[test]
     fn rows_that_blocks_do_not_fit() {

@@ -5,12 +5,14 @@
 //! So converting to a type gives the same file as converting to f32 and quantizing that to the type.
 //! The mixes are llama-quantize's for models without experts.
 
-use crate::TensorType;
-use crate::arch::MAX_DIM;
+use siskin_model::TensorType;
+use siskin_model::arch::MAX_DIM;
 use crate::block;
-use crate::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
-use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Role, Source, Transform};
-use crate::recipe::{Facts, FileType, role_of, tensor_type};
+use siskin_model::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
+use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
+use siskin_model::arch::{Role, Transform};
+use crate::recipe::{Facts, role_of, tensor_type};
+use siskin_model::FileType;
 use crate::view::View;
 
 /// The longest row taken: far above any model's, and few megabytes for each row in flight.
@@ -63,7 +65,7 @@ pub enum RequantizeError {
     },
 }
 
-/// The plan of turning the file of `header`, number `file` of its [`crate::files::Files`], into one of type
+/// The plan of turning the file of `header`, number `file` of its [`siskin_model::files::Files`], into one of type
 /// `file_type`. A tensor that is quantized already and would change its type is refused, unless
 /// `allow_requantize`. `imatrix` is whether an importance matrix will weigh the search for scales.
 pub fn plan_requantize(

@@ -17,11 +17,11 @@ use flush::Flusher;
 use piece::Buffers;
 
 use crate::block::Effort;
-use crate::files::{FileError, Files};
-use crate::gguf::DEFAULT_ALIGNMENT;
+use siskin_model::files::{FileError, Files};
+use siskin_model::gguf::DEFAULT_ALIGNMENT;
 use crate::imatrix::Imatrix;
 use crate::plan::{Plan, PlannedTensor};
-use crate::target::{Target, TargetError};
+use siskin_model::atomic_file::{AtomicFile, AtomicFileError};
 
 /// About how many weights a worker takes at a time: large enough to hide the hand-over, small enough that
 /// sixteen workers' buffers stay far below the memory budget.
@@ -68,7 +68,7 @@ pub enum StreamError {
     },
     /// The output could not be written.
     #[error(transparent)]
-    Write(#[from] TargetError),
+    Write(#[from] AtomicFileError),
     /// A weight is NaN or infinite.
     #[error(
         "tensor {tensor}: weight {index} of row {row} is {value}; the weights are damaged (--allow-nonfinite takes them all the same)"
@@ -111,7 +111,7 @@ type Done = (usize, Result<Buffers, StreamError>);
 pub fn write_data(
     plan: &Plan,
     files: &Files,
-    target: &Target,
+    target: &AtomicFile,
     options: StreamOptions<'_>,
     on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<(), StreamError> {
@@ -172,7 +172,7 @@ pub fn write_data(
 /// Takes pieces as they come and writes them in the plan's order, padding each tensor to the alignment.
 fn write_in_order(
     plan: &Plan,
-    target: &Target,
+    target: &AtomicFile,
     flusher: &Flusher<'_>,
     done: &Receiver<Done>,
     free: &Sender<Buffers>,
@@ -210,7 +210,7 @@ fn write_in_order(
 }
 
 /// Zeros up to the next multiple of the alignment; returns how many.
-fn pad(target: &Target, written: u64) -> Result<u64, TargetError> {
+fn pad(target: &AtomicFile, written: u64) -> Result<u64, AtomicFileError> {
     let padding = written.next_multiple_of(DEFAULT_ALIGNMENT) - written;
     target.write_all(&[0; DEFAULT_ALIGNMENT as usize][..padding as usize])?;
     Ok(padding)
@@ -219,9 +219,10 @@ fn pad(target: &Target, written: u64) -> Result<u64, TargetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TensorType;
-    use crate::plan::{Role, Source, Transform};
-    use crate::target::Existing;
+    use siskin_model::TensorType;
+    use crate::plan::Source;
+use siskin_model::arch::{Role, Transform};
+    use siskin_model::atomic_file::Overwrite;
     use crate::view::View;
     use std::path::Path;
 
@@ -272,7 +273,7 @@ mod tests {
 
     fn run(folder: &Path, plan: &Plan, files: &Files, cancel: bool) -> Result<Vec<u8>, StreamError> {
         let path = folder.join("out");
-        let target = Target::create(&path, Existing::Replace).expect("created");
+        let target = AtomicFile::create(&path, Overwrite::Replace).expect("created");
         let cancel = AtomicBool::new(cancel);
         let options = StreamOptions {
             threads: 3,

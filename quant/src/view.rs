@@ -1,11 +1,11 @@
 //! Where a stored tensor's bytes lie: what checkpoints and GGUF files have in common.
 
-use crate::TensorType;
+use siskin_model::TensorType;
 
 /// A tensor's bytes in one of a set of open files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// Index of the file in its [`crate::files::Files`].
+    /// Index of the file in its [`siskin_model::files::Files`].
     pub file: usize,
     /// First byte, counted from the start of the file.
     pub start: u64,

@@ -4,7 +4,7 @@
 //! byte; `scripts/test-aarch64.sh` runs it for NEON. After a wanted change of bytes, run it and take what it prints.
 
 use sha2::{Digest, Sha256};
-use siskin_quant::TensorType;
+use siskin_model::TensorType;
 use siskin_quant::block::{Isa, quantize_row_with};
 
 /// The first 16 digits of the SHA-256 of each type's bytes.

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use siskin_quant::TensorType;
-use siskin_quant::recipe::{Facts, FileType, role_of, tensor_type};
+use siskin_model::TensorType;
+use siskin_quant::recipe::{Facts, role_of, tensor_type};
+use siskin_model::FileType;
 
 /// One tensor of the golden files.
 struct Golden {

@@ -7,14 +7,14 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
-use siskin_quant::FileType;
+use siskin_model::FileType;
 use siskin_quant::block;
 use siskin_quant::block::Effort;
 use siskin_quant::convert::Conversion;
-use siskin_quant::files::Files;
-use siskin_quant::gguf::{Array, Header, Value};
+use siskin_model::files::Files;
+use siskin_model::gguf::{Array, Header, Value};
 use siskin_quant::stream::StreamOptions;
-use siskin_quant::target::Existing;
+use siskin_model::atomic_file::Overwrite;
 
 fn checkpoints() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/checkpoints");
@@ -36,7 +36,7 @@ fn convert(dir: &Path, out: &Path, file_type: Option<FileType>, threads: usize) 
         cancel: &cancel,
     };
     conversion
-        .write(out, Existing::Replace, options, &mut |_| {})
+        .write(out, Overwrite::Replace, options, &mut |_| {})
         .unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     assert_eq!(
         std::fs::metadata(out).expect("written").len(),
@@ -90,7 +90,7 @@ fn contents(path: &Path) -> (BTreeMap<String, Json>, BTreeMap<String, Json>) {
         .iter()
         .map(|(key, value)| (key.to_owned(), described(key, value)))
         .collect();
-    let tensor = |info: &siskin_quant::gguf::TensorInfo| {
+    let tensor = |info: &siskin_model::gguf::TensorInfo| {
         let bytes = files.read(file, header.range(info)).expect("in the file");
         (
             info.name.clone(),

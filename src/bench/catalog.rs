@@ -3,8 +3,8 @@
 mod entries;
 
 use serde::Serialize;
-use siskin_quant::FileType;
-use siskin_quant::checkpoint::Config;
+use siskin_model::FileType;
+use siskin_model::config::Config;
 use siskin_quant::outline::outline;
 use siskin_quant::plan::PlannedTensor;
 

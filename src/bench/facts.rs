@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use siskin_quant::files::Files;
-use siskin_quant::gguf::{Header, TensorInfo, Value};
-use siskin_quant::{FileType, TensorType};
+use siskin_model::files::Files;
+use siskin_model::gguf::{Header, TensorInfo, Value};
+use siskin_model::{FileType, TensorType};
 
 use super::BenchError;
 use super::result::Model;
@@ -166,7 +166,7 @@ fn sha256(mut input: impl Read) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use siskin_quant::gguf::Metadata;
+    use siskin_model::gguf::Metadata;
 
     use super::*;
 

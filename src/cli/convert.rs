@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use siskin_quant::FileType;
+use siskin_model::FileType;
 use siskin_quant::convert::Conversion;
 use siskin_quant::imatrix::Imatrix;
 

@@ -10,7 +10,7 @@ use siskin::device::budget::{self, BudgetError, Plan, Room, Wishes};
 use siskin::device::probe::Root;
 use siskin::device::profile::{self, Profile, Run};
 use siskin::engine;
-use siskin_quant::FileType;
+use siskin_model::FileType;
 
 use super::device::Device;
 use super::session_args::TuningArgs;

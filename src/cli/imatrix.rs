@@ -11,7 +11,7 @@ use serde_json::json;
 use siskin::device::{self, memory::Memory};
 use siskin::engine::{self, Importance, ImportanceOptions, Model, ModelOptions};
 use siskin_quant::imatrix::Collected;
-use siskin_quant::target::{self, Existing};
+use siskin_model::atomic_file::{self, Overwrite};
 
 use super::progress::Chunks;
 use super::{interrupt, size, text, text_input};
@@ -60,11 +60,11 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
     engine::silence();
     args.check()?;
     let existing = if args.force {
-        Existing::Replace
+        Overwrite::Replace
     } else {
-        Existing::Keep
+        Overwrite::Refuse
     };
-    target::check(&args.output, existing)?;
+    atomic_file::check(&args.output, existing)?;
     let start = Instant::now();
     let content = text_input::file(&args.file)?;
     let model = Model::load(&args.model, &ModelOptions::default())?;

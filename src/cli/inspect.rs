@@ -10,9 +10,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use siskin_quant::files::Files;
-use siskin_quant::gguf::{GgufError, Header};
-use siskin_quant::summary::Summary;
+use siskin_model::files::Files;
+use siskin_model::gguf::{GgufError, Header};
+use siskin_model::summary::Summary;
 
 use super::text;
 

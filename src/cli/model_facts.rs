@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use siskin::device::budget::ModelFacts;
 use siskin::engine::STORYTELLER;
-use siskin_quant::FileType;
-use siskin_quant::checkpoint::Config;
-use siskin_quant::files::Files;
-use siskin_quant::gguf::Header;
+use siskin_model::FileType;
+use siskin_model::config::Config;
+use siskin_model::files::Files;
+use siskin_model::gguf::Header;
 
 use super::text_input;
 

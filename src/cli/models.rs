@@ -13,7 +13,7 @@ use siskin::bench::report::{self, markdown_table, text_table};
 use siskin::bench::result::{Machine, Results};
 use siskin::bench::{harness, worker};
 use siskin::device::{self, probe};
-use siskin_quant::FileType;
+use siskin_model::FileType;
 
 use super::bench;
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use siskin_quant::FileType;
+use siskin_model::FileType;
 use siskin_quant::plan::{Plan, PlannedTensor};
 
 use super::{size, text};

@@ -12,7 +12,7 @@ use siskin_quant::block::Effort;
 use siskin_quant::convert::{Conversion, ConvertError};
 use siskin_quant::imatrix::Imatrix;
 use siskin_quant::stream::{StreamError, StreamOptions};
-use siskin_quant::target::Existing;
+use siskin_model::atomic_file::Overwrite;
 
 use super::progress::Shown;
 use super::{interrupt, plan_table, size, text};
@@ -105,9 +105,9 @@ impl WriteArgs {
         task: &str,
     ) -> anyhow::Result<ExitCode> {
         let existing = if self.force {
-            Existing::Replace
+            Overwrite::Replace
         } else {
-            Existing::Keep
+            Overwrite::Refuse
         };
         conversion.check_target(output, existing)?;
         let threads = self.threads.unwrap_or_else(device::available_cpus);

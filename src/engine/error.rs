@@ -24,7 +24,7 @@ pub enum EngineError {
     },
     /// The file's header is damaged.
     #[error(transparent)]
-    Header(#[from] siskin_quant::gguf::GgufError),
+    Header(#[from] siskin_model::gguf::GgufError),
     /// llama.cpp refused the model.
     #[error("{}: llama.cpp cannot load this model: {reason}", path.display())]
     Load {

@@ -9,11 +9,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::model::LlamaModel;
-use siskin_quant::gguf::Header;
+use siskin_model::gguf::Header;
 
 use super::words::Words;
 use super::{EngineError, pages, preflight, raw};
-use crate::vocabulary::{Outline, Vocabulary};
+use siskin_model::tokenizer::{Outline, Vocabulary};
 
 /// A token's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -62,7 +62,7 @@ impl Model {
     /// Loads the GGUF file at `path`. It is checked first: llama.cpp aborts the process on some damaged files.
     pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, EngineError> {
         let start = Instant::now();
-        let mut header = preflight::check(path, options)?;
+        let mut header = validate::check(path, options)?;
         let not_a_model = |reason: &str| EngineError::NotAModel {
             path: path.to_owned(),
             reason: reason.into(),

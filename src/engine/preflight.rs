@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use siskin_quant::files::{FileError, Files};
-use siskin_quant::gguf::Header;
-use siskin_quant::preflight;
+use siskin_model::files::{FileError, Files};
+use siskin_model::gguf::Header;
+use siskin_model::validate;
 
 use super::{EngineError, ModelOptions};
 
@@ -21,8 +21,8 @@ pub(super) fn check(path: &Path, options: &ModelOptions) -> Result<Header, Engin
     })?;
     let header = Header::read(&files, file)?;
     match options.vocab_only {
-        true => preflight::check_vocabulary(&header),
-        false => preflight::check_model(&header, options.any_architecture),
+        true => validate::check_vocabulary(&header),
+        false => validate::check_model(&header, options.any_architecture),
     }
     .map_err(|error| not_a_model(error.to_string()))?;
     Ok(header)

@@ -6,7 +6,7 @@ use llama_cpp_2::token_type::LlamaTokenAttr;
 use llama_cpp_2::vocab::VocabType;
 
 use super::{Model, Token};
-use crate::vocabulary::{Kind, Vocabulary};
+use siskin_model::tokenizer::{Kind, Vocabulary};
 
 /// Whose vocabulary a model uses.
 #[derive(Debug)]

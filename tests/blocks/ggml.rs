@@ -1,7 +1,7 @@
 //! The oracle: ggml through the sys crate.
 
 use llama_cpp_sys_2 as sys;
-use siskin_quant::TensorType;
+use siskin_model::TensorType;
 
 pub(crate) fn quantize(ty: TensorType, x: &[f32]) -> Vec<u8> {
     quantize_rows(ty, x, x.len(), None)

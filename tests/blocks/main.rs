@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use siskin_quant::TensorType;
+use siskin_model::TensorType;
 use siskin_quant::block::{Isa, Search, dequantize_row, quantize_row, quantize_row_with};
 
 mod ggml;

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use siskin_quant::TensorType;
+use siskin_model::TensorType;
 use siskin_quant::block::{Effort, Isa, Search, dequantize_row};
 use siskin_quant::checkpoint::Checkpoint;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use siskin_quant::block::dequantize_row;
-use siskin_quant::files::Files;
-use siskin_quant::gguf::{Header, Value};
+use siskin_model::files::Files;
+use siskin_model::gguf::{Header, Value};
 
 use crate::util::{self, fail, siskin, succeed};
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use siskin_quant::TensorType;
-use siskin_quant::gguf::{Metadata, TensorInfo, write_header};
+use siskin_model::TensorType;
+use siskin_model::gguf::{Metadata, TensorInfo, write_header};
 
 use crate::util::{self, siskin, succeed};
 

@@ -148,7 +148,7 @@ fn target(writer: &Writer, folder: &Path) -> Target {
 }
 
 /// Ends a run with `signal` after `delay`.
-fn end(writer: &Writer, target: &Target, signal: Signal, delay: Duration) -> ExitStatus {
+fn end(writer: &Writer, target: &AtomicFile, signal: Signal, delay: Duration) -> ExitStatus {
     let mut child = siskin_that_hears_signals((writer.arguments)(&target.path))
         .stderr(std::process::Stdio::null())
         .spawn()
@@ -218,7 +218,7 @@ fn a_signal_at_any_moment_leaves_the_old_target_or_the_whole_new_one() {
 }
 
 /// Runs that cannot write all of their file: refused in one line, and nothing is left of them.
-fn cannot_write(writer: &Writer, target: &Target, mut command: Command, old: bool, what: &str) {
+fn cannot_write(writer: &Writer, target: &AtomicFile, mut command: Command, old: bool, what: &str) {
     target.prepare(old);
     let line = util::fail(&mut command, 1);
     let said = ["cannot write: No space left", "cannot write: File too large"];

@@ -4,9 +4,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::Value as Json;
-use siskin_quant::FileType;
-use siskin_quant::files::Files;
-use siskin_quant::gguf::{Header, Metadata, TensorInfo, Value, write_header};
+use siskin_model::FileType;
+use siskin_model::files::Files;
+use siskin_model::gguf::{Header, Metadata, TensorInfo, Value, write_header};
 
 use crate::util::{self, fail, siskin, succeed};
 
@@ -66,7 +66,7 @@ fn converting_and_then_quantizing_gives_the_bytes_of_converting_in_one_step() {
 }
 
 /// A GGUF file with `keys` more, and tensors of zeros: name, type, shape.
-fn write_gguf(path: &Path, keys: &[(&str, Value)], tensors: &[(&str, siskin_quant::TensorType, &[u64])]) {
+fn write_gguf(path: &Path, keys: &[(&str, Value)], tensors: &[(&str, siskin_model::TensorType, &[u64])]) {
     let mut metadata = Metadata::new();
     metadata.set("general.architecture", "llama");
     metadata.set("llama.block_count", 1u32);
@@ -93,7 +93,7 @@ fn write_gguf(path: &Path, keys: &[(&str, Value)], tensors: &[(&str, siskin_quan
 
 #[test]
 fn every_other_key_stays_and_tensors_it_cannot_read_are_copied() {
-    use siskin_quant::TensorType::{F16, I32, Iq4Nl};
+    use siskin_model::TensorType::{F16, I32, Iq4Nl};
     let out = tempfile::tempdir().expect("a temporary folder");
     let (from, to) = (out.path().join("from.gguf"), out.path().join("to.gguf"));
     let keys: [(&str, Value); 4] = [
@@ -131,7 +131,7 @@ fn every_other_key_stays_and_tensors_it_cannot_read_are_copied() {
     for at in [0, 2] {
         assert_eq!(bytes(&from, &old, at), bytes(&to, &new, at), "{}", tensors[at].0);
     }
-    assert_eq!(new.tensors[1].ty, siskin_quant::TensorType::Q8_0);
+    assert_eq!(new.tensors[1].ty, siskin_model::TensorType::Q8_0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::bits::{Half, float, half};
 use super::lanes::{Isa, Step};
-use crate::TensorType;
+use siskin_model::TensorType;
 
 /// Weights between two looks at whether all were finite.
 const CHUNK: usize = 512;

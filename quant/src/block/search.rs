@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::lanes::Isa;
 use super::{refine, weighted};
-use crate::TensorType;
+use siskin_model::TensorType;
 
 /// How hard a search for scales works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::{Error as _, MapAccess, Visitor};
 
 use super::CheckpointError;
-use crate::TensorType;
-use crate::files::Files;
+use siskin_model::TensorType;
+use siskin_model::files::Files;
 use crate::view::View;
 
 /// The largest header read: room for a hundred thousand tensors, a thousand times those of any model here.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Imatrix, ImatrixError};
-use crate::TensorType;
-use crate::files::Files;
-use crate::gguf::{Header, TensorInfo, Value};
+use siskin_model::TensorType;
+use siskin_model::files::Files;
+use siskin_model::gguf::{Header, TensorInfo, Value};
 
 pub(super) const DATASETS: &str = "imatrix.datasets";
 pub(super) const CHUNKS: &str = "imatrix.chunk_count";

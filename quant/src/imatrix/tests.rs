@@ -1,7 +1,7 @@
 use super::*;
-use crate::TensorType;
-use crate::plan::Transform;
-use crate::target::Existing;
+use siskin_model::TensorType;
+use siskin_model::arch::Transform;
+use siskin_model::atomic_file::Overwrite;
 
 fn collected() -> Collected {
     let sums = |squares: &[f64], count| Sums {
@@ -69,13 +69,13 @@ fn plan(tensors: Vec<PlannedTensor>) -> Plan {
 fn what_is_written_is_read() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("new.gguf");
-    collected().write(&path, Existing::Keep).expect("written");
+    collected().write(&path, Overwrite::Refuse).expect("written");
     let imatrix = Imatrix::open(&path).expect("read");
     assert_eq!((imatrix.len(), imatrix.chunks), (2, 2));
     assert_eq!(imatrix.datasets, ["tales.txt"]);
     assert_eq!(imatrix.entries["blk.0.ffn_down.weight"], [2.0, 0.5, 0.0, 1.5]);
     assert_eq!(imatrix.entries["blk.0.attn_q.weight"], [0.5, 1.5]);
-    assert!(collected().write(&path, Existing::Keep).is_err());
+    assert!(collected().write(&path, Overwrite::Refuse).is_err());
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::gguf::{CHUNK_SIZE, CHUNKS, COUNTS, DATASETS, SUMS};
-use crate::TensorType;
-use crate::gguf::{self, DEFAULT_ALIGNMENT, Metadata, TensorInfo};
-use crate::target::{Existing, Target, TargetError};
+use siskin_model::TensorType;
+use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, Metadata, TensorInfo};
+use siskin_model::atomic_file::{Overwrite, AtomicFile, AtomicFileError};
 
 /// What a tensor's inputs were.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,8 +32,8 @@ pub struct Collected {
 
 impl Collected {
     /// Writes llama.cpp's GGUF format in one step: until it is whole, `path` stays as it was.
-    pub fn write(&self, path: &Path, existing: Existing) -> Result<(), TargetError> {
-        let target = Target::create(path, existing)?;
+    pub fn write(&self, path: &Path, existing: Overwrite) -> Result<(), AtomicFileError> {
+        let target = AtomicFile::create(path, existing)?;
         target.write_all(&self.bytes())?;
         target.commit()
     }

@@ -11,7 +11,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use rustix::fs::{Advice, fadvise};
 
-use crate::target::{Target, TargetError};
+use siskin_model::atomic_file::{AtomicFile, AtomicFileError};
 
 /// Bytes between two waits for the disk.
 const STEP: u64 = 16 << 20;
@@ -19,13 +19,13 @@ const STEP: u64 = 16 << 20;
 /// A thread that waits for the disk, at most one step behind the one before.
 pub(super) struct Flusher<'scope> {
     steps: SyncSender<()>,
-    thread: ScopedJoinHandle<'scope, Result<(), TargetError>>,
+    thread: ScopedJoinHandle<'scope, Result<(), AtomicFileError>>,
     /// Bytes written since the last step.
     waiting: Cell<u64>,
 }
 
 impl<'scope> Flusher<'scope> {
-    pub(super) fn start<'env>(scope: &'scope Scope<'scope, 'env>, target: &'env Target) -> Self {
+    pub(super) fn start<'env>(scope: &'scope Scope<'scope, 'env>, target: &'env AtomicFile) -> Self {
         let (steps, told) = sync_channel(1);
         Self {
             steps,
@@ -45,7 +45,7 @@ impl<'scope> Flusher<'scope> {
     }
 
     /// Ends the thread and gives the error it met: the system tells one only once, so a later flush may not see it.
-    pub(super) fn finish(self) -> Result<(), TargetError> {
+    pub(super) fn finish(self) -> Result<(), AtomicFileError> {
         drop(self.steps);
         self.thread
             .join()
@@ -53,7 +53,7 @@ impl<'scope> Flusher<'scope> {
     }
 }
 
-fn flush(target: &Target, steps: &Receiver<()>) -> Result<(), TargetError> {
+fn flush(target: &AtomicFile, steps: &Receiver<()>) -> Result<(), AtomicFileError> {
     let file = target.file();
     let mut clean = 0;
     while steps.recv().is_ok() {

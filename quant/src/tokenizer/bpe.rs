@@ -2,7 +2,7 @@
 
 use super::hf::{Merge, Processing, Tokenizer};
 use super::{TokenType, Tokens, looks_special};
-use crate::gguf::Metadata;
+use siskin_model::gguf::Metadata;
 
 /// The vocabulary and merges, and what is left of the file for the special tokens.
 pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, Processing), String> {
@@ -88,7 +88,7 @@ fn merge(merge: Merge) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::{Array, Value};
+    use siskin_model::gguf::{Array, Value};
     use serde_json::json;
 
     fn tokenizer(merges: serde_json::Value, added: serde_json::Value) -> Tokenizer {

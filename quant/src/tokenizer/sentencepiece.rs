@@ -9,8 +9,8 @@ use std::path::Path;
 use super::hf::TokenizerConfig;
 use super::{TokenType, TokenizerError, Tokens, looks_special};
 use crate::checkpoint::{MAX_JSON, read_json};
-use crate::files::Files;
-use crate::gguf::Metadata;
+use siskin_model::files::Files;
+use siskin_model::gguf::Metadata;
 
 /// The largest `tokenizer.model` read.
 const MAX_FILE: u64 = 16 << 20;

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::TokenizerError;
 use super::hf::{AddedToken, Piece, Processing, Processor, TokenizerConfig};
-use crate::checkpoint::{CheckpointError, Config};
-use crate::files::Files;
-use crate::gguf::Metadata;
+use crate::checkpoint::CheckpointError;
+use siskin_model::config::Config;
+use siskin_model::files::Files;
+use siskin_model::gguf::Metadata;
 
 /// Kind in Hugging Face's files, and its key in GGUF (whose spelling is GGUF's own).
 const KINDS: [(&str, &str); 7] = [
@@ -57,7 +58,7 @@ pub(super) fn keys(
         &None,
     ];
     let configured = |at: usize| match configured[at] {
-        Some(crate::checkpoint::TokenIds::One(id)) => u64::try_from(*id).ok(),
+        Some(siskin_model::config::TokenIds::One(id)) => u64::try_from(*id).ok(),
         _ => None, // a list names several ends of text: tokenizer_config.json says which is the one
     };
     let mut set = |at: usize, id: Option<u64>| {

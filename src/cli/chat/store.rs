@@ -4,25 +4,25 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use siskin::engine::chat::Conversation;
-use siskin_quant::target::{Existing, Target, TargetError};
+use siskin_model::atomic_file::{Overwrite, AtomicFile, AtomicFileError};
 
 use crate::cli::text_input;
 
 /// Writes a conversation, whole or not at all.
 pub(crate) fn save(conversation: &Conversation, path: &Path, replace: bool) -> anyhow::Result<()> {
     let existing = if replace {
-        Existing::Replace
+        Overwrite::Replace
     } else {
-        Existing::Keep
+        Overwrite::Refuse
     };
     let text = conversation.to_json()?;
     let write = || {
-        let target = Target::create(path, existing)?;
+        let target = AtomicFile::create(path, existing)?;
         target.write_all(text.as_bytes())?;
         target.commit()
     };
     match write() {
-        Err(TargetError::Exists(path)) => {
+        Err(AtomicFileError::Exists(path)) => {
             bail!("{}: exists already; /save! replaces it", path.display())
         }
         written => Ok(written?),

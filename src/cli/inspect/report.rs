@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use siskin_quant::gguf::Header;
-use siskin_quant::summary::Summary;
+use siskin_model::gguf::Header;
+use siskin_model::summary::Summary;
 
 use super::values;
 use crate::cli::{size, text};
@@ -30,7 +30,7 @@ pub(super) fn json(
         .map(|(key, value)| values::json(key, value));
     report["metadata"] = keys.collect();
     if tensors {
-        let tensor = |t: &siskin_quant::gguf::TensorInfo| {
+        let tensor = |t: &siskin_model::gguf::TensorInfo| {
             let range = header.range(t);
             json!({"name": t.name, "type": t.ty, "shape": t.shape, "offset": t.offset,
                    "bytes": range.end - range.start})

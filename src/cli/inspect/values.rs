@@ -1,7 +1,7 @@
 //! Metadata values on one line, and as JSON.
 
 use serde_json::{Value as Json, json};
-use siskin_quant::gguf::{Array, Value, ValueType};
+use siskin_model::gguf::{Array, Value, ValueType};
 
 use crate::cli::text;
 

@@ -1,7 +1,7 @@
 //! Choosing what fits: the profile's settings where there is room, else one step down after the other.
 
 use serde::Serialize;
-use siskin_quant::FileType;
+use siskin_model::FileType;
 
 use super::cost::{Extras, Settings, beyond_file_and_cache, items, kv_bytes, kv_name};
 use super::{ModelFacts, Plan, Reason, mib};

@@ -1,7 +1,7 @@
 use super::*;
 use crate::device::profile::{Count, KvType, Run, builtin};
-use siskin_quant::FileType;
-use siskin_quant::checkpoint::Config;
+use siskin_model::FileType;
+use siskin_model::config::Config;
 
 /// Llama-3.2-1B's shape.
 const LLAMA: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":8192,

@@ -113,10 +113,10 @@ fn problem(path: &Path, profile: &Profile) -> Option<(&'static str, String)> {
     if run.reserve_mib >= hardware.ram_mib - hardware.system_mib {
         return Some(("reserve_mib", "leaves nothing for a model".into()));
     }
-    let unknown = |name: &&String| name.parse::<siskin_quant::FileType>().is_err();
+    let unknown = |name: &&String| name.parse::<siskin_model::FileType>().is_err();
     run.file_types.iter().find(unknown).map(|name| {
         let reason = name
-            .parse::<siskin_quant::FileType>()
+            .parse::<siskin_model::FileType>()
             .map_or_else(|error| error.to_string(), |_| String::new());
         ("file_types", reason)
     })

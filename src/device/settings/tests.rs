@@ -2,7 +2,7 @@ use super::*;
 use crate::device::probe::Root;
 use crate::device::profile::builtin;
 use crate::device::tuned::Tunable;
-use siskin_quant::FileType;
+use siskin_model::FileType;
 
 fn machine(name: &str) -> Machine {
     let root: std::path::PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/data/devices", name]

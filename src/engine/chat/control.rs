@@ -10,7 +10,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use super::super::{Model, Token};
 use super::conversation::Message;
 use super::template::Template;
-use crate::vocabulary::Kind;
+use siskin_model::tokenizer::Kind;
 
 /// The control tokens of a vocabulary and how they are spelled.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use siskin_quant::TensorType;
-use siskin_quant::files::Files;
-use siskin_quant::gguf::{Array, Header, Metadata, Value, write_header};
+use siskin_model::TensorType;
+use siskin_model::files::Files;
+use siskin_model::gguf::{Array, Header, Metadata, Value, write_header};
 
 use super::fields::{self, Field, Kind};
 use crate::rng::Rng;

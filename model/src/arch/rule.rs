@@ -1,0 +1,193 @@
+//! What one output tensor is made of, and the dimensions tables speak in.
+
+use super::ArchError;
+use crate::config::Config;
+use super::{Role, Transform};
+
+/// One output tensor of an architecture, keyed by its GGUF name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// GGUF name.
+    pub output: String,
+    /// Names in the checkpoint; empty for a generated tensor.
+    pub sources: Vec<String>,
+    /// How rows of the sources become its rows.
+    pub transform: Transform,
+    /// What it is for.
+    pub role: Role,
+    /// The block it belongs to, if it belongs to one.
+    pub layer: Option<u32>,
+    /// In ggml's order: the row's length first.
+    pub shape: Vec<u64>,
+    /// True where a checkpoint may do without it (biases).
+    pub optional: bool,
+}
+
+impl Rule {
+    /// A matrix `out x in` that is copied as it is.
+    pub fn matrix(output: &str, source: &str, role: Role, [rows, len]: [u64; 2]) -> Self {
+        Rule {
+            output: format!("{output}.weight"),
+            sources: vec![format!("{source}.weight")],
+            transform: Transform::Copy,
+            role,
+            layer: None,
+            shape: vec![len, rows],
+            optional: false,
+        }
+    }
+
+    /// The output matrix: a model whose embedding serves as the output too may do without it.
+    pub fn output(config: &Config, source: &str, size: [u64; 2]) -> Self {
+        let optional = config.tie_word_embeddings.unwrap_or(false);
+        Rule {
+            optional,
+            ..Rule::matrix("output", source, Role::Output, size)
+        }
+    }
+
+    /// A norm's weight.
+    pub fn norm(output: &str, source: &str, len: u64) -> Self {
+        let mut rule = Rule::matrix(output, source, Role::Vector, [1, len]);
+        rule.shape = vec![len];
+        rule
+    }
+
+    /// Rows move as `transform` says.
+    pub fn moved(self, transform: Transform) -> Self {
+        Rule { transform, ..self }
+    }
+
+    /// A checkpoint may do without it.
+    pub fn optional(self) -> Self {
+        Rule {
+            optional: true,
+            ..self
+        }
+    }
+
+    /// The bias that goes with this matrix or norm: its rows move like the matrix's.
+    pub fn bias(&self) -> Self {
+        let rename = |name: &str| {
+            name.strip_suffix("weight")
+                .map_or(name.to_owned(), |stem| format!("{stem}bias"))
+        };
+        Rule {
+            output: rename(&self.output),
+            sources: self.sources.iter().map(|name| rename(name)).collect(),
+            role: Role::Vector,
+            shape: vec![*self.shape.last().expect("a shape")],
+            ..self.clone()
+        }
+    }
+
+    /// Puts the layer's number in place of `{}` in all names.
+    pub fn in_layer(mut self, layer: u32) -> Self {
+        let number = layer.to_string();
+        self.output = self.output.replace("{}", &number);
+        self.sources
+            .iter_mut()
+            .for_each(|name| *name = name.replace("{}", &number));
+        self.layer = Some(layer);
+        self
+    }
+}
+
+/// The dimensions of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dims {
+    /// Blocks.
+    pub layers: u32,
+    /// Width of the residual stream.
+    pub width: u64,
+    /// Width of the feed-forward's middle.
+    pub ffn: u64,
+    /// Query heads.
+    pub heads: u64,
+    /// Key/value heads.
+    pub kv_heads: u64,
+    /// Numbers of a head.
+    pub head_dim: u64,
+    /// Rows of the embedding.
+    pub vocab: u64,
+}
+
+/// Far above any model this program is for: every product of two dimensions fits in 64 bits, and a row in memory.
+pub const MAX_DIM: u64 = 1 << 20;
+/// Far above any model's heads; keeps the plan of a hostile configuration small.
+pub const MAX_HEADS: u64 = 1 << 10;
+/// Far above any model's context.
+pub const MAX_CONTEXT: u64 = 1 << 24;
+/// The most blocks that llama.cpp runs (`LLAMA_MAX_LAYERS`).
+pub const MAX_LAYERS: u32 = 512;
+
+impl Dims {
+    /// The dimensions of `config`, each checked to be possible.
+    pub fn of(config: &Config) -> Result<Self, ArchError> {
+        let vocab = config
+            .vocab_size
+            .ok_or_else(|| ArchError::Config("vocab_size is missing".into()))?;
+        let dims = Dims {
+            layers: config.num_hidden_layers,
+            width: config.hidden_size,
+            ffn: config.intermediate_size,
+            heads: config.num_attention_heads,
+            kv_heads: config.kv_heads(),
+            head_dim: config.head_dim(),
+            vocab,
+        };
+        let named = [
+            ("hidden_size", dims.width, MAX_DIM),
+            ("intermediate_size", dims.ffn, MAX_DIM),
+            ("num_attention_heads", dims.heads, MAX_HEADS),
+            ("num_key_value_heads", dims.kv_heads, MAX_HEADS),
+            ("head_dim", dims.head_dim, MAX_DIM),
+            ("vocab_size", dims.vocab, MAX_DIM),
+            (
+                "max_position_embeddings",
+                config.max_position_embeddings.unwrap_or(1),
+                MAX_CONTEXT,
+            ),
+        ];
+        if let Some((name, value, max)) = named
+            .into_iter()
+            .find(|(_, value, max)| !(1..=*max).contains(value))
+        {
+            return Err(ArchError::Config(format!(
+                "{name} is {value}; it must be from 1 to {max}"
+            )));
+        }
+        let checks = [
+            (
+                !(1..=MAX_LAYERS).contains(&dims.layers),
+                "num_hidden_layers must be from 1 to 512",
+            ),
+            (
+                !dims.heads.is_multiple_of(dims.kv_heads),
+                "num_attention_heads is no multiple of num_key_value_heads",
+            ),
+            (
+                !dims.head_dim.is_multiple_of(2),
+                "head_dim is odd; rotary embedding needs pairs",
+            ),
+            (
+                config.head_dim.is_none() && !dims.width.is_multiple_of(dims.heads),
+                "hidden_size is no multiple of num_attention_heads",
+            ),
+        ];
+        match checks.into_iter().find(|(wrong, _)| *wrong) {
+            Some((_, what)) => Err(ArchError::Config(what.into())),
+            None => Ok(dims),
+        }
+    }
+
+    /// Rows of the query projection.
+    pub fn q(&self) -> u64 {
+        self.heads * self.head_dim
+    }
+
+    /// Rows of the key and of the value projection.
+    pub fn kv(&self) -> u64 {
+        self.kv_heads * self.head_dim
+    }
+}

@@ -1,0 +1,209 @@
+//! What a GGUF file holds, in figures.
+
+use crate::gguf::{Header, Value};
+use crate::shape::Dimensions;
+use crate::{CacheType, FileType, TensorType};
+
+/// Tensors of one type.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct TypeShare {
+    /// The type.
+    #[serde(rename = "type")]
+    pub ty: TensorType,
+    /// How many tensors have it.
+    pub tensors: u64,
+    /// How many weights they hold.
+    pub weights: u64,
+    /// Bytes they take.
+    pub bytes: u64,
+    /// Their part of all tensors' bytes, from 0 to 1.
+    pub share: f64,
+}
+
+/// The figures of a file. What its keys do not say is `None`; nothing here is checked against anything else.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Summary {
+    /// Of the format: 2 or 3.
+    pub version: u32,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// How many keys it has.
+    pub keys: u64,
+    /// How many tensors it has.
+    pub tensors: u64,
+    /// `general.architecture`.
+    pub architecture: Option<String>,
+    /// `general.name`.
+    pub name: Option<String>,
+    /// `general.file_type`, where siskin knows the number.
+    pub file_type: Option<FileType>,
+    /// Weights of all tensors.
+    pub parameters: u64,
+    /// Bits of the file for each weight.
+    pub bits_per_weight: f64,
+    /// The types of the tensors, the one that takes most bytes first.
+    pub types: Vec<TypeShare>,
+    /// Training context in tokens.
+    pub context: Option<u64>,
+    /// Bytes that the cache takes for a token of context where it stores keys and values as f16.
+    pub kv_bytes_per_token: Option<u64>,
+    /// Blocks.
+    pub layers: Option<u64>,
+    /// Width of the residual stream.
+    pub width: Option<u64>,
+    /// Width of the feed-forward's middle.
+    pub feed_forward: Option<u64>,
+    /// Query heads.
+    pub heads: Option<u64>,
+    /// Key/value heads.
+    pub kv_heads: Option<u64>,
+    /// Tokens of the vocabulary.
+    pub vocabulary: Option<u64>,
+    /// `tokenizer.ggml.model`: `llama` is SentencePiece, `gpt2` byte-level BPE.
+    pub tokenizer: Option<String>,
+    /// `tokenizer.ggml.pre`: how a byte-level BPE splits texts.
+    pub pre_tokenizer: Option<String>,
+    /// Characters of the chat template.
+    pub chat_template: Option<u64>,
+}
+
+impl Summary {
+    /// The figures of the file of `header`.
+    pub fn of(header: &Header) -> Self {
+        let text = |key: &str| header.metadata.text(key).map(str::to_owned);
+        let architecture = text("general.architecture");
+        let stated = Dimensions::from_metadata(&header.metadata);
+        let parameters = header
+            .tensors
+            .iter()
+            .map(|t| weights(&t.shape))
+            .fold(0, u64::saturating_add);
+        Summary {
+            version: header.version,
+            file_bytes: header.file_len,
+            keys: header.metadata.len() as u64,
+            tensors: header.tensors.len() as u64,
+            name: text("general.name"),
+            file_type: header
+                .metadata
+                .get("general.file_type")
+                .and_then(Value::as_count)
+                .and_then(|id| FileType::from_id(u32::try_from(id).ok()?)),
+            parameters,
+            bits_per_weight: header.file_len as f64 * 8.0 / parameters.max(1) as f64,
+            types: types(header),
+            context: stated.training_context,
+            kv_bytes_per_token: kv_bytes(&stated),
+            layers: stated.layers,
+            width: stated.width,
+            feed_forward: stated.ffn,
+            heads: stated.heads,
+            kv_heads: stated.kv_heads,
+            vocabulary: stated.vocabulary,
+            tokenizer: text("tokenizer.ggml.model"),
+            pre_tokenizer: text("tokenizer.ggml.pre"),
+            chat_template: text("tokenizer.chat_template").map(|text| text.chars().count() as u64),
+            architecture,
+        }
+    }
+}
+
+fn weights(shape: &[u64]) -> u64 {
+    shape.iter().fold(1, |n: u64, &dim| n.saturating_mul(dim))
+}
+
+/// Keys and values of a token in f16; `None` if the keys leave it open or the product overflows.
+fn kv_bytes(stated: &Dimensions) -> Option<u64> {
+    let (keys, values) = stated.cache_width()?;
+    let numbers = keys.checked_add(values)?;
+    numbers.checked_mul(stated.layers?)?;
+    Some(CacheType::F16.bytes(numbers).saturating_mul(stated.layers?))
+}
+
+fn types(header: &Header) -> Vec<TypeShare> {
+    let mut shares: Vec<TypeShare> = Vec::new();
+    for tensor in &header.tensors {
+        let range = header.range(tensor);
+        let bytes = range.end - range.start;
+        let at = shares
+            .iter()
+            .position(|share| share.ty == tensor.ty)
+            .unwrap_or_else(|| {
+                shares.push(TypeShare {
+                    ty: tensor.ty,
+                    tensors: 0,
+                    weights: 0,
+                    bytes: 0,
+                    share: 0.0,
+                });
+                shares.len() - 1
+            });
+        let share = &mut shares[at];
+        share.tensors += 1;
+        share.weights = share.weights.saturating_add(weights(&tensor.shape));
+        share.bytes += bytes;
+    }
+    let all: u64 = shares.iter().map(|share| share.bytes).sum();
+    for share in &mut shares {
+        share.share = share.bytes as f64 / all.max(1) as f64;
+    }
+    shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::{Metadata, TensorInfo};
+
+    #[test]
+    fn figures_of_a_small_file() {
+        let mut metadata = Metadata::new();
+        let counts = [
+            ("block_count", 2u32),
+            ("embedding_length", 64),
+            ("attention.head_count", 4),
+            ("attention.head_count_kv", 2),
+            ("context_length", 128),
+        ];
+        metadata.set("general.architecture", "x");
+        metadata.set("general.file_type", 7u32);
+        for (key, n) in counts {
+            metadata.set(format!("x.{key}"), n);
+        }
+        let tensor = |name: &str, ty, shape: &[u64], offset| TensorInfo {
+            name: name.into(),
+            shape: shape.to_vec(),
+            ty,
+            offset,
+        };
+        let mut header = Header {
+            version: 3,
+            metadata,
+            tensors: vec![
+                tensor("a", TensorType::F32, &[64], 0),
+                tensor("b", TensorType::Q8_0, &[64, 10], 256),
+            ],
+            alignment: 32,
+            data_start: 64,
+            file_len: 1000,
+        };
+        let summary = Summary::of(&header);
+        assert_eq!(
+            (summary.parameters, summary.file_type),
+            (704, Some(FileType::Q8_0))
+        );
+        assert_eq!(summary.kv_bytes_per_token, Some(2 * 2 * (16 + 16) * 2));
+        let types: Vec<_> = summary.types.iter().map(|s| (s.ty, s.tensors, s.bytes)).collect();
+        assert_eq!(types, [(TensorType::Q8_0, 1, 680), (TensorType::F32, 1, 256)]);
+        assert_eq!(summary.bits_per_weight, 8000.0 / 704.0);
+
+        // Keys that lie or are missing leave figures out.
+        header.metadata.set("x.attention.head_count", 0u32);
+        header.metadata.set("x.context_length", "long");
+        let summary = Summary::of(&header);
+        assert_eq!((summary.kv_bytes_per_token, summary.context), (None, None));
+        header.metadata.set("general.architecture", 1u32);
+        assert_eq!(Summary::of(&header).layers, None);
+    }
+}

@@ -1,0 +1,375 @@
+//! Special tokens: which there are, which end a text, and where they stand in one.
+//!
+//! The tables of spellings are llama.cpp's (`llama_vocab::impl::load`): files often do not say what a token is for.
+
+use crate::gguf::{Metadata, Value};
+
+use super::index::Tokens;
+use super::kinds::Kind;
+
+/// Tokens that end a text or a turn, and are control tokens whatever the file says.
+const ENDS: [&str; 22] = [
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "<｜end▁of▁sentence｜>",
+    "[e~[",
+];
+
+/// Tokens that are text, whatever the file says.
+const TEXTS: [&str; 4] = ["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"];
+
+/// Tokens for filling in the middle of a text: the keys that name one, its usual spellings, and whether it ends a
+/// text. One is looked for by its spelling where no key names it, and is then a control token.
+struct Infill {
+    keys: &'static [&'static str],
+    spellings: &'static [&'static str],
+    ends: bool,
+}
+
+const INFILL: [Infill; 6] = [
+    Infill {
+        keys: &["fim_pre_token_id", "prefix_token_id"],
+        spellings: &[
+            "<|fim_prefix|>",
+            "<fim-prefix>",
+            "<fim_prefix>",
+            "<｜fim▁begin｜>",
+            "<PRE>",
+            "▁<PRE>",
+            "<|code_prefix|>",
+            "<|prefix|>",
+        ],
+        ends: false,
+    },
+    Infill {
+        keys: &["fim_suf_token_id", "suffix_token_id"],
+        spellings: &[
+            "<|fim_suffix|>",
+            "<fim-suffix>",
+            "<fim_suffix>",
+            "<｜fim▁hole｜>",
+            "<SUF>",
+            "▁<SUF>",
+            "<|code_suffix|>",
+            "<|suffix|>",
+        ],
+        ends: false,
+    },
+    Infill {
+        keys: &["fim_mid_token_id", "middle_token_id"],
+        spellings: &[
+            "<|fim_middle|>",
+            "<fim-middle>",
+            "<fim_middle>",
+            "<｜fim▁end｜>",
+            "<MID>",
+            "▁<MID>",
+            "<|code_middle|>",
+            "<|middle|>",
+        ],
+        ends: false,
+    },
+    Infill {
+        keys: &["fim_pad_token_id"],
+        spellings: &["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"],
+        ends: true,
+    },
+    Infill {
+        keys: &["fim_rep_token_id"],
+        spellings: &[
+            "<|fim_repo|>",
+            "<|repo_name|>",
+            "<fim-repo>",
+            "<REPO>",
+            "<reponame>",
+        ],
+        ends: true,
+    },
+    Infill {
+        keys: &["fim_sep_token_id"],
+        spellings: &["<|file_sep|>"],
+        ends: true,
+    },
+];
+
+/// What llama.cpp assumes where a file says nothing.
+#[derive(Debug)]
+pub(super) struct Defaults {
+    bos: u32,
+    eos: u32,
+    add_bos: bool,
+}
+
+impl Defaults {
+    pub(super) const SENTENCE_PIECE: Defaults = Defaults {
+        bos: 1,
+        eos: 2,
+        add_bos: true,
+    };
+
+    pub(super) fn byte_level(add_bos: bool) -> Self {
+        Defaults {
+            bos: 11,
+            eos: 11,
+            add_bos,
+        }
+    }
+}
+
+/// The special tokens that keys name.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// Begins texts.
+    pub(crate) bos: u32,
+    /// Ends texts.
+    pub(crate) eos: u32,
+    /// Fills up batches.
+    pub(crate) pad: Option<u32>,
+    eot: Option<u32>,
+    eom: Option<u32>,
+    /// In the order of [`INFILL`].
+    infill: [Option<u32>; INFILL.len()],
+    add_bos: bool,
+    add_eos: bool,
+}
+
+impl Keys {
+    /// Reads them; `None` where one has a type that llama.cpp refuses.
+    pub(super) fn read(metadata: &Metadata, defaults: &Defaults, tokens: usize) -> Option<Self> {
+        // A number that is no token's is as good as none.
+        let id = |name: &str| match metadata.get(&format!("tokenizer.ggml.{name}")) {
+            None => Some(None),
+            Some(Value::U32(id)) => Some(Some(*id).filter(|&id| (id as usize) < tokens)),
+            Some(_) => None,
+        };
+        let mut infill = [None; INFILL.len()];
+        for (slot, row) in infill.iter_mut().zip(&INFILL) {
+            for key in row.keys {
+                *slot = id(key)?.or(*slot);
+            }
+        }
+        for unused in ["unknown_token_id", "seperator_token_id", "mask_token_id"] {
+            id(unused)?;
+        }
+        Some(Keys {
+            bos: id("bos_token_id")?.unwrap_or(defaults.bos),
+            eos: id("eos_token_id")?.unwrap_or(defaults.eos),
+            pad: id("padding_token_id")?,
+            eot: id("eot_token_id")?,
+            eom: id("eom_token_id")?,
+            infill,
+            add_bos: flag(metadata, "tokenizer.ggml.add_bos_token", defaults.add_bos)?,
+            add_eos: flag(metadata, "tokenizer.ggml.add_eos_token", false)?,
+        })
+    }
+
+    /// The token that begins texts, where the model wants one there.
+    pub(crate) fn begin(&self) -> Option<u32> {
+        self.add_bos.then_some(self.bos)
+    }
+
+    /// The token that ends texts, where the model wants one there.
+    pub(super) fn end(&self) -> Option<u32> {
+        self.add_eos.then_some(self.eos)
+    }
+}
+
+/// A key that is true or false; `None` where it is neither.
+pub(super) fn flag(metadata: &Metadata, key: &str, default: bool) -> Option<bool> {
+    match metadata.get(key) {
+        None => Some(default),
+        Some(Value::Bool(value)) => Some(*value),
+        Some(_) => None,
+    }
+}
+
+/// The special tokens of a vocabulary.
+#[derive(Debug)]
+pub(super) struct Special {
+    pub(super) keys: Keys,
+    ends: Vec<u32>,
+    /// Those that are looked for in texts, the longest first.
+    sought: Vec<u32>,
+}
+
+/// A stretch of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    Text(&'a str),
+    Token(u32),
+}
+
+impl Special {
+    /// Finds them, and corrects what the file says of their kinds as llama.cpp does.
+    pub(super) fn find(tokens: &Tokens, kinds: &mut [Kind], keys: Keys) -> Self {
+        let mut ends = Vec::new();
+        for (row, named) in INFILL.iter().zip(keys.infill) {
+            let spelled = || row.spellings.iter().filter_map(|text| tokens.find(text)).min();
+            let found = named.or_else(|| spelled().inspect(|&id| kinds[id as usize] = Kind::Control));
+            ends.extend(found.filter(|_| row.ends));
+        }
+        for id in ENDS.iter().filter_map(|text| tokens.find(text)) {
+            kinds[id as usize] = Kind::Control;
+            ends.push(id);
+        }
+        for id in TEXTS.iter().filter_map(|text| tokens.find(text)) {
+            kinds[id as usize] = Kind::UserDefined;
+        }
+        ends.extend([Some(keys.eos), keys.eot, keys.eom].into_iter().flatten());
+        let ending = |text: &str, ends: &[u32]| tokens.find(text).filter(|id| ends.contains(id));
+        let mut not_an_end = |text: &str, kind: Kind, ends: &mut Vec<u32>| {
+            if let Some(id) = ending(text, ends) {
+                ends.retain(|&end| end != id);
+                kinds[id as usize] = kind;
+            }
+        };
+        // Where calls end a turn, `<|end|>` only ends a part of one.
+        let has = |text: &str, ends: &[u32]| ending(text, ends).is_some();
+        let calls = has("<|call|>", &ends) || has("<|calls|>", &ends);
+        if calls && (has("<|return|>", &ends) || has("<|flush|>", &ends)) {
+            not_an_end("<|end|>", Kind::UserDefined, &mut ends);
+        }
+        if has("<|tool_response>", &ends) || has("<|plamo:eos|>", &ends) {
+            not_an_end("</s>", Kind::Normal, &mut ends);
+        }
+        ends.sort_unstable();
+        ends.dedup();
+        let is_sought = |kind: Kind| matches!(kind, Kind::Control | Kind::UserDefined | Kind::Unknown);
+        let mut sought: Vec<(usize, u32)> = tokens
+            .iter()
+            .filter(|(id, _)| is_sought(kinds[*id as usize]))
+            .map(|(id, text)| (text.len(), id))
+            .collect();
+        sought.sort_by_key(|&(len, _)| std::cmp::Reverse(len));
+        Special {
+            keys,
+            ends,
+            sought: sought.into_iter().map(|(_, id)| id).collect(),
+        }
+    }
+
+    pub(super) fn is_end(&self, id: u32) -> bool {
+        self.ends.binary_search(&id).is_ok()
+    }
+
+    /// Cuts a text at its special tokens. The longest are cut out first, wherever they stand; without
+    /// `parse_special`, only those that are text.
+    pub(super) fn cut(
+        &self,
+        text: &str,
+        tokens: &Tokens,
+        kinds: &[Kind],
+        parse_special: bool,
+        mut each: impl FnMut(Part<'_>),
+    ) {
+        let mut parts = Vec::from_iter((!text.is_empty()).then_some(Part::Text(text)));
+        for &id in &self.sought {
+            let (kind, spelling) = (kinds[id as usize], tokens.text(id).unwrap_or_default());
+            if (!parse_special && kind != Kind::UserDefined) || !text.contains(spelling) {
+                continue;
+            }
+            let mut cut = Vec::with_capacity(parts.len() + 2);
+            for part in parts {
+                let Part::Text(text) = part else {
+                    cut.push(part);
+                    continue;
+                };
+                for (index, between) in text.split(spelling).enumerate() {
+                    cut.extend((index > 0).then_some(Part::Token(id)));
+                    cut.extend((!between.is_empty()).then_some(Part::Text(between)));
+                }
+            }
+            parts = cut;
+        }
+        parts.into_iter().for_each(&mut each);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(texts: &[&str], kinds: &mut Vec<Kind>) -> (Tokens, Special) {
+        kinds.resize(texts.len(), Kind::Normal);
+        let tokens = Tokens::new(texts.iter().collect());
+        let keys = Keys::read(
+            &Metadata::new(),
+            &Defaults {
+                bos: 0,
+                eos: 0,
+                add_bos: false,
+            },
+            texts.len(),
+        );
+        let special = Special::find(&tokens, kinds, keys.expect("no keys"));
+        (tokens, special)
+    }
+
+    #[test]
+    fn ends_are_known_by_their_spelling() {
+        /// Tokens, those that end a text, kinds.
+        type Case = (&'static [&'static str], &'static [u32], &'static [(usize, Kind)]);
+        let cases: [Case; 4] = [
+            (
+                &["x", "</s>", "b"],
+                &[0, 1],
+                &[(1, Kind::Control), (2, Kind::Normal)],
+            ),
+            (
+                &["x", "<|return|>", "<|call|>", "<|end|>"],
+                &[0, 1, 2],
+                &[(3, Kind::UserDefined)],
+            ),
+            (&["x", "<|tool_response>", "</s>"], &[0, 1], &[(2, Kind::Normal)]),
+            (
+                &["x", "<|fim_pad|>", "<fim_prefix>", "<|start|>"],
+                &[0, 1],
+                &[(2, Kind::Control), (3, Kind::UserDefined)],
+            ),
+        ];
+        for (texts, ends, want) in cases {
+            let mut kinds = Vec::new();
+            let (_, special) = found(texts, &mut kinds);
+            assert_eq!(special.ends, ends, "{texts:?}");
+            want.iter()
+                .for_each(|&(id, kind)| assert_eq!(kinds[id], kind, "{texts:?} {id}"));
+        }
+    }
+
+    #[test]
+    fn the_longest_are_cut_out_first() {
+        let mut kinds = vec![Kind::Normal, Kind::Control, Kind::UserDefined, Kind::Control];
+        let (tokens, special) = found(&["x", "<a>", "<u>", "<a><a>"], &mut kinds);
+        let cut = |text: &str, parse: bool| {
+            let mut parts = Vec::new();
+            special.cut(text, &tokens, &kinds, parse, |part| {
+                parts.push(match part {
+                    Part::Text(text) => text.to_owned(),
+                    Part::Token(id) => id.to_string(),
+                });
+            });
+            parts
+        };
+        assert_eq!(cut("", true), Vec::<String>::new());
+        assert_eq!(cut("b<a><a><a>c<u>", true), ["b", "3", "1", "c", "2"]);
+        assert_eq!(cut("b<a>c<u><u>", false), ["b<a>c", "2", "2"]);
+    }
+}

@@ -1,0 +1,217 @@
+//! Hyper-parameters: every key that llama.cpp reads for the architectures siskin knows, and what it may hold.
+//!
+//! Source: `llama_model_base::load_hparams` of llama.cpp and the three `load_arch_hparams`. Keys that it does not
+//! read may hold anything.
+
+use std::ops::RangeInclusive;
+
+use super::ValidateError;
+use crate::arch::{Arch, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS};
+use crate::gguf::{Metadata, Value, shortened};
+use crate::shape::Dimensions;
+
+/// What a key may hold.
+#[derive(Debug, Clone)]
+enum Rule {
+    /// A u32 in the range.
+    Count(RangeInclusive<u64>),
+    /// A finite f32 in the range.
+    Float(RangeInclusive<f32>),
+    /// A truth value.
+    Bool,
+    /// Nothing but this truth value.
+    Always(bool),
+    /// Nothing but 0: what it would switch on, siskin cannot check.
+    Off,
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+}
+
+const DIM: RangeInclusive<u64> = 1..=MAX_DIM;
+const HEADS: RangeInclusive<u64> = 1..=MAX_HEADS;
+const CONTEXT: RangeInclusive<u64> = 1..=MAX_CONTEXT;
+const LAYERS: RangeInclusive<u64> = 1..=MAX_LAYERS as u64;
+const EPSILON: RangeInclusive<f32> = 0.0..=1.0;
+const FACTOR: RangeInclusive<f32> = 0.0..=1e6;
+
+/// Key behind the architecture's name, whether every model has it, what it may hold; sorted by key.
+const RULES: [(&str, bool, Rule); 26] = [
+    ("attention.causal", false, Rule::Always(true)),
+    ("attention.head_count", true, Rule::Count(HEADS)),
+    ("attention.head_count_kv", false, Rule::Count(HEADS)),
+    ("attention.key_length", false, Rule::Count(DIM)),
+    ("attention.layer_norm_epsilon", false, Rule::Float(EPSILON)),
+    ("attention.layer_norm_rms_epsilon", false, Rule::Float(EPSILON)),
+    ("attention.value_length", false, Rule::Count(DIM)),
+    ("block_count", true, Rule::Count(LAYERS)),
+    ("classifier.pooling_type", false, Rule::Off),
+    ("context_length", true, Rule::Count(CONTEXT)),
+    ("embedding_length", true, Rule::Count(DIM)),
+    ("embedding_length_out", false, Rule::Off),
+    ("expert_count", false, Rule::Off),
+    ("expert_group_count", false, Rule::Off),
+    ("expert_used_count", false, Rule::Off),
+    ("feed_forward_length", true, Rule::Count(DIM)),
+    ("nextn_predict_layers", false, Rule::Off),
+    ("pooling_type", false, Rule::Off),
+    ("rope.dimension_count", false, Rule::Count(DIM)),
+    ("rope.freq_base", false, Rule::Float(1.0..=1e12)),
+    ("rope.scale_linear", false, Rule::Float(FACTOR)),
+    ("rope.scaling.alpha", false, Rule::Float(FACTOR)),
+    ("rope.scaling.attn_factor", false, Rule::Float(FACTOR)),
+    ("rope.scaling.factor", false, Rule::Float(FACTOR)),
+    (
+        "rope.scaling.original_context_length",
+        false,
+        Rule::Count(CONTEXT),
+    ),
+    (
+        "rope.scaling.type",
+        false,
+        Rule::OneOf(&["none", "linear", "yarn"]),
+    ),
+];
+
+/// The same for one architecture.
+fn more_rules(arch: Arch) -> &'static [(&'static str, bool, Rule)] {
+    match arch {
+        Arch::Llama => &[("attention.layer_norm_rms_epsilon", true, Rule::Float(EPSILON))],
+        Arch::StableLm => &[("attention.layer_norm_epsilon", true, Rule::Float(EPSILON))],
+        Arch::GptNeoX => &[
+            ("attention.layer_norm_epsilon", true, Rule::Float(EPSILON)),
+            ("use_parallel_residual", true, Rule::Bool),
+        ],
+    }
+}
+
+impl Rule {
+    /// What is wrong with `value`, if anything.
+    fn problem(&self, value: &Value) -> Option<String> {
+        match (self, value) {
+            (Rule::Count(range), Value::U32(n)) => {
+                let (low, high) = (range.start(), range.end());
+                (!range.contains(&(*n).into())).then(|| format!("is {n}; it must be from {low} to {high}"))
+            }
+            (Rule::Float(range), Value::F32(x)) => {
+                let (low, high) = (range.start(), range.end());
+                // A number too small to divide by is none that a model has.
+                let fine = range.contains(x) && (*x == 0.0 || x.is_normal());
+                (!fine).then(|| format!("is {x}; it must be from {low} to {high}"))
+            }
+            (Rule::Bool, Value::Bool(_)) => None,
+            (Rule::Always(want), Value::Bool(b)) => {
+                (b != want).then(|| format!("is {b}; siskin runs models where it is {want}"))
+            }
+            (Rule::Off, Value::U32(0)) => None,
+            (Rule::Off, Value::U32(n)) => Some(format!("is {n}; siskin runs models where it is 0")),
+            (Rule::OneOf(known), Value::String(text)) => {
+                let unknown = !known.contains(&text.as_str());
+                unknown.then(|| format!("is {:?}; siskin knows {}", shortened(text), known.join(", ")))
+            }
+            (_, other) => Some(format!(
+                "has type {:?}, which llama.cpp does not read there",
+                other.ty()
+            )),
+        }
+    }
+}
+
+/// The dimensions of a model that passed: what [`Dimensions`] states, all of it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Checked {
+    pub(super) layers: u32,
+    pub(super) width: u64,
+    pub(super) ffn: u64,
+    pub(super) heads: u64,
+    pub(super) kv_heads: u64,
+    pub(super) head_dim: u64,
+    /// Numbers of a head that rotate.
+    pub(super) rotary: u64,
+    /// Tokens of the vocabulary.
+    pub(super) vocab: u64,
+}
+
+/// Checks every hyper-parameter, alone and against the others.
+pub(super) fn check(arch: Arch, metadata: &Metadata) -> Result<Checked, ValidateError> {
+    let full = |key: &str| format!("{}.{key}", arch.name());
+    for (key, needed, rule) in RULES.iter().chain(more_rules(arch)) {
+        let key = full(key);
+        match metadata.get(&key) {
+            Some(value) => {
+                if let Some(problem) = rule.problem(value) {
+                    return Err(ValidateError::key(key, problem));
+                }
+            }
+            None if *needed => return Err(ValidateError::key(key, "is missing; get the file again")),
+            None => {}
+        }
+    }
+    let stated = Dimensions::from_metadata(metadata);
+    let (width, heads) = (stated.width.unwrap_or_default(), stated.heads.unwrap_or_default());
+    let kv_heads = stated.kv_heads.unwrap_or_default();
+    let head_dim = stated.key_length.unwrap_or_default();
+    let value_length = stated.value_length.unwrap_or_default();
+    let rotary = metadata.get(&full("rope.dimension_count")).and_then(Value::as_count);
+    let rotary = rotary.unwrap_or(head_dim);
+    let whole_heads = head_dim * heads == width;
+    let rules = [
+        (
+            "attention.head_count_kv",
+            heads.is_multiple_of(kv_heads),
+            format!("is {kv_heads}, which does not divide the {heads} heads"),
+        ),
+        (
+            "attention.key_length",
+            head_dim >= 2 && head_dim.is_multiple_of(2),
+            format!("makes heads of {head_dim} numbers; rotary embedding needs pairs"),
+        ),
+        (
+            "attention.key_length",
+            head_dim == value_length,
+            format!("makes keys of {head_dim} numbers and values of {value_length}; they must be equal"),
+        ),
+        (
+            "attention.key_length",
+            arch == Arch::Llama || whole_heads,
+            format!("makes {heads} heads of {head_dim} numbers; {width} must be in all of them"),
+        ),
+        (
+            "attention.head_count_kv",
+            arch != Arch::GptNeoX || kv_heads == heads,
+            format!("is {kv_heads}; GPT-NeoX has as many as heads, {heads}"),
+        ),
+        (
+            "rope.dimension_count",
+            rotary >= 2 && rotary.is_multiple_of(2) && rotary <= head_dim,
+            format!("is {rotary}; it must be even and not more than the {head_dim} numbers of a head"),
+        ),
+        (
+            "rope.dimension_count",
+            arch != Arch::Llama || rotary == head_dim,
+            format!("is {rotary}; heads of this architecture rotate whole, {head_dim} numbers"),
+        ),
+    ];
+    if let Some((key, _, problem)) = rules.into_iter().find(|(_, fine, _)| !fine) {
+        return Err(ValidateError::key(full(key), problem));
+    }
+    Ok(Checked {
+        layers: stated.layers.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+        width,
+        ffn: stated.ffn.unwrap_or_default(),
+        heads,
+        kv_heads,
+        head_dim,
+        rotary,
+        vocab: stated.vocabulary.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(RULES.is_sorted_by(|a, b| a.0 < b.0));
+    }
+}

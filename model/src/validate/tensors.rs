@@ -1,0 +1,109 @@
+//! Every tensor the architecture has, with the shape the hyper-parameters give and a type llama.cpp computes with.
+
+use std::collections::HashMap;
+
+use super::ValidateError;
+use super::keys::Checked;
+use crate::TensorType;
+use crate::arch::{Arch, Rule};
+use crate::config::Config;
+use crate::gguf::{Header, TensorInfo};
+use crate::arch::Role;
+
+/// Checks the tensors of `header` against the table that conversion writes them by.
+pub(super) fn check(arch: Arch, shape: &Checked, header: &Header) -> Result<(), ValidateError> {
+    let mut left: HashMap<&str, &TensorInfo> = header
+        .tensors
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), tensor))
+        .collect();
+    let rules = expected(arch, shape, left.contains_key("blk.0.ffn_norm.weight"));
+    if rules.is_empty() {
+        let problem = "contradicts its keys; the file is damaged";
+        return Err(ValidateError::key("general.architecture", problem));
+    }
+    for rule in &rules {
+        match left.remove(rule.output.as_str()) {
+            Some(tensor) => check_tensor(rule, tensor)?,
+            None if rule.optional => {}
+            None => {
+                return Err(ValidateError::tensor(
+                    &rule.output,
+                    "is missing; get the file again",
+                ));
+            }
+        }
+    }
+    // In the file's order, so that the message is the same each time.
+    match header
+        .tensors
+        .iter()
+        .find(|tensor| left.contains_key(tensor.name.as_str()))
+    {
+        Some(tensor) => Err(ValidateError::tensor(
+            &tensor.name,
+            format!("is not part of architecture {}", arch.name()),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The tensors of a model of such a shape; none where it is one that the architecture cannot have.
+pub(super) fn expected(arch: Arch, shape: &Checked, has_ffn_norm: bool) -> Vec<Rule> {
+    let mut rules = arch.rules(&config(arch, shape, has_ffn_norm)).unwrap_or_default();
+    if arch == Arch::Llama && !rules.is_empty() {
+        rules.push(Rule::norm("rope_freqs", "", shape.rotary / 2).optional());
+    }
+    rules
+}
+
+/// The configuration that has such a shape.
+fn config(arch: Arch, shape: &Checked, has_ffn_norm: bool) -> Config {
+    let mut config = Config::default();
+    config.hidden_size = shape.width;
+    config.intermediate_size = shape.ffn;
+    config.num_hidden_layers = shape.layers;
+    config.num_attention_heads = shape.heads;
+    config.num_key_value_heads = Some(shape.kv_heads);
+    config.head_dim = Some(shape.head_dim);
+    config.vocab_size = Some(shape.vocab);
+    // llama.cpp lets the embedding serve as the output for this architecture alone.
+    config.tie_word_embeddings = Some(arch == Arch::Llama);
+    config.use_parallel_residual = Some(arch == Arch::StableLm && !has_ffn_norm);
+    config
+}
+
+fn check_tensor(rule: &Rule, tensor: &TensorInfo) -> Result<(), ValidateError> {
+    let (found, want) = (trimmed(&tensor.shape), trimmed(&rule.shape));
+    if found != want {
+        let problem = format!(
+            "has shape {:?}, but the keys make it {:?}",
+            tensor.shape, rule.shape
+        );
+        return Err(ValidateError::tensor(&tensor.name, problem));
+    }
+    let fine = match rule.role {
+        Role::Vector => tensor.ty == TensorType::F32,
+        _ => multiplies(tensor.ty),
+    };
+    if !fine {
+        let problem = format!(
+            "has type {}, which llama.cpp cannot compute with there",
+            tensor.ty
+        );
+        return Err(ValidateError::tensor(&tensor.name, problem));
+    }
+    Ok(())
+}
+
+/// A shape without its outer dimensions of 1: they change nothing.
+fn trimmed(shape: &[u64]) -> &[u64] {
+    let len = shape.iter().rposition(|&dim| dim != 1).map_or(1, |at| at + 1);
+    &shape[..len.min(shape.len())]
+}
+
+/// Types that llama.cpp multiplies by and takes rows of: its own for activations and the integers are none.
+fn multiplies(ty: TensorType) -> bool {
+    let own = matches!(ty, TensorType::Q8_1 | TensorType::Q8K);
+    ty.is_float() || (ty.is_quantized() && !own)
+}

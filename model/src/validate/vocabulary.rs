@@ -1,0 +1,182 @@
+//! The vocabulary: tokens, their types, special tokens.
+//!
+//! Source: `llama_vocab::impl::load` and the tokenizers of llama.cpp: what they assert, and where they raise
+//! exceptions while tokenizing, which would end the process.
+
+use std::collections::HashSet;
+
+use super::ValidateError;
+use crate::arch::MAX_DIM;
+use crate::gguf::{Metadata, Strings, Value, shortened};
+use crate::tokenizer::bytes;
+
+/// Far above any vocabulary; llama.cpp holds each token several times.
+const MAX_TOKENS: usize = MAX_DIM as usize;
+/// Far above any token.
+const MAX_TOKEN_BYTES: usize = 4096;
+/// Most bytes that llama.cpp may make of the tokens of a byte-level vocabulary: for each character that stands for
+/// no byte it writes the whole token once more.
+const MAX_SPELLED_OUT: u64 = 64 << 20;
+
+/// Special tokens without which texts begin or end wrongly: their number must be a token's.
+const SPECIAL: [&str; 4] = ["bos", "eos", "eot", "eom"];
+
+/// The family of a vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    SentencePiece,
+    ByteLevel,
+}
+
+/// The tokens' texts.
+pub(super) fn tokens(metadata: &Metadata) -> Option<&Strings> {
+    metadata.strings("tokenizer.ggml.tokens")
+}
+
+/// Checks the vocabulary.
+pub(super) fn check(metadata: &Metadata) -> Result<(), ValidateError> {
+    let family = family(metadata)?;
+    let Some(tokens) = tokens(metadata) else {
+        return Err(ValidateError::key(
+            "tokenizer.ggml.tokens",
+            "is missing or no list of texts",
+        ));
+    };
+    let wrong = |problem: String| Err(ValidateError::Vocabulary(problem));
+    if tokens.len() > MAX_TOKENS {
+        return wrong(format!(
+            "has {} tokens; no model has more than {MAX_TOKENS}",
+            tokens.len()
+        ));
+    }
+    let mut seen = HashSet::with_capacity(tokens.len());
+    for (id, token) in tokens.iter().enumerate() {
+        if token.len() > MAX_TOKEN_BYTES {
+            return wrong(format!(
+                "has a token of {} bytes, number {id}; the file is damaged",
+                token.len()
+            ));
+        }
+        if !seen.insert(read_by_llama_cpp(token, id)) {
+            let text = shortened(token);
+            return wrong(format!(
+                "has the token {text:?} twice, the second time as number {id}"
+            ));
+        }
+    }
+    for (key, len) in lists(metadata) {
+        if len.is_some_and(|len| len < tokens.len()) {
+            let len = len.unwrap_or_default();
+            return Err(ValidateError::key(
+                key,
+                format!("has {len} entries for {} tokens", tokens.len()),
+            ));
+        }
+    }
+    if count_of(metadata, "tokenizer.ggml.merges") > MAX_TOKENS {
+        return wrong(format!("has more than {MAX_TOKENS} merges; no model has"));
+    }
+    special(metadata, family, tokens.len())?;
+    match family {
+        Family::SentencePiece => every_byte(&seen),
+        Family::ByteLevel => spelled_out(tokens),
+    }
+}
+
+fn family(metadata: &Metadata) -> Result<Family, ValidateError> {
+    const KEY: &str = "tokenizer.ggml.model";
+    match metadata.get(KEY) {
+        Some(Value::String(name)) if name == "llama" => Ok(Family::SentencePiece),
+        Some(Value::String(name)) if name == "gpt2" => Ok(Family::ByteLevel),
+        Some(Value::String(name)) => {
+            let name = shortened(name);
+            Err(ValidateError::key(
+                KEY,
+                format!("is {name:?}; siskin knows llama and gpt2"),
+            ))
+        }
+        _ => Err(ValidateError::key(KEY, "is missing or not a text")),
+    }
+}
+
+/// The text as llama.cpp reads it: up to the first NUL, and a name of its own where nothing is left.
+fn read_by_llama_cpp(token: &str, id: usize) -> std::borrow::Cow<'_, str> {
+    match token.split('\0').next().unwrap_or_default() {
+        "" => format!("[EMPTY_{id}]").into(),
+        text => text.into(),
+    }
+}
+
+/// Lists with an entry a token, and how many entries they have.
+fn lists(metadata: &Metadata) -> impl Iterator<Item = (&'static str, Option<usize>)> {
+    ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"]
+        .into_iter()
+        .map(|key| match metadata.get(key) {
+            Some(Value::Array(list)) => (key, Some(list.len())),
+            Some(_) => (key, Some(0)),
+            None => (key, None),
+        })
+}
+
+fn count_of(metadata: &Metadata, key: &str) -> usize {
+    match metadata.get(key) {
+        Some(Value::Array(list)) => list.len(),
+        _ => 0,
+    }
+}
+
+/// Numbers of special tokens lie in the vocabulary, those that llama.cpp assumes too.
+fn special(metadata: &Metadata, family: Family, tokens: usize) -> Result<(), ValidateError> {
+    let outside = |id: u64| format!("is {id}, but the vocabulary has {tokens} tokens");
+    for kind in SPECIAL {
+        let key = format!("tokenizer.ggml.{kind}_token_id");
+        match metadata.get(&key) {
+            Some(Value::U32(id)) if *id as usize >= tokens => {
+                return Err(ValidateError::key(key, outside((*id).into())));
+            }
+            Some(Value::U32(_)) | None => {}
+            Some(_) => return Err(ValidateError::key(key, "is not a u32")),
+        }
+    }
+    let assumed = match family {
+        Family::SentencePiece => 2,
+        Family::ByteLevel => 11,
+    };
+    if tokens <= assumed {
+        return Err(ValidateError::Vocabulary(format!(
+            "has {tokens} tokens, too few for any text"
+        )));
+    }
+    Ok(())
+}
+
+/// SentencePiece spells what no token stands for in bytes: each byte that UTF-8 has needs a token.
+fn every_byte(tokens: &HashSet<std::borrow::Cow<'_, str>>) -> Result<(), ValidateError> {
+    let in_utf8 = |byte: &u8| !matches!(byte, 0xc0 | 0xc1 | 0xf5..);
+    let missing = (0..=u8::MAX).filter(in_utf8).find(|&byte| {
+        let alone = char::from(byte).to_string();
+        let spelled = tokens.contains(format!("<0x{byte:02X}>").as_str());
+        let plain = byte.is_ascii() && byte != 0 && tokens.contains(alone.as_str());
+        !(spelled || plain)
+    });
+    match missing {
+        Some(byte) => Err(ValidateError::Vocabulary(format!(
+            "has no token for byte <0x{byte:02X}>; texts that hold it could not be tokenized"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn spelled_out(tokens: &Strings) -> Result<(), ValidateError> {
+    let spelled = |token: &str| {
+        let others = token.chars().filter(|&c| bytes::of(c).is_none()).count();
+        others as u64 * (token.len() as u64 + 32)
+    };
+    let all: u64 = tokens.iter().map(spelled).sum();
+    if all > MAX_SPELLED_OUT {
+        return Err(ValidateError::Vocabulary(
+            "has tokens that are no byte-level text; the file is damaged or names the wrong tokenizer".into(),
+        ));
+    }
+    Ok(())
+}
