@@ -1,10 +1,10 @@
-//! The benchmark harness: how fast, with how much memory, how near to what the machine's memory can give.
+//! The benchmark harness: how fast, with how much memory, how close to the machine's memory bandwidth.
 //!
 //! ```text
 //! request ─► plan (cases, groups) ─► worker processes that take turns ─► samples ─► stats ─► report
 //! ```
 //!
-//! [`harness::run`] is the journey; [`result::Results`] is what comes out, and [`report`] writes it.
+//! [`harness::run`] runs all of it; [`result::Results`] is the outcome, and [`report`] writes it.
 
 use std::path::PathBuf;
 
@@ -26,15 +26,15 @@ mod sample;
 pub mod stats;
 pub mod worker;
 
-/// A benchmark could not be run.
+/// Why a benchmark could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// A model's file cannot be read, or holds no model.
+    /// A model's file cannot be read, or is not a model.
     #[error("{}: {reason}", path.display())]
     Model {
-        /// Which file.
+        /// The model's file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
     /// The request cannot be met.
@@ -43,15 +43,15 @@ pub enum BenchError {
     /// A worker process failed.
     #[error("a worker process {0}; run `siskin run` on the same model to see why")]
     Worker(String),
-    /// The other program failed, or printed nothing that can be read.
+    /// The other program failed, or printed something that cannot be read.
     #[error("{}: {reason}", path.display())]
     Peer {
-        /// The program or its output.
+        /// The program, or the file with its output.
         path: PathBuf,
         /// What went wrong.
         reason: String,
     },
-    /// Told in full by the room that found it.
+    /// A complete message from the module that found the problem.
     #[error("{0}")]
     Text(String),
     /// The user asked to stop.

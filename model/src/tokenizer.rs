@@ -1,16 +1,18 @@
-//! A GGUF file's vocabulary: text to tokens and back, in a fifth of the memory that llama.cpp takes for it.
+//! A GGUF file's vocabulary: it turns text into tokens and back, in a fifth of the memory that llama.cpp
+//! needs for it.
 //!
-//! llama.cpp keeps every token as text three times and every merge in a map of pairs of texts: 52 MiB and a quarter
-//! of a second for Llama-3.2's 128,256 tokens and 280,147 merges. Here texts stay in the one piece they were read
-//! in, and two tables of numbers find them.
+//! llama.cpp keeps every token as text three times and every merge in a map of pairs of texts: 52 MiB and a
+//! quarter of a second for Llama-3.2's 128,256 tokens and 280,147 merges. Here the texts stay in the one
+//! buffer they were read into, and two tables of numbers find them.
 //!
 //! ```text
 //! text ─► special tokens cut out ─► words (byte-level) ─► merges ─► ids        ids ─► pieces
 //!         special                   split                 merge                       bytes
 //! ```
 //!
-//! Results are llama.cpp's, token for token (`tests/through_binary/vocabulary.rs` compares them over random texts).
-//! What this room does not know for certain, [`Outline::of`] leaves to llama.cpp.
+//! Results equal llama.cpp's, token for token (`tests/through_binary/vocabulary.rs` compares them over random
+//! texts). If a file uses anything this module is not sure to reproduce, [`Outline::of`] leaves the
+//! vocabulary to llama.cpp.
 
 pub mod bytes;
 mod index;
@@ -34,7 +36,7 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
 const MERGES: &str = "tokenizer.ggml.merges";
 
-/// A vocabulary.
+/// The tokens of a model, and what it needs to convert text to them and back.
 #[derive(Debug)]
 pub struct Vocabulary {
     tokens: Tokens,
@@ -43,27 +45,28 @@ pub struct Vocabulary {
     family: Family,
 }
 
-/// How text becomes tokens.
+/// The algorithm that turns text into tokens.
 #[derive(Debug)]
 enum Family {
-    /// SentencePiece: the whole text, neighbours merged while there is a token for both, the best scored first.
+    /// SentencePiece: neighbours in the whole text are merged while a token exists for both, highest score
+    /// first.
     SentencePiece {
         scores: Vec<f32>,
-        /// A text, and what follows a special token, begins with a space.
+        /// Whether a space is put before the text and before what follows a special token.
         leading_space: bool,
-        /// The tokens that spell bytes.
+        /// The token for each byte value, if there is one.
         bytes: Box<[Option<u32>; 256]>,
     },
-    /// Byte-level BPE: words one at a time, neighbours merged in the order of a list.
+    /// Byte-level BPE: each word separately; neighbours are merged in the order of a list.
     ByteLevel {
         splitter: Splitter,
         merges: Merges,
-        /// A word that is a token is not put together from its parts.
+        /// Whether a word that is a token is taken whole instead of being merged from its parts.
         whole_words: bool,
     },
 }
 
-/// What a header says of its vocabulary, where this room knows all that it says.
+/// The settings that a header gives for its vocabulary, once all of them are known to be supported.
 #[derive(Debug)]
 pub struct Outline {
     kinds: Vec<Kind>,
@@ -74,10 +77,10 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// Reads a header that passed `crate::validate`; `None` where llama.cpp would do something with it that
-    /// this room does not know.
+    /// Reads a header that passed `siskin_model::validate`. Returns `None` if llama.cpp would do something
+    /// with it that this module does not implement.
     pub fn of(metadata: &Metadata) -> Option<Self> {
-        // llama.cpp strips blanks beside these models' special tokens, by their name.
+        // llama.cpp recognises these models by name and strips the blanks around their special tokens.
         let name = metadata.text("general.name").unwrap_or_default().to_lowercase();
         if ["phi-3", "phi3"].iter().any(|part| name.contains(part)) {
             return None;
@@ -87,7 +90,7 @@ impl Outline {
             "gpt2" => Some(Splitter::named(metadata.text("tokenizer.ggml.pre")?)?),
             _ => return None,
         };
-        // llama.cpp ends texts at a NUL, and gives empty ones a name.
+        // llama.cpp ends texts at a NUL and gives empty ones a name.
         let odd = |texts: &Strings| texts.iter().any(|text| text.is_empty() || text.contains('\0'));
         let tokens = metadata.strings(TOKENS)?;
         if odd(tokens) || (splitter.is_some() && odd(metadata.strings(MERGES)?)) {
@@ -110,15 +113,15 @@ impl Outline {
         })
     }
 
-    /// Tokens in the vocabulary.
+    /// The number of tokens in the vocabulary.
     pub fn len(&self) -> usize {
         self.kinds.len()
     }
 }
 
 impl Vocabulary {
-    /// Takes the vocabulary out of the header that `outline` is of: its lists go with it. `None` where its merges
-    /// are not of tokens.
+    /// Builds the vocabulary from the header that `outline` was read from, and moves the header's lists out
+    /// of `metadata`. Returns `None` if a merge is not made of tokens.
     pub fn build(outline: Outline, metadata: &mut Metadata) -> Option<Self> {
         let Outline {
             mut kinds,
@@ -151,8 +154,8 @@ impl Vocabulary {
         })
     }
 
-    /// The ids of `text`. With `around`, the tokens that the model wants around a text are added; with
-    /// `parse_special`, control tokens written out in the text are taken as such.
+    /// The ids of `text`. `around` adds the tokens that the model wants around a text; `parse_special` turns
+    /// control tokens that are written out in the text into their ids.
     pub fn tokenize(&self, text: &str, around: bool, parse_special: bool) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 3 + 2);
         ids.extend(self.special.keys.begin().filter(|_| around));
@@ -177,7 +180,7 @@ impl Vocabulary {
         ids
     }
 
-    /// Text without special tokens.
+    /// Tokenizes text that contains no special tokens.
     fn plain(&self, text: &str, after_special: bool, ids: &mut Vec<u32>) {
         match &self.family {
             Family::SentencePiece {
@@ -222,14 +225,14 @@ impl Vocabulary {
                         let rank = merges.rank(pair.halves.0?, pair.halves.1?)?;
                         Some((rank, find(pair.text)?))
                     };
-                    // A byte's spelling that is no token is lost, as it is with llama.cpp.
+                    // If a byte's spelling is not a token, the byte is lost, as with llama.cpp.
                     merge::merge(&word, find, rank, |_, token| ids.extend(token));
                 }
             }
         }
     }
 
-    /// The bytes that token `id` stands for. Control tokens stand for nothing unless `special`.
+    /// The bytes of token `id`. Control tokens have none unless `special` is set.
     pub fn piece(&self, id: u32, special: bool) -> Vec<u8> {
         let (Some(kind), Some(text)) = (self.kind(id), self.spelling(id)) else {
             return Vec::new();
@@ -251,12 +254,12 @@ impl Vocabulary {
         self.tokens.text(id)
     }
 
-    /// What a token is for.
+    /// The kind of token `id`; `None` if there is no such token.
     pub fn kind(&self, id: u32) -> Option<Kind> {
         self.kinds.get(id as usize).copied()
     }
 
-    /// True for tokens that end a text or a turn.
+    /// Whether the token ends a text or a turn.
     pub fn is_end(&self, id: u32) -> bool {
         self.special.is_end(id)
     }
@@ -281,13 +284,13 @@ impl Vocabulary {
         self.special.keys.pad
     }
 
-    /// True where the vocabulary writes the space before the first word, as SentencePiece's does.
+    /// Whether the vocabulary spells the space before the first word, as SentencePiece does.
     pub fn leads_with_space(&self) -> bool {
         matches!(self.family, Family::SentencePiece { .. })
     }
 }
 
-/// Takes a list out of the metadata.
+/// Takes a list out of the metadata and leaves it empty there.
 fn take(metadata: &mut Metadata, key: &str) -> Strings {
     let mut texts = match metadata.get_mut(key) {
         Some(Value::Array(Array::String(texts))) => std::mem::take(texts),

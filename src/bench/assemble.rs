@@ -1,4 +1,4 @@
-//! From what processes measured to results.
+//! Turns what the processes measured into results.
 
 use super::measured::Measured;
 use super::plan::{Case, Settings, Subject};
@@ -6,7 +6,7 @@ use super::protocol::{Loaded, Sample};
 use super::result::{Bandwidth, Energy, Kind, Latency, Load, MemoryUse, Run, Setting, Test, Tool};
 use super::stats::{Spread, Summary, percentile};
 
-/// A run for each test of each case: siskin's, then the peer's.
+/// A run for each test of each case: siskin's runs, then the peer's.
 pub(super) fn runs(
     subjects: &[Subject],
     cases: &[Case],
@@ -43,7 +43,7 @@ fn ours(
             .collect(),
     )?;
     let decode = test.kind == Kind::Decode;
-    // The cache grows while decoding: the middle stands for all.
+    // The cache grows while decoding: its middle size represents all tokens.
     let bytes = decode.then(|| {
         subject
             .facts
@@ -114,7 +114,7 @@ fn theirs(subject: &Subject, case: &Case, test: Test, index: usize, measured: &M
     })
 }
 
-/// The summary of all samples; `None` where one is missing.
+/// The summary of all samples; `None` if one is missing.
 fn summary(samples: impl Iterator<Item = Option<f64>>) -> Option<Summary> {
     Summary::of(samples.collect::<Option<Vec<f64>>>()?)
 }
@@ -174,7 +174,7 @@ pub(super) fn load(subject: &Subject, settings: &Settings, cold: bool, rounds: &
     })
 }
 
-/// What a reader must know.
+/// Notes that a reader needs to judge the figures.
 pub(super) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> Vec<String> {
     let mut notes = Vec::new();
     for entry in bandwidths

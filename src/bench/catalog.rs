@@ -1,4 +1,5 @@
-//! The four models that siskin is for, side by side for one device: what was measured, and what their shapes tell.
+//! The four models that siskin is made for, compared for one device: what was measured, and what their shapes
+//! imply.
 
 mod entries;
 
@@ -15,26 +16,26 @@ use crate::device::profile::KvType;
 
 pub use entries::{CATALOG, Entry};
 
-/// The context that memory is told for.
+/// The context, in tokens, for which memory is given.
 pub const CONTEXT: u32 = 2048;
-/// Boards are sold with so much memory.
+/// Common memory sizes of boards.
 const BOARDS_GIB: [u64; 4] = [1, 2, 4, 8];
-/// Of a board's memory, what the system takes and what is left free: targets/raspberry-pi-5.toml.
+/// The part of a board's memory that the system uses or that is left free: targets/raspberry-pi-5.toml.
 const SYSTEM_BYTES: u64 = (300 + 96) << 20;
-/// Text that comes slower is waited for: people read about 250 words a minute, 5 to 6 tokens a second.
+/// Slower text makes the reader wait: people read about 250 words a minute, 5 to 6 tokens a second.
 const READING_PACE: f64 = 5.5;
-/// Above this, more exact weights cost nobody's patience.
+/// Above this speed, prefer the more precise type.
 const COMFORTABLE_PACE: f64 = 15.0;
 
-/// A figure and how it is known.
+/// A figure, and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
-    /// By `siskin bench`, on this device.
+    /// Measured by `siskin bench` on this device.
     Measured(f64),
-    /// From shapes; of speeds, the most that memory allows.
+    /// Computed from shapes; a computed speed is the most that memory bandwidth allows.
     Computed(f64),
-    /// Neither.
+    /// Neither measured nor computed.
     Unmeasured,
 }
 
@@ -43,15 +44,15 @@ pub enum Figure {
 pub struct Row {
     /// The model's name.
     pub name: &'static str,
-    /// Where its checkpoint is published.
+    /// The Hugging Face repository of its checkpoint.
     pub repository: &'static str,
     /// The file's type.
     pub file_type: FileType,
-    /// Weights.
+    /// The number of weights.
     pub parameters: u64,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub file_bytes: u64,
-    /// Bits of the file for each weight.
+    /// Bits of the file per weight.
     pub bits_per_weight: f64,
     /// Prefill in tokens a second.
     pub prefill_tokens_per_second: Figure,
@@ -59,31 +60,31 @@ pub struct Row {
     pub decode_tokens_per_second: Figure,
     /// Peak RSS with a context of [`CONTEXT`] tokens.
     pub peak_rss_bytes: Figure,
-    /// Boards, by their memory in GiB, that it runs on with that context.
+    /// The boards it runs on with that context, by their memory in GiB.
     pub fits_gib: Vec<u64>,
 }
 
-/// What a device gives.
+/// What a device offers a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Offer {
-    /// Memory this process may take.
+    /// Memory in bytes that this process may use.
     pub usable_bytes: u64,
-    /// What its memory reads a second.
+    /// Read bandwidth of the memory, in bytes a second.
     pub read_bytes_per_second: f64,
 }
 
-/// The model to take on a device, and why.
+/// The model to use on a device, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Choice {
     /// The model's name.
     pub name: &'static str,
     /// The file's type.
     pub file_type: FileType,
-    /// One sentence.
+    /// The reason, in one sentence.
     pub reason: String,
 }
 
-/// Every model in every one of `types`. `results`: what was measured on this device.
+/// Every model in each of `types`. `results` holds what was measured on this device.
 pub fn rows(types: &[FileType], offer: &Offer, results: Option<&Results>) -> Vec<Row> {
     let all = CATALOG
         .iter()
@@ -148,8 +149,8 @@ fn row(entry: &Entry, file_type: FileType, offer: &Offer, results: Option<&Resul
     }
 }
 
-/// siskin's runs of this model: of the same architecture, size and type, whatever the file is called. Sizes may
-/// differ by the biases that a configuration does not tell of.
+/// siskin's runs of this model: those with the same architecture, size and type, whatever the file is called.
+/// Sizes may differ by the biases, which a configuration does not list.
 fn measured<'r>(
     results: Option<&'r Results>,
     architecture: &str,
@@ -169,7 +170,7 @@ fn measured<'r>(
 }
 
 impl Figure {
-    /// The number, where there is one.
+    /// The number, if there is one.
     pub fn value(self) -> Option<f64> {
         match self {
             Figure::Measured(value) | Figure::Computed(value) => Some(value),
@@ -178,8 +179,8 @@ impl Figure {
     }
 }
 
-/// The model trained on the most text that fits and keeps a reader's pace; in the largest type that is still
-/// comfortable. Where none keeps the pace, the fastest that fits.
+/// Of the models that fit and keep a reader's pace, the one trained on the most text, in the most precise
+/// type that is still comfortable. If no model keeps the pace, the fastest that fits.
 pub fn choose(rows: &[Row], offer: &Offer) -> Option<Choice> {
     let pace = |row: &Row| row.decode_tokens_per_second.value().unwrap_or(0.0);
     let fits = |row: &&Row| {
@@ -257,8 +258,8 @@ mod tests {
         }
     }
 
-    /// Parameters are those of the checkpoints; the bounds at the bandwidths of a Raspberry Pi 5 are the field's
-    /// own figures for it.
+    /// Parameters are those of the checkpoints. The bounds at the bandwidths of a Raspberry Pi 5 are figures
+    /// published for it by others.
     #[test]
     fn the_four_models() {
         let cases = [
@@ -277,7 +278,7 @@ mod tests {
         for (index, (name, parameters, low, high)) in cases.into_iter().enumerate() {
             let row = &all[index];
             assert_eq!(row.name, name);
-            // Biases that the configuration does not tell of are missing.
+            // Biases, which the configuration does not list, are missing.
             assert!(
                 row.parameters.abs_diff(parameters) < parameters / 1000,
                 "{name}: {}",
@@ -303,7 +304,7 @@ mod tests {
         };
         assert_eq!(fits("TinyLlama-1.1B", FileType::Q4KM), &[2, 4, 8]);
         assert_eq!(fits("StableLM-2-1.6B", FileType::Q8_0), &[4, 8]);
-        // (memory, bandwidth, choice)
+        // (memory and bandwidth, choice)
         let cases = [
             (offer(8, 50.0), Some(("Llama-3.2-1B", FileType::Q8_0))),
             (offer(8, 12.0), Some(("Llama-3.2-1B", FileType::Q4KM))),

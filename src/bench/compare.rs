@@ -1,4 +1,4 @@
-//! Two programs, or two versions of one, side by side.
+//! Compares two programs, or two versions of one.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::stats::{paired_ratio, ratio};
 
 /// Why results cannot be compared.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the texts say it
+#[allow(missing_docs)] // the messages explain them
 pub enum CompareError {
     #[error(
         "{file}: schema {found} of results, this siskin reads {SCHEMA_VERSION}; measure the baseline again with this siskin"
@@ -28,6 +28,9 @@ pub enum CompareError {
 }
 
 /// Reads results that `siskin bench -o json` wrote.
+///
+/// # Errors
+/// If the text is not such results, or was written with another schema version.
 pub fn parse(text: &str, file: &Path) -> Result<Results, CompareError> {
     let file = file.display().to_string();
     let no_results = |reason: String| CompareError::NoResults {
@@ -49,7 +52,10 @@ pub fn parse(text: &str, file: &Path) -> Result<Results, CompareError> {
     serde_json::from_value(json).map_err(|error| no_results(error.to_string()))
 }
 
-/// These results against a baseline, measured at another time.
+/// Compares these results with a baseline that was measured at another time.
+///
+/// # Errors
+/// If the baseline is from another machine (unless `any_machine`), or no test was run in both.
 pub fn with_baseline(
     here: &Results,
     baseline: &Results,
@@ -81,7 +87,7 @@ pub fn with_baseline(
     Ok(Comparison { with: name, rows })
 }
 
-/// siskin's runs against those of `tool` among the same results. `paired` where both took turns.
+/// Compares siskin's runs with those of `tool` in the same results. `paired` means that both took turns.
 pub fn with_tool(runs: &[Run], tool: Tool, paired: bool) -> Option<Comparison> {
     let rows: Vec<Compared> = (runs.iter().filter(|run| run.tool == Tool::Siskin))
         .filter_map(|run| compared(run, runs, twin(run, runs, runs, tool)?, paired))
@@ -92,8 +98,8 @@ pub fn with_tool(runs: &[Run], tool: Tool, paired: bool) -> Option<Comparison> {
     })
 }
 
-/// The run of `tool` that did the same: a model of the same name, with the same kernels where there are several;
-/// else the only one of the same size and type.
+/// The run of `tool` that did the same test: a model of the same name, with the same kernels if there are
+/// several; otherwise the only one of the same size and type.
 fn twin<'r>(run: &Run, here: &[Run], there: &'r [Run], tool: Tool) -> Option<&'r Run> {
     let same = |other: &&Run| {
         (other.test, other.threads) == (run.test, run.threads)

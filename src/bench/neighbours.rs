@@ -1,14 +1,15 @@
-//! Who else used the CPUs: other programs before a measurement, the host of a virtual machine during it.
+//! Finds out who else used the CPUs: other programs before a measurement, the host of a virtual machine
+//! during it.
 
 use std::time::Duration;
 
 use crate::device::probe::Root;
 
-/// How long is looked for other programs.
+/// How long to watch for other programs.
 pub(super) const LOOK: Duration = Duration::from_millis(300);
-/// CPUs that other programs may take and not be mentioned: what a system does when idle.
+/// CPUs that other programs may use without a note: what a system does when idle.
 const BUSY_CPUS: f64 = 0.2;
-/// Share of its time that a host may withhold and not be mentioned.
+/// The share of its time that a host may withhold without a note.
 const WITHHELD: f64 = 0.01;
 
 /// What the CPUs have done since the system started, in ticks.
@@ -16,18 +17,19 @@ const WITHHELD: f64 = 0.01;
 pub(super) struct Ticks {
     all: u64,
     idle: u64,
-    /// The host ran something else.
+    /// Time in which the host ran something else.
     stolen: u64,
     cpus: u64,
 }
 
 impl Ticks {
-    /// `None` where the system does not tell.
+    /// Reads the counters. Returns `None` if the system does not report them.
     pub(super) fn now(root: &Root) -> Option<Self> {
         Self::parse(&root.text("proc/stat")?)
     }
 
-    /// By proc(5): user nice system idle iowait irq softirq steal, of all CPUs and then of each.
+    /// The format is proc(5)'s: user nice system idle iowait irq softirq steal, for all CPUs and then for
+    /// each.
     fn parse(stat: &str) -> Option<Self> {
         let mut lines = stat.lines();
         let all = lines.next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
@@ -40,7 +42,7 @@ impl Ticks {
         })
     }
 
-    /// A word where other programs were running between `before` and now.
+    /// A note, if other programs were running between `before` and now.
     pub(super) fn busy_since(self, before: Self) -> Option<String> {
         let all = self.all.checked_sub(before.all).filter(|&all| all > 0)? as f64;
         let idle = self.idle.saturating_sub(before.idle) as f64;
@@ -49,7 +51,7 @@ impl Ticks {
             .then(|| format!("other programs took {busy:.1} CPUs when this began: speeds are too low"))
     }
 
-    /// A word where the host of this virtual machine took time away between `before` and now.
+    /// A note, if the host of this virtual machine withheld time between `before` and now.
     pub(super) fn withheld_since(self, before: Self) -> Option<String> {
         let all = self.all.checked_sub(before.all).filter(|&all| all > 0)? as f64;
         let share = self.stolen.saturating_sub(before.stolen) as f64 / all;
@@ -81,7 +83,7 @@ mod tests {
         assert!(busy.contains("took 1.0 CPUs"), "{busy}");
         let withheld = ticks(1050, 5000, 20).withheld_since(before).expect("a word");
         assert!(withheld.contains("17 %"), "{withheld}");
-        // A counter that stands still or runs backwards says nothing.
+        // A counter that does not move or runs backwards gives no note.
         assert_eq!(before.busy_since(before), None);
         assert_eq!(before.withheld_since(quiet), None);
     }

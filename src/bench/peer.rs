@@ -14,10 +14,10 @@ use super::result::{Kind, Model, Run, Setting, Test, Tool};
 use super::stats::Summary;
 use crate::device::memory::Memory;
 
-/// How often the peak memory of the other program is looked at; the peak only grows, so the last look counts.
+/// How often the other program's peak memory is read; the peak only grows, so the last reading counts.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// The part of llama-bench's JSON that is used (`tools/llama-bench`, `-o json`).
+/// The fields of llama-bench's JSON that are used (`tools/llama-bench`, `-o json`).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Entry {
     model_filename: String,
@@ -38,19 +38,22 @@ struct Entry {
     type_v: Option<String>,
 }
 
-/// One call of llama-bench for one case.
+/// The outcome of llama-bench for one case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerTurn {
     /// Tokens a second, in the order of the case's tests.
     pub tokens_per_second: Vec<f64>,
-    /// The most that was ever resident in its process.
+    /// The largest resident size of its process.
     pub peak_rss_bytes: Option<u64>,
-    /// Its build.
+    /// The commit it was built from.
     pub build: Option<String>,
 }
 
-/// Runs llama-bench on `model` with its own defaults, once for each of the case's tests. It takes one thread count
-/// for both kinds of test, so where ours differ it is called twice.
+/// Runs llama-bench on `model` with its own defaults, once for each of the case's tests. It takes one thread
+/// count for both kinds of test, so it is called twice if ours differ.
+///
+/// # Errors
+/// If the program cannot be started, fails, or prints no result for one of the tests.
 pub fn turn(program: &Path, model: &Path, launch: &Launch, case: &Case) -> Result<PeerTurn, BenchError> {
     let failed = |reason: String| BenchError::Peer {
         path: program.to_owned(),
@@ -90,7 +93,7 @@ pub fn turn(program: &Path, model: &Path, launch: &Launch, case: &Case) -> Resul
     })
 }
 
-/// A call for the case's tests of these kinds, one repetition.
+/// The command for the case's tests of these kinds, with one repetition.
 fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &Case) -> Command {
     let list = |kind| {
         let some = case
@@ -116,7 +119,7 @@ fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &
     command
 }
 
-/// The program's output and its peak memory.
+/// Waits for the program; returns its output and its peak memory.
 fn wait(mut child: Child) -> std::io::Result<(String, Option<u64>)> {
     let mut pipe = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
     let reader = thread::spawn(move || std::io::read_to_string(&mut pipe));
@@ -139,7 +142,10 @@ fn wait(mut child: Child) -> std::io::Result<(String, Option<u64>)> {
     }
 }
 
-/// Reads what `llama-bench -o json` wrote (an array) or `-o jsonl` (a line a test).
+/// Reads what `llama-bench -o json` (an array) or `-o jsonl` (one line per test) wrote.
+///
+/// # Errors
+/// If the text is not such JSON, or contains no test.
 pub fn import(text: &str, file: &Path) -> Result<Vec<Run>, BenchError> {
     let failed = |reason: String| BenchError::Peer {
         path: file.to_owned(),
@@ -151,7 +157,7 @@ pub fn import(text: &str, file: &Path) -> Result<Vec<Run>, BenchError> {
         serde_json::Deserializer::from_str(text).into_iter().collect()
     }
     .map_err(|error| failed(format!("no JSON of llama-bench or siskin bench: {error}")))?;
-    // llama-bench has combined tests (-pg) too, which measure neither speed alone.
+    // llama-bench also has combined tests (-pg), which measure neither speed alone.
     let runs: Vec<Run> = entries.into_iter().filter_map(Entry::run).collect();
     if runs.is_empty() {
         Err(failed("holds no test of llama-bench".into()))
@@ -210,7 +216,7 @@ impl Entry {
     }
 }
 
-/// `llama 1B Q4_K - Medium` to `q4_k_m`, as siskin names types.
+/// Converts `llama 1B Q4_K - Medium` to `q4_k_m`, siskin's name for the type.
 fn file_type(model_type: &str) -> String {
     let (rest, size) = match model_type.rsplit_once(" - ") {
         Some((rest, size)) => (

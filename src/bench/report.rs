@@ -1,4 +1,4 @@
-//! Results for people and machines: one plain struct, many writers.
+//! Writes results for people and machines: one plain struct, many writers.
 
 mod chart;
 mod csv;
@@ -15,34 +15,34 @@ use super::roofline::Device;
 pub use markdown::table as markdown_table;
 pub use text::{render as text_table, wrap};
 
-/// A form of the results.
+/// An output format of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Tables for a terminal; lists where it is too narrow.
+    /// Tables for a terminal; lists if it is too narrow.
     #[default]
     Table,
-    /// One object, indented.
+    /// One indented JSON object.
     Json,
-    /// One line a run, each with what is needed to judge it alone.
+    /// One JSON line per run, each with all that is needed to judge it alone.
     Jsonl,
-    /// One row a run.
+    /// One CSV row per run.
     Csv,
-    /// Tables for a document.
+    /// Markdown tables for a document.
     Md,
-    /// One page with pictures, complete in itself.
+    /// One self-contained HTML page with charts.
     Html,
 }
 
-/// Another machine's column beside the speeds.
+/// An extra column for another machine, next to the speeds.
 #[derive(Debug, Clone)]
 pub struct Beside {
-    /// The machine.
+    /// The other machine.
     pub device: Device,
-    /// What was measured there; its bound stands where nothing was.
+    /// Results measured there; for tests without a result, its bound is shown.
     pub results: Option<Results>,
 }
 
-/// Writes `results` as `format`. `width`: columns of the terminal, for tables.
+/// Writes `results` as `format`. `width` is the terminal's width in columns, for tables.
 pub fn render(results: &Results, format: Format, width: usize, beside: Option<&Beside>) -> String {
     match format {
         Format::Table => text::report(results, width, beside),

@@ -1,4 +1,4 @@
-//! What a run of the harness found, as plain data; every unit is in its field's name.
+//! The outcome of a benchmark as plain data; every unit is in its field's name.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,56 +7,56 @@ use super::stats::{Ratio, Spread, Summary};
 /// Version of the shape of [`Results`]; raised whenever a field changes its name or meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Everything a run found, and what is needed to judge and repeat it.
+/// Everything a benchmark measured, and what is needed to judge and repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// [`SCHEMA_VERSION`].
+    /// The value of [`SCHEMA_VERSION`] when the results were written.
     pub schema_version: u32,
-    /// What was typed.
+    /// The command line.
     pub command: String,
-    /// When the run began, RFC 3339.
+    /// The time at which the benchmark began, RFC 3339.
     pub date_utc: String,
     /// Version of siskin.
     pub siskin_version: String,
-    /// Version of the llama.cpp that siskin holds.
+    /// Version of the llama.cpp built into siskin.
     pub llama_cpp_version: String,
-    /// Where it ran.
+    /// The machine it ran on.
     pub machine: Machine,
-    /// Repetitions asked for.
+    /// The number of repetitions requested.
     pub rounds: usize,
-    /// Read bandwidth, an entry a thread count.
+    /// Read bandwidth, one entry per thread count.
     pub read_bandwidths: Vec<Bandwidth>,
-    /// Times to load.
+    /// Times to load the models.
     pub loads: Vec<Load>,
-    /// Speeds.
+    /// Speeds, one entry per test, model and set of settings.
     pub runs: Vec<Run>,
-    /// Ratios, where something was compared.
+    /// Ratios, if something was compared.
     pub comparisons: Vec<Comparison>,
     /// What a reader must know: noise, throttling, what could not be measured and why.
     pub notes: Vec<String>,
 }
 
-/// A machine.
+/// The machine that the results are from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Board or product, where the system tells.
+    /// The board or product, if the system reports it.
     pub board: Option<String>,
-    /// Processor.
+    /// The processor's name.
     pub cpu: String,
-    /// `x86_64`, `aarch64`, `arm`.
+    /// `x86_64`, `aarch64` or `arm`.
     pub architecture: String,
     /// Instruction sets that the program was built for and uses, as llama.cpp names them.
     pub isa: Vec<String>,
-    /// CPUs this process may use.
+    /// The number of CPUs this process may use.
     pub cpus: usize,
-    /// Memory of the machine, or the least limit of a control group around this process.
+    /// Memory of the machine, or the smallest limit of a control group around this process.
     pub ram_bytes: u64,
-    /// Operating system and its kernel's version.
+    /// The operating system and its kernel's version.
     pub kernel: String,
 }
 
 impl Machine {
-    /// What makes two machines the same for comparisons: a kernel may be newer, the hardware may not differ.
+    /// What makes two machines the same for comparisons: the kernel may differ, the hardware may not.
     pub fn identity(&self) -> String {
         let board = self
             .board
@@ -73,7 +73,7 @@ impl Machine {
 /// How fast threads read memory: sums over an array far larger than the caches, as STREAM does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bandwidth {
-    /// Threads that read.
+    /// The number of threads that read.
     pub threads: usize,
     /// Bytes read a second, best pass of each round.
     pub bytes_per_second: Summary,
@@ -84,24 +84,24 @@ pub struct Bandwidth {
 pub struct Model {
     /// The file's name without folder and extension.
     pub name: String,
-    /// `general.architecture`.
+    /// The value of `general.architecture`.
     pub architecture: String,
     /// The file's type, e.g. `q4_k_m`.
     pub file_type: String,
-    /// SHA-256 of the whole file, where the tool tells.
+    /// SHA-256 of the whole file, if the tool reports it.
     pub sha256: Option<String>,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub file_bytes: u64,
-    /// Weights.
+    /// The number of weights.
     pub parameters: u64,
-    /// Bits of the file for each weight.
+    /// Bits of the file per weight.
     pub bits_per_weight: f64,
-    /// Training context in tokens, where the tool tells.
+    /// Training context in tokens, if the tool reports it.
     pub training_context_tokens: Option<u64>,
 }
 
 impl Model {
-    /// Its name with its type, which many names hold already.
+    /// The name with the type, unless the name already contains it.
     pub fn title(&self) -> String {
         if self.name.to_lowercase().contains(&self.file_type) {
             self.name.clone()
@@ -114,19 +114,19 @@ impl Model {
 /// One setting in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
-    /// Its name, as the flag that sets it.
+    /// Its name, which is that of the flag that sets it.
     pub name: String,
-    /// Its value.
+    /// The value in force.
     pub value: String,
-    /// Where it came from: flag, tuned, profile, default.
+    /// Its source: flag, tuned, profile or default.
     pub origin: String,
 }
 
-/// Which program measured.
+/// The program that measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tool {
-    /// This one.
+    /// This program.
     Siskin,
     /// llama.cpp's llama-bench.
     LlamaBench,
@@ -142,24 +142,24 @@ impl Tool {
     }
 }
 
-/// What is measured.
+/// The phase that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Many tokens at a time.
     Prefill,
-    /// A token at a time.
+    /// One token at a time.
     Decode,
 }
 
-/// One test.
+/// One test: a phase, a length and a depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Test {
     /// Prefill or decode.
     pub kind: Kind,
-    /// Tokens computed.
+    /// The number of tokens computed.
     pub tokens: u32,
-    /// Tokens in the context before.
+    /// The number of tokens in the context beforehand.
     pub depth_tokens: u32,
 }
 
@@ -181,11 +181,11 @@ impl Test {
 /// Resident memory of the process that ran this model with this context and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryUse {
-    /// The most that was ever resident, mapped file pages included.
+    /// The largest resident size, including mapped file pages.
     pub peak_rss_bytes: u64,
-    /// Anonymous part when the tests had run: cache, buffers, repacked weights.
+    /// The anonymous part after the tests: cache, buffers, repacked weights.
     pub anonymous_bytes: Option<u64>,
-    /// Part mapped from files when the tests had run: weights, program.
+    /// The part mapped from files after the tests: weights, program.
     pub file_bytes: Option<u64>,
 }
 
@@ -204,87 +204,87 @@ pub struct Latency {
 /// Energy drawn while tokens were computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Energy {
-    /// What was read: `RAPL package`, `PMIC`.
+    /// The source of the readings: `RAPL package` or `Raspberry Pi PMIC`.
     pub source: String,
-    /// Joules a token, the whole package or board: idle power is in it.
+    /// Joules a token, for the whole package or board, including idle power.
     pub joules_per_token: Summary,
 }
 
 /// The machine's heat around the rounds of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heat {
-    /// Hottest sensor before the first round.
+    /// The hottest sensor before the first round.
     pub before_celsius: Option<f64>,
-    /// Hottest sensor after the last round.
+    /// The hottest sensor after the last round.
     pub after_celsius: Option<f64>,
-    /// Mean clock of the CPUs before the first round.
+    /// The mean clock of the CPUs before the first round.
     pub before_hertz: Option<f64>,
-    /// Mean clock after the last round.
+    /// The mean clock of the CPUs after the last round.
     pub after_hertz: Option<f64>,
-    /// Whether the clock was held down in between; `None` where the system does not tell.
+    /// Whether the clock was limited in between; `None` if the system does not report it.
     pub throttled: Option<bool>,
 }
 
 /// How long a model takes to be ready, each time in a fresh process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Load {
-    /// The model.
+    /// The model that was loaded.
     pub model: Model,
-    /// Settings in force.
+    /// The settings in force.
     pub settings: Vec<Setting>,
-    /// True where the file's pages were dropped from the page cache before.
+    /// Whether the file's pages were dropped from the page cache beforehand.
     pub cold: bool,
-    /// Bytes fetched from storage in the median round; `None` where the system does not tell.
+    /// Bytes fetched from storage in the median round; `None` if the system does not report them.
     pub storage_read_bytes: Option<u64>,
-    /// Until the model is loaded.
+    /// Seconds until the model is loaded.
     pub load_seconds: Summary,
-    /// Until a first token was computed in a fresh context, loading included.
+    /// Seconds until a first token was computed in a fresh context, loading included.
     pub first_token_seconds: Summary,
 }
 
 /// One test of one model with one set of settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// Which program ran it.
+    /// The program that ran it.
     pub tool: Tool,
-    /// The model.
+    /// The model that was run.
     pub model: Model,
-    /// Settings in force and where each came from.
+    /// The settings in force and the source of each.
     pub settings: Vec<Setting>,
-    /// Threads that computed this test.
+    /// The number of threads that computed this test.
     pub threads: usize,
-    /// Whose kernels decoded: `ggml` or `siskin`; `None` where the tool knows no others than its own.
+    /// Whose kernels decoded: `ggml` or `siskin`; `None` if the tool has only one kind.
     pub kernels: Option<String>,
-    /// Context in tokens, where the tool tells.
+    /// Context in tokens, if the tool reports it.
     pub context_tokens: Option<u32>,
-    /// What was measured.
+    /// The test that was run.
     pub test: Test,
-    /// Tokens a second, a sample a round.
+    /// Tokens a second, one sample per round.
     pub tokens_per_second: Summary,
-    /// Prefill of this prompt and choice of a first token.
+    /// Time for the prefill of this prompt and the choice of a first token.
     pub time_to_first_token_seconds: Option<Summary>,
     /// Times of single tokens, in decoding.
     pub token_latency: Option<Latency>,
     /// Resident memory.
     pub memory: Option<MemoryUse>,
-    /// The cache for the whole context, computed from the file's header.
+    /// The size of the KV cache for the whole context, computed from the file's header.
     pub kv_bytes: Option<u64>,
-    /// Bytes that decoding reads a token: weights and cache, computed from the file's header.
+    /// Bytes that decoding reads per token: weights and cache, computed from the file's header.
     pub bytes_read_per_token: Option<u64>,
-    /// Those bytes times the speed, over the bandwidth that the same threads measured in this run.
+    /// Those bytes times the speed, divided by the bandwidth that the same threads measured in this run.
     pub read_bandwidth_share: Option<f64>,
-    /// Energy, where it can be read.
+    /// Energy, if it can be read.
     pub energy: Option<Energy>,
-    /// Heat, where it can be read.
+    /// Heat, if it can be read.
     pub heat: Option<Heat>,
 }
 
-/// This run against another.
+/// These results compared with others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// What it is compared with: a file, or a program run in the same rounds.
+    /// What they are compared with: a file, or a program run in the same rounds.
     pub with: String,
-    /// A row a test that both ran.
+    /// One row per test that both ran.
     pub rows: Vec<Compared>,
 }
 
@@ -293,22 +293,22 @@ pub struct Comparison {
 pub struct Compared {
     /// The model's name and type.
     pub model: String,
-    /// The test.
+    /// The test that both ran.
     pub test: Test,
-    /// Threads here.
+    /// The number of threads here.
     pub threads: usize,
     /// Tokens a second here.
     pub tokens_per_second: f64,
-    /// Tokens a second there.
+    /// Tokens a second in the other results.
     pub other_tokens_per_second: f64,
-    /// Here / there: above 1 is faster.
+    /// Speed here divided by speed there: above 1 is faster.
     pub speed: Ratio,
-    /// Peak RSS here / there: below 1 is leaner.
+    /// Peak RSS here divided by peak RSS there: below 1 is leaner.
     pub peak_rss: Option<f64>,
 }
 
 impl Results {
-    /// True where some run's speed is noisy.
+    /// Whether the speed of any run is noisy.
     pub fn noisy(&self) -> bool {
         self.runs
             .iter()
@@ -317,7 +317,7 @@ impl Results {
 }
 
 impl Run {
-    /// The model's name and type, and whose kernels decoded where that differs `among` the runs.
+    /// The model's name and type; also whose kernels decoded, if that differs `among` the runs.
     pub fn title(&self, among: &[Run]) -> String {
         let title = self.model.title();
         let differs = |other: &Run| other.kernels.is_some() && other.kernels != self.kernels;
@@ -327,7 +327,7 @@ impl Run {
         }
     }
 
-    /// A run of which only speed will be known.
+    /// A run of which only the speed will be known.
     pub(super) fn bare(tool: Tool, model: Model, threads: usize, test: Test) -> Self {
         let nothing = Summary {
             median: 0.0,

@@ -1,17 +1,18 @@
-//! What memory allows: a decoded token reads its bytes once, so bandwidth over bytes bounds the speed.
+//! The bound set by memory: a decoded token reads its bytes once, so bandwidth divided by bytes bounds the
+//! speed.
 
 use super::result::{Kind, Run};
 
-/// A device that was not measured here, and the bandwidth at which decoding was seen to sit on it.
+/// A device that was not measured here, and the bandwidth that decoding was observed to reach on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Device {
     /// Its name, as in `targets/`.
     pub name: &'static str,
-    /// For people.
+    /// Its name for people.
     pub title: &'static str,
-    /// Bytes a second that decoding reached, lowest and highest of what was published.
+    /// Bytes a second that decoding reached: the lowest and the highest published figure.
     pub decode_bytes_per_second: (f64, f64),
-    /// Where that was published.
+    /// The publication.
     pub source: &'static str,
 }
 
@@ -24,12 +25,12 @@ pub const DEVICES: [Device; 1] = [Device {
 }];
 
 impl Device {
-    /// The device of this name.
+    /// The device with this name.
     pub fn named(name: &str) -> Option<Device> {
         DEVICES.into_iter().find(|device| device.name == name)
     }
 
-    /// Tokens a second at which decoding is bounded; `None` for prefill, which memory does not bound.
+    /// The bounds of the decode speed in tokens a second; `None` for prefill, which memory does not bound.
     pub fn bound(&self, run: &Run) -> Option<(f64, f64)> {
         let bytes = run
             .bytes_read_per_token

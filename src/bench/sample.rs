@@ -1,4 +1,4 @@
-//! What is read of the machine while it works: heat, energy, bandwidth.
+//! What is read from the machine while it works: heat, energy, bandwidth.
 
 pub(super) mod bandwidth;
 pub(super) mod energy;

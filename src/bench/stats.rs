@@ -4,20 +4,21 @@ use serde::{Deserialize, Serialize};
 
 /// A sample this many scaled deviations from the median is an outlier (Iglewicz and Hoaglin, 1993).
 const OUTLIER_SCORE: f64 = 3.5;
-/// 1 / the median absolute deviation of a standard normal distribution: turns it into a standard deviation.
+/// 1 / the median absolute deviation of a standard normal distribution: converts that deviation to a standard
+/// deviation.
 const MAD_TO_SIGMA: f64 = 1.4826;
-/// A scaled deviation above this share of the median is called noisy.
+/// A scaled deviation above this share of the median counts as noisy.
 const NOISY_SHARE: f64 = 0.05;
-/// Fewer samples than this say nothing of their spread.
+/// With fewer samples than this, the spread is unknown.
 const FEW: usize = 3;
-/// Resamples of a bootstrap.
+/// The number of resamples of a bootstrap.
 const RESAMPLES: usize = 2000;
 
-/// How far samples lie apart.
+/// How far apart the samples are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Spread {
-    /// Scaled deviation at most 5 % of the median, and fewer than a fifth outliers.
+    /// Scaled deviation of at most 5 % of the median, and fewer than a fifth of the samples are outliers.
     Steady,
     /// More than that: read the figure with care, or measure again on a quieter machine.
     Noisy,
@@ -30,31 +31,31 @@ pub enum Spread {
 pub struct Outlier {
     /// The round it was measured in, from 1.
     pub round: usize,
-    /// What was measured.
+    /// The sample's value.
     pub value: f64,
 }
 
-/// Samples of one figure, a sample a round; the unit is in the name of the field that holds this.
+/// Samples of one figure, one per round; the unit is in the name of the field that holds this.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The middle sample, or the mean of the two in the middle.
     pub median: f64,
     /// Median absolute deviation from the median.
     pub mad: f64,
-    /// Smallest sample.
+    /// The smallest sample.
     pub min: f64,
-    /// Largest sample.
+    /// The largest sample.
     pub max: f64,
-    /// Whether the figure can be trusted.
+    /// How far apart the samples are, so whether the figure can be trusted.
     pub spread: Spread,
-    /// Samples far from the others; they count in the median all the same.
+    /// Samples far from the others; the median still includes them.
     pub outliers: Vec<Outlier>,
     /// All samples, in the order of the rounds.
     pub samples: Vec<f64>,
 }
 
 impl Summary {
-    /// The summary of `samples`; `None` where there are none or one is no number.
+    /// The summary of `samples`; `None` if there are none or one is not finite.
     pub fn of(samples: Vec<f64>) -> Option<Self> {
         let median = median(&samples)?;
         let deviations: Vec<f64> = samples.iter().map(|sample| (sample - median).abs()).collect();
@@ -78,13 +79,13 @@ impl Summary {
     }
 }
 
-/// The middle of `samples`; `None` where there are none or one is no number.
+/// The median of `samples`; `None` if there are none or one is not finite.
 pub fn median(samples: &[f64]) -> Option<f64> {
     percentile(samples, 50.0)
 }
 
 /// The value below which `percent` of the samples lie, interpolated between neighbours (Hyndman and Fan's
-/// type 7); `None` where there are none or one is no number.
+/// type 7); `None` if there are no samples or one is not finite.
 pub fn percentile(samples: &[f64], percent: f64) -> Option<f64> {
     if samples.is_empty() || !samples.iter().all(|sample| sample.is_finite()) {
         return None;
@@ -96,8 +97,8 @@ pub fn percentile(samples: &[f64], percent: f64) -> Option<f64> {
     Some(below + (above - below) * place.fract())
 }
 
-/// Samples whose modified z-score is above 3.5 and that differ from the median by more than 5 %: three samples may
-/// well lie so close that the score alone would call a hundredth far.
+/// Samples whose modified z-score is above 3.5 and that differ from the median by more than 5 %. Three
+/// samples can lie so close together that the score alone would flag a difference of a hundredth.
 fn outliers(samples: &[f64], median: f64, mad: f64) -> Vec<Outlier> {
     let least = (OUTLIER_SCORE * MAD_TO_SIGMA * mad).max(NOISY_SHARE * median.abs());
     let far = |sample: f64| (sample - median).abs() > least;
@@ -111,20 +112,20 @@ fn outliers(samples: &[f64], median: f64, mad: f64) -> Vec<Outlier> {
         .collect()
 }
 
-/// One figure against another.
+/// The ratio of one figure to another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
-    /// New / old: of the medians, or the median of the rounds' ratios where rounds are paired.
+    /// New / old: of the medians, or the median of the rounds' ratios if the rounds are paired.
     pub ratio: f64,
     /// Lower end of the 95 % bootstrap interval; `None` with fewer than three samples.
     pub low: Option<f64>,
-    /// Upper end.
+    /// Upper end of the interval.
     pub high: Option<f64>,
-    /// True where both were measured in the same rounds and each round gave one ratio.
+    /// True if both were measured in the same rounds and each round gave one ratio.
     pub paired: bool,
 }
 
-/// The ratio of two figures measured in different runs: medians, each side resampled on its own.
+/// The ratio of two figures measured in different runs: of the medians, with each side resampled separately.
 pub fn ratio(new: &[f64], old: &[f64]) -> Option<Ratio> {
     let ratio = positive(median(new)? / median(old)?)?;
     let mut random = Random::new();
@@ -136,8 +137,8 @@ pub fn ratio(new: &[f64], old: &[f64]) -> Option<Ratio> {
     Some(interval(ratio, draws, false))
 }
 
-/// The ratio of two figures measured side by side, a sample a round: drift of the machine hits both sides of a
-/// round alike and drops out.
+/// The ratio of two figures measured side by side, one sample per round: drift of the machine affects both
+/// sides of a round alike and cancels out.
 pub fn paired_ratio(new: &[f64], old: &[f64]) -> Option<Ratio> {
     let ratios: Vec<f64> = new.iter().zip(old).map(|(new, old)| new / old).collect();
     let ratio = positive(median(&ratios)?)?;
@@ -165,7 +166,7 @@ fn interval(ratio: f64, draws: Option<Vec<f64>>, paired: bool) -> Ratio {
     }
 }
 
-/// SplitMix64 from a fixed seed: the same samples always give the same interval.
+/// SplitMix64 with a fixed seed: the same samples always give the same interval.
 struct Random(u64);
 
 impl Random {
@@ -181,7 +182,7 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    /// As many samples as there are, drawn with replacement.
+    /// As many samples as were given, drawn with replacement.
     fn resample(&mut self, samples: &[f64]) -> Vec<f64> {
         let len = samples.len() as u64;
         (0..len).map(|_| samples[(self.next() % len) as usize]).collect()

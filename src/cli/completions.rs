@@ -1,4 +1,4 @@
-//! `siskin completions`: a shell learns the commands and their flags.
+//! `siskin completions`: shell completions for the commands and their flags.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,12 +12,12 @@ use clap_complete::Shell;
     after_long_help = "Example:\n  siskin completions bash > ~/.local/share/bash-completion/completions/siskin"
 )]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to print completions for
     shell: Shell,
 }
 
 pub(crate) fn main(args: CompletionsArgs) -> anyhow::Result<ExitCode> {
-    // clap_complete panics where it cannot write; memory takes everything.
+    // clap_complete panics if a write fails; writes to memory do not.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::Args::command(), "siskin", &mut script);
     std::io::stdout().write_all(&script)?;

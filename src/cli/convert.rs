@@ -1,4 +1,4 @@
-//! `siskin convert`: a Hugging Face checkpoint becomes a GGUF file in one step.
+//! `siskin convert`: turns a Hugging Face checkpoint into a GGUF file in one step.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use siskin_quant::imatrix::Imatrix;
 
 use super::write::WriteArgs;
 
-/// Turns a Hugging Face checkpoint into a GGUF file, quantized on the way
+/// Turns a Hugging Face checkpoint into a GGUF file and quantizes it on the way
 #[derive(Debug, clap::Args)]
 #[command(
     after_long_help = "Example:\n  siskin convert TinyLlama-1.1B-Chat-v1.0/ -o tinyllama-q4_k_m.gguf --type q4_k_m"
@@ -27,7 +27,7 @@ pub(crate) struct ConvertArgs {
     write: WriteArgs,
 }
 
-/// A file type, or the stored one.
+/// A file type; `None` for the type in which the checkpoint is stored.
 #[derive(Debug, Clone, Copy)]
 struct TypeArg(Option<FileType>);
 

@@ -3,17 +3,17 @@
 use std::io;
 use std::process::ExitCode;
 
-/// Exit code of a benchmark slower than was asked for.
+/// Exit code of a benchmark that is slower than required.
 pub(crate) const TOO_SLOW: u8 = 3;
 
 /// Prints help to stdout, or a mistake on the command line to stderr.
 pub(crate) fn usage(message: &clap::Error) -> ExitCode {
-    // Nothing to be done where the message itself cannot be printed.
+    // If the message itself cannot be printed, nothing more can be done.
     let _ = message.print();
     ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2))
 }
 
-/// Prints an error and its causes on one line. A closed pipe is success: the reader has read enough.
+/// Prints an error and its causes on one line. A closed pipe counts as success: the reader has read enough.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
@@ -22,7 +22,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// An error and its causes.
+/// An error and its causes on one line.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
@@ -33,7 +33,7 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
             line = line + separator + &text;
         }
     }
-    // Names in it may be a hostile file's.
+    // Names in the message may come from a hostile file.
     super::text::escaped(&line.replace('\n', " "))
 }
 

@@ -1,7 +1,7 @@
-//! `siskin inspect`: what a GGUF file holds.
+//! `siskin inspect`: what a GGUF file contains.
 //!
-//! Read by siskin's own reader, which keeps the keys' order and types; `tests/through_binary/inspect.rs` holds it
-//! to gguf-rs.
+//! It uses siskin's own reader, which keeps the keys' order and types; `tests/through_binary/inspect.rs`
+//! compares it with gguf-rs.
 
 mod report;
 mod values;
@@ -16,17 +16,17 @@ use siskin_model::summary::Summary;
 
 use super::text;
 
-/// Shows what a GGUF file holds: architecture, parameters, types, context, metadata
+/// Shows what a GGUF file contains: architecture, parameters, types, context, metadata
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin inspect tinyllama-q4_k_m.gguf --tensors")]
 pub(crate) struct InspectArgs {
     /// GGUF file
     #[arg(value_name = "FILE.gguf")]
     file: PathBuf,
-    /// List the tensors too
+    /// Also list the tensors
     #[arg(long)]
     tensors: bool,
-    /// Print one JSON object; of long lists, only their length and first entries
+    /// Print one JSON object; long lists are cut to their length and first entries
     #[arg(long)]
     json: bool,
 }

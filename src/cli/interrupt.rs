@@ -10,14 +10,14 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-/// Nothing is being done that would have to be ended cleanly.
+/// Whether the program only waits, so that nothing has to be ended cleanly.
 static WAITING: AtomicBool = AtomicBool::new(false);
 static SIGNAL: AtomicI32 = AtomicI32::new(SIGINT);
-/// The terminal as it was before anyone edited lines on it.
+/// The terminal's settings before a line editor changed them.
 static TERMINAL: OnceLock<Termios> = OnceLock::new();
 
-/// Listens from now on; the flag is set at the first signal. A second one, or any while [`waiting`], ends the
-/// process at once.
+/// Listens for signals from now on; the first one sets the flag. A second one, or any one during [`waiting`],
+/// ends the process at once.
 pub(crate) fn listen() -> &'static AtomicBool {
     static LISTENER: OnceLock<()> = OnceLock::new();
     LISTENER.get_or_init(|| {
@@ -25,7 +25,7 @@ pub(crate) fn listen() -> &'static AtomicBool {
         if let Ok(now) = termios::tcgetattr(std::io::stdin().as_fd()) {
             let _ = TERMINAL.set(now);
         }
-        // Where no handler can be set, signals end the process as they always do.
+        // If no handler can be set, signals end the process as usual.
         let heeded = [SIGINT, SIGTERM, SIGHUP]
             .into_iter()
             .filter(|signal| !is_ignored(*signal));
@@ -37,13 +37,14 @@ pub(crate) fn listen() -> &'static AtomicBool {
     &INTERRUPTED
 }
 
-/// Lets a write beyond the limit on file sizes (`ulimit -f`) fail as other writes do, instead of ending the process.
+/// Lets a write beyond the file-size limit (`ulimit -f`) fail like any other write, instead of ending the
+/// process.
 fn outlive_file_size_limit() {
     static BEYOND: AtomicBool = AtomicBool::new(false);
     let _ = signal_hook::flag::register(SIGXFSZ, &BEYOND);
 }
 
-/// True where whoever started the process wants a signal ignored, as nohup does.
+/// Whether the parent process set a signal to be ignored, as nohup does.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -61,22 +62,22 @@ fn take(signal: i32) {
     }
 }
 
-/// Exit code of a command that a signal ended, as shells count it: 128 + the signal's number.
+/// The exit code of a command that a signal ended, as shells count it: 128 + the signal's number.
 pub(crate) fn exit_code() -> u8 {
     u8::try_from(128 + SIGNAL.load(Ordering::Relaxed)).unwrap_or(u8::MAX)
 }
 
-/// True where the signal was Ctrl-C, which asks for less than the others: what is being done, not all, should end.
+/// Whether the signal was Ctrl-C, which ends only the current action, while the others end the program.
 pub(crate) fn by_keyboard() -> bool {
     SIGNAL.load(Ordering::Relaxed) == SIGINT
 }
 
-/// Forgets a signal that was heeded.
+/// Forgets a signal that has been handled.
 pub(crate) fn forget() {
     INTERRUPTED.store(false, Ordering::Relaxed);
 }
 
-/// Does `wait`, which a signal may end together with the process.
+/// Runs `wait`, during which a signal may end the process.
 pub(crate) fn waiting<T>(wait: impl FnOnce() -> T) -> T {
     WAITING.store(true, Ordering::Relaxed);
     let result = wait();

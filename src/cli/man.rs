@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::CommandFactory;
 
-/// Writes the manual pages into a folder: siskin.1 and one a command
+/// Writes the manual pages into a folder: siskin.1 and one per command
 #[derive(Debug, clap::Args)]
 #[command(hide = true, after_long_help = "Example:\n  siskin man target/man")]
 pub(crate) struct ManArgs {
-    /// Folder; made where it is missing
+    /// Output folder; created if it is missing
     dir: PathBuf,
 }
 

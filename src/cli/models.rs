@@ -1,4 +1,4 @@
-//! `siskin models`: the models that siskin is for, side by side on this device, and which to take.
+//! `siskin models`: compares the models that siskin is made for on this device, and recommends one.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use siskin_model::FileType;
 
 use super::bench;
 
-/// Shows the four models side by side on this device, and the best choice
+/// Compares the four models on this device and shows the best choice
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Example:
@@ -38,10 +38,10 @@ pub(crate) struct ModelsArgs {
         default_value = "q4_k_m,q8_0"
     )]
     types: Vec<FileType>,
-    /// Form of the table
+    /// Output format of the table
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    /// The same as -o json
+    /// Same as -o json
     #[arg(long, conflicts_with = "output")]
     json: bool,
 }
@@ -106,7 +106,7 @@ fn table(rows: &[Row]) -> Table {
     ];
     let mut table = Table::new("Models", &columns);
     for row in rows {
-        // A model that a board runs, every larger one runs too.
+        // If a board runs a model, every larger board runs it too.
         let least = row.fits_gib.first().map(u64::to_string);
         table.row([
             row.name.into(),
@@ -123,7 +123,7 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// A measured figure stands alone, a computed one behind a sign.
+/// A measured figure is shown as it is, a computed one after a sign.
 fn figure(figure: Figure, computed: &str, show: impl Fn(f64) -> String) -> String {
     match figure {
         Figure::Measured(value) => show(value),
@@ -132,7 +132,7 @@ fn figure(figure: Figure, computed: &str, show: impl Fn(f64) -> String) -> Strin
     }
 }
 
-/// What the signs mean, what the device gives, what to take.
+/// The meaning of the signs, what the device offers, which model to use.
 fn words(offer: &Offer, choice: Option<&Choice>) -> [String; 3] {
     let read = three(offer.read_bytes_per_second / 1e9);
     let usable = bytes(offer.usable_bytes);

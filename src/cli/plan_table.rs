@@ -8,7 +8,7 @@ use siskin_quant::plan::{Plan, PlannedTensor};
 
 use super::{size, text};
 
-/// Prints a line a tensor: name, what feeds it, type, shape, size; then the total.
+/// Prints one line per tensor: name, type, shape, size, sources; then the total.
 pub(crate) fn print(
     out: &mut impl Write,
     plan: &Plan,
@@ -39,12 +39,12 @@ pub(crate) fn print(
     )
 }
 
-/// Bits of the file for each weight.
+/// Bits of the file per weight.
 pub(crate) fn bits(plan: &Plan, file_bytes: u64) -> f64 {
     file_bytes as f64 * 8.0 / plan.weights().max(1) as f64
 }
 
-/// The same as one JSON value.
+/// The plan as one JSON value.
 pub(crate) fn json(plan: &Plan, file_type: FileType, file_bytes: u64) -> Value {
     let tensor = |t: &PlannedTensor| {
         let sources: Vec<&str> = t.sources.iter().map(|source| source.name.as_str()).collect();

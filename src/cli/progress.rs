@@ -1,4 +1,4 @@
-//! Progress: of a file being written, and of chunks being run.
+//! Progress of a file being written, and of chunks being run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,13 +8,13 @@ use siskin_quant::stream::Progress;
 use super::{style, text};
 
 const BAR: &str = "{bar:24} {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4} {wide_msg}";
-/// For terminals of fewer columns than this, on which the bar and its figures would take two lines.
+/// On terminals with fewer columns than this, the bar and its figures would take two lines.
 const NARROW: u16 = 60;
 const NARROW_BAR: &str = "{bar:10} {percent:>3}% {eta:>4} {wide_msg}";
 const NARROW_CHUNKS: &str = "{bar:10} {percent:>3}% {pos}/{len} {eta:>4}";
 const CHUNKS: &str = "{bar:24} {percent:>3}% chunk {pos} of {len}, {eta} left";
 
-/// A bar on a terminal, a line a tenth elsewhere, or nothing.
+/// A bar on a terminal, otherwise a line per tenth, or nothing.
 pub(crate) enum Shown {
     Bar(ProgressBar),
     Lines(AtomicU64),
@@ -58,7 +58,7 @@ impl Shown {
     }
 }
 
-/// Chunks done: a bar on a terminal, a line a tenth elsewhere, or nothing.
+/// Chunks done: a bar on a terminal, otherwise a line per tenth, or nothing.
 pub(crate) struct Chunks {
     bar: Option<ProgressBar>,
     lines: bool,
@@ -76,7 +76,7 @@ impl Chunks {
         }
     }
 
-    /// One more is done.
+    /// Counts one more chunk.
     pub(crate) fn step(&self) {
         let Some(bar) = &self.bar else { return };
         bar.inc(1);
@@ -93,9 +93,9 @@ impl Chunks {
     }
 }
 
-/// The form that fits the terminal on stderr.
+/// The style that fits the width of the terminal on stderr.
 fn style_for(wide: &str, narrow: &str) -> ProgressStyle {
-    // Some terminals say 0 columns: they do not know.
+    // Some terminals report 0 columns because they do not know their width.
     let size = rustix::termios::tcgetwinsize(std::io::stderr());
     let is_narrow = size.is_ok_and(|size| (1..NARROW).contains(&size.ws_col));
     let template = if is_narrow { narrow } else { wide };

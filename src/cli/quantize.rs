@@ -1,4 +1,4 @@
-//! `siskin quantize`: a GGUF file becomes the same model in another type.
+//! `siskin quantize`: turns a GGUF file into the same model in another type.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use siskin_quant::imatrix::Imatrix;
 
 use super::write::WriteArgs;
 
-/// Turns a GGUF file into one of another type; every other key stays as it is
+/// Converts a GGUF file to another type; other keys stay as they are
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin quantize tinyllama-f16.gguf tinyllama-q4_k_m.gguf q4_k_m")]
 pub(crate) struct QuantizeArgs {
@@ -22,7 +22,7 @@ pub(crate) struct QuantizeArgs {
     /// f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m, q4_k_s or q4_0
     #[arg(value_name = "TYPE")]
     file_type: FileType,
-    /// Take a file that is quantized already: it loses precision twice
+    /// Accept a file that is already quantized; it loses precision twice
     #[arg(long)]
     allow_requantize: bool,
     #[command(flatten)]

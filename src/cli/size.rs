@@ -1,4 +1,4 @@
-//! Sizes as people read them.
+//! Formats and parses sizes for people.
 
 /// Bytes in binary units with three digits: `668 MiB`, `1.20 GiB`.
 pub(crate) fn bytes(count: u64) -> String {
@@ -17,7 +17,10 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
-/// A size as people write it: `2GiB`, `900 MiB`, `1.5G`, `512M`, or bytes. Units are binary.
+/// Parses a size as people write it: `2GiB`, `900 MiB`, `1.5G`, `512M`, or bytes. Units are binary.
+///
+/// # Errors
+/// If the text is not a size of at least one byte.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no size; write e.g. 2GiB, 900MiB or a number of bytes");
     let text = text.trim();
@@ -36,7 +39,7 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
         .ok_or_else(wrong)?;
     let value: f64 = number.parse().map_err(|_| wrong())?;
     let bytes = value * f64::powi(1024.0, i32::try_from(power).map_err(|_| wrong())?);
-    // Above 2^53 a float skips whole numbers; no machine has so much memory.
+    // Above 2^53 a float skips whole numbers; no machine has that much memory.
     if (1.0..9e15).contains(&bytes) {
         Ok(bytes as u64)
     } else {

@@ -1,24 +1,24 @@
-//! Colours and bars: on a terminal that can show them and where nobody objects.
+//! Colours and progress bars: used if the terminal supports them and the user has not disabled them.
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
 
-/// True where stdout may be coloured.
+/// Whether stdout may be coloured.
 pub(crate) fn stdout() -> bool {
     std::io::stdout().is_terminal() && !is_refused()
 }
 
-/// True where lines on stderr may be drawn over.
+/// Whether lines on stderr may be redrawn.
 pub(crate) fn redraws() -> bool {
     std::io::stderr().is_terminal() && !is_dumb()
 }
 
-/// True where stderr may be coloured.
+/// Whether stderr may be coloured.
 pub(crate) fn stderr() -> bool {
     redraws() && !is_refused()
 }
 
-/// What clap does for help and usage.
+/// The setting for clap's help and usage texts.
 pub(crate) fn of_help() -> clap::ColorChoice {
     match is_refused() {
         true => clap::ColorChoice::Never,
@@ -26,12 +26,12 @@ pub(crate) fn of_help() -> clap::ColorChoice {
     }
 }
 
-/// `text` in bold, where `colour`.
+/// `text` in bold if `colour` is set.
 pub(crate) fn bold(text: &str, colour: bool) -> Cow<'_, str> {
     wrapped(text, "1", colour)
 }
 
-/// `text` dimmed, where `colour`.
+/// `text` dimmed if `colour` is set.
 pub(crate) fn dim(text: &str, colour: bool) -> Cow<'_, str> {
     wrapped(text, "2", colour)
 }
@@ -44,7 +44,8 @@ fn wrapped<'t>(text: &'t str, code: &str, colour: bool) -> Cow<'t, str> {
     }
 }
 
-/// <https://no-color.org>: set to anything but nothing.
+/// Whether the user or the terminal rules colour out: a non-empty `NO_COLOR` (<https://no-color.org>), or a
+/// dumb terminal.
 fn is_refused() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || is_dumb()
 }

@@ -1,9 +1,10 @@
-//! Text that comes from a file: it must not write to the terminal what only a program may.
+//! Escapes text that comes from a file, so that it cannot control the terminal.
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
-/// `text` on one line, control characters (terminal escapes among them) and invisible directions spelled out.
+/// `text` on one line, with control characters (including terminal escapes) and invisible direction marks
+/// escaped.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -16,7 +17,7 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// `text` cut to `width` characters, with an ellipsis where it was longer.
+/// `text` cut to `width` characters, with an ellipsis if it was longer.
 pub(crate) fn shortened(text: &str, width: usize) -> String {
     match text.char_indices().nth(width) {
         Some(_) => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
@@ -24,13 +25,13 @@ pub(crate) fn shortened(text: &str, width: usize) -> String {
     }
 }
 
-/// JSON in which the characters that [`escaped`] spells out are spelled out too, those that JSON lets stand.
+/// JSON that also escapes those characters of [`escaped`] that JSON itself does not.
 pub(crate) fn json(value: &serde_json::Value) -> String {
     let text = value.to_string();
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if hidden(c) {
-            // All of them lie in the basic plane, which JSON writes in four digits.
+            // All of them are in the basic plane, which JSON writes in four digits.
             out.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             out.push(c);
@@ -39,8 +40,8 @@ pub(crate) fn json(value: &serde_json::Value) -> String {
     out
 }
 
-/// Text to stdout, at once. A terminal gets lines of text and nothing that steers it; a file or a pipe gets what
-/// there is.
+/// Writes text to stdout and flushes it. For a terminal, control characters are replaced; a file or a pipe
+/// gets the text unchanged.
 pub(crate) fn put(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout();
     if out.is_terminal() {
@@ -51,7 +52,7 @@ pub(crate) fn put(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// `text` without control characters but for line breaks and tabs.
+/// `text` with control characters replaced, except line breaks and tabs.
 fn harmless(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if text.contains(steers) {
@@ -61,7 +62,8 @@ fn harmless(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Characters that move the cursor, change colours, or turn the direction of what follows.
+/// Whether a character moves the cursor, changes colours, is invisible, or changes the direction of what
+/// follows.
 fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -1,4 +1,4 @@
-//! Texts from files and from standard input.
+//! Reads texts from files and from standard input.
 
 use std::io::Read;
 use std::path::Path;
@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 
 use super::size;
 
-/// The longest text read.
+/// The longest text that is read, in bytes.
 pub(crate) const MAX_TEXT: u64 = 64 << 20;
 
-/// A text file, whole; folders, endless devices and other encodings are refused.
+/// Reads a whole text file. Folders, texts over the limit and other encodings are errors.
 pub(crate) fn file(path: &Path) -> anyhow::Result<String> {
     let name = || path.display().to_string();
     let meta = std::fs::metadata(path).with_context(name)?;
@@ -21,7 +21,7 @@ pub(crate) fn file(path: &Path) -> anyhow::Result<String> {
     whole(file, &name())
 }
 
-/// Standard input, whole, within the same limit.
+/// Reads all of standard input, within the same limit.
 pub(crate) fn stdin() -> anyhow::Result<String> {
     whole(std::io::stdin(), "standard input")
 }

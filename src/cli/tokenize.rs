@@ -1,4 +1,4 @@
-//! `siskin tokenize`: text to token ids.
+//! `siskin tokenize`: turns text into token ids.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,19 +15,19 @@ use super::text_input;
 pub(crate) struct TokenizeArgs {
     /// GGUF file
     model: PathBuf,
-    /// Text; read from standard input where neither this nor --file is given
+    /// Text; read from standard input if neither this nor --file is given
     #[arg(conflicts_with = "file")]
     text: Option<String>,
     /// Read the text from this file
     #[arg(short, long)]
     file: Option<PathBuf>,
-    /// One line of ids instead of a line a token
+    /// Print the ids on one line instead of one token per line
     #[arg(long)]
     ids: bool,
     /// Leave out the tokens that the model wants around a text
     #[arg(long)]
     no_bos: bool,
-    /// Take special tokens written out in the text as such
+    /// Parse special tokens that are written out in the text
     #[arg(long)]
     special: bool,
     /// Print one JSON object
@@ -65,7 +65,7 @@ pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A token's piece on one line: control characters and broken UTF-8 are escaped.
+/// A token's piece on one line, with control characters and broken UTF-8 escaped.
 fn shown(model: &Model, token: Token) -> String {
     let bytes = model.piece(token, true);
     let escape = |text: &str| {

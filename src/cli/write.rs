@@ -23,22 +23,22 @@ pub(crate) struct WriteArgs {
     /// Worker threads [default: the CPUs available]
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
-    /// Replace the output where it exists
+    /// Replace the output if it exists
     #[arg(long)]
     force: bool,
     /// Print the plan and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take weights that are NaN or infinite instead of refusing them
+    /// Accept weights that are NaN or infinite
     #[arg(long)]
     allow_nonfinite: bool,
-    /// How hard to look for scales, normal or high: high loses less and takes about eight times as long
+    /// How hard to search for scales, normal or high: high loses less and takes about eight times as long
     #[arg(long, value_name = "EFFORT", default_value_t)]
     effort: Effort,
-    /// Importance matrix that weighs the search: siskin imatrix makes one
+    /// Importance matrix that weights the search; siskin imatrix creates one
     #[arg(long, value_name = "FILE")]
     imatrix: Option<PathBuf>,
-    /// No progress, no closing line
+    /// Show no progress and no closing line
     #[arg(short, long)]
     quiet: bool,
     /// Print one JSON object on stdout
@@ -47,7 +47,7 @@ pub(crate) struct WriteArgs {
 }
 
 impl WriteArgs {
-    /// Makes a plan and prints it, or carries it out into `output`. `task` heads the errors of carrying it out.
+    /// Makes a plan, then prints it or writes `output` from it. `task` is the context of errors in writing.
     pub(crate) fn carry_out(
         &self,
         plan: impl FnOnce(Option<&Imatrix>) -> Result<Conversion, ConvertError>,
@@ -67,7 +67,7 @@ impl WriteArgs {
         }
     }
 
-    /// Importance matrices have, as a rule, nothing for the embedding and the output: those are not worth a word.
+    /// Importance matrices usually have no entry for the embedding and the output, so these need no warning.
     fn warn_of_unweighed(&self, conversion: &Conversion) {
         let expected = ["token_embd.weight", "output.weight"];
         let others = || {

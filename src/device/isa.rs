@@ -1,8 +1,8 @@
-//! Instruction sets that llama.cpp's kernels can use, and how each source names them.
+//! Instruction sets that llama.cpp's kernels can use, and the name each source gives them.
 
 use serde::{Deserialize, Serialize};
 
-/// A processor architecture that siskin runs on, named as Rust names it.
+/// A processor architecture that siskin runs on, named as in Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CpuArch {
@@ -15,7 +15,7 @@ pub enum CpuArch {
     X86_64,
 }
 
-/// An extension of an architecture that changes which kernels llama.cpp compiles.
+/// An instruction-set extension that changes which kernels llama.cpp compiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // the names are the vendors'
@@ -42,12 +42,13 @@ pub enum Isa {
     AmxInt8,
 }
 
-/// One extension: the name here, the flags in `/proc/cpuinfo` that together mean it (any of the alternatives, each
-/// a list of words), the name in llama.cpp's list of features ("" where it names none).
+/// One extension: its name here; the flags in `/proc/cpuinfo` that mean it (alternatives, each a list of
+/// words that must all be present); its name in llama.cpp's list of features ("" if llama.cpp does not list
+/// it).
 type Row = (Isa, &'static str, &'static [&'static str], &'static str);
 
 /// Flags of `/proc/cpuinfo`: the kernel's arch/arm64/kernel/cpuinfo.c, arch/arm/kernel/setup.c and
-/// arch/x86/include/asm/cpufeatures.h. A 64-bit ARM kernel says `asimd` for what a 32-bit one calls `neon`.
+/// arch/x86/include/asm/cpufeatures.h. A 64-bit ARM kernel writes `asimd`, a 32-bit one writes `neon`.
 const TABLE: [Row; 20] = [
     (Isa::Neon, "neon", &["asimd", "neon"], "NEON"),
     (Isa::Fp16, "fp16", &["asimdhp"], "FP16_VA"),
@@ -98,20 +99,20 @@ impl Isa {
             .collect()
     }
 
-    /// The extensions that llama.cpp says its kernels were compiled with, by its own names.
+    /// The extensions that llama.cpp reports its kernels were compiled with, from llama.cpp's names.
     pub fn from_ggml<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Isa> {
         let names: Vec<&str> = names.into_iter().collect();
         let named = |row: &&Row| !row.3.is_empty() && names.contains(&row.3);
         TABLE.iter().filter(named).map(|row| row.0).collect()
     }
 
-    /// True where llama.cpp reports this extension, so that its absence from the report means something.
+    /// Whether llama.cpp reports this extension, so that its absence from the report means something.
     pub fn is_reported(self) -> bool {
         !TABLE[self as usize].3.is_empty()
     }
 
-    /// True where kernels for this extension make matrix products a good deal faster, so that a binary without
-    /// them is worth a warning.
+    /// Whether kernels for this extension make matrix products so much faster that a binary without them
+    /// deserves a warning.
     pub fn matters(self) -> bool {
         matches!(
             self,
@@ -120,17 +121,17 @@ impl Isa {
     }
 }
 
-/// What a binary was compiled with, held against what a CPU has.
+/// Compares the extensions a binary was compiled with against those of a CPU.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Fit {
-    /// The CPU has it and it matters, but the binary's kernels do not use it.
+    /// Extensions that the CPU has and that matter, but that the binary's kernels do not use.
     pub unused: Vec<Isa>,
-    /// The binary uses it, but the CPU lacks it: it will die of an illegal instruction.
+    /// Extensions that the binary uses but the CPU lacks: the program will stop with an illegal instruction.
     pub lacking: Vec<Isa>,
 }
 
 impl Fit {
-    /// Compares. Extensions that llama.cpp does not report are known to neither side.
+    /// Compares the two lists. Extensions that llama.cpp does not report are left out.
     pub fn of(compiled: &[Isa], available: &[Isa]) -> Self {
         let without = |these: &[Isa], those: &[Isa], keep: fn(Isa) -> bool| -> Vec<Isa> {
             these
@@ -145,7 +146,7 @@ impl Fit {
         }
     }
 
-    /// The warning and its remedy, where there is anything to warn of; `profile` is the one that fits the CPU.
+    /// A warning with its remedy, if there is one to give; `profile` is the profile that fits the CPU.
     pub fn warning(&self, profile: &str) -> Option<String> {
         let names = |list: &[Isa]| list.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
         let remedy = format!("take the {profile} binary, or build on this machine with `make build`");
@@ -189,7 +190,7 @@ mod tests {
             Isa::from_flags("half thumb fastmult vfp edsp neon vfpv3 vfpv4"),
             [Isa::Neon]
         );
-        // AVX-512 means all five of its parts: a Knights Landing has only some.
+        // AVX-512 here means all five parts: a Knights Landing has only some of them.
         assert_eq!(Isa::from_flags("avx512f avx512cd"), []);
         assert_eq!(
             Isa::from_flags("avx512f avx512cd avx512bw avx512dq avx512vl"),

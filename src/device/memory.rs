@@ -2,25 +2,25 @@
 
 use serde::Serialize;
 
-/// Resident memory in bytes. Fields are `None` where the system does not tell.
+/// Resident memory in bytes. A field is `None` if the system does not report it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// The most that was ever resident (`VmHWM`), mapped file pages included.
+    /// The largest resident size so far (`VmHWM`), including mapped file pages.
     pub peak_bytes: Option<u64>,
-    /// Of what is resident now, the anonymous part (`RssAnon`): heap, stacks, KV cache.
+    /// The anonymous part of what is resident now (`RssAnon`): heap, stacks, KV cache.
     pub anonymous_bytes: Option<u64>,
-    /// Of what is resident now, the part mapped from files (`RssFile`): weights, program.
+    /// The part of what is resident now that is mapped from files (`RssFile`): weights, program.
     pub file_bytes: Option<u64>,
 }
 
 impl Memory {
-    /// This process's memory now.
+    /// Reads this process's memory now.
     pub fn now() -> Self {
         std::fs::read_to_string("/proc/self/status")
             .map_or_else(|_| Memory::default(), |text| Memory::parse(&text))
     }
 
-    /// Reads the text of a `status` file, of this process or another.
+    /// Parses the text of a `status` file, of this process or another.
     pub(crate) fn parse(status: &str) -> Self {
         Memory {
             peak_bytes: kib_field(status, "VmHWM"),
@@ -30,7 +30,7 @@ impl Memory {
     }
 }
 
-/// The bytes that a line `NAME: COUNT kB` of a file under `/proc` tells.
+/// The value, in bytes, of a line `NAME: COUNT kB` in a file under `/proc`.
 pub(crate) fn kib_field(text: &str, name: &str) -> Option<u64> {
     let line = text
         .lines()

@@ -1,4 +1,4 @@
-//! What a machine has: read from `/proc` and `/sys` under a root that tests replace.
+//! Reads what a machine has from `/proc` and `/sys`, under a root that tests replace.
 
 mod board;
 mod cgroup;
@@ -17,23 +17,23 @@ pub use root::Root;
 
 use super::isa::CpuArch;
 
-/// A machine as this process finds it.
+/// A machine as this process sees it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Machine {
-    /// What it is called.
+    /// The machine's name.
     pub board: Board,
-    /// Its CPUs, and those this process may use.
+    /// Its CPUs, and which of them this process may use.
     pub cpus: Cpus,
-    /// Its memory, and what this process may take.
+    /// Its memory, and how much this process may use.
     pub ram: Ram,
-    /// Its temperatures.
+    /// Its temperatures and throttling state.
     pub heat: Heat,
-    /// What could not be read, and what was taken instead.
+    /// Entries that could not be read, and the values used instead.
     pub notes: Vec<String>,
 }
 
 impl Machine {
-    /// Reads everything under `root`. What cannot be read is left out or replaced, and noted.
+    /// Reads everything under `root`. An entry that cannot be read is left out or replaced, with a note.
     pub fn probe(root: &Root) -> Self {
         let board = Board::probe(root);
         let groups = cgroup::Groups::of_this_process(root);
@@ -51,7 +51,7 @@ impl Machine {
 }
 
 impl CpuArch {
-    /// The architecture this program was built for; `None` where siskin has no profile for it.
+    /// The architecture this program was built for; `None` if siskin has no profile for it.
     pub fn of_this_program() -> Option<Self> {
         match std::env::consts::ARCH {
             "aarch64" => Some(CpuArch::Aarch64),

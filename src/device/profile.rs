@@ -1,7 +1,7 @@
 //! Profiles of devices: `targets/*.toml`, compiled in, and the user's own.
 //!
-//! A profile is plain data: how to recognise a device, how to build for it, how to run on it, what was measured on
-//! it. `targets/README.md` explains every field.
+//! A profile is plain data: how to recognise a device, how to build for it, how to run on it, and what was
+//! measured on it. `targets/README.md` explains every field.
 
 mod choose;
 mod load;
@@ -13,41 +13,41 @@ pub use load::{ProfileError, builtin, parse, user_folder, with_user};
 
 use super::isa::{CpuArch, Isa};
 
-/// A device.
+/// A device profile, as a TOML file describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Name on the command line; for a file its name without `.toml`.
+    /// The name on the command line; the file is named `NAME.toml`.
     pub name: String,
-    /// What it is, for people.
+    /// A description for people.
     pub title: String,
-    /// What was measured on it; empty where nothing was.
+    /// Measurements made on the device; empty if there are none.
     #[serde(default)]
     pub measured: Vec<Measurement>,
-    /// How to recognise it.
+    /// How to recognise the device.
     #[serde(rename = "match")]
     pub recognise: Recognise,
-    /// What it has, for plans made on another machine.
+    /// The device's hardware, for plans made on another machine.
     pub hardware: Hardware,
-    /// How to build for it.
+    /// How to build for the device.
     pub build: Build,
-    /// How to run on it.
+    /// How to run on the device.
     pub run: Run,
-    /// True for a user's own.
+    /// True if the profile comes from the user's folder.
     #[serde(skip_deserializing)]
     pub user: bool,
 }
 
-/// How to recognise a device: everything given must hold.
+/// How to recognise a device: every condition given must hold.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recognise {
     /// The architecture of the running program.
     pub arch: CpuArch,
-    /// Device-tree `compatible` strings; one of them must be among the machine's.
+    /// Device-tree `compatible` strings; the machine must have one of them.
     #[serde(default)]
     pub compatible: Vec<String>,
-    /// Beginnings of the model's name (device tree or DMI); one of them must fit.
+    /// Prefixes of the model's name (device tree or DMI); the name must start with one of them.
     #[serde(default)]
     pub models: Vec<String>,
     /// Extensions that the CPU must have, all of them.
@@ -55,17 +55,17 @@ pub struct Recognise {
     pub features: Vec<Isa>,
 }
 
-/// What a device has.
+/// A device's CPUs and memory.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hardware {
-    /// CPUs.
+    /// The number of CPUs.
     pub cpus: Count,
-    /// Of these, the fast ones; all where absent.
+    /// How many of them are fast; all of them if absent.
     pub big_cpus: Option<Count>,
-    /// RAM in MiB: the smallest that is common.
+    /// RAM in MiB: the smallest size commonly sold.
     pub ram_mib: u64,
-    /// RAM in MiB that the system takes on a headless installation.
+    /// RAM in MiB that the system uses on a headless installation.
     pub system_mib: u64,
 }
 
@@ -75,25 +75,25 @@ pub struct Hardware {
 pub struct Build {
     /// Rust's target triple.
     pub triple: String,
-    /// `-C target-cpu`.
+    /// The value of `-C target-cpu`.
     pub target_cpu: String,
-    /// `-C target-feature`, each with its sign.
+    /// The values of `-C target-feature`, each with its sign.
     #[serde(default)]
     pub target_features: Vec<String>,
-    /// The extensions llama.cpp's kernels are compiled with.
+    /// The extensions that llama.cpp's kernels are compiled with.
     pub isa: Vec<Isa>,
     /// CMake file for `CMAKE_PROJECT_INCLUDE_BEFORE`, relative to `targets/`.
     pub cmake_include: Option<String>,
     /// GNU prefix of the distribution's cross compiler, without the last dash.
     pub cross_prefix: String,
-    /// CPU for QEMU's user-mode emulator; absent where none is needed.
+    /// The CPU for QEMU's user-mode emulator; absent if no emulator is needed.
     pub qemu_cpu: Option<String>,
-    /// Debian's name of the architecture.
+    /// Debian's name for the architecture.
     pub deb_arch: String,
-    /// Instructions that the finished binary must hold.
+    /// Instructions that the finished binary must contain.
     #[serde(default)]
     pub instructions: Vec<String>,
-    /// Instructions that the finished binary must not hold.
+    /// Instructions that the finished binary must not contain.
     #[serde(default)]
     pub no_instructions: Vec<String>,
 }
@@ -104,23 +104,23 @@ pub struct Build {
 pub struct Run {
     /// Threads for decoding.
     pub threads: Threads,
-    /// Threads for the prompt.
+    /// Threads for the prompt (prefill).
     pub threads_batch: Threads,
     /// Which CPUs the threads are bound to.
     pub affinity: Affinity,
-    /// Tokens computed together.
+    /// Micro-batch size: tokens computed together.
     pub ubatch: Count,
-    /// How keys and values are stored.
+    /// The type in which the KV cache stores keys and values.
     pub kv_type: KvType,
     /// Whether attention is computed in one fused step.
     pub flash_attention: Switch,
-    /// Let llama.cpp repack weights.
+    /// Whether llama.cpp repacks the weights.
     pub repack: bool,
-    /// Map the weights instead of reading them.
+    /// Whether the weights are mapped instead of read.
     pub mmap: bool,
-    /// Keep the weights from being swapped out.
+    /// Whether the weights are locked in memory, so that they are never swapped out.
     pub mlock: bool,
-    /// What OpenMP's threads do between products.
+    /// What OpenMP's threads do between matrix products.
     pub wait_policy: WaitPolicy,
     /// RAM in MiB that a plan leaves free.
     pub reserve_mib: u64,
@@ -129,7 +129,7 @@ pub struct Run {
 }
 
 impl Default for Run {
-    /// For machines that no profile fits.
+    /// The settings for machines that no profile fits.
     fn default() -> Self {
         Run {
             threads: Threads::Physical,
@@ -149,7 +149,7 @@ impl Default for Run {
 }
 
 impl Threads {
-    /// How many that is on these CPUs; never more than are available.
+    /// The number of threads on these CPUs; never more than are available.
     pub fn count(self, cpus: &super::probe::Cpus) -> usize {
         match self {
             Threads::All => cpus.available,
@@ -160,21 +160,21 @@ impl Threads {
     }
 }
 
-/// A figure and how it came about.
+/// A measured figure and how it was obtained.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measurement {
     /// The model and file type.
     pub model: String,
-    /// What was measured.
+    /// The quantity that was measured.
     pub what: String,
-    /// The figure.
+    /// The figure, in `unit`.
     pub value: f64,
-    /// Its unit.
+    /// The unit of `value`.
     pub unit: String,
-    /// When, as `YYYY-MM-DD`.
+    /// The date, as `YYYY-MM-DD`.
     pub date: String,
-    /// On which machine.
+    /// The machine it was measured on.
     pub machine: String,
     /// The command that measured it.
     pub command: String,
@@ -185,19 +185,19 @@ pub struct Measurement {
 #[serde(transparent)]
 pub struct Count(pub u32);
 
-/// The largest count in a profile: far above any sensible one.
+/// The largest count accepted in a profile: far above any sensible one.
 const MAX_COUNT: i64 = 65536;
 
-/// How many threads.
+/// How many threads to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threads {
-    /// One for each CPU available.
+    /// One per available CPU.
     All,
-    /// One for each fast CPU available.
+    /// One per available fast CPU.
     Big,
-    /// One for each core available: of the CPUs that share a core, one.
+    /// One per available core: one of the CPUs that share it.
     Physical,
-    /// So many, but no more than CPUs available.
+    /// This many, but no more than there are CPUs available.
     Fixed(u32),
 }
 
@@ -205,13 +205,13 @@ pub enum Threads {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Affinity {
-    /// The system decides.
+    /// No binding: the system places the threads.
     None,
-    /// The fast ones.
+    /// The threads are bound to the fast CPUs.
     Big,
 }
 
-/// How the cache stores keys and values.
+/// The type in which the KV cache stores keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KvType {
@@ -227,7 +227,7 @@ pub enum KvType {
     Q4_0,
 }
 
-/// On, off, or as llama.cpp finds right.
+/// On, off, or llama.cpp's choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -241,7 +241,7 @@ pub enum Switch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitPolicy {
-    /// OpenMP's own: spin a while, then sleep.
+    /// OpenMP's default: spin for a while, then sleep.
     Default,
     /// Spin: the next product starts sooner.
     Active,
@@ -264,7 +264,7 @@ impl Serialize for Threads {
     }
 }
 
-/// Reads a word of a table, or a count.
+/// Deserializes a word of a table, or a count.
 struct CountOr<'t, T>(&'t [(T, &'t str)], fn(u32) -> T);
 
 impl<T: Copy> serde::de::Visitor<'_> for CountOr<'_, T> {

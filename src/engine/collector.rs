@@ -1,4 +1,4 @@
-//! Sums of squares of what tensors are multiplied with.
+//! Sums of squares of the inputs that tensors are multiplied with.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use siskin_quant::imatrix::Sums;
 
 use super::product::Product;
 
-/// Sums of squares for each tensor.
+/// Sums of squares for each tensor, by name.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     output: bool,
@@ -14,7 +14,7 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Nothing yet; the output matrix too where `output`.
+    /// An empty collector. `output` includes the output matrix.
     pub(super) fn new(output: bool) -> Self {
         Collector {
             output,
@@ -22,17 +22,17 @@ impl Collector {
         }
     }
 
-    /// What was collected so far.
+    /// The sums collected so far.
     pub(super) fn sums(&self) -> &BTreeMap<String, Sums> {
         &self.tensors
     }
 
-    /// What was collected.
+    /// The sums collected, by name of the tensor.
     pub(super) fn into_sums(self) -> BTreeMap<String, Sums> {
         self.tensors
     }
 
-    /// Whether products with this tensor are to be collected.
+    /// Whether products with this tensor are collected.
     pub(super) fn wants(&self, tensor: &str) -> bool {
         let output = || matches!(tensor, "output.weight" | "token_embd.weight");
         tensor.starts_with("blk.") || self.output && output()

@@ -1,8 +1,10 @@
-//! How the weights lie in memory: parts that are read a row at a time need not stay, read ones go into huge pages.
+//! How the weights are placed in memory: parts that are read a row at a time need not stay resident, parts
+//! that decoding reads in full go into huge pages.
 //!
-//! Decoding reads every weight once a token, so the page size shows: streaming through 256 MiB here ran at 13.3 GB/s
-//! from anonymous 4 KiB pages, 15.2 from the page cache, 17.4 from anonymous 2 MiB pages (one thread, the best of 40
-//! passes). The page cache of most file systems cannot be mapped in huge pages; anonymous memory can.
+//! Decoding reads every weight once per token, so the page size matters: streaming through 256 MiB here ran
+//! at 13.3 GB/s from anonymous 4 KiB pages, 15.2 from the page cache, 17.4 from anonymous 2 MiB pages (one
+//! thread, the best of 40 passes). The page cache of most file systems cannot be mapped in huge pages;
+//! anonymous memory can.
 
 use std::ops::Range;
 use std::path::Path;
@@ -10,10 +12,11 @@ use std::path::Path;
 /// The size and alignment of a huge page on x86-64, and on ARM with 4 KiB pages.
 const HUGE: usize = 2 << 20;
 
-/// The smallest region worth it: weights of a language model, not its buffers, which are sparsely used.
+/// The smallest region, in bytes, that is worth it: weights of a language model, not its buffers, which are
+/// sparsely used.
 const LEAST: usize = 64 << 20;
 
-/// Gathers pages into huge ones now instead of in the background (Linux 6.1).
+/// Collapses pages into huge ones now instead of in the background (Linux 6.1).
 const MADV_COLLAPSE: i32 = 25;
 
 /// A line of `/proc/self/maps`.
@@ -22,7 +25,7 @@ struct Mapping<'t> {
     range: Range<usize>,
     permissions: &'t str,
     offset: u64,
-    /// Path of the file; empty of anonymous memory.
+    /// The path of the file; empty for anonymous memory.
     path: &'t str,
 }
 
@@ -48,7 +51,7 @@ fn maps() -> String {
     std::fs::read_to_string("/proc/self/maps").unwrap_or_default()
 }
 
-/// The anonymous regions there are now.
+/// The anonymous regions that exist now.
 pub(super) fn anonymous() -> Vec<Range<usize>> {
     anonymous_in(&maps())
 }
@@ -59,23 +62,24 @@ fn anonymous_in(maps: &str) -> Vec<Range<usize>> {
     plain.map(|mapping| mapping.range).collect()
 }
 
-/// Asks the kernel for huge pages in the large anonymous regions that were not there `before`.
+/// Asks the kernel for huge pages in the large anonymous regions that did not exist `before`.
 pub(super) fn make_huge(before: &[Range<usize>]) {
     for region in anonymous().into_iter().flat_map(|region| without(region, before)) {
         let (start, end) = (region.start.next_multiple_of(HUGE), region.end / HUGE * HUGE);
         if end.saturating_sub(start) < LEAST {
             continue;
         }
-        // Older kernels know no MADV_COLLAPSE, and gather the pages in the background; some know no huge pages.
+        // Older kernels do not have MADV_COLLAPSE and gather the pages in the background; some have no huge
+        // pages.
         for advice in [libc::MADV_HUGEPAGE, MADV_COLLAPSE] {
-            // SAFETY: neither advice changes what the memory holds or may be used for, whosever it is; of addresses
-            // that are mapped no more the kernel says ENOMEM.
+            // SAFETY: neither advice changes what the memory contains or may be used for, whoever owns it.
+            // For addresses that are no longer mapped the kernel returns ENOMEM.
             unsafe { libc::madvise(start as *mut libc::c_void, end - start, advice) };
         }
     }
 }
 
-/// What is left of `region` without `others`, sorted as the kernel lists them.
+/// The parts of `region` outside `others`, which are sorted as the kernel lists them.
 fn without(region: Range<usize>, others: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut left = Vec::new();
     let mut start = region.start;
@@ -94,15 +98,15 @@ fn without(region: Range<usize>, others: &[Range<usize>]) -> Vec<Range<usize>> {
     left
 }
 
-/// Takes the pages of these bytes of a mapped model file out of this process's memory. They come back, a page at a
-/// time, where they are read.
+/// Drops the pages of these bytes of a mapped model file from this process's memory. They come back, a page
+/// at a time, when they are read.
 pub(super) fn drop_mapped(path: &Path, bytes: Range<u64>) {
     let Ok(path) = path.canonicalize() else { return };
     let maps = maps();
     for range in mapped(&maps, &path.to_string_lossy(), &bytes) {
-        // SAFETY: the range lies in a shared read-only mapping of the model's file, which llama.cpp keeps as long as
-        // the model that the caller holds. The pages of such a mapping are the file's: dropped, they are mapped
-        // again with the same contents when they are read.
+        // SAFETY: the range is in a shared read-only mapping of the model's file, which llama.cpp keeps as
+        // long as the model that the caller holds. The pages of such a mapping belong to the file: after they
+        // are dropped, they are mapped again with the same contents when they are read.
         unsafe { libc::madvise(range.start as *mut libc::c_void, range.len(), libc::MADV_DONTNEED) };
     }
 }
@@ -123,7 +127,7 @@ fn mapped(maps: &str, path: &str, bytes: &Range<u64>) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Gives memory that was freed back to the system: parsing a header leaves some megabytes of it.
+/// Returns freed memory to the system: parsing a header leaves some megabytes of it.
 pub(super) fn trim() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes no pointer; glibc's own locks guard its heap.
@@ -133,7 +137,7 @@ pub(super) fn trim() {
 }
 
 #[cfg(test)]
-#[allow(clippy::single_range_in_vec_init)] // lists of ranges is what is tested
+#[allow(clippy::single_range_in_vec_init)] // lists of ranges are what is tested
 mod tests {
     use super::*;
     use std::io::Write;
@@ -174,7 +178,8 @@ broken line
         let bytes: Vec<u8> = (0..1u32 << 20).map(|i| (i * 7 % 251) as u8).collect();
         file.write_all(&bytes).expect("written");
         let length = bytes.len();
-        // SAFETY: maps a file that this test alone knows, as a whole; nobody changes or cuts it while it is mapped.
+        // SAFETY: maps all of a file that only this test knows; it is not changed or truncated while it is
+        // mapped.
         let map = unsafe {
             let address = libc::mmap(
                 std::ptr::null_mut(),
@@ -206,7 +211,7 @@ broken line
         assert!(*map == bytes[..]);
     }
 
-    /// KiB of huge pages that a new block of memory got, where the kernel counts them.
+    /// KiB of huge pages that a new block of memory got, if the kernel counts them.
     fn huge_of_a_new_block() -> Option<u64> {
         let before = anonymous();
         let block: Vec<u64> = (0..(LEAST as u64 + (8 << 20)) / 8).collect();
@@ -235,8 +240,8 @@ broken line
         if enabled.is_empty() || enabled.contains("[never]") {
             return println!("skipped: this kernel has no huge pages");
         }
-        // Other tests map memory meanwhile: a block beside theirs is one region with it, and not new; and on a busy
-        // machine there may be no huge page to be had for a moment.
+        // Other tests map memory meanwhile. A block next to theirs forms one region with it, which is not
+        // new; and on a busy machine no huge page may be free for a moment.
         let mut got = Vec::new();
         for _ in 0..5 {
             match huge_of_a_new_block() {

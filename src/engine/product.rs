@@ -1,27 +1,27 @@
-//! A matrix product of llama.cpp's, seen from beside: what a tensor was multiplied with.
+//! What a tensor was multiplied with, in one of llama.cpp's matrix products.
 
 use std::marker::PhantomData;
 
 use llama_cpp_sys_2 as sys;
 
-/// What a tensor is multiplied with.
+/// The input rows that a tensor is multiplied with.
 pub(super) struct Product<'a> {
-    /// Numbers of a row.
+    /// Numbers in a row.
     pub(super) columns: usize,
-    /// Matrices of the tensor: 1 but for those of more than two dimensions.
+    /// Matrices of the tensor: 1 unless it has more than two dimensions.
     pub(super) matrices: usize,
-    /// The rows of each of `shape[1] * shape[2]` parts, `shape[0]` rows each.
+    /// There are `shape[1] * shape[2]` parts of `shape[0]` rows each.
     shape: [usize; 3],
-    /// Bytes from one row, part and part of parts to the next.
+    /// Bytes from one row, one part and one group of parts to the next.
     strides: [usize; 3],
-    /// The tensor's own `[2]` and `[3]`: parts beyond them begin with the first again.
+    /// The tensor's own `[2]` and `[3]`: parts beyond them use the matrices from the first one again.
     repeat: [usize; 2],
     data: *const u8,
     life: PhantomData<&'a [f32]>,
 }
 
 impl<'a> Product<'a> {
-    /// The rows that `tensor` multiplies `input` with; `None` where they do not lie in memory as f32, row by row.
+    /// The rows that `tensor` multiplies `input` with; `None` if they are not in memory as f32, row by row.
     pub(super) fn of(tensor: &'a sys::ggml_tensor, input: &'a sys::ggml_tensor) -> Option<Self> {
         let size = |v: i64| usize::try_from(v).ok().filter(|v| *v > 0);
         let [columns, a, b, c] = [
@@ -31,7 +31,7 @@ impl<'a> Product<'a> {
             size(input.ne[3])?,
         ];
         let repeat = [size(tensor.ne[2])?, size(tensor.ne[3])?];
-        // SAFETY: a tensor that was computed has a buffer, and one that has none is not asked about.
+        // SAFETY: a tensor that was computed has a buffer, and the call is not made for one without.
         let host = !input.buffer.is_null() && unsafe { sys::ggml_backend_buffer_is_host(input.buffer) };
         let plain = input.type_ == sys::GGML_TYPE_F32 && input.nb[0] == size_of::<f32>();
         let aligned = input.data.addr().is_multiple_of(align_of::<f32>())
@@ -47,12 +47,12 @@ impl<'a> Product<'a> {
         })
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) fn count(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Each row with the index of the matrix that it is multiplied with.
+    /// Each row, with the index of the matrix it is multiplied with.
     pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &'a [f32])> {
         let [a, b, c] = self.shape;
         (0..c)
@@ -61,9 +61,9 @@ impl<'a> Product<'a> {
                 let matrix = (k % self.repeat[1]) * self.repeat[0] + j % self.repeat[0];
                 (0..a).map(move |i| {
                     let at = i * self.strides[0] + j * self.strides[1] + k * self.strides[2];
-                    // SAFETY: ggml's strides place `columns` f32 at `at` for every index below `shape`; `of` made sure that
-                    // they lie in this process's memory, aligned. Nobody writes them while the callback that lent the
-                    // tensor runs, which `life` keeps the row within.
+                    // SAFETY: ggml's strides place `columns` f32 at `at` for every index below `shape`; `of`
+                    // checked that they are in this process's memory, aligned. They are not written while the
+                    // callback that lent the tensor runs, and `life` keeps the row from outliving it.
                     (matrix, unsafe {
                         std::slice::from_raw_parts(self.data.add(at).cast(), self.columns)
                     })

@@ -1,4 +1,4 @@
-//! The calls into llama.cpp's C interface that llama-cpp-2 offers no safe form of.
+//! Calls into llama.cpp's C interface for which llama-cpp-2 has no safe form.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::mem;
@@ -12,7 +12,7 @@ use sys::llama_model_kv_override__bindgen_ty_1 as Content;
 
 use super::ModelOptions;
 
-/// llama.cpp's global state, made once a process.
+/// llama.cpp's global state, created once per process.
 pub(super) fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     BACKEND.get_or_init(|| {
@@ -21,7 +21,7 @@ pub(super) fn backend() -> &'static LlamaBackend {
     })
 }
 
-/// The first error llama.cpp has logged since this was last cleared, while it is silenced.
+/// The first error that llama.cpp logged since this was last cleared, while its log is silenced.
 static FIRST_ERROR: Mutex<String> = Mutex::new(String::new());
 
 unsafe extern "C" fn keep_errors(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
@@ -39,19 +39,19 @@ unsafe extern "C" fn keep_errors(level: sys::ggml_log_level, text: *const c_char
 
 /// The version of llama.cpp that is linked in.
 pub fn llama_cpp_version() -> String {
-    // SAFETY: takes nothing, returns a string constant.
+    // SAFETY: takes no argument, returns a string constant.
     let version = unsafe { CStr::from_ptr(sys::llama_version()) };
     version.to_string_lossy().into_owned()
 }
 
-/// Drops what llama.cpp would log to stderr; errors are kept for loading to tell.
+/// Drops what llama.cpp would log to stderr; errors are kept, so that loading can report them.
 pub fn silence() {
-    // SAFETY: the callback has the signature asked for, reads nothing but the text while it lives, cannot panic
-    // and lives for ever; no user data is passed.
+    // SAFETY: the callback has the required signature, reads nothing but the text while the text lives,
+    // cannot panic and lives for ever; no user data is passed.
     unsafe { sys::llama_log_set(Some(keep_errors), ptr::null_mut()) };
 }
 
-/// What llama.cpp logged first of what went wrong, without the function's name before it.
+/// The first error that llama.cpp logged, without the function name in front of it.
 fn first_error() -> String {
     let text = FIRST_ERROR
         .lock()
@@ -67,13 +67,13 @@ fn first_error() -> String {
     }
 }
 
-/// What llama.cpp's kernels were compiled with, by its own names, e.g. `AVX2`, `DOTPROD`.
+/// The features that llama.cpp's kernels were compiled with, by its own names, e.g. `AVX2`, `DOTPROD`.
 pub fn compiled_features() -> Vec<String> {
     backend();
     static CALL: Mutex<()> = Mutex::new(());
     let call = CALL.lock();
-    // SAFETY: returns a C string that llama.cpp keeps until the next call, on any thread; it is copied while the
-    // lock keeps this function, the only caller, from being entered twice.
+    // SAFETY: returns a C string that llama.cpp keeps until the next call, on any thread; it is copied while
+    // the lock keeps this function, the only caller, from being entered twice.
     let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) }
         .to_string_lossy()
         .into_owned();
@@ -86,10 +86,10 @@ pub fn compiled_features() -> Vec<String> {
         .collect()
 }
 
-/// Loads a model, or tells why llama.cpp refuses it.
+/// Loads a model; the error is llama.cpp's reason for refusing it.
 ///
-/// llama-cpp-2 has no setter for `use_extra_bufts`: with it, as is llama.cpp's default, weights are repacked
-/// into a second copy beside the mapped file.
+/// llama-cpp-2 has no setter for `use_extra_bufts`. With it, as is llama.cpp's default, weights are repacked
+/// into a second copy in addition to the mapped file.
 pub(super) fn load(
     path: &CStr,
     options: &ModelOptions,
@@ -98,7 +98,7 @@ pub(super) fn load(
     backend();
     let overrides = no_vocabulary.map(|dummy| dummy.overrides()).transpose()?;
     drop(first_error());
-    // SAFETY: takes nothing, returns a plain struct by value.
+    // SAFETY: takes no argument, returns a plain struct by value.
     let mut params = unsafe { sys::llama_model_default_params() };
     params.n_gpu_layers = 0;
     params.use_extra_bufts = options.repack;
@@ -112,27 +112,27 @@ pub(super) fn load(
         (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
         (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
     };
-    // SAFETY: `path` is a C string that outlives the call; `params` are the defaults with plain fields changed, so
-    // every pointer in them is one that llama.cpp put there (null), but for the overrides: they end with one that
-    // has no key, outlive the call, and are copied in it.
+    // SAFETY: `path` is a C string that outlives the call. `params` are the defaults with plain fields
+    // changed, so every pointer in them was set by llama.cpp (to null), except the overrides: they end with
+    // one that has no key, outlive the call, and are copied in it.
     let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) };
     let model = ptr::NonNull::new(model).ok_or_else(first_error)?;
-    // SAFETY: `LlamaModel` is `repr(transparent)` over a `NonNull<llama_model>`, and owns it: its `Drop` frees
-    // the model exactly once. `model` came from llama.cpp just now and nobody else has it.
+    // SAFETY: `LlamaModel` is `repr(transparent)` over a `NonNull<llama_model>`, and owns it: its `Drop`
+    // frees the model exactly once. `model` has just come from llama.cpp and has no other owner.
     Ok(unsafe { mem::transmute::<ptr::NonNull<sys::llama_model>, LlamaModel>(model) })
 }
 
-/// What llama.cpp is told instead of the file's vocabulary: that there is none, and for how many tokens.
+/// What llama.cpp is given instead of the file's vocabulary: no vocabulary, and the number of tokens.
 #[derive(Debug)]
 pub(super) struct NoVocabulary<'a> {
-    /// `general.architecture`.
+    /// The value of `general.architecture`.
     pub(super) architecture: &'a str,
-    /// The rows that its embedding has.
+    /// The number of rows of the model's embedding.
     pub(super) tokens: usize,
 }
 
 impl NoVocabulary<'_> {
-    /// Two keys in place of the file's, and the end of the list.
+    /// Two keys that replace the file's, and the end of the list.
     fn overrides(&self) -> Result<[sys::llama_model_kv_override; 3], String> {
         let mut text = [0; 128];
         write(&mut text, "no_vocab")?;
@@ -168,9 +168,9 @@ fn value(
     })
 }
 
-/// Writes a C string.
+/// Writes a C string into `bytes`.
 fn write(bytes: &mut [c_char; 128], text: &str) -> Result<(), String> {
-    // The last stays zero.
+    // The last byte stays zero.
     if text.len() >= bytes.len() {
         return Err(format!("the key {text:?} is too long"));
     }
@@ -180,7 +180,7 @@ fn write(bytes: &mut [c_char; 128], text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// llama.cpp's own model behind a `LlamaModel`.
+/// The llama.cpp model that a `LlamaModel` wraps.
 pub(super) fn model(model: &LlamaModel) -> ptr::NonNull<sys::llama_model> {
     // SAFETY: `LlamaModel` is `repr(transparent)` over this pointer.
     unsafe { *ptr::from_ref(model).cast() }

@@ -1,4 +1,4 @@
-//! How the next token is drawn.
+//! Chooses the next token.
 
 use llama_cpp_2::sampling::LlamaSampler;
 
@@ -7,19 +7,19 @@ use super::{EngineError, Model, Session, Token};
 /// Sampling settings, with llama.cpp's names and defaults.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct SamplerConfig {
-    /// Softmax temperature; 0 takes the most likely token always (greedy).
+    /// Softmax temperature; 0 always takes the most likely token (greedy).
     pub temp: f32,
-    /// Only the `top_k` most likely tokens; 0 for all.
+    /// Keep only the `top_k` most likely tokens; 0 for all.
     pub top_k: i32,
-    /// Only the most likely tokens that together have this probability; 1 for all.
+    /// Keep only the most likely tokens that together have this probability; 1 for all.
     pub top_p: f32,
-    /// Only tokens at least this likely relative to the most likely; 0 for all.
+    /// Keep only tokens at least this likely relative to the most likely one; 0 for all.
     pub min_p: f32,
-    /// Logits of recent tokens are divided by this; 1 for no penalty.
+    /// Divides the positive logits of recent tokens and multiplies the negative ones; 1 for no penalty.
     pub repeat_penalty: f32,
-    /// How many recent tokens are penalised.
+    /// The number of recent tokens that are penalised.
     pub repeat_last_n: i32,
-    /// Seed of the random numbers; where `None`, another each time.
+    /// Seed of the random numbers; `None` for a new seed each time.
     pub seed: Option<u32>,
 }
 
@@ -38,7 +38,10 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// Refuses settings that mean nothing.
+    /// Checks that every setting is in its range.
+    ///
+    /// # Errors
+    /// If a setting is out of its range or not finite.
     pub fn check(&self) -> Result<(), EngineError> {
         let rules: [(&'static str, f32, bool, &'static str); 4] = [
             ("temp", self.temp, self.temp >= 0.0, "0 or more"),
@@ -70,7 +73,7 @@ impl SamplerConfig {
         }
     }
 
-    /// The chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw.
+    /// Builds the chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw.
     pub(super) fn build(&self, model: &Model) -> Result<Sampler, EngineError> {
         self.check()?;
         if self.temp == 0.0 && self.repeat_penalty == 1.0 {
@@ -103,10 +106,10 @@ impl SamplerConfig {
     }
 }
 
-/// Draws tokens.
+/// Draws tokens from logits.
 pub(super) enum Sampler {
-    /// The most likely, read off the logits: llama.cpp would list every token with its probability first, 1.5 MB of
-    /// Llama-3.2's.
+    /// The most likely token, read directly from the logits: llama.cpp would first list every token with its
+    /// probability, 1.5 MB for Llama-3.2.
     MostLikely,
     /// llama.cpp's samplers, one after another.
     Chain(LlamaSampler),
@@ -122,7 +125,7 @@ impl Sampler {
     }
 }
 
-/// The most likely token, of equals the first.
+/// The most likely token; the first one if several are equal.
 pub fn most_likely(logits: &[f32]) -> Token {
     let ids = (0..).zip(logits);
     let best = ids.reduce(|best, next| if next.1 > best.1 { next } else { best });

@@ -1,11 +1,11 @@
 //! Stop strings, which may span tokens.
 
-/// What of a text may be shown.
+/// The part of a text that may be shown.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// This much; the rest might be the beginning of a stop string.
+    /// Show this; the rest may be the beginning of a stop string.
     More(String),
-    /// This much, and no more: a stop string came.
+    /// Show this and no more: a stop string was found.
     Stop(String),
 }
 
@@ -17,7 +17,7 @@ pub struct StopStrings {
 }
 
 impl StopStrings {
-    /// Watches for any of `stops`; empty ones are left out.
+    /// Watches for any of `stops`; empty ones are ignored.
     pub fn new(stops: impl IntoIterator<Item = String>) -> Self {
         StopStrings {
             stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
@@ -25,7 +25,7 @@ impl StopStrings {
         }
     }
 
-    /// Takes text and gives what may be shown.
+    /// Takes more text and returns what may be shown.
     pub fn push(&mut self, text: &str) -> Cut {
         self.held.push_str(text);
         if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop)).min() {
@@ -42,7 +42,7 @@ impl StopStrings {
         Cut::More(std::mem::replace(&mut self.held, rest))
     }
 
-    /// What was held back when the text ended by itself.
+    /// What was still held back when the text ended without a stop string.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn texts_and_what_is_shown() {
-        /// Name, stop strings, texts in order, what is shown, whether a stop string came.
+        /// Name, stop strings, texts in order, text shown, whether a stop string was found.
         type Case = (
             &'static str,
             &'static [&'static str],

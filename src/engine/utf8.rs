@@ -1,18 +1,18 @@
-//! Bytes become text that is valid UTF-8 at every moment.
+//! Turns bytes into text that is valid UTF-8 at every moment.
 
-/// Holds back the bytes of a character that is not whole yet.
+/// Holds back the bytes of an incomplete character.
 #[derive(Debug, Default)]
 pub struct Utf8Stream {
     held: Vec<u8>,
 }
 
 impl Utf8Stream {
-    /// Nothing held.
+    /// A stream that holds nothing back yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes bytes and gives the text that is whole. Bytes that can be part of no character become U+FFFD.
+    /// Takes bytes and returns the complete text. Bytes that cannot be part of a character become U+FFFD.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         self.held.extend_from_slice(bytes);
         let mut text = String::new();
@@ -37,7 +37,7 @@ impl Utf8Stream {
         }
     }
 
-    /// What is left at the end: a character that never became whole is one U+FFFD.
+    /// Returns the rest at the end: an incomplete character becomes one U+FFFD.
     pub fn finish(&mut self) -> String {
         let text = String::from_utf8_lossy(&self.held).into_owned();
         self.held.clear();

@@ -1,11 +1,11 @@
-//! Finding tokens and merges by their text: tables of numbers beside the texts.
+//! Finds tokens and merges by their text: tables of numbers that refer to the texts.
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::gguf::Strings;
 
-/// Tokens by text; their number is their id.
+/// Tokens by text; a token's index is its id.
 pub(super) struct Tokens {
     texts: Strings,
     table: HashTable<u32>,
@@ -17,7 +17,7 @@ impl Tokens {
         let hasher = DefaultHashBuilder::default();
         let mut table = HashTable::with_capacity(texts.len());
         for (id, text) in (0u32..).zip(texts.iter()) {
-            // Preflight refuses vocabularies with a text twice.
+            // Preflight rejects vocabularies that contain a text twice.
             table.insert_unique(hasher.hash_one(text), id, |&id| {
                 hasher.hash_one(&texts[id as usize])
             });
@@ -31,7 +31,7 @@ impl Tokens {
         self.table.find(self.hasher.hash_one(text), same).copied()
     }
 
-    /// The token that spells a byte: `<0x41>`, else the character itself.
+    /// The token for a byte: `<0x41>`, or the character itself if that is missing and the byte is ASCII.
     pub(super) fn of_byte(&self, byte: u8) -> Option<u32> {
         let plain = || {
             self.find(char::from(byte).encode_utf8(&mut [0; 4]))
@@ -44,23 +44,23 @@ impl Tokens {
         self.texts.get(id as usize)
     }
 
-    /// Ids and texts in order.
+    /// Ids and texts, in order of id.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
         (0u32..).zip(self.texts.iter())
     }
 }
 
-/// Merges by the tokens of their halves.
+/// Merges, found by the tokens of their halves.
 pub(super) struct Merges {
-    /// Where each token's begin as a left half, and where the last one's end.
+    /// For each left half, the index in `rights` at which its merges begin; the last entry is the end.
     starts: Vec<u32>,
-    /// Right half and rank, sorted for each left half.
+    /// Right half and rank, sorted by right half within each left half.
     rights: Box<[(u32, u32)]>,
 }
 
 impl Merges {
-    /// From the file's list, in which a merge's place is its rank; `None` where one is not of two tokens that
-    /// together are a token, with which llama.cpp goes on nevertheless.
+    /// Reads the file's list, in which a merge's index is its rank. Returns `None` if a merge is not made of
+    /// two tokens that form a token together; llama.cpp carries on in that case.
     pub(super) fn new(texts: &Strings, tokens: &Tokens) -> Option<Self> {
         let mut all = Vec::with_capacity(texts.len());
         let mut both = String::new();
@@ -73,7 +73,7 @@ impl Merges {
             all.push((tokens.find(left)?, tokens.find(right)?, rank));
         }
         all.sort_unstable();
-        // Of a merge that stands twice, the first counts.
+        // If a merge is listed twice, the first one counts.
         all.dedup_by_key(|&mut (left, right, _)| (left, right));
         let mut starts = vec![0; tokens.texts.len() + 1];
         all.iter().for_each(|&(left, ..)| starts[left as usize + 1] += 1);
@@ -84,7 +84,7 @@ impl Merges {
         })
     }
 
-    /// The rank of the merge of `left` with `right`.
+    /// The rank of the merge of `left` with `right`; `None` if the list has no such merge.
     pub(super) fn rank(&self, left: u32, right: u32) -> Option<u32> {
         let at = |index: u32| self.starts.get(index as usize).map(|&start| start as usize);
         let row = &self.rights[at(left)?..at(left + 1)?];
@@ -93,7 +93,7 @@ impl Merges {
     }
 }
 
-/// A merge's halves: they are parted by the first space that does not begin it.
+/// A merge's two halves. They are separated by the first space that is not the merge's first character.
 fn halves(merge: &str) -> Option<(&str, &str)> {
     let first = merge.chars().next()?.len_utf8();
     let at = first + merge[first..].find(' ')?;

@@ -1,27 +1,27 @@
-//! What tokens are for.
+//! The kinds of tokens.
 
 use crate::gguf::{Array, Metadata, Value};
 
-/// What a token is for: `enum llama_token_type`, `tokenizer.ggml.token_type`.
+/// A token's kind: `enum llama_token_type`, `tokenizer.ggml.token_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing that is known.
+    /// The file gives no known kind.
     Undefined,
-    /// Text.
+    /// Ordinary text.
     Normal,
-    /// What stands for text that no token stands for.
+    /// Replaces text that no token spells.
     Unknown,
-    /// Begins and ends texts and turns; no text spells it.
+    /// Begins or ends a text or turn; no text spells it.
     Control,
-    /// Text that is never cut in pieces.
+    /// Text that is never split into pieces.
     UserDefined,
-    /// Held free.
+    /// Reserved for later use.
     Unused,
     /// A byte that no other token spells.
     Byte,
 }
 
-/// The kinds of `count` tokens; `None` where the list is not one that llama.cpp takes.
+/// The kinds of `count` tokens. Returns `None` if llama.cpp would not accept the list.
 pub(super) fn read(metadata: &Metadata, count: usize) -> Option<Vec<Kind>> {
     match metadata.get("tokenizer.ggml.token_type") {
         None => Some(vec![Kind::Normal; count]),

@@ -1,12 +1,12 @@
-//! Byte-pair encoding: neighbours become one, the best pair first, until no pair is left that may.
+//! Byte-pair encoding: merges neighbours, best pair first, until no pair is left that has a merge.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// No neighbour.
+/// The index for "no neighbour".
 const NONE: u32 = u32::MAX;
 
-/// A stretch of the text; a chain of them covers it.
+/// A stretch of the text. A chain of symbols covers all of it; a merged-away symbol has length 0.
 #[derive(Debug, Clone, Copy)]
 struct Symbol {
     start: u32,
@@ -16,19 +16,19 @@ struct Symbol {
     after: u32,
 }
 
-/// A pair that may become one.
+/// Two neighbours that may be merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pair<'a> {
-    /// The text of both.
+    /// The text of both halves together.
     pub(super) text: &'a str,
-    /// The tokens of its halves, where they are tokens.
+    /// The tokens of the halves, if they are tokens.
     pub(super) halves: (Option<u32>, Option<u32>),
 }
 
-/// Merges the characters of `text`, and gives what is left in order: its text and the token that it is.
+/// Merges the characters of `text`, and passes what is left to `left_over` in order: text and token.
 ///
-/// `first` is the token of a character. `rank` says how soon a pair is merged, least first, and into which token;
-/// `None` is never. Pairs of one rank are merged from the left.
+/// `first` gives the token of a character. `rank` gives a pair's rank (the lowest is merged first) and the
+/// token it becomes, or `None` if it is never merged. Pairs of equal rank are merged from left to right.
 pub(super) fn merge(
     text: &str,
     first: impl Fn(&str) -> Option<u32>,
@@ -66,7 +66,7 @@ pub(super) fn merge(
     heap.extend((1..symbols.len() as u32).filter_map(|right| pair(&symbols, right - 1, right)));
     while let Some(Reverse((_, left, right, len, token))) = heap.pop() {
         let (a, b) = (symbols[left as usize], symbols[right as usize]);
-        // One of them has been merged with another since.
+        // One of the two has been merged with another symbol since.
         if a.len == 0 || b.len == 0 || a.len + b.len != len {
             continue;
         }
@@ -89,9 +89,9 @@ pub(super) fn merge(
     }
 }
 
-/// A rank that puts the highest score first.
+/// Maps scores to ranks so that the highest score gets the lowest rank.
 pub(super) fn descending(score: f32) -> u32 {
-    // Both zeros are one score.
+    // Both zeros are the same score.
     let bits = (score + 0.0).to_bits();
     let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
     !ascending
@@ -103,7 +103,7 @@ mod tests {
 
     fn merged(text: &str, ranks: &[(&str, u32)]) -> Vec<String> {
         let mut parts = Vec::new();
-        // A token's number is its length.
+        // A token's id is its length.
         let token = |text: &str| Some(text.len() as u32);
         let rank = |pair: Pair<'_>| {
             let (left, right) = (pair.halves.0.expect("a token"), pair.halves.1.expect("a token"));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_least_rank_is_merged_first_and_equals_from_the_left() {
-        /// A text, ranks of pairs, what is left.
+        /// Text, ranks of pairs, expected parts.
         type Case = (
             &'static str,
             &'static [(&'static str, u32)],

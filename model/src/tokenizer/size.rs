@@ -1,19 +1,20 @@
-//! How much memory a vocabulary takes.
+//! Estimates how much memory a vocabulary takes.
 
 use crate::gguf::Metadata;
 
 use super::{MERGES, Outline, TOKENS};
 
-/// llama.cpp's entry for a token of which it knows nothing: an empty string, a score, attributes.
+/// Size in bytes of llama.cpp's entry for a token it knows nothing about: an empty string, a score,
+/// attributes.
 const NAMELESS: u64 = 40;
 
-/// What llama.cpp keeps of a token beside its text where the vocabulary is its: two copies of a string, a score,
-/// attributes, a hash entry, the cached piece. Of a merge: two strings, short enough to lie within, in a hash entry.
-/// Measured on four vocabularies: see `scripts/check-budget.sh`.
+/// Bytes that llama.cpp keeps per token, in addition to its text, if it reads the vocabulary: two copies of a
+/// string, a score, attributes, a hash entry, the cached piece. Per merge: two strings, short enough to be
+/// stored inline, in a hash entry. Measured on four vocabularies: see `scripts/check-budget.sh`.
 const LLAMA_CPP_TOKEN: u64 = 184;
 const LLAMA_CPP_MERGE: u64 = 104;
 
-/// How many texts there are, and how many bytes they have.
+/// A list of texts: how many there are, and their total length in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct List {
     /// Texts.
@@ -31,7 +32,7 @@ impl List {
     }
 }
 
-/// Bytes that the vocabulary of a header takes, by whoever reads it.
+/// Bytes that a header's vocabulary takes, whether siskin or llama.cpp reads it.
 pub fn from_metadata(metadata: &Metadata) -> u64 {
     let (tokens, merges) = (List::of(metadata, TOKENS), List::of(metadata, MERGES));
     match Outline::of(metadata) {
@@ -40,11 +41,11 @@ pub fn from_metadata(metadata: &Metadata) -> u64 {
     }
 }
 
-/// Bytes of a vocabulary that this room reads, and of what llama.cpp keeps beside it.
+/// Bytes of a vocabulary that siskin reads, including what llama.cpp keeps for it.
 pub fn own(tokens: List, merges: u64) -> u64 {
-    // A table's slots are five bytes, seven of eight are used at most.
+    // A slot of the hash table has five bytes, and at most seven of eight slots are used.
     let slots = (tokens.count.saturating_mul(8) / 7).checked_next_power_of_two();
-    // Where a text ends, what the token is for, its score or where its merges begin.
+    // End of the text, kind, and either the score or the start of the token's merges.
     let each = 4 + 1 + 4 + NAMELESS;
     let parts = [
         (5, slots.unwrap_or(0)),

@@ -1,13 +1,14 @@
-//! Special tokens: which there are, which end a text, and where they stand in one.
+//! Special tokens: which ones there are, which of them end a text, and where they occur in a text.
 //!
-//! The tables of spellings are llama.cpp's (`llama_vocab::impl::load`): files often do not say what a token is for.
+//! The tables of spellings are llama.cpp's (`llama_vocab::impl::load`), because files often do not give a
+//! token's purpose.
 
 use crate::gguf::{Metadata, Value};
 
 use super::index::Tokens;
 use super::kinds::Kind;
 
-/// Tokens that end a text or a turn, and are control tokens whatever the file says.
+/// Tokens that end a text or a turn. They are control tokens whatever the file says.
 const ENDS: [&str; 22] = [
     "<|eot_id|>",
     "<|im_end|>",
@@ -36,8 +37,8 @@ const ENDS: [&str; 22] = [
 /// Tokens that are text, whatever the file says.
 const TEXTS: [&str; 4] = ["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"];
 
-/// Tokens for filling in the middle of a text: the keys that name one, its usual spellings, and whether it ends a
-/// text. One is looked for by its spelling where no key names it, and is then a control token.
+/// Tokens for filling in the middle of a text: the keys that name one, its usual spellings, and whether it
+/// ends a text. If no key names one, it is found by its spelling and becomes a control token.
 struct Infill {
     keys: &'static [&'static str],
     spellings: &'static [&'static str],
@@ -110,7 +111,7 @@ const INFILL: [Infill; 6] = [
     },
 ];
 
-/// What llama.cpp assumes where a file says nothing.
+/// Values that llama.cpp assumes if a file has no key for them.
 #[derive(Debug)]
 pub(super) struct Defaults {
     bos: u32,
@@ -134,14 +135,14 @@ impl Defaults {
     }
 }
 
-/// The special tokens that keys name.
+/// The special tokens that the file's keys name.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    /// Begins texts.
+    /// The id of the token that begins texts.
     pub(crate) bos: u32,
-    /// Ends texts.
+    /// The id of the token that ends texts.
     pub(crate) eos: u32,
-    /// Fills up batches.
+    /// The id of the token that fills up batches.
     pub(crate) pad: Option<u32>,
     eot: Option<u32>,
     eom: Option<u32>,
@@ -152,9 +153,9 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Reads them; `None` where one has a type that llama.cpp refuses.
+    /// Reads the keys. Returns `None` if one has a type that llama.cpp rejects.
     pub(super) fn read(metadata: &Metadata, defaults: &Defaults, tokens: usize) -> Option<Self> {
-        // A number that is no token's is as good as none.
+        // An id outside the vocabulary counts as absent.
         let id = |name: &str| match metadata.get(&format!("tokenizer.ggml.{name}")) {
             None => Some(None),
             Some(Value::U32(id)) => Some(Some(*id).filter(|&id| (id as usize) < tokens)),
@@ -181,18 +182,18 @@ impl Keys {
         })
     }
 
-    /// The token that begins texts, where the model wants one there.
+    /// The token to put before a text, if the model wants one.
     pub(crate) fn begin(&self) -> Option<u32> {
         self.add_bos.then_some(self.bos)
     }
 
-    /// The token that ends texts, where the model wants one there.
+    /// The token to put after a text, if the model wants one.
     pub(super) fn end(&self) -> Option<u32> {
         self.add_eos.then_some(self.eos)
     }
 }
 
-/// A key that is true or false; `None` where it is neither.
+/// The value of a boolean key; `None` if the key has another type.
 pub(super) fn flag(metadata: &Metadata, key: &str, default: bool) -> Option<bool> {
     match metadata.get(key) {
         None => Some(default),
@@ -206,11 +207,11 @@ pub(super) fn flag(metadata: &Metadata, key: &str, default: bool) -> Option<bool
 pub(super) struct Special {
     pub(super) keys: Keys,
     ends: Vec<u32>,
-    /// Those that are looked for in texts, the longest first.
+    /// The tokens to look for in texts, longest first.
     sought: Vec<u32>,
 }
 
-/// A stretch of a text.
+/// A stretch of a text: plain text or a special token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     Text(&'a str),
@@ -218,7 +219,7 @@ pub(super) enum Part<'a> {
 }
 
 impl Special {
-    /// Finds them, and corrects what the file says of their kinds as llama.cpp does.
+    /// Finds the special tokens, and corrects the kinds given by the file as llama.cpp does.
     pub(super) fn find(tokens: &Tokens, kinds: &mut [Kind], keys: Keys) -> Self {
         let mut ends = Vec::new();
         for (row, named) in INFILL.iter().zip(keys.infill) {
@@ -241,7 +242,7 @@ impl Special {
                 kinds[id as usize] = kind;
             }
         };
-        // Where calls end a turn, `<|end|>` only ends a part of one.
+        // If calls end a turn, `<|end|>` ends only a part of one.
         let has = |text: &str, ends: &[u32]| ending(text, ends).is_some();
         let calls = has("<|call|>", &ends) || has("<|calls|>", &ends);
         if calls && (has("<|return|>", &ends) || has("<|flush|>", &ends)) {
@@ -270,8 +271,8 @@ impl Special {
         self.ends.binary_search(&id).is_ok()
     }
 
-    /// Cuts a text at its special tokens. The longest are cut out first, wherever they stand; without
-    /// `parse_special`, only those that are text.
+    /// Cuts a text at its special tokens, longest tokens first regardless of their position. Without
+    /// `parse_special`, only user-defined tokens are cut out.
     pub(super) fn cut(
         &self,
         text: &str,
@@ -325,7 +326,7 @@ mod tests {
 
     #[test]
     fn ends_are_known_by_their_spelling() {
-        /// Tokens, those that end a text, kinds.
+        /// Tokens, expected ends, expected kinds.
         type Case = (&'static [&'static str], &'static [u32], &'static [(usize, Kind)]);
         let cases: [Case; 4] = [
             (

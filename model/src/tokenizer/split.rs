@@ -1,4 +1,4 @@
-//! Words of a text, as the regular expressions of byte-level tokenizers part them.
+//! Splits text into words, as the regular expressions of byte-level pre-tokenizers do.
 //!
 //! ```text
 //! gpt-2      's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -6,23 +6,25 @@
 //! stablelm2  the same with \p{N} alone
 //! ```
 //!
-//! Written out, for a regular expression's engine and its tables would be larger than this program's tokenizer.
+//! They are implemented by hand: a regex engine with its tables would be larger than the whole tokenizer
+//! here.
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-/// Which expression parts a text.
+/// The expression that splits a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Splitter {
-    /// GPT-2's.
+    /// GPT-2's expression.
     Gpt2,
-    /// Llama 3's and its kin: one character of anything goes before letters, line ends after signs.
+    /// Llama 3's and its relatives': letters may follow one other character, and line ends may follow signs.
     Llama3 {
-        /// Most digits of a word.
+        /// The largest number of digits in a word.
         digits: usize,
     },
 }
 
-/// llama.cpp's names (`tokenizer.ggml.pre`). OLMo's is GPT-NeoX's; llama.cpp normalises no text to NFC.
+/// llama.cpp's names (`tokenizer.ggml.pre`). OLMo's expression is GPT-NeoX's; llama.cpp does not normalise
+/// text to NFC.
 const NAMES: [(&str, Splitter); 5] = [
     ("gpt-2", Splitter::Gpt2),
     ("llama-bpe", Splitter::LLAMA3),
@@ -31,7 +33,7 @@ const NAMES: [(&str, Splitter); 5] = [
     ("stablelm2", Splitter::Llama3 { digits: 1 }),
 ];
 
-/// What the expressions tell apart.
+/// The classes of characters that the expressions distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Letter,
@@ -41,15 +43,15 @@ enum Class {
 }
 
 impl Splitter {
-    /// Llama 3's own.
+    /// Llama 3's expression: up to three digits.
     pub(super) const LLAMA3: Splitter = Splitter::Llama3 { digits: 3 };
 
-    /// The expression with llama.cpp's name.
+    /// The expression that has this name in llama.cpp.
     pub(super) fn named(name: &str) -> Option<Self> {
         NAMES.iter().find(|row| row.0 == name).map(|row| row.1)
     }
 
-    /// The words, which together are the text.
+    /// The words of `text`; joined together they are the text.
     pub(super) fn words(self, text: &str) -> impl Iterator<Item = &str> {
         let mut rest = text;
         std::iter::from_fn(move || {
@@ -60,13 +62,13 @@ impl Splitter {
         })
     }
 
-    /// Bytes of the first word; `None` where there is none.
+    /// The length in bytes of the first word; `None` if the text is empty.
     fn word(self, text: &str) -> Option<usize> {
         let first = text.chars().next()?;
         if let Some(len) = self.contraction(text) {
             return Some(len);
         }
-        // What may stand before a word, and what follows it.
+        // The character that may precede the word, and the rest after it.
         let lead = match self {
             Splitter::Gpt2 => first == ' ',
             Splitter::Llama3 { .. } => {
@@ -106,7 +108,7 @@ impl Splitter {
         Some(self.blanks(text))
     }
 
-    /// `'s` and its like.
+    /// The length of a contraction such as `'s`.
     fn contraction(self, text: &str) -> Option<usize> {
         let rest = text.strip_prefix('\'')?;
         let same = |ending: &&&str| match self {
@@ -119,7 +121,8 @@ impl Splitter {
         endings.iter().find(same).map(|ending| 1 + ending.len())
     }
 
-    /// Blanks: up to the last line end; else but for the last blank, which belongs to the word that follows.
+    /// The length of a run of blanks: with Llama 3, up to its last line end; otherwise without its last
+    /// blank, which belongs to the next word.
     fn blanks(self, text: &str) -> usize {
         let after = text.trim_start();
         let blanks = &text[..text.len() - after.len()];
@@ -150,7 +153,7 @@ fn class(c: char) -> Class {
         return Class::Space;
     }
     match get_general_category(c) {
-        // The letters of Unicode 15.1, whose tables llama.cpp has; the crate's are those of 15.0.
+        // Letters added in Unicode 15.1, whose tables llama.cpp has; the crate has those of 15.0.
         Unassigned if matches!(c, '\u{2ebf0}'..='\u{2ee5d}') => Class::Letter,
         UppercaseLetter | LowercaseLetter | TitlecaseLetter | ModifierLetter | OtherLetter => Class::Letter,
         DecimalNumber | LetterNumber | OtherNumber => Class::Number,

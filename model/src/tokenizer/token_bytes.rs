@@ -1,8 +1,9 @@
-//! What tokens stand for, in bytes.
+//! The bytes that tokens represent.
 
 use super::bytes::of;
 
-/// The bytes that a token's text stands for. A character that stands for none is told as llama.cpp tells it.
+/// The bytes that a token's text represents. A character that represents no byte is marked as llama.cpp marks
+/// it.
 pub(super) fn decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     for c in text.chars() {
@@ -21,7 +22,7 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// The byte that a token like `<0x0A>` stands for.
+/// The byte that a token like `<0x0A>` represents.
 pub(super) fn of_hex(text: &str) -> Option<u8> {
     u8::from_str_radix(text.get(3..5)?, 16).ok()
 }

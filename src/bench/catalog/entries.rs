@@ -1,22 +1,22 @@
-//! The models: what their checkpoints' publishers say of them.
+//! The models of the catalogue, with data from their publishers.
 
 /// A model of the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// Its name.
     pub name: &'static str,
-    /// Where its checkpoint is published.
+    /// The Hugging Face repository of its checkpoint.
     pub repository: &'static str,
-    /// Tokens it was trained on, as its model card says.
+    /// The number of tokens it was trained on, according to its model card.
     pub training_tokens: f64,
-    /// Bytes of a file's header, keys and vocabulary: `file_bytes` less the tensors that `siskin convert --dry-run
-    /// --json` prints for the published configuration and tokenizer, the same in every type.
+    /// Bytes of a file's header, keys and vocabulary: `file_bytes` minus the tensors, both as `siskin convert
+    /// --dry-run --json` prints them for the published configuration and tokenizer. The same for every type.
     pub header_bytes: u64,
-    /// The part of `config.json` that sizes follow from.
+    /// The part of `config.json` that determines the sizes.
     pub config: &'static str,
 }
 
-/// The models, the one trained on the most text first.
+/// The models, ordered by the amount of training text, most first.
 pub const CATALOG: [Entry; 4] = [
     Entry {
         name: "Llama-3.2-1B",

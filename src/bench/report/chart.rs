@@ -1,4 +1,4 @@
-//! The pictures of a report, as SVG text. A colour stands for the same model in each of them.
+//! The charts of a report, as SVG text. A colour means the same model in each of them.
 
 mod draw;
 
@@ -9,7 +9,7 @@ use draw::{Series, Style, draw};
 use super::tables::processes;
 use crate::bench::result::{Kind, Results, Run, Tool};
 
-/// Okabe and Ito's colours, which people with any colour vision tell apart, and a brown for an eighth.
+/// Okabe and Ito's colours, which people with any colour vision can distinguish, and a brown as the eighth.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),
@@ -21,20 +21,20 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(0x8c, 0x56, 0x4b),
 ];
 
-/// A picture.
+/// A chart with its title and caption.
 pub(super) struct Chart {
     pub(super) title: &'static str,
     pub(super) caption: &'static str,
     pub(super) svg: String,
 }
 
-/// What a colour stands for.
+/// An entry of the legend: a colour and what it means.
 pub(super) struct Key {
     pub(super) colour: String,
     pub(super) label: String,
 }
 
-/// The legend for all pictures.
+/// The legend for all charts.
 pub(super) fn keys(results: &Results) -> Vec<Key> {
     let colour = |index: usize| {
         let RGBColor(red, green, blue) = COLOURS[index % COLOURS.len()];
@@ -49,7 +49,7 @@ pub(super) fn keys(results: &Results) -> Vec<Key> {
         .collect()
 }
 
-/// What has a colour of its own: a model with a thread count.
+/// The labels that get their own colour: one per model and thread count.
 fn labels(results: &Results) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     for label in results.runs.iter().map(|run| label(run, results)) {
@@ -65,7 +65,7 @@ fn label(run: &Run, results: &Results) -> String {
     format!("{}, {} thread{plural}", run.title(&results.runs), run.threads)
 }
 
-/// Every picture that has something to show.
+/// Every chart that has something to show.
 pub(super) fn all(results: &Results) -> Vec<Chart> {
     let charts = [
         by_depth(results, Kind::Prefill),
@@ -92,7 +92,7 @@ fn series<'r>(
         ) else {
             continue;
         };
-        // Runs of different lengths make lines of their own.
+        // Runs of different lengths get separate lines.
         let key = (index, run.tool, run.test.tokens);
         let place = found.iter().position(|entry| entry.0 == key).unwrap_or_else(|| {
             let colour = COLOURS[index % COLOURS.len()];
@@ -213,7 +213,7 @@ fn roofline(results: &Results) -> Option<Chart> {
             (speed.min, speed.max),
         ))
     });
-    // The points of a series are different depths: nothing leads from one to the next.
+    // The points of a series are different depths: no line leads from one to the next.
     series = series.into_iter().flat_map(apart).collect();
     let curves: Vec<Box<dyn Fn(f64) -> f64>> = results
         .read_bandwidths

@@ -1,4 +1,4 @@
-//! One row a run, for spreadsheets; units are in the headings.
+//! One row per run, for spreadsheets; units are in the headings.
 
 use csv::Writer;
 
@@ -10,7 +10,7 @@ fn shown<T: ToString>(value: Option<T>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
-/// Every column: its heading and what stands below.
+/// Every column: its heading and its cells.
 const FIELDS: [Field; 37] = [
     ("date_utc", |all, _| all.date_utc.clone()),
     ("siskin_version", |all, _| all.siskin_version.clone()),

@@ -1,4 +1,4 @@
-//! One page, complete in itself: styles and pictures inside, no script, nothing fetched.
+//! One self-contained page: styles and charts are inline, it has no script and fetches nothing.
 
 use minijinja::{Environment, context};
 
@@ -26,7 +26,7 @@ pub(super) fn render(results: &Results, beside: Option<&Beside>) -> String {
         .iter()
         .any(|run| run.tool != crate::bench::result::Tool::Siskin);
     let mut environment = Environment::new();
-    // The name's ending turns escaping on.
+    // The file name's extension turns escaping on.
     environment
         .add_template("page.html", PAGE)
         .expect("the page is a template");

@@ -1,4 +1,4 @@
-//! Tables for a document.
+//! Markdown tables for a document.
 
 use super::table::Table;
 use super::{Beside, tables, text};

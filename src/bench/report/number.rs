@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
-/// Three digits that matter, no exponent: `0.123`, `12.3`, `1234`.
+/// Three significant digits, no exponent: `0.123`, `12.3`, `1234`.
 pub fn three(value: f64) -> String {
     let magnitude = value.abs();
     let digits = match magnitude {
@@ -12,17 +12,17 @@ pub fn three(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// Seconds as milliseconds.
+/// Formats seconds as milliseconds: `12.3 ms`.
 pub fn millis(seconds: f64) -> String {
     format!("{} ms", three(seconds * 1e3))
 }
 
-/// A share as a percentage.
+/// Formats a share as a percentage: `86 %`.
 pub fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-/// Bytes in binary units: `668 MiB`.
+/// Formats bytes in binary units: `668 MiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut unit) = (count as f64, 0);
@@ -38,7 +38,7 @@ pub fn bytes(count: u64) -> String {
     format!("{number} {}", UNITS[unit])
 }
 
-/// Bytes in decimal units, as bandwidths are given: `25.1 GB`.
+/// Formats bytes in decimal units, as is usual for bandwidths: `25.1 GB`.
 pub fn decimal_bytes(count: f64) -> String {
     let units = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")];
     let unit = units.into_iter().find(|(scale, _)| count >= 0.9995 * scale);
@@ -46,7 +46,7 @@ pub fn decimal_bytes(count: f64) -> String {
     format!("{} {unit}", three(count / scale))
 }
 
-/// Weights: `1.10 B`.
+/// Formats a number of weights: `1.10 B`.
 pub fn parameters(count: u64) -> String {
     let units = [(1e9, "B"), (1e6, "M"), (1e3, "K")];
     let count = count as f64;

@@ -1,22 +1,22 @@
-//! A table as data; each writer draws it its own way.
+//! A table as data; each writer draws it in its own way.
 
-/// A column.
+/// A column's heading and alignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its heading.
     pub name: String,
-    /// Numbers stand on the right.
+    /// Whether the cells are right-aligned, as numbers are.
     pub right: bool,
 }
 
-/// A table: `rows[r][c]` stands below `columns[c]`.
+/// A table: `rows[r][c]` belongs to `columns[c]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// What it shows.
+    /// What the table shows.
     pub title: String,
-    /// Its columns.
+    /// Its columns, from left to right.
     pub columns: Vec<Column>,
-    /// Its rows, each as long as the columns.
+    /// Its rows, each with one cell per column.
     pub rows: Vec<Vec<String>>,
 }
 
@@ -34,19 +34,19 @@ impl Table {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row with one cell per column.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.to_vec());
     }
 
-    /// Adds a row, unless the same stands there already.
+    /// Adds a row, unless the table already contains the same row.
     pub fn row_once<const N: usize>(&mut self, cells: [String; N]) {
         if !self.rows.iter().any(|row| row[..] == cells) {
             self.row(cells);
         }
     }
 
-    /// Adds a column at the end: a heading and a cell for each row.
+    /// Adds a column at the end: a heading and one cell per row.
     pub fn column(&mut self, name: &str, cells: Vec<String>) {
         self.columns.push(Column {
             name: name.to_owned(),
@@ -58,12 +58,12 @@ impl Table {
             .for_each(|(row, cell)| row.push(cell));
     }
 
-    /// Takes out columns in which every cell is empty.
+    /// Removes the columns in which every cell is empty.
     pub fn without_empty_columns(mut self) -> Self {
         let filled = |index: usize| self.rows.iter().any(|row| !row[index].is_empty());
         let keep: Vec<bool> = (0..self.columns.len()).map(filled).collect();
         let mut kept = keep.iter().copied().cycle();
-        // A row is as long as the columns, so the cycle starts anew with each.
+        // A row has as many cells as there are columns, so the cycle starts again with each row.
         self.columns.retain(|_| kept.next().unwrap_or(true));
         self.rows
             .iter_mut()

@@ -30,7 +30,7 @@ fn unless<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or(String::new(), show)
 }
 
-/// The program's name, where several are in the table.
+/// The program's name, if the table contains several programs.
 fn tool(run: &Run, results: &Results) -> String {
     let alone = results.runs.iter().all(|other| other.tool == Tool::Siskin);
     if alone {
@@ -70,7 +70,7 @@ fn spread(spread: Spread) -> &'static str {
     }
 }
 
-/// What another machine measured for the same test, or that nothing was measured there and what bounds it.
+/// What another machine measured for the same test; if nothing was measured there, what bounds it.
 fn cell_beside(beside: &Beside, run: &Run) -> String {
     let same = |other: &&Run| {
         (other.tool, other.test) == (run.tool, run.test)
@@ -115,7 +115,7 @@ fn interval(ratio: &Ratio) -> String {
     }
 }
 
-/// One run for each process: those of a process share its memory and its heat.
+/// One run per process, because the runs of a process share its memory and its heat.
 pub(super) fn processes(results: &Results) -> Vec<&Run> {
     let process = |run: &Run| {
         (
@@ -162,7 +162,7 @@ fn memory(results: &Results) -> Table {
     table.without_empty_columns()
 }
 
-/// Until a prompt's first token is there: its prefill, and the choice of the token.
+/// Time until a prompt's first token: its prefill, and the choice of the token.
 fn first_token(results: &Results) -> Table {
     let mut table = Table::new("First token", &["model", "test", ">thr", ">median", ">±"]);
     for run in &results.runs {
@@ -338,7 +338,7 @@ fn heat(results: &Results) -> Table {
     table.without_empty_columns()
 }
 
-/// A row for each value; those in force for every model stand once.
+/// A row for each value; settings that apply to every model are listed once.
 fn settings(results: &Results) -> Table {
     let titles = |runs: &mut dyn Iterator<Item = &Run>| {
         let mut titles: Vec<String> = Vec::new();

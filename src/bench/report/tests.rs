@@ -1,5 +1,5 @@
-//! Every format of one fixed result, held to what was looked at and found good (`cargo insta review`, or
-//! `INSTA_UPDATE=always`, then look at the difference).
+//! Compares every format of one fixed result with snapshots that were reviewed by hand (`cargo insta review`,
+//! or `INSTA_UPDATE=always`, then look at the diff).
 
 use super::*;
 use crate::bench::result::*;
@@ -193,7 +193,7 @@ fn a_page_fetches_nothing_and_escapes_names() {
     for word in ["<script", "src=", "href=", "url(", "@import", "tiny|<llama>"] {
         assert!(!page.contains(word), "{word}");
     }
-    // `xmlns` names a vocabulary; nothing else may look like an address.
+    // `xmlns` names a vocabulary; nothing else may look like a URL.
     assert_eq!(
         page.matches("http").count(),
         page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()

@@ -1,10 +1,10 @@
-//! Tables for a terminal: side by side where they fit, else a list a row.
+//! Tables for a terminal: columns if they fit, otherwise one list per row.
 
 use super::table::Table;
 use super::{Beside, number, tables};
 use crate::bench::result::Results;
 
-/// Between two columns.
+/// The space between two columns.
 const GAP: &str = "  ";
 
 pub(super) fn report(results: &Results, width: usize, beside: Option<&Beside>) -> String {
@@ -22,7 +22,7 @@ pub(super) fn report(results: &Results, width: usize, beside: Option<&Beside>) -
     out
 }
 
-/// What was measured where, a line each.
+/// What was measured and on which machine, as one line each.
 pub(super) fn head(results: &Results) -> Vec<String> {
     let machine = &results.machine;
     let (siskin, llama_cpp, rounds, date) = (
@@ -53,7 +53,7 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// Draws one table in `width` columns.
+/// Draws one table, `width` columns wide.
 pub fn render(table: &Table, width: usize) -> String {
     let widest = |column: usize| {
         let cells = table.rows.iter().map(|row| length(&row[column]));
@@ -104,7 +104,7 @@ fn list(table: &Table, row: &[String], width: usize) -> String {
     out
 }
 
-/// Characters, not bytes: `±`, `°`.
+/// The length in characters, not bytes, because of `±` and `°`.
 fn length(text: &str) -> usize {
     text.chars().count()
 }
@@ -118,8 +118,8 @@ fn pad(text: &str, width: usize, right: bool) -> String {
     }
 }
 
-/// Breaks a text at spaces into lines of at most `width`, with `first` before the first line and as much space
-/// before the others. A word longer than a line stands alone.
+/// Breaks a text at spaces into lines of at most `width`. `first` precedes the first line, and as many spaces
+/// precede the others. A word longer than a line gets a line to itself.
 pub fn wrap(text: &str, first: &str, width: usize) -> String {
     let mut lines = vec![first.to_owned()];
     let mut empty = true;

@@ -1,5 +1,5 @@
-//! How fast threads read memory: each sums an array of its own, as the read-only form of STREAM does
-//! (McCalpin, <https://www.cs.virginia.edu/stream/>). What decoding can reach at most.
+//! How fast threads read memory: each thread sums its own array, as the read-only form of STREAM does
+//! (McCalpin, <https://www.cs.virginia.edu/stream/>). This is the most that decoding can reach.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -8,14 +8,14 @@ use std::time::Instant;
 
 use crate::device::probe::Root;
 
-/// Times each array is read; the best pass counts, as in STREAM.
+/// How often each array is read; the best pass counts, as in STREAM.
 const PASSES: usize = 6;
-/// All arrays together: this many times the largest cache, within the limits below.
+/// The size of all arrays together: this many times the largest cache, within the limits below.
 const CACHES: u64 = 4;
 const LEAST_BYTES: u64 = 64 << 20;
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Bytes to read so that caches do not help, with `available` bytes of memory free.
+/// Bytes to read so that caches do not help; `available` is the free memory in bytes.
 pub(crate) fn array_bytes(root: &Root, available: Option<u64>) -> u64 {
     const CACHES_OF_A_CPU: &str = "sys/devices/system/cpu/cpu0/cache";
     let size = |index: &String| {
@@ -35,13 +35,13 @@ pub(crate) fn array_bytes(root: &Root, available: Option<u64>) -> u64 {
         .min(most.max(1 << 20))
 }
 
-/// Bytes a second that `threads` threads read together from arrays of `bytes` in all.
+/// Bytes a second that `threads` threads read together, from arrays of `bytes` in total.
 pub(crate) fn measure(threads: usize, bytes: u64) -> f64 {
     let threads = threads.max(1);
     let len = (bytes / 8 / threads as u64).max(1) as usize;
     let barrier = Barrier::new(threads);
     let reader = || {
-        // Written by the thread that reads it: it lies where that thread is.
+        // The reading thread writes its array, so that the memory is local to that thread.
         let numbers = vec![1u64; len];
         let pass = |_| {
             barrier.wait();
@@ -67,7 +67,7 @@ pub(crate) fn measure(threads: usize, bytes: u64) -> f64 {
     (len * threads * 8) as f64 / best
 }
 
-/// Independent partial sums, so that loads and not additions set the pace.
+/// Sums with independent partial sums, so that loads set the pace and not additions.
 fn sum(numbers: &[u64]) -> u64 {
     const LANES: usize = 64;
     let mut sums = [0u64; LANES];
@@ -116,14 +116,15 @@ mod tests {
     #[test]
     fn threads_pinned_to_one_cpu_read_no_faster_than_one() {
         use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-        // Threads inherit the affinity of the one that starts them; only this test's thread is pinned.
+        // Threads inherit the affinity of the thread that starts them; only this test's thread is pinned.
         let pinned = thread::spawn(|| {
             let all = sched_getaffinity(None).expect("an affinity");
             let first = (0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).expect("a CPU");
             let mut one = CpuSet::new();
             one.set(first);
             sched_setaffinity(None, &one).expect("pinned");
-            // Short passes, best of many, one after the other: other programs take this CPU away now and then.
+            // Short passes, best of many, one after the other: other programs occasionally take this CPU
+            // away.
             let mut best = (0.0f64, 0.0f64);
             for _ in 0..8 {
                 best = (best.0.max(measure(1, 16 << 20)), best.1.max(measure(2, 16 << 20)));

@@ -1,5 +1,5 @@
-//! Energy: RAPL counters on x86 (`/sys/class/powercap`), the power chip of a Raspberry Pi 5 (`vcgencmd
-//! pmic_read_adc`). Both count the whole package or board, idle power included.
+//! Energy: from RAPL counters on x86 (`/sys/class/powercap`), or from the power chip of a Raspberry Pi 5
+//! (`vcgencmd pmic_read_adc`). Both count the whole package or board, including idle power.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 /// How often a Pi's power is read.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Something that measures energy.
+/// A way to measure energy.
 #[derive(Debug, Clone)]
 pub(crate) enum Meter {
-    /// Counters of microjoules, one a package.
+    /// Counters of microjoules, one per package.
     Rapl(Vec<Zone>),
     /// The program that reads a Pi's power chip.
     Pmic(PathBuf),
@@ -24,12 +24,12 @@ pub(crate) enum Meter {
 #[derive(Debug, Clone)]
 pub(crate) struct Zone {
     counter: PathBuf,
-    /// Where the counter starts again at zero.
+    /// The counter's maximum, after which it restarts at zero.
     range: u64,
 }
 
 impl Meter {
-    /// A meter of the machine under `root` (`/`), where it has one that this user may read.
+    /// Finds a meter of the machine under `root` (`/`), if it has one that this user may read.
     pub(crate) fn find(root: &Path, vcgencmd: &Path) -> Option<Self> {
         let zones = fs::read_dir(root.join("sys/class/powercap"))
             .into_iter()
@@ -42,7 +42,7 @@ impl Meter {
         watts(vcgencmd).map(|_| Meter::Pmic(vcgencmd.to_owned()))
     }
 
-    /// What it is, for people.
+    /// The meter's name for people.
     pub(crate) fn source(&self) -> &'static str {
         match self {
             Meter::Rapl(_) => "RAPL package",
@@ -50,7 +50,7 @@ impl Meter {
         }
     }
 
-    /// Runs `work` and gives the joules drawn meanwhile.
+    /// Runs `work`; returns its result and the joules drawn meanwhile.
     pub(crate) fn measure<T>(&self, work: impl FnOnce() -> T) -> (T, Option<f64>) {
         match self {
             Meter::Rapl(zones) => {
@@ -69,7 +69,8 @@ impl Meter {
 }
 
 impl Zone {
-    /// A package's zone: packages stand at the top (`intel-rapl:0`), their parts below (`intel-rapl:0:0`).
+    /// Reads a package's zone: packages are at the top level (`intel-rapl:0`), their parts below
+    /// (`intel-rapl:0:0`).
     fn of(folder: &Path) -> Option<Self> {
         let name = folder.file_name()?.to_str()?;
         let package = fs::read_to_string(folder.join("name"))
@@ -94,7 +95,7 @@ impl Zone {
         fs::read_to_string(&self.counter).ok()?.trim().parse().ok()
     }
 
-    /// Joules since the counter stood at `before`; it may have passed its end once.
+    /// Joules since the counter read `before`; it may have wrapped around once.
     fn since(&self, before: u64) -> Option<f64> {
         let now = self.read()?;
         let microjoules = if now >= before {
@@ -106,7 +107,7 @@ impl Zone {
     }
 }
 
-/// Power read while `work` runs, averaged, times its duration.
+/// Averages the power read while `work` runs, and multiplies it by the duration.
 fn measure_power<T>(program: &Path, work: impl FnOnce() -> T) -> (T, Option<f64>) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -135,8 +136,8 @@ fn watts(program: &Path) -> Option<f64> {
     sum_of_rails(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// Every rail has a line of its current, `VDD_CORE_A current(7)=1.2A`, and one of its voltage,
-/// `VDD_CORE_V volt(15)=0.9V`; watts are the sum of the products.
+/// Each rail has a line with its current, `VDD_CORE_A current(7)=1.2A`, and one with its voltage, `VDD_CORE_V
+/// volt(15)=0.9V`; the power in watts is the sum of the products.
 fn sum_of_rails(text: &str) -> Option<f64> {
     let reading = |line: &str, kind: &str, unit: char| {
         let (name, rest) = line.trim().split_once(' ')?;

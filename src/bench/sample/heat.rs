@@ -1,4 +1,4 @@
-//! Temperature, clock and throttling, before and after.
+//! Temperature, clock and throttling, before and after a measurement.
 
 use crate::bench::result::Heat;
 use crate::device::probe::{self, Root};
@@ -9,14 +9,14 @@ const CPUS: &str = "sys/devices/system/cpu";
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct State {
     heat: probe::Heat,
-    /// Mean clock of all CPUs, where the system tells.
+    /// The mean clock of all CPUs, if the system reports it.
     hertz: Option<f64>,
-    /// Whether the kernel holds the clock down for heat now, where it tells.
+    /// Whether the kernel now limits the clock because of heat, if it reports that.
     cooling: Option<bool>,
 }
 
 impl State {
-    /// Reads the machine.
+    /// Reads the machine's state.
     pub(crate) fn now(root: &Root) -> Self {
         State {
             heat: probe::Heat::probe(root),
@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-/// What happened between two moments; `None` where the system tells nothing of heat.
+/// What happened between two moments; `None` if the system reports nothing about heat.
 pub(crate) fn between(before: &State, after: &State) -> Option<Heat> {
     let told = (!after.heat.cannot_tell()).then(|| after.heat.throttled_since(&before.heat));
     let cooled = before
@@ -47,7 +47,7 @@ pub(crate) fn between(before: &State, after: &State) -> Option<Heat> {
     (heat != Heat::default()).then_some(heat)
 }
 
-/// Takes a later span into an earlier one.
+/// Joins a later span to an earlier one.
 pub(crate) fn extend(first: Option<Heat>, later: Option<Heat>) -> Option<Heat> {
     let (Some(first), Some(later)) = (first, later) else {
         return first.or(later);
@@ -68,7 +68,7 @@ fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
     }
 }
 
-/// `cpufreq` where there is, else what `/proc/cpuinfo` prints.
+/// The clock from `cpufreq` if there is one, otherwise from `/proc/cpuinfo`.
 fn clock(root: &Root) -> Option<f64> {
     let current = |cpu: &String| root.number(&format!("{CPUS}/{cpu}/cpufreq/scaling_cur_freq"));
     let mut hertz: Vec<f64> = root
@@ -92,7 +92,7 @@ fn clock(root: &Root) -> Option<f64> {
     (!hertz.is_empty()).then(|| hertz.iter().sum::<f64>() / hertz.len() as f64)
 }
 
-/// The kernel's own cooling of CPUs by their clock.
+/// Whether the kernel cools a CPU by lowering its clock.
 fn cooling(root: &Root) -> Option<bool> {
     const THERMAL: &str = "sys/class/thermal";
     let state = |device: &String| {

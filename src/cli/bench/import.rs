@@ -1,4 +1,4 @@
-//! Results from files: siskin's own and llama-bench's.
+//! Reads results from files: siskin's own and llama-bench's.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,13 @@ use siskin::bench::{compare, harness, peer};
 
 use crate::cli::text_input;
 
-/// What files held.
+/// What the files contained.
 pub(super) struct Imported {
     results: Vec<Results>,
     runs: Vec<Run>,
 }
 
-/// Results that siskin wrote.
+/// Reads results that siskin wrote.
 pub(in crate::cli) fn results(file: &Path) -> anyhow::Result<Results> {
     Ok(compare::parse(&text_input::file(file)?, file)?)
 }
@@ -39,7 +39,7 @@ pub(super) fn all(files: &[PathBuf]) -> anyhow::Result<Imported> {
     Ok(imported)
 }
 
-/// `raspberry-pi-5`, or `raspberry-pi-5=results.json`.
+/// Parses `raspberry-pi-5` or `raspberry-pi-5=results.json`.
 pub(super) fn beside(text: &str) -> anyhow::Result<Beside> {
     let (name, file) = match text.split_once('=') {
         Some((name, file)) => (name, Some(Path::new(file))),
@@ -54,7 +54,7 @@ pub(super) fn beside(text: &str) -> anyhow::Result<Beside> {
 }
 
 impl Imported {
-    /// Adds everything to results measured just now.
+    /// Adds everything to results that were just measured.
     pub(super) fn add_to(self, results: &mut Results) {
         let new = !self.results.is_empty() || !self.runs.is_empty();
         results
@@ -66,8 +66,8 @@ impl Imported {
         }
     }
 
-    /// The first of siskin's results, with everything else in it; results without a measurement where there are
-    /// only another program's.
+    /// The first of siskin's results, with everything else added. If there are only another program's runs,
+    /// they are added to results without a measurement.
     pub(super) fn into_results(mut self, command: &str) -> anyhow::Result<Results> {
         if self.results.is_empty() {
             if self.runs.is_empty() {
@@ -83,7 +83,7 @@ impl Imported {
     }
 }
 
-/// siskin against llama-bench, where both ran the same test and nothing better is known of it.
+/// Compares siskin with llama-bench on the tests both ran, unless a comparison already exists.
 fn compare_tools(results: &mut Results) {
     let known = results
         .comparisons

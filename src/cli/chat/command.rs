@@ -1,20 +1,20 @@
-//! What may be typed instead of a message.
+//! Commands that can be typed instead of a message.
 
-/// A command and what was typed behind it.
+/// A command and its argument.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
     Help,
     Reset,
-    /// Shows the system prompt, or sets it; `-` for none.
+    /// Shows the system prompt, or sets it; `-` removes it.
     System(Option<&'a str>),
     Stats,
-    /// Writes the conversation into a file; with `!` even where it exists.
+    /// Writes the conversation to a file; true to replace an existing file.
     Save(&'a str, bool),
     Load(&'a str),
     Quit,
 }
 
-/// Name, what stands behind it, what it does.
+/// Name, argument, what it does.
 pub(crate) const COMMANDS: [(&str, &str, &str); 8] = [
     ("/help", "", "shows this"),
     ("/load", "FILE", "goes on with a saved conversation"),
@@ -34,7 +34,7 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// A command, or `None` for a message: whatever does not begin with a slash.
+/// Parses a command. Returns `None` for a message, which is any line that does not begin with a slash.
 pub(crate) fn parse(line: &str) -> Option<Result<Command<'_>, String>> {
     let line = line.strip_prefix('/').map(|_| line.trim_end())?;
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));

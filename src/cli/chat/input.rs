@@ -1,4 +1,4 @@
-//! Where messages come from: an editor on a terminal, lines elsewhere.
+//! The source of messages: an editor on a terminal, otherwise lines of standard input.
 
 use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal, Read};
@@ -17,10 +17,10 @@ use super::command::COMMANDS;
 use crate::cli::{style, text_input};
 
 const PROMPT: &str = "> ";
-/// What opens and closes a message of several lines.
+/// Opens and closes a message of several lines.
 const QUOTES: &str = "\"\"\"";
 
-/// What came.
+/// What the user entered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Typed {
     Line(String),
@@ -36,7 +36,7 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// An editor where standard input and output are a terminal.
+    /// Opens an editor if standard input and output are a terminal; otherwise lines are read.
     pub(crate) fn new() -> anyhow::Result<Self> {
         if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
             return Ok(Input::Lines);
@@ -53,7 +53,7 @@ impl Input {
         let alt_enter = KeyEvent(KeyCode::Enter, Modifiers::ALT);
         editor.bind_sequence(Event::from(alt_enter), Cmd::Newline);
         if let Some(file) = history_file() {
-            // No history is no reason not to talk.
+            // A chat works without a history.
             let _ = editor.load_history(&file);
         }
         Ok(Input::Terminal(Box::new(editor)))
@@ -83,7 +83,7 @@ impl Input {
     }
 }
 
-/// The next line with anything in it, without its line break.
+/// The next line that is not blank, without its line break.
 fn line(mut input: impl BufRead) -> anyhow::Result<Typed> {
     loop {
         let mut bytes = Vec::new();
@@ -121,7 +121,7 @@ fn joined(typed: &str) -> String {
     }
 }
 
-/// True where more lines are to come.
+/// Whether the message continues on the next line.
 fn is_open(typed: &str) -> bool {
     match typed.trim().strip_prefix(QUOTES) {
         Some(text) => !text.ends_with(QUOTES),
@@ -129,7 +129,8 @@ fn is_open(typed: &str) -> bool {
     }
 }
 
-/// `$XDG_STATE_HOME/siskin/chat_history`, in a folder of one's own; `None` where there is no place for it.
+/// `$XDG_STATE_HOME/siskin/chat_history`, in a folder that only the user can read; `None` if there is no
+/// place for it.
 fn history_file() -> Option<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     let given = |name: &str| {
@@ -144,7 +145,7 @@ fn history_file() -> Option<PathBuf> {
     Some(folder.join("chat_history"))
 }
 
-/// What the editor knows of messages: where they end, how commands go on, how the prompt looks.
+/// What the editor knows about messages: where they end, how to complete commands, how the prompt looks.
 pub(crate) struct Assistance {
     files: FilenameCompleter,
 }

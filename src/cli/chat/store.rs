@@ -1,4 +1,4 @@
-//! Conversations in files.
+//! Saves conversations to files and loads them.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use siskin_model::atomic_file::{Overwrite, AtomicFile, AtomicFileError};
 
 use crate::cli::text_input;
 
-/// Writes a conversation, whole or not at all.
+/// Writes a conversation to a file, completely or not at all.
 pub(crate) fn save(conversation: &Conversation, path: &Path, replace: bool) -> anyhow::Result<()> {
     let existing = if replace {
         Overwrite::Replace
@@ -29,7 +29,7 @@ pub(crate) fn save(conversation: &Conversation, path: &Path, replace: bool) -> a
     }
 }
 
-/// Reads a conversation.
+/// Reads a conversation from a file.
 pub(crate) fn load(path: &Path) -> anyhow::Result<Conversation> {
     let text = text_input::file(path)?;
     Conversation::from_json(&text).with_context(|| path.display().to_string())

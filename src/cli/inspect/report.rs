@@ -1,4 +1,4 @@
-//! The figures of a file, its metadata and tensors: as text of 80 columns, and as JSON.
+//! A file's figures, metadata and tensors: as text of 80 columns, and as JSON.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,12 +10,12 @@ use siskin_model::summary::Summary;
 use super::values;
 use crate::cli::{size, text};
 
-/// Columns of the text.
+/// The width of the text, in columns.
 const COLUMNS: usize = 80;
-/// Columns of the longest key that the others are aligned with.
+/// The longest key, in columns, that the other keys are aligned with.
 const MAX_KEY: usize = 40;
 
-/// One JSON value: the figures, the metadata in the file's order, the tensors where asked for.
+/// One JSON value: the figures, the metadata in the file's order, and the tensors if requested.
 pub(super) fn json(
     path: &Path,
     summary: &Summary,
@@ -40,7 +40,7 @@ pub(super) fn json(
     Ok(report)
 }
 
-/// The figures, the types and the metadata.
+/// Prints the figures, the types and the metadata.
 pub(super) fn print(out: &mut impl Write, path: &Path, summary: &Summary, header: &Header) -> io::Result<()> {
     let file = text::escaped(&path.display().to_string());
     writeln!(
@@ -90,7 +90,7 @@ pub(super) fn print(out: &mut impl Write, path: &Path, summary: &Summary, header
     Ok(())
 }
 
-/// Label and value of what the file tells.
+/// Label and value of each figure that the file has.
 fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
     let count = |n: Option<u64>| n.map_or("?".into(), |n| n.to_string());
     let mut lines = Vec::new();
@@ -146,7 +146,7 @@ fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// `1,100,048,384`
+/// Groups digits: `1,100,048,384`.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
@@ -159,7 +159,7 @@ fn grouped(count: u64) -> String {
     out
 }
 
-/// A line a tensor: name, type, shape, size, offset in the data.
+/// Prints one line per tensor: name, type, shape, size, offset in the data.
 pub(super) fn print_tensors(out: &mut impl Write, header: &Header) -> io::Result<()> {
     writeln!(out, "\ntensors")?;
     let longest = header

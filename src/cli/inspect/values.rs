@@ -5,7 +5,7 @@ use siskin_model::gguf::{Array, Value, ValueType};
 
 use crate::cli::text;
 
-/// Entries shown of a list.
+/// The number of entries shown of a list.
 const FIRST: usize = 8;
 
 macro_rules! each_array {
@@ -61,7 +61,7 @@ pub(super) fn one_line(value: &Value, width: usize) -> String {
     match value {
         Value::String(text) => line_of_text(text, width),
         Value::Array(Array::String(texts)) => {
-            // A text of megabytes is cut before it is spelled out.
+            // A text may have megabytes, so it is cut before it is escaped.
             let quoted = |text: &str| format!("\"{}\"", text::escaped(&start(text, width)));
             list(texts.iter().take(FIRST).map(quoted), texts.len(), width)
         }
@@ -76,7 +76,7 @@ pub(super) fn one_line(value: &Value, width: usize) -> String {
     }
 }
 
-/// A text's first line; of a longer one, how long it is.
+/// A text's first line; if there is more text, preceded by its length.
 fn line_of_text(text: &str, width: usize) -> String {
     let first = text.lines().next().unwrap_or_default();
     if first.len() == text.len() && text.len() <= width {
@@ -96,7 +96,7 @@ fn list(shown: impl Iterator<Item = String>, len: usize, width: usize) -> String
     text::shortened(&(shown.collect::<Vec<_>>().join(", ") + more), width)
 }
 
-/// Key, type and value; of a list longer than `FIRST`, its length and first entries.
+/// Key, type and value; for a list longer than `FIRST`, its length and first entries.
 pub(super) fn json(key: &str, value: &Value) -> Json {
     let ty = format!("{:?}", value.ty()).to_lowercase();
     match value {

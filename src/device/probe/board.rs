@@ -1,4 +1,4 @@
-//! What a machine is called: the device tree on boards, DMI on PCs.
+//! The machine's name: from the device tree on boards, from DMI on PCs.
 
 use serde::Serialize;
 
@@ -7,16 +7,16 @@ use super::Root;
 /// A machine's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Board {
-    /// The model, where the system tells.
+    /// The model, if the system reports one.
     pub model: Option<String>,
-    /// The device tree's `compatible` strings, the most specific first.
+    /// The device tree's `compatible` strings, most specific first.
     pub compatible: Vec<String>,
 }
 
-/// Where the device tree is; the first is a link to the second.
+/// The paths of the device tree; the first is a link to the second.
 const DEVICE_TREES: [&str; 2] = ["proc/device-tree", "sys/firmware/devicetree/base"];
 
-/// What firmware vendors write where they have nothing to say.
+/// Placeholders that firmware vendors write in unused fields.
 const NOTHING: [&str; 5] = [
     "",
     "Default string",
@@ -43,7 +43,7 @@ impl Board {
     }
 }
 
-/// Strings that end in NUL, as the device tree stores them.
+/// Splits a list of NUL-terminated strings, as the device tree stores them.
 fn strings(bytes: &[u8]) -> Vec<String> {
     let strings = bytes
         .split(|byte| *byte == 0)
@@ -51,7 +51,7 @@ fn strings(bytes: &[u8]) -> Vec<String> {
     strings.filter(|text| !text.is_empty()).collect()
 }
 
-/// Vendor and product.
+/// Vendor and product name from DMI.
 fn dmi(root: &Root) -> Option<String> {
     let field = |name: &str| {
         let text = root.text(&format!("sys/class/dmi/id/{name}"))?;

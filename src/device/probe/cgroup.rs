@@ -1,8 +1,10 @@
-//! The control groups this process is in, and their limits up the tree: cgroups(7), version 2 and version 1.
+//! The control groups of this process, and the limits of those groups and their parents: cgroups(7), versions
+//! 2 and 1.
 
 use super::Root;
 
-/// The folders of this process's groups, the innermost first: `sys/fs/cgroup/a/b`, `sys/fs/cgroup/a`, `sys/fs/cgroup`.
+/// The folders of this process's groups, innermost first: `sys/fs/cgroup/a/b`, `sys/fs/cgroup/a`,
+/// `sys/fs/cgroup`.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     v2: Vec<String>,
@@ -10,17 +12,18 @@ pub(super) struct Groups {
     v1_memory: Vec<String>,
 }
 
-/// A group's limit on memory.
+/// A group's memory limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MemoryLimit {
     pub group: String,
     pub bytes: u64,
-    /// What may still be taken: the limit less what is used, caches that can be dropped not counted.
+    /// Bytes that can still be allocated: the limit minus what is used, not counting caches that can be
+    /// dropped.
     pub room: u64,
 }
 
-/// Names of the files that hold a version's limit and use of memory, and the line of `memory.stat` that counts the
-/// file cache that can be dropped.
+/// Names of the files that hold a version's memory limit and usage, and the line of `memory.stat` that counts
+/// the file cache that can be dropped.
 struct MemoryFiles {
     limit: &'static str,
     usage: &'static str,
@@ -85,14 +88,14 @@ impl Groups {
             share(quota.parse().ok()?, period.parse().ok()?)
         });
         let v1 = self.v1_cpu.iter().filter_map(|folder| {
-            // -1 is "no quota", and no number here.
+            // "No quota" is -1, which does not parse as a number here.
             let quota = root.number(&format!("{folder}/cpu.cfs_quota_us"))?;
             share(quota, root.number(&format!("{folder}/cpu.cfs_period_us"))?)
         });
         v2.chain(v1).min_by(f64::total_cmp)
     }
 
-    /// Every limit on memory, the innermost group's first.
+    /// Every memory limit, the innermost group's first.
     pub(super) fn memory_limits(&self, root: &Root) -> Vec<MemoryLimit> {
         let limits = |folders: &[String], files: &MemoryFiles| -> Vec<MemoryLimit> {
             folders
@@ -122,7 +125,7 @@ fn memory_limit(root: &Root, folder: &str, files: &MemoryFiles) -> Option<Memory
     })
 }
 
-/// A line of `mountinfo`: the part of the file system that is mounted, where, its kind and options.
+/// A line of `mountinfo`: which part of the file system is mounted, where, its type and options.
 struct Mount<'t> {
     root: &'t str,
     point: &'t str,
@@ -143,8 +146,8 @@ impl<'t> Mount<'t> {
         })
     }
 
-    /// The folders of the group `path` and of those around it. In a container the mount shows only a part of the
-    /// tree; a path outside that part stands for the mount's root.
+    /// The folders of the group `path` and of its parents. In a container the mount shows only a part of the
+    /// tree; a path outside that part maps to the mount's root.
     fn folders(&self, path: &str) -> Vec<String> {
         let below = if self.root == "/" {
             Some(path)

@@ -1,4 +1,4 @@
-//! CPUs: how many, of which kind, which this process may use, what they can.
+//! CPUs: how many there are, of which kind, which ones this process may use, and their extensions.
 
 use serde::Serialize;
 
@@ -9,48 +9,48 @@ use crate::device::isa::{CpuArch, Isa};
 /// The CPUs of a machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cpus {
-    /// Architecture.
+    /// The CPUs' architecture.
     pub arch: CpuArch,
-    /// Name, where the system tells; several kinds joined by " + ".
+    /// The CPU's name, if the system reports one; several kinds are joined by " + ".
     pub name: Option<String>,
     /// Each CPU that is online.
     pub details: Vec<Detail>,
-    /// CPU time this process may use, in CPUs, where a control group limits it.
+    /// The CPU time this process may use, in CPUs, if a control group limits it.
     pub quota: Option<f64>,
-    /// CPUs this process may use: affinity and quota are heeded.
+    /// The number of CPUs this process may use, after affinity and quota.
     pub available: usize,
-    /// Of these, fast ones.
+    /// How many of the available CPUs are of the fast kind.
     pub big: usize,
-    /// Of these, on cores of their own.
+    /// How many physical cores the available CPUs belong to.
     pub physical: usize,
-    /// Extensions.
+    /// Instruction-set extensions.
     pub isa: Vec<Isa>,
-    /// How the kernel chooses frequencies.
+    /// The kernel's policy for choosing frequencies.
     pub governor: Option<String>,
 }
 
-/// A CPU.
+/// One CPU.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Detail {
-    /// Its number.
+    /// The kernel's number of this CPU, from 0.
     pub id: usize,
-    /// True for the fast kind; all are where there is one kind.
+    /// Whether it is of the fast kind; true for all CPUs if there is only one kind.
     pub big: bool,
-    /// Its greatest frequency.
+    /// Its maximum frequency in MHz.
     pub max_mhz: Option<u64>,
-    /// True where affinity lets this process use it.
+    /// Whether affinity allows this process to use it.
     pub allowed: bool,
-    /// True for the first of those that share a core.
+    /// Whether it is the first of the CPUs that share a core.
     pub first_of_core: bool,
 }
 
 const FOLDER: &str = "sys/devices/system/cpu";
 
-/// A CPU is of the fast kind from this share of the fastest one's capacity on: the fast clusters of an RK3588 differ
-/// by 2 %, Intel's favoured cores by 5 %, little cores lie at a half.
+/// A CPU is of the fast kind if its capacity is at least this share of the fastest one's: the fast clusters
+/// of an RK3588 differ by 2 %, Intel's favoured cores by 5 %, and little cores have about half.
 const BIG: f64 = 0.8;
 
-/// ARM's numbers of its cores (`CPU part`, from the cores' technical reference manuals: MIDR_EL1).
+/// ARM's numbers for its cores (`CPU part`, from the cores' technical reference manuals: MIDR_EL1).
 const ARM_PARTS: [(u32, &str); 18] = [
     (0xc07, "Cortex-A7"),
     (0xc0f, "Cortex-A15"),
@@ -107,7 +107,7 @@ fn values<'t>(info: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
     })
 }
 
-/// The program's own architecture on this system; elsewhere what `cpuinfo` looks like.
+/// The program's own architecture on the running system; otherwise a guess from `cpuinfo`.
 fn arch(root: &Root, info: &str, flags: Option<&str>) -> CpuArch {
     let has = |flag: &str| flags.is_some_and(|flags| flags.split_whitespace().any(|word| word == flag));
     match CpuArch::of_this_program() {
@@ -119,7 +119,7 @@ fn arch(root: &Root, info: &str, flags: Option<&str>) -> CpuArch {
 }
 
 fn name(info: &str) -> Option<String> {
-    // A 32-bit ARM kernel writes a `model name` that says no more than "ARMv7".
+    // A 32-bit ARM kernel writes a `model name` that contains no more than "ARMv7".
     if let Some(name) = field(info, "model name").filter(|name| !name.starts_with("ARM")) {
         return Some(name.to_owned());
     }
@@ -173,15 +173,15 @@ fn details(root: &Root, info: &str) -> Vec<Detail> {
     ids.iter().zip(&weights).map(detail).collect()
 }
 
-/// What makes a CPU fast: its capacity where the kernel knows it, else its greatest frequency.
+/// A CPU's speed: its capacity if the kernel reports it, otherwise its maximum frequency.
 fn weight(root: &Root, id: usize) -> Option<u64> {
     let entry = |name: &str| root.number(&format!("{FOLDER}/cpu{id}/{name}"));
     entry("cpu_capacity").or_else(|| entry("cpufreq/cpuinfo_max_freq"))
 }
 
-/// A list as the kernel writes it: `0-3,6`. `None` where it is none.
+/// Parses a list as the kernel writes it, such as `0-3,6`. Returns `None` if the text is not such a list.
 fn cpu_list(text: &str) -> Option<Vec<usize>> {
-    /// Far above any machine's; keeps a damaged list from growing.
+    /// Far above any machine's number of CPUs; keeps a damaged list from allocating much.
     const MAX: usize = 65536;
     let mut ids = Vec::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
@@ -192,7 +192,7 @@ fn cpu_list(text: &str) -> Option<Vec<usize>> {
     (!ids.is_empty()).then_some(ids)
 }
 
-/// Extensions by asking the CPU, where `/proc/cpuinfo` does not tell.
+/// Asks the CPU for its extensions, for systems whose `/proc/cpuinfo` does not list them.
 fn detected(root: &Root) -> Vec<Isa> {
     if !root.is_system() {
         return vec![];

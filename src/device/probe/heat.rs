@@ -1,37 +1,37 @@
-//! Temperatures, and whether the machine slowed down for them.
+//! Temperatures, and whether the machine slowed down because of them.
 
 use serde::Serialize;
 
 use super::Root;
 
-/// What the machine says of heat and power.
+/// What the machine reports about heat and power.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Heat {
-    /// Thermal zones.
+    /// All thermal zones, in order of number.
     pub zones: Vec<Zone>,
-    /// The Pi firmware's word on throttling; `None` elsewhere.
+    /// The throttling flags of a Raspberry Pi's firmware; `None` on other machines.
     pub throttle: Option<Throttle>,
-    /// How often Intel cores slowed down since the start; `None` where the kernel does not count it.
+    /// How often Intel cores have throttled since boot; `None` if the kernel does not count it.
     pub throttle_events: Option<u64>,
 }
 
-/// A sensor.
+/// A thermal zone: one sensor.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Zone {
-    /// Its kind, e.g. `cpu-thermal`.
+    /// The kind of sensor, e.g. `cpu-thermal`.
     pub kind: String,
-    /// Its temperature.
+    /// Its temperature in degrees Celsius.
     pub celsius: f64,
 }
 
-/// `vcgencmd get_throttled`: what is so now, and what was so since the start.
+/// The result of `vcgencmd get_throttled`: conditions that hold now, and conditions that held since boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Throttle {
-    /// The bits as the firmware gives them.
+    /// The bits as the firmware reports them.
     pub bits: u32,
 }
 
-/// A bit now, the same bit since the start, what it means. Source: Raspberry Pi documentation, `vcgencmd get_throttled`.
+/// A bit that means "now", and its condition. Source: Raspberry Pi documentation, `vcgencmd get_throttled`.
 const BITS: [(u32, &str); 4] = [
     (0, "under-voltage"),
     (1, "frequency capped"),
@@ -39,16 +39,16 @@ const BITS: [(u32, &str); 4] = [
     (3, "soft temperature limit"),
 ];
 
-/// From a bit that says "now" to the one that says "since the start".
+/// The distance from a bit that means "now" to the bit that means "since boot".
 const SINCE_START: u32 = 16;
 
 impl Throttle {
-    /// What is so now.
+    /// The conditions that hold now.
     pub fn now(self) -> Vec<&'static str> {
         self.named(0)
     }
 
-    /// What was so since the start.
+    /// The conditions that have held at some time since boot.
     pub fn since_start(self) -> Vec<&'static str> {
         self.named(SINCE_START)
     }
@@ -60,7 +60,7 @@ impl Throttle {
 }
 
 impl Heat {
-    /// Reads the sensors.
+    /// Reads the sensors and the throttling state.
     pub fn probe(root: &Root) -> Self {
         let zones = root
             .names("sys/class/thermal", "thermal_zone")
@@ -80,12 +80,12 @@ impl Heat {
         }
     }
 
-    /// The hottest zone.
+    /// The zone with the highest temperature.
     pub fn hottest(&self) -> Option<&Zone> {
         self.zones.iter().max_by(|a, b| a.celsius.total_cmp(&b.celsius))
     }
 
-    /// True where the machine slowed down between `before` and now, as far as it tells.
+    /// Whether the machine throttles now or has throttled since `before`, as far as it reports that.
     pub fn throttled_since(&self, before: &Heat) -> bool {
         let now = self.throttle.is_some_and(|throttle| !throttle.now().is_empty());
         let counted = self
@@ -95,13 +95,14 @@ impl Heat {
         now || counted
     }
 
-    /// True where nothing on this machine would tell that it slowed down.
+    /// Whether this machine has no way to report that it slowed down.
     pub fn cannot_tell(&self) -> bool {
         self.throttle.is_none() && self.throttle_events.is_none()
     }
 }
 
-/// The Pi's firmware, through its driver: `/sys/devices/platform/soc*/soc*:firmware/get_throttled`, in hexadecimal.
+/// The Pi firmware's flags from its driver: `/sys/devices/platform/soc*/soc*:firmware/get_throttled`, in
+/// hexadecimal.
 fn firmware(root: &Root) -> Option<Throttle> {
     const PLATFORM: &str = "sys/devices/platform";
     let socs = root.names(PLATFORM, "soc");

@@ -1,4 +1,4 @@
-//! Memory: what there is, and what this process may take (proc_meminfo(5), cgroups(7)).
+//! Memory: how much there is, and how much this process may use (proc_meminfo(5), cgroups(7)).
 
 use serde::Serialize;
 
@@ -6,31 +6,31 @@ use super::Root;
 use super::cgroup::Groups;
 use crate::device::memory::kib_field;
 
-/// Memory in bytes.
+/// Memory sizes in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Ram {
-    /// All of it.
+    /// All the RAM that the kernel manages.
     pub total_bytes: u64,
-    /// What new programs can take without swapping (`MemAvailable`).
+    /// Memory that new programs can use without swapping (`MemAvailable`).
     pub available_bytes: u64,
-    /// What this process may take: the least of `available_bytes` and the room under every limit.
+    /// Memory that this process may use: the least of `available_bytes` and the room under every limit.
     pub usable_bytes: u64,
-    /// Control groups that limit it, the innermost first.
+    /// Control groups that limit memory, innermost first.
     pub limits: Vec<Limit>,
-    /// Swap.
+    /// The size of all swap.
     pub swap_bytes: u64,
     /// The part of the swap that is compressed memory (zram).
     pub zram_bytes: u64,
 }
 
-/// A control group's limit.
+/// A control group's memory limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Limit {
-    /// The group's folder.
+    /// The group's folder, from the root.
     pub group: String,
-    /// The limit.
+    /// The limit in bytes.
     pub bytes: u64,
-    /// What is left under it.
+    /// Bytes still free under the limit.
     pub room_bytes: u64,
 }
 
@@ -58,7 +58,7 @@ impl Ram {
     }
 }
 
-/// Total, available and swap from `/proc/meminfo`.
+/// Total, available and swap bytes from `/proc/meminfo`.
 fn meminfo(root: &Root) -> Option<(u64, u64, u64)> {
     let text = root.text("proc/meminfo")?;
     let field = |name: &str| kib_field(&text, name);
@@ -70,7 +70,7 @@ fn meminfo(root: &Root) -> Option<(u64, u64, u64)> {
     Some((total, available, field("SwapTotal").unwrap_or(0)))
 }
 
-/// Total, free and swap from sysinfo(2), which needs no `/proc` but does not count caches as free.
+/// Total, free and swap bytes from sysinfo(2), which needs no `/proc` but does not count caches as free.
 fn ask_the_kernel(root: &Root) -> (u64, u64, u64) {
     if !root.is_system() {
         root.note("/proc/meminfo: unreadable; memory is taken as 0".into());
@@ -84,7 +84,7 @@ fn ask_the_kernel(root: &Root) -> (u64, u64, u64) {
     (bytes(info.totalram), bytes(info.freeram), bytes(info.totalswap))
 }
 
-/// Swap on zram devices, from `/proc/swaps`.
+/// Bytes of swap on zram devices, from `/proc/swaps`.
 fn zram(root: &Root) -> u64 {
     let swaps = root.text("proc/swaps").unwrap_or_default();
     let sizes = swaps.lines().filter_map(|line| {

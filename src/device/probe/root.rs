@@ -1,13 +1,14 @@
-//! Where `/proc` and `/sys` are read from.
+//! The root folder under which `/proc` and `/sys` are read.
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// The largest file read: entries of `/proc` and `/sys` are far smaller.
+/// The most bytes read from one file: entries of `/proc` and `/sys` are far smaller.
 const MAX_ENTRY: u64 = 1 << 20;
 
-/// The folder that holds `proc` and `sys`. Entries that are not there are absent; ones that cannot be read are noted.
+/// The folder that contains `proc` and `sys`. Missing entries count as absent; entries that cannot be read
+/// add a note.
 #[derive(Debug)]
 pub struct Root {
     path: PathBuf,
@@ -15,7 +16,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// The system's own.
+    /// The running system's root, `/`.
     pub fn system() -> Self {
         Self::at("/")
     }
@@ -28,7 +29,7 @@ impl Root {
         }
     }
 
-    /// True for the system's own, where this process can be asked too.
+    /// Whether this is the running system's root, so that system calls describe the same machine.
     pub fn is_system(&self) -> bool {
         self.path == Path::new("/")
     }
@@ -40,7 +41,7 @@ impl Root {
         match file.and_then(|file| file.take(MAX_ENTRY).read_to_end(&mut bytes)) {
             Ok(_) => Some(bytes),
             Err(error) => {
-                // Absent entries are ordinary: kernels and boards differ.
+                // Absent entries are normal: kernels and boards differ.
                 if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
                     self.note(format!("/{entry}: {error}"));
                 }
@@ -49,18 +50,19 @@ impl Root {
         }
     }
 
-    /// The text of an entry without white space around it.
+    /// The text of an entry, without surrounding white space.
     pub fn text(&self, entry: &str) -> Option<String> {
         let bytes = self.bytes(entry)?;
         Some(String::from_utf8_lossy(&bytes).trim().to_owned())
     }
 
-    /// The number an entry holds.
+    /// An entry parsed as a number.
     pub fn number(&self, entry: &str) -> Option<u64> {
         self.text(entry)?.parse().ok()
     }
 
-    /// Names in a folder that start with `prefix`, sorted; empty where there is no such folder.
+    /// The names in a folder that start with `prefix`, shortest first, then alphabetically; empty if the
+    /// folder is missing.
     pub fn names(&self, folder: &str, prefix: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path.join(folder)).into_iter().flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -69,7 +71,7 @@ impl Root {
         names
     }
 
-    /// Says that something was not as expected.
+    /// Notes something unexpected, once.
     pub(super) fn note(&self, note: String) {
         let mut notes = self.notes.borrow_mut();
         if !notes.contains(&note) {
@@ -77,7 +79,7 @@ impl Root {
         }
     }
 
-    /// What could not be read.
+    /// The notes so far.
     pub(super) fn notes(&self) -> Vec<String> {
         self.notes.borrow().clone()
     }

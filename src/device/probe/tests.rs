@@ -14,16 +14,16 @@ fn fixture(name: &str) -> Root {
     Root::at(path)
 }
 
-/// A fixture and what is to be found in it.
+/// A fixture and the values expected from it.
 struct Case {
     fixture: &'static str,
     model: Option<&'static str>,
     profile: &'static str,
     cpu: &'static str,
-    /// CPUs online, available, big, on cores of their own.
+    /// CPUs online, available, big, physical.
     cpus: [usize; 4],
     usable_mib: u64,
-    /// Swap, and zram's part of it.
+    /// Swap in total, and the part on zram.
     swap_kib: [u64; 2],
     hottest: Option<f64>,
     throttled: Option<&'static [&'static str]>,
@@ -74,7 +74,7 @@ const CASES: [Case; 6] = [
         hottest: Some(61.0),
         throttled: None,
     },
-    // The pod's 768 MiB less 100 that cannot be dropped; 1.5 CPUs are one.
+    // The pod's 768 MiB minus 100 MiB that cannot be dropped; a quota of 1.5 CPUs counts as one.
     Case {
         fixture: "container",
         model: None,
@@ -153,7 +153,7 @@ fn throttling_is_told_by_the_firmware_or_by_a_count_that_rose() {
 
 #[test]
 fn an_unreadable_entry_is_replaced_and_said() {
-    // A folder in the place of a file cannot be read by root either.
+    // Root cannot read a folder as a file either.
     let root = tempfile::tempdir().expect("a folder");
     for entry in ["proc/meminfo", "proc/cpuinfo"] {
         std::fs::create_dir_all(root.path().join(entry)).expect("made");

@@ -1,15 +1,15 @@
-//! Which profile fits a machine.
+//! Chooses the profile that fits a machine.
 
 use super::{Profile, Recognise};
 use crate::device::isa::{CpuArch, Isa};
 use crate::device::probe::Machine;
 
-/// What a machine is recognised by.
+/// The traits by which a machine is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traits {
     /// The architecture of the running program.
     pub arch: CpuArch,
-    /// The model's name, or nothing.
+    /// The model's name; empty if unknown.
     pub model: String,
     /// Device-tree `compatible` strings.
     pub compatible: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Traits {
 }
 
 impl Traits {
-    /// Those of a machine.
+    /// Collects the traits of a machine.
     pub fn of(machine: &Machine) -> Self {
         Traits {
             arch: machine.cpus.arch,
@@ -29,8 +29,9 @@ impl Traits {
     }
 }
 
-/// The profile that fits best: a user's own before one compiled in, one for this board before one for any, one that
-/// asks for more of the CPU before one that asks for less; of equals the first. `None` where none fits.
+/// The profile that fits best: a user's own before one compiled in, one for this board before one for any
+/// board, one that requires more of the CPU before one that requires less; among equals, the first. `None` if
+/// none fits.
 pub fn choose<'p>(profiles: &'p [Profile], traits: &Traits) -> Option<&'p Profile> {
     let fitting = profiles.iter().filter(|profile| fits(&profile.recognise, traits));
     fitting.rev().max_by_key(|profile| {

@@ -1,4 +1,4 @@
-//! Reading profiles: those compiled in, and the user's own, which win.
+//! Reads profiles: those compiled in, and the user's own, which override them.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -38,24 +38,24 @@ const BUILTIN: [(&str, &str); 8] = [
     ),
 ];
 
-/// The largest profile read.
+/// The most bytes read from a profile.
 const MAX_PROFILE: u64 = 1 << 20;
 
-/// A profile cannot be used.
+/// Why a profile cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// The file cannot be read.
+    /// The file or folder cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which file.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A field is unknown, missing, or has a value it cannot have.
+    /// A field is unknown, missing, or has a value that is not allowed.
     #[error("{}:{line}: {reason}", path.display())]
     Field {
-        /// Which file.
+        /// The profile's file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
@@ -72,7 +72,10 @@ pub fn builtin() -> Vec<Profile> {
     BUILTIN.iter().map(read).collect()
 }
 
-/// Reads a profile from the text of the file `path`.
+/// Parses the text of the profile file `path`.
+///
+/// # Errors
+/// If the text is not TOML, or a field is unknown, missing or has a value that is not allowed.
 pub fn parse(path: &Path, text: &str) -> Result<Profile, ProfileError> {
     let field = |line, reason| ProfileError::Field {
         path: path.to_owned(),
@@ -89,7 +92,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Profile, ProfileError> {
     }
 }
 
-/// What the types cannot say: a field and what is wrong with it.
+/// Checks what the types cannot express. Returns the wrong field and the reason.
 fn problem(path: &Path, profile: &Profile) -> Option<(&'static str, String)> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     if profile.name != stem {
@@ -133,8 +136,11 @@ pub fn user_folder() -> Option<PathBuf> {
     Some(config.join("siskin/targets"))
 }
 
-/// The profiles compiled in and those in `folder`, which replace ones of the same name. A folder that is not there
-/// holds none.
+/// The profiles compiled in and those in `folder`, which replace profiles of the same name. A missing folder
+/// counts as empty.
+///
+/// # Errors
+/// If the folder or a `.toml` file in it cannot be read, or one is not a valid profile.
 pub fn with_user(folder: Option<&Path>) -> Result<Vec<Profile>, ProfileError> {
     let mut profiles = builtin();
     for path in folder.map_or(Ok(vec![]), toml_files)? {

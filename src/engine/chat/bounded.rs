@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::string::FromUtf8Error;
 
-/// The longest text a template may make, in bytes.
+/// The longest text a template may produce, in bytes.
 const MAX_TEXT: usize = 8 << 20;
 
-/// Takes bytes up to the limit, then refuses.
+/// Accepts bytes up to the limit; a write beyond it fails.
 #[derive(Debug, Default)]
 pub(super) struct Bounded(Vec<u8>);
 

@@ -1,9 +1,10 @@
-//! Control tokens belong to the template. Nothing that was said can write one.
+//! Control tokens belong to the template: no message can write one.
 //!
-//! A rendered conversation is text, and `<|eot_id|>` typed by a person looks in it like the one that the template
-//! wrote. So before rendering, every control token's spelling inside a message is broken by a mark, a character
-//! that nothing else has; after rendering, only unbroken spellings become control tokens, and the marks go.
-//! Messages that spell no control token are rendered untouched, so the template sees what transformers' would.
+//! A rendered conversation is text, and `<|eot_id|>` typed by a person looks in it exactly like the one the
+//! template wrote. Therefore, before rendering, every control token's spelling inside a message is broken
+//! with a mark, a character that occurs nowhere else. After rendering, only unbroken spellings become control
+//! tokens, and the marks are removed. Messages that spell no control token are rendered unchanged, so the
+//! template sees what it would see in transformers.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -12,7 +13,7 @@ use super::conversation::Message;
 use super::template::Template;
 use siskin_model::tokenizer::Kind;
 
-/// The control tokens of a vocabulary and how they are spelled.
+/// The control tokens of a vocabulary and their spellings.
 #[derive(Debug)]
 pub(super) struct ControlTokens {
     search: AhoCorasick,
@@ -23,21 +24,22 @@ pub(super) struct ControlTokens {
 struct Control {
     token: Token,
     spelling: String,
-    /// The tokenizer takes this spelling for the token wherever it stands, even in plain text.
+    /// Whether the tokenizer turns this spelling into the token everywhere, even in plain text.
     stubborn: bool,
 }
 
-/// Two characters that neither the messages nor the template have.
+/// Two characters that occur neither in the messages nor in the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Marks {
-    /// Breaks a spelling; the text around it is tokenized as one.
+    /// Breaks a spelling; the text around it is tokenized as one piece.
     join: char,
     /// Breaks a spelling that must also be tokenized in two parts.
     cut: char,
 }
 
 impl ControlTokens {
-    /// Those of the model's vocabulary: tokens of its control kind, and whatever else the template spells out.
+    /// The control tokens of the model's vocabulary: those of the control or unknown kind, and user-defined
+    /// ones that the template spells out.
     pub(super) fn of(model: &Model, template: &Template) -> Self {
         let control = |token: Token| {
             let (plain, stubborn) = match model.kind(token) {
@@ -46,7 +48,7 @@ impl ControlTokens {
                 _ => return None,
             };
             let spelling = model.spelling(token)?;
-            // A spelling of one character cannot be broken; blanks are text to any tokenizer.
+            // A one-character spelling cannot be broken; blanks are text to any tokenizer.
             let usable = spelling.chars().nth(1).is_some() && !spelling.trim().is_empty();
             let wanted = plain || template.mentions(&spelling);
             (usable && wanted).then_some(Control {
@@ -67,14 +69,14 @@ impl ControlTokens {
         ControlTokens { search, tokens }
     }
 
-    /// Breaks every spelling in what the messages say.
+    /// Breaks every spelling in the messages. Returns `None` if no two characters are free to be marks.
     pub(super) fn defuse(&self, messages: &mut [Message], template: &Template) -> Option<Marks> {
         let free = |mark: &char| {
             let mut buffer = [0; 4];
             let text = mark.encode_utf8(&mut buffer);
             !template.mentions(text) && messages.iter().all(|message| !message.content.contains(*mark))
         };
-        // Characters that Unicode gives no meaning, then those of private use.
+        // Noncharacters of Unicode first, then characters of private use.
         let mut marks = ('\u{fdd0}'..='\u{fdef}')
             .chain('\u{f0000}'..='\u{ffffd}')
             .filter(free);
@@ -88,8 +90,8 @@ impl ControlTokens {
         Some(marks)
     }
 
-    /// `content` with a mark behind the first character of each spelling that begins in it, and at its ends where
-    /// a spelling could be completed by what the template puts there.
+    /// `content` with a mark after the first character of each spelling that begins in it, and a mark at an
+    /// end of the message if the template's text there could complete a spelling.
     fn broken(&self, content: &str, marks: Marks) -> String {
         let said = content.trim();
         let begins = content.len() - content.trim_start().len();
@@ -117,7 +119,7 @@ impl ControlTokens {
         text + &content[done..]
     }
 
-    /// True where `test` holds for some spelling split in two.
+    /// Whether `test` holds for some spelling split in two.
     fn any_split(&self, test: impl Fn(&str, &str) -> bool) -> bool {
         self.tokens.iter().any(|control| {
             let cuts = control.spelling.char_indices().skip(1);
@@ -126,8 +128,8 @@ impl ControlTokens {
         })
     }
 
-    /// The tokens of a rendered conversation, with the beginning-of-text token in front where the model wants
-    /// one and the template wrote none.
+    /// The tokens of a rendered conversation, preceded by the beginning-of-text token if the model wants one
+    /// and the template did not write it.
     pub(super) fn tokenize(&self, model: &Model, text: &str, marks: Marks) -> Vec<Token> {
         let mut tokens = Vec::new();
         let mut done = 0;
@@ -144,7 +146,7 @@ impl ControlTokens {
     }
 }
 
-/// Text without control tokens.
+/// Tokenizes text without control tokens, and removes the marks.
 fn plain(model: &Model, text: &str, marks: Marks, tokens: &mut Vec<Token>) {
     for part in text.split(marks.cut) {
         let part = part.replace(marks.join, "");
@@ -183,10 +185,10 @@ mod tests {
             ("a <|user|> b", "a <+|user|> b"),
             ("<|user|><|user|>.", "<+|user|><+|user|>."),
             ("a <think> b", "a </think> b"),
-            // Spellings that overlap: none is left.
+            // Spellings that overlap: each one is broken.
             ("a <|uss|> b", "a <+|uss+|> b"),
             ("né| b", "né+| b"),
-            // What a template could complete, behind blanks that it may trim.
+            // Text that a template could complete, next to blanks that it may trim.
             ("a <|u \n", "a <|u+ \n"),
             (" |> a", " +|> a"),
             ("<", "<+"),

@@ -1,12 +1,12 @@
-//! A conversation as data: what was said, and from which turn on the model still sees it.
+//! A conversation as data: its messages, and the first turn that the model still sees.
 
 use serde::{Deserialize, Serialize};
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Instructions that hold for the whole conversation.
+    /// Instructions that apply to the whole conversation.
     System,
     /// The person.
     User,
@@ -14,23 +14,23 @@ pub enum Role {
     Assistant,
 }
 
-/// Something said.
+/// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who said it.
+    /// The author of the message.
     pub role: Role,
-    /// The text.
+    /// The text of the message.
     pub content: String,
 }
 
-/// A question and its answer, which is missing while it is being made.
+/// A question and its answer; the answer is missing while it is being generated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Turn {
     question: String,
     answer: Option<String>,
 }
 
-/// A system prompt and turns. The oldest turns may be out of the model's sight; they remain part of the
+/// A system prompt and turns. The model may no longer see the oldest turns; they remain part of the
 /// conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conversation {
@@ -39,20 +39,20 @@ pub struct Conversation {
     first_seen: usize,
 }
 
-/// A saved conversation that cannot be read.
+/// Why a saved conversation cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConversationError {
-    /// It is not the JSON of a conversation.
+    /// The text is not the JSON of a conversation.
     #[error("not a saved conversation: {0}")]
     Json(#[from] serde_json::Error),
-    /// Messages in an order that no conversation has.
+    /// The order of the messages is not that of a conversation.
     #[error("message {at} is the {found:?}'s where the {wanted:?}'s should stand")]
     Order {
-        /// Which message, from 1.
+        /// The number of the message, from 1.
         at: usize,
-        /// Who speaks there.
+        /// The role of that message.
         found: Role,
-        /// Who should.
+        /// The role expected there.
         wanted: Role,
     },
     /// The last question has no answer.
@@ -60,14 +60,14 @@ pub enum ConversationError {
     Unanswered,
 }
 
-/// The form conversations are saved in.
+/// The form in which conversations are saved.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     messages: Vec<Message>,
 }
 
 impl Conversation {
-    /// Nothing said yet.
+    /// A conversation without turns.
     pub fn new(system: Option<String>) -> Self {
         Conversation {
             system,
@@ -75,12 +75,12 @@ impl Conversation {
         }
     }
 
-    /// The system prompt.
+    /// The system prompt, if there is one.
     pub fn system(&self) -> Option<&str> {
         self.system.as_deref()
     }
 
-    /// Another system prompt, or none, from now on.
+    /// Sets or removes the system prompt from now on.
     pub fn set_system(&mut self, system: Option<String>) {
         self.system = system;
     }
@@ -90,12 +90,12 @@ impl Conversation {
         *self = Conversation::new(self.system.take());
     }
 
-    /// Turns, and how many of them, the oldest, are out of the model's sight.
+    /// The number of turns, and how many of the oldest the model no longer sees.
     pub fn turns(&self) -> (usize, usize) {
         (self.turns.len(), self.first_seen)
     }
 
-    /// A turn begins.
+    /// Begins a turn.
     pub fn ask(&mut self, question: String) {
         self.turns.push(Turn {
             question,
@@ -103,32 +103,33 @@ impl Conversation {
         });
     }
 
-    /// The turn that has begun ends.
+    /// Ends the turn that has begun.
     pub fn answer(&mut self, text: String) {
         if let Some(turn) = self.turns.last_mut() {
             turn.answer = Some(text);
         }
     }
 
-    /// Takes back a question that has no answer.
+    /// Removes the last question if it has no answer.
     pub fn withdraw(&mut self) {
         self.turns.pop_if(|turn| turn.answer.is_none());
         self.first_seen = self.first_seen.min(self.turns.len());
     }
 
-    /// True where a turn older than the last is in the model's sight.
+    /// Whether the model sees a turn older than the last one.
     pub fn can_drop(&self) -> bool {
         self.first_seen + 1 < self.turns.len()
     }
 
-    /// Takes the oldest turn out of the model's sight, in whole; false where only the last is left.
+    /// Hides the oldest visible turn, as a whole, from the model. Returns false if only the last turn is
+    /// left.
     pub fn drop_oldest(&mut self) -> bool {
         let can = self.can_drop();
         self.first_seen += usize::from(can);
         can
     }
 
-    /// What the model sees: the system prompt and the turns in its sight.
+    /// The messages that the model sees: the system prompt and the visible turns.
     pub fn seen(&self) -> Vec<Message> {
         self.messages(self.first_seen)
     }
@@ -148,13 +149,19 @@ impl Conversation {
     }
 
     /// The whole conversation as JSON: `{"messages": [{"role": "user", "content": "…"}, …]}`.
+    ///
+    /// # Errors
+    /// If the messages cannot be serialized.
     pub fn to_json(&self) -> Result<String, ConversationError> {
         let messages = self.messages(0);
         Ok(serde_json::to_string_pretty(&Saved { messages })? + "\n")
     }
 
-    /// Reads what [`Conversation::to_json`] wrote, or anyone else in the same form: at most one system message,
-    /// in front; then questions and answers in turn, the last answered.
+    /// Reads what [`Conversation::to_json`] wrote, or another program in the same form: at most one system
+    /// message, first; then questions and answers in turn, the last one answered.
+    ///
+    /// # Errors
+    /// If the text is not such JSON, the roles do not alternate, or the last question has no answer.
     pub fn from_json(text: &str) -> Result<Self, ConversationError> {
         let saved: Saved = serde_json::from_str(text)?;
         let mut conversation = Conversation::default();

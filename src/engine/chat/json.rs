@@ -36,7 +36,7 @@ pub(super) fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     let bad = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, "tojson").with_source(error);
     let mut text = Bounded::default();
     if sorted.unwrap_or(false) {
-        // Through text, whose length is bounded; a value's need not be.
+        // Goes through text because the text's length is bounded; a value's may not be.
         let mut plain = Bounded::default();
         serde_json::to_writer(&mut plain, value).map_err(bad)?;
         let mut sorted: serde_json::Value = serde_json::from_slice(plain.bytes()).map_err(bad)?;
@@ -53,7 +53,7 @@ fn write(value: impl Serialize, text: &mut Bounded, style: Python<'_>) -> serde_
     value.serialize(&mut Serializer::with_formatter(text, style))
 }
 
-/// Python's separators, with lines where an indent is given.
+/// Python's separators, with line breaks if an indent is given.
 struct Python<'a> {
     pretty: Option<PrettyFormatter<'a>>,
     item: &'a str,
@@ -117,8 +117,8 @@ impl Formatter for Python<'_> {
 }
 
 impl Python<'_> {
-    /// Before an item. The line break and indent are the pretty formatter's, which writes its own `,` unless it
-    /// believes the item to be the first.
+    /// Writes what precedes an item. The pretty formatter supplies the line break and the indent; it writes
+    /// its own `,` unless it believes the item to be the first.
     fn separate<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         if !first {
             writer.write_all(self.item.as_bytes())?;

@@ -1,4 +1,5 @@
-//! Chat templates in Jinja, as transformers renders them, with bounds: templates come with models from strangers.
+//! Chat templates in Jinja, rendered as in transformers, with limits: templates come with models from
+//! strangers.
 
 use std::io;
 
@@ -11,17 +12,17 @@ use super::bounded::Bounded;
 use super::conversation::{Message, Role};
 use super::{json, watch};
 
-/// The longest template compiled, in bytes; real ones have some thousand.
+/// The longest template compiled, in bytes; real ones have a few thousand.
 const MAX_SOURCE: usize = 1 << 20;
-/// Messages longer than this together are refused, in bytes: more than a million tokens.
+/// The most bytes accepted in all messages together: more than a million tokens.
 const MAX_SAID: usize = 4 << 20;
-/// Work a rendering may do: an instruction counts as one, and so do 64 bytes made or read. Each byte said adds a
-/// quarter, so that it may be looked at some sixteen times.
+/// Work that a rendering may do: an instruction costs one, and so do 64 bytes made or read. Each byte of the
+/// messages adds a quarter, so that it may be read about sixteen times.
 const FUEL: u64 = 200_000;
-/// The name errors are raised under.
+/// The template name that errors are raised under.
 const NAME: &str = "chat_template";
 
-/// What a model without a template gets.
+/// The template of models that have none.
 const PLAIN: &str = r"
 {%- for message in messages -%}
     {%- set said = message.content | trim -%}
@@ -33,14 +34,14 @@ const PLAIN: &str = r"
 {%- if add_generation_prompt %}Assistant:{% endif -%}
 ";
 
-/// The texts of the tokens that templates name.
+/// The texts of the tokens that templates refer to by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TemplateTokens {
-    /// `bos_token`.
+    /// The value of `bos_token`.
     pub bos: Option<String>,
-    /// `eos_token`.
+    /// The value of `eos_token`.
     pub eos: Option<String>,
-    /// `pad_token`.
+    /// The value of `pad_token`.
     pub pad: Option<String>,
 }
 
@@ -49,17 +50,17 @@ pub struct TemplateTokens {
 pub struct Template {
     environment: Environment<'static>,
     tokens: TemplateTokens,
-    /// What it writes by itself: its source, and a short conversation rendered.
+    /// What the template may write on its own: its source, and a short conversation rendered.
     own: String,
 }
 
-/// A template could not be used.
+/// Why a template could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// It is not what minijinja understands.
+    /// minijinja cannot parse it.
     #[error("the chat template cannot be read: {0}")]
     Syntax(String),
-    /// It is longer than any template is.
+    /// It is longer than any real template.
     #[error("the chat template has {0} bytes; at most {MAX_SOURCE} are read")]
     TooLong(usize),
     /// The messages are too long.
@@ -71,10 +72,10 @@ pub enum TemplateError {
     /// It failed while rendering.
     #[error("the chat template failed: {0}")]
     Failed(String),
-    /// It computes without end, or makes more than any conversation has.
+    /// It computes without end, or produces more than any conversation needs.
     #[error("the chat template does more work than any conversation needs; it is broken or hostile")]
     TooMuch,
-    /// It took seconds, or hundreds of megabytes, and still does: the process should end.
+    /// It has taken seconds or hundreds of megabytes and is still running: the process should end.
     #[error(
         "the chat template takes more time or memory than any conversation needs; it is broken or hostile"
     )]
@@ -82,8 +83,12 @@ pub enum TemplateError {
 }
 
 impl Template {
-    /// Compiles `source`. What it calls now is `now` for as long as the template lives, so that a conversation
-    /// over midnight keeps its beginning.
+    /// Compiles `source`. The template's current time is `now` for as long as the template lives, so that a
+    /// conversation that runs past midnight keeps its beginning.
+    ///
+    /// # Errors
+    /// If the source is too long or not valid Jinja, or if rendering a short conversation takes too much time
+    /// or memory.
     pub fn new(source: &str, tokens: TemplateTokens, now: ZonedDateTime) -> Result<Self, TemplateError> {
         if source.len() > MAX_SOURCE {
             return Err(TemplateError::TooLong(source.len()));
@@ -101,7 +106,8 @@ impl Template {
         Ok(template)
     }
 
-    /// A short conversation, with a system prompt where the template takes one; nothing where it takes neither.
+    /// A short conversation, with a system prompt if the template accepts one; empty if the template rejects
+    /// both forms.
     fn sample(&self) -> Result<String, TemplateError> {
         let message = |role| Message {
             role,
@@ -118,23 +124,27 @@ impl Template {
         Ok(String::new())
     }
 
-    /// The template of models that have none: `User: …`, `Assistant: …`, a line each.
+    /// The template of models that have none: one line each of `User: …` and `Assistant: …`.
     pub fn plain() -> Self {
         Template::new(PLAIN, TemplateTokens::default(), ZonedDateTime::now())
             .expect("a template that a test renders")
     }
 
-    /// True for [`Template::plain`].
+    /// Whether this is [`Template::plain`].
     pub fn is_plain(&self) -> bool {
         self.own.starts_with(PLAIN)
     }
 
-    /// True where the template may write `text` by itself.
+    /// Whether the template may write `text` on its own.
     pub(super) fn mentions(&self, text: &str) -> bool {
         self.own.contains(text)
     }
 
-    /// The text of a conversation; with `add_generation_prompt` up to where the assistant speaks next.
+    /// Renders the text of a conversation; with `add_generation_prompt`, up to the point at which the
+    /// assistant answers.
+    ///
+    /// # Errors
+    /// If the messages are too long, or the template refuses them, fails, or does too much work.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TemplateError> {
         let said: usize = messages.iter().map(|message| message.content.len()).sum();
         if said > MAX_SAID {
@@ -152,8 +162,8 @@ impl Template {
             tools => Value::from(()),
             documents => Value::from(()),
         };
-        // Fuel pays for all that a template does but for making a text of a list, whose length may be
-        // exponential in the work that made it: that is watched from outside.
+        // Fuel covers all that a template does, except turning a list into text, whose length may be
+        // exponential in the work that made it. That is watched from outside.
         watch::watched(move || render(&environment, context)).ok_or(TemplateError::Runaway)?
     }
 }
@@ -166,7 +176,7 @@ fn render(environment: &Environment<'_>, context: Value) -> Result<String, Templ
         .map_err(|error| TemplateError::Failed(error.to_string()))
 }
 
-/// Jinja as transformers sets it up: blocks take their line, loop controls, Python's methods and spellings.
+/// Jinja as transformers sets it up: trimmed blocks, loop controls, Python's methods and spellings.
 fn environment(now: ZonedDateTime) -> Environment<'static> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder()
@@ -191,7 +201,7 @@ fn environment(now: ZonedDateTime) -> Environment<'static> {
     environment
 }
 
-/// Python's methods. `str.format` can be asked for any width and pays for none of it, so wide fields are refused.
+/// Python's methods. `str.format` accepts any width and costs no fuel for it, so wide fields are rejected.
 fn python_method(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     if method == "format" && value.as_str().is_some_and(is_wide) {
         return Err(ErrorKind::OutOfFuel.into());
@@ -199,7 +209,7 @@ fn python_method(state: &mut State, value: &Value, method: &str, args: &[Value])
     minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
 }
 
-/// True where a format has a field of 10,000 and more, or one whose width is an argument.
+/// Whether a format has a field of 10,000 or more, or one whose width is an argument.
 fn is_wide(format: &str) -> bool {
     let wide = format
         .split(|c: char| !c.is_ascii_digit())
@@ -222,7 +232,8 @@ fn python_spelling(out: &mut Output, state: &mut State, value: &Value) -> Result
     escape_formatter(out, state, &spelled)
 }
 
-/// transformers marks what the assistant said with `{% generation %}`, for training; the text stays.
+/// Replaces the `{% generation %}` blocks with which transformers marks the assistant's text for training;
+/// the text stays.
 fn without_generation_blocks(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     let mut rest = source;
@@ -244,7 +255,7 @@ fn without_generation_blocks(source: &str) -> String {
     text + rest
 }
 
-/// What a template raised by itself.
+/// The message that a template raised itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Raised(String);
@@ -266,7 +277,7 @@ fn failed(error: Error) -> TemplateError {
     TemplateError::Failed(described(&error))
 }
 
-/// Kind, detail and line.
+/// The error's kind, detail and line.
 fn described(error: &Error) -> String {
     let detail = error
         .detail()

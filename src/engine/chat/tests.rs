@@ -1,4 +1,4 @@
-//! Templates against transformers' renderings, and against templates that mean harm.
+//! Compares templates with transformers' renderings, and tries templates that mean harm.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use jiff::{ZonedDateTime, civil, tz::TimeZone};
 
 use super::{Message, Role, Template, TemplateError, TemplateTokens};
 
-/// When `tests/data/chat.py` pretends to run.
+/// The time that `tests/data/chat.py` pretends it is.
 fn today() -> ZonedDateTime {
     let noon = civil::date(2024, 7, 26).at(12, 30, 0, 0);
     noon.to_zoned_datetime(TimeZone::UTC).expect("a date")
@@ -155,7 +155,7 @@ fn hostile_templates_neither_hang_nor_eat_memory() {
         let took = start.elapsed();
         let ended = rendered.map(|text| text.len()).map_err(|error| error.to_string());
         println!("{name}: {took:.1?} {ended:?}");
-        // A machine that is busy with other tests is several times slower than this takes alone.
+        // While a machine is busy with other tests, this takes several times as long as it does alone.
         if ended.is_ok() || took > Duration::from_secs(10) {
             survived.push(name);
         }
@@ -169,7 +169,7 @@ fn hostile_templates_neither_hang_nor_eat_memory() {
 
 #[test]
 fn values_as_deep_as_the_fuel_allows_do_not_overflow_the_stack() {
-    // A long message buys the most fuel there is.
+    // A long message gives the most fuel possible.
     let mut messages = hello();
     messages[0].content = "x".repeat(4 << 20);
     for depth in [1000, 50_000] {

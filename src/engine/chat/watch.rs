@@ -1,4 +1,4 @@
-//! Work that is given up where it takes too much time or memory.
+//! Gives work up if it takes too much time or memory.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -6,23 +6,24 @@ use std::time::{Duration, Instant};
 
 use crate::device::memory::Memory;
 
-/// The longest such work may take.
+/// The longest time that such work may take.
 const TIME: Duration = Duration::from_secs(4);
 /// How much the process's memory may grow meanwhile, in bytes.
 const MEMORY: u64 = 384 << 20;
-/// Between two looks.
+/// The time between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
-/// The stack it runs on: values are printed and freed by recursion, as deep as they are.
+/// The stack, in bytes, that the work runs on: values are printed and freed recursively, as deep as they are
+/// nested.
 const STACK: usize = 256 << 20;
 
-/// Does `work` on a thread of its own and gives what it gives; `None` where it panicked or was given up. A thread
-/// cannot be stopped from outside: given up, it goes on until the process ends, which should be soon.
+/// Runs `work` on its own thread and returns its result; `None` if it panicked or was given up. A thread
+/// cannot be stopped from outside: when given up, it runs until the process ends, which should be soon.
 pub(super) fn watched<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let before = anonymous();
     let start = Instant::now();
     let thread = thread::Builder::new().stack_size(STACK);
-    // Nobody listens any more where the work was given up.
+    // If the work was given up, the receiver is gone and the send fails.
     thread.spawn(move || drop(sender.send(work()))).ok()?;
     loop {
         match receiver.recv_timeout(PAUSE) {

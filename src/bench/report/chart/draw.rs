@@ -1,4 +1,4 @@
-//! Axes, lines and marks, as SVG text.
+//! Draws axes, lines and marks as SVG text.
 
 use std::ops::Range;
 
@@ -17,22 +17,22 @@ pub(super) struct Series {
     /// Filled marks are siskin's, hollow ones another program's.
     pub(super) filled: bool,
     pub(super) points: Vec<(f64, f64)>,
-    /// Lowest and highest, where the points have a range.
+    /// The lowest and highest value of each point, if the points have a range.
     pub(super) ranges: Vec<(f64, f64)>,
 }
 
-/// How a picture is drawn.
+/// The style of a chart.
 pub(super) struct Style<'s> {
     pub(super) x: &'s str,
     pub(super) y: &'s str,
     pub(super) marks: bool,
-    /// Curves in grey: x to y.
+    /// Curves in grey, each a function from x to y.
     pub(super) curves: &'s [Box<dyn Fn(f64) -> f64>],
-    /// The largest y, where it is known beforehand.
+    /// The largest y, if it is known beforehand.
     pub(super) most: Option<f64>,
 }
 
-/// `None` where there is nothing to draw.
+/// Draws a chart. Returns `None` if there is nothing to draw.
 pub(super) fn draw(series: &[Series], style: &Style<'_>) -> Option<String> {
     series
         .iter()
@@ -101,14 +101,13 @@ fn paint(area: &Area<'_>, series: &[Series], style: &Style<'_>) -> Result<(), Fa
     Ok(())
 }
 
-/// A number beside an axis, without digits that say nothing.
+/// Formats a number for an axis, without trailing zeros.
 fn plain(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// From the axes' ends: speeds and sizes from zero, times and bytes around what there is. Curves are in sight where
-/// the points are.
+/// The ranges of the axes: y starts at zero, x covers the points. Curves are in sight at the points.
 fn bounds(series: &[Series], style: &Style<'_>) -> (Range<f64>, Range<f64>) {
     let points = || series.iter().flat_map(|series| &series.points);
     let highs = series
