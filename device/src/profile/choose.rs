@@ -1,8 +1,8 @@
 //! Chooses the profile that fits a machine.
 
 use super::{Profile, Recognise};
-use crate::device::isa::{CpuArch, Isa};
-use crate::device::probe::Machine;
+use crate::isa::{CpuArch, Isa};
+use crate::probe::Machine;
 
 /// The traits by which a machine is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::device::isa::Isa;
-use crate::device::profile::{Traits, builtin, choose};
+use crate::isa::Isa;
+use crate::profile::{Traits, builtin, choose};
 
 fn fixture(name: &str) -> Root {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/data/devices", name]
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../tests/data/devices", name]
         .iter()
         .collect();
     assert!(path.is_dir(), "{}", path.display());

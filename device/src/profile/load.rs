@@ -127,13 +127,7 @@ fn problem(path: &Path, profile: &Profile) -> Option<(&'static str, String)> {
 
 /// The folder of the user's own profiles: `$XDG_CONFIG_HOME/siskin/targets`, by default under `~/.config`.
 pub fn user_folder() -> Option<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let config = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-    Some(config.join("siskin/targets"))
+    Some(crate::paths::config()?.join("targets"))
 }
 
 /// The profiles compiled in and those in `folder`, which replace profiles of the same name. A missing folder
@@ -219,7 +213,7 @@ mod tests {
 
     #[test]
     fn every_profile_in_the_folder_is_compiled_in_sorted_and_has_its_cmake_file() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = &Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let files = toml_files(&root.join("targets")).expect("the folder");
         let compiled: Vec<PathBuf> = BUILTIN.iter().map(|row| root.join(row.0)).collect();
         assert_eq!(files, compiled);
@@ -244,8 +238,8 @@ mod tests {
     #[test]
     fn wrong_fields_and_values_are_refused_with_file_line_and_what_is_allowed() {
         let cases = [
-            ("kv_type = \"f16\"", "kv_type = \"f17\"", "f16"),
-            ("kv_type = \"f16\"", "kv_typ = \"f16\"", "kv_type"),
+            ("cache_type = \"f16\"", "cache_type = \"f17\"", "f16"),
+            ("cache_type = \"f16\"", "cache_typ = \"f16\"", "cache_type"),
             (
                 "threads = 2",
                 "threads = 0",

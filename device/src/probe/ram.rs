@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Root;
 use super::cgroup::Groups;
-use crate::device::memory::kib_field;
+use crate::memory::kib_field;
 
 /// Memory sizes in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

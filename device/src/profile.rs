@@ -12,6 +12,7 @@ pub use choose::{Traits, choose};
 pub use load::{ProfileError, builtin, parse, user_folder, with_user};
 
 use super::isa::{CpuArch, Isa};
+use super::settings::{Affinity, CacheType, FlashAttention, Overrides, WaitPolicy};
 
 /// A device profile, as a TOML file describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -111,9 +112,10 @@ pub struct Run {
     /// Micro-batch size: tokens computed together.
     pub ubatch: Count,
     /// The type in which the KV cache stores keys and values.
-    pub kv_type: KvType,
+    #[serde(alias = "kv_type")]
+    pub cache_type: CacheType,
     /// Whether attention is computed in one fused step.
-    pub flash_attention: Switch,
+    pub flash_attention: FlashAttention,
     /// Whether llama.cpp repacks the weights.
     pub repack: bool,
     /// Whether the weights are mapped instead of read.
@@ -136,14 +138,33 @@ impl Default for Run {
             threads_batch: Threads::Physical,
             affinity: Affinity::None,
             ubatch: Count(256),
-            kv_type: KvType::F16,
-            flash_attention: Switch::Auto,
+            cache_type: CacheType::F16,
+            flash_attention: FlashAttention::Auto,
             repack: false,
             mmap: true,
             mlock: false,
             wait_policy: WaitPolicy::Default,
             reserve_mib: 128,
             file_types: vec!["q4_k_m".into(), "q4_0".into()],
+        }
+    }
+}
+
+impl Run {
+    /// The settings of this section, on these CPUs.
+    pub fn overrides(&self, cpus: &super::probe::Cpus) -> Overrides {
+        Overrides {
+            threads: Some(self.threads.count(cpus)),
+            threads_batch: Some(self.threads_batch.count(cpus)),
+            affinity: Some(self.affinity),
+            ubatch: Some(self.ubatch.0),
+            cache_type: Some(self.cache_type),
+            flash_attention: Some(self.flash_attention),
+            repack: Some(self.repack),
+            mmap: Some(self.mmap),
+            mlock: Some(self.mlock),
+            wait_policy: Some(self.wait_policy),
+            ..Overrides::default()
         }
     }
 }
@@ -199,54 +220,6 @@ pub enum Threads {
     Physical,
     /// This many, but no more than there are CPUs available.
     Fixed(u32),
-}
-
-/// Which CPUs threads are bound to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Affinity {
-    /// No binding: the system places the threads.
-    None,
-    /// The threads are bound to the fast CPUs.
-    Big,
-}
-
-/// The type in which the KV cache stores keys and values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KvType {
-    /// 4 bytes a number: for comparisons with references that compute in f32.
-    F32,
-    /// 2 bytes a number: llama.cpp's default.
-    F16,
-    /// 34 bytes for 32 numbers; needs flash attention.
-    #[serde(rename = "q8_0")]
-    Q8_0,
-    /// 18 bytes for 32 numbers; needs flash attention.
-    #[serde(rename = "q4_0")]
-    Q4_0,
-}
-
-/// On, off, or llama.cpp's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Switch {
-    Auto,
-    On,
-    Off,
-}
-
-/// What OpenMP's threads do while they wait (`OMP_WAIT_POLICY`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitPolicy {
-    /// OpenMP's default: spin for a while, then sleep.
-    Default,
-    /// Spin: the next product starts sooner.
-    Active,
-    /// Sleep: other programs get the CPU.
-    Passive,
 }
 
 const THREADS: [(Threads, &str); 3] = [

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Root;
 use super::cgroup::Groups;
-use crate::device::isa::{CpuArch, Isa};
+use crate::isa::{CpuArch, Isa};
 
 /// The CPUs of a machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -143,7 +143,7 @@ fn details(root: &Root, info: &str) -> Vec<Detail> {
                 root.note(
                     "/proc/cpuinfo and /sys tell no CPUs; their number is what the scheduler says".into(),
                 );
-                crate::device::available_cpus()
+                crate::available_cpus()
             }
             count => count.max(1),
         };

@@ -1,0 +1,236 @@
+//! Choosing what fits: the settings as they are if there is memory for them, else one step down after the other.
+
+use siskin_model::CacheType;
+use siskin_model::shape::Shape;
+
+use super::cost::{beyond_file_and_cache, items};
+use super::refusal::refusal;
+use super::{BudgetError, Plan, Reason, mib};
+use crate::settings::{Overrides, Priority, Values};
+
+/// The context if none is asked for and the model was trained with more: what chats and stories need. The training
+/// length of Llama 3.2 would be 4 GiB of keys and values.
+pub const DEFAULT_CONTEXT: u32 = 4096;
+/// The smallest context that siskin chooses by itself.
+const LEAST_CONTEXT: u32 = 512;
+/// The smallest batch that it chooses by itself: smaller ones slow the prompt down and save little.
+const LEAST_UBATCH: u32 = 128;
+/// What a model may take beyond its file and its KV cache before the batch is made smaller: half the batch is up to
+/// 20 MB less, for a prompt that takes up to a tenth longer.
+const WORKING_BYTES: u64 = 40_000_000;
+
+/// What a plan may not change, and how far it may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Constraints<'a> {
+    /// Settings that were asked for by name. A context of 0 is the largest that fits, up to the training length.
+    pub fixed: &'a Overrides,
+    /// What matters most.
+    pub priority: Priority,
+    /// Plan even what does not fit.
+    pub force: bool,
+}
+
+/// Memory a plan may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// What this process may take.
+    pub usable_bytes: u64,
+    /// What is to be left free of it.
+    pub reserve_bytes: u64,
+}
+
+impl MemoryLimit {
+    /// What a plan may take.
+    pub fn bytes(&self) -> u64 {
+        self.usable_bytes.saturating_sub(self.reserve_bytes)
+    }
+}
+
+/// Plans: the first of the candidates that fits.
+///
+/// # Errors
+/// None fits, and none is forced.
+pub fn plan(
+    shape: &Shape,
+    values: &Values,
+    limit: &MemoryLimit,
+    constraints: &Constraints<'_>,
+) -> Result<Plan, BudgetError> {
+    let candidates = candidates(shape, values, constraints);
+    let fits = |settings: &Values| total(shape, settings) <= limit.bytes();
+    let (settings, steps) = match candidates.iter().find(|(settings, _)| fits(settings)) {
+        Some(found) => found,
+        None if constraints.force => &candidates[0],
+        None => {
+            let (smallest, _) = &candidates[candidates.len() - 1];
+            return Err(refusal(shape, limit, constraints, smallest));
+        }
+    };
+    let settings = match constraints.fixed.context {
+        Some(0) => widest(shape, settings, limit.bytes()),
+        _ => *settings,
+    };
+    let total_bytes = total(shape, &settings);
+    let first = &candidates[0].0;
+    let missing = mib(total(shape, first).saturating_sub(limit.bytes()));
+    let mut reasons = first_reasons(shape, values, constraints, &settings, first);
+    for &setting in steps {
+        let reason = format!("smaller than usual: the usual settings need {missing} more than there is");
+        match reasons.iter_mut().find(|known| known.setting == setting) {
+            Some(known) => known.reason = reason,
+            None => reasons.push(Reason { setting, reason }),
+        }
+    }
+    Ok(Plan {
+        items: items(shape, &settings),
+        settings,
+        total_bytes,
+        usable_bytes: limit.usable_bytes,
+        reserve_bytes: limit.reserve_bytes,
+        fits: total_bytes <= limit.bytes(),
+        reasons,
+    })
+}
+
+/// Everything that `settings` take, in bytes.
+pub(super) fn total(shape: &Shape, settings: &Values) -> u64 {
+    items(shape, settings).iter().map(|item| item.bytes).sum()
+}
+
+/// Settings to try, the best first, each with the names of what was made smaller in it.
+fn candidates(
+    shape: &Shape,
+    values: &Values,
+    constraints: &Constraints<'_>,
+) -> Vec<(Values, Vec<&'static str>)> {
+    let fixed = constraints.fixed;
+    let mut now = start(shape, values, constraints);
+    let mut list = vec![(now, vec![])];
+    let mut steps: Vec<&'static str> = Vec::new();
+    let mut step = |now: Values, name: &'static str| {
+        if !steps.contains(&name) {
+            steps.push(name);
+        }
+        list.push((now, steps.clone()));
+    };
+    if now.repack && now.mmap && fixed.repack.is_none() {
+        now.repack = false;
+        step(now, "repack");
+    }
+    while fixed.ubatch.is_none() && now.ubatch > LEAST_UBATCH {
+        now.ubatch = (now.ubatch / 2).max(LEAST_UBATCH);
+        step(now, "ubatch-size");
+    }
+    // Blocks of 32 numbers must not cross heads.
+    let can_quantize = fixed.cache_type.is_none() && shape.head_dim.is_multiple_of(32);
+    if can_quantize && now.cache_type == CacheType::F16 {
+        now.cache_type = CacheType::Q8_0;
+        step(now, "cache-type");
+    }
+    while fixed.context.is_none() && now.context > LEAST_CONTEXT {
+        now.context = (now.context / 2).max(LEAST_CONTEXT);
+        step(now, "ctx-size");
+    }
+    if can_quantize && now.cache_type == CacheType::Q8_0 {
+        now.cache_type = CacheType::Q4_0;
+        step(now, "cache-type");
+    }
+    list
+}
+
+/// The settings to try first.
+fn start(shape: &Shape, values: &Values, constraints: &Constraints<'_>) -> Values {
+    let fixed = constraints.fixed;
+    let mut now = Values {
+        context: match fixed.context {
+            Some(0) => LEAST_CONTEXT.min(shape.training_context),
+            Some(context) => context,
+            None => DEFAULT_CONTEXT.min(shape.training_context),
+        },
+        ..*values
+    };
+    if fixed.ubatch.is_none() && constraints.priority == Priority::Memory {
+        now.ubatch = now.ubatch.min(LEAST_UBATCH);
+    }
+    if shape.repackable_bytes == 0 && fixed.repack.is_none() {
+        now.repack = false;
+    }
+    while fixed.ubatch.is_none()
+        && now.ubatch > LEAST_UBATCH
+        && beyond_file_and_cache(shape, &now) > WORKING_BYTES
+    {
+        now.ubatch = (now.ubatch / 2).max(LEAST_UBATCH);
+    }
+    now
+}
+
+/// The largest context of `settings` that stays below `limit`, in steps of 256, up to the training length.
+pub(super) fn widest(shape: &Shape, settings: &Values, limit: u64) -> Values {
+    let with = |context| Values { context, ..*settings };
+    let (mut fits, mut too_large) = (settings.context / 256, shape.training_context / 256 + 1);
+    while too_large > fits + 1 {
+        let middle = fits.midpoint(too_large);
+        if total(shape, &with(middle * 256)) <= limit {
+            fits = middle;
+        } else {
+            too_large = middle;
+        }
+    }
+    with((fits * 256).clamp(
+        settings.context.min(shape.training_context),
+        shape.training_context,
+    ))
+}
+
+/// Why settings are what they are before anything was made smaller.
+fn first_reasons(
+    shape: &Shape,
+    values: &Values,
+    constraints: &Constraints<'_>,
+    settings: &Values,
+    first: &Values,
+) -> Vec<Reason> {
+    let fixed = constraints.fixed;
+    let asked = |typed: bool, reason: &str| if typed { "as asked" } else { reason }.to_owned();
+    let kept = format!(
+        "keeps buffers and vocabulary near {}; the usual size is {}",
+        mib(WORKING_BYTES),
+        values.ubatch
+    );
+    let ubatch = match (constraints.priority, first.ubatch < values.ubatch) {
+        (Priority::Balanced | Priority::Decode, true) => kept.as_str(),
+        _ => "",
+    };
+    let repack = match (settings.repack, settings.mmap) {
+        (true, true) => "faster kernels, at the price of a second copy",
+        (true, false) => "faster kernels; weights are read, so they are in memory once",
+        (false, _) => "weights stay as they are in the file: one copy, a fast start",
+    };
+    let mmap = match settings.mmap {
+        true => "weights stay in the page cache: shared, and quickly there",
+        false => "weights are read into the program's own memory",
+    };
+    let reasons = [
+        ("ctx-size", context_reason(shape, fixed, settings)),
+        ("cache-type", asked(fixed.cache_type.is_some(), "")),
+        ("ubatch-size", asked(fixed.ubatch.is_some(), ubatch)),
+        ("repack", asked(fixed.repack.is_some(), repack)),
+        ("mmap", asked(fixed.mmap.is_some(), mmap)),
+    ];
+    reasons
+        .map(|(setting, reason)| Reason { setting, reason })
+        .into()
+}
+
+fn context_reason(shape: &Shape, fixed: &Overrides, settings: &Values) -> String {
+    let length = shape.training_context;
+    match fixed.context {
+        Some(0) => format!("the largest that fits, training length {length}"),
+        Some(_) => "as asked".into(),
+        None if length <= DEFAULT_CONTEXT => "the training length".into(),
+        None => {
+            let all = mib(shape.kv_bytes(settings.cache_type, length));
+            format!("enough for chats; the training length of {length} would be {all} of cache")
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What `siskin tune` found, kept between runs: one JSON file under `$XDG_STATE_HOME/siskin/`.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use siskin_model::atomic_file::{AtomicFile, AtomicFileError, Overwrite};
+use siskin_model::shape::Shape;
+
+use super::probe::Machine;
+use super::settings::Overrides;
+
+/// The form of the file; another number is another form.
+const SCHEMA: u32 = 3;
+
+/// The largest file read.
+const MAX_FILE: u64 = 4 << 20;
+
+/// The best settings measured for a kind of model on a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// The settings.
+    #[serde(flatten)]
+    pub settings: Overrides,
+    /// Tokens a second of the prompt, with these settings.
+    pub prefill_tokens_per_second: f64,
+    /// Tokens a second of decoding, with these settings.
+    pub decode_tokens_per_second: f64,
+    /// When, in seconds since 1970.
+    pub measured_at: u64,
+}
+
+/// All results of a machine.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Store {
+    schema: u32,
+    results: BTreeMap<String, Tuned>,
+}
+
+/// What a result holds for: this device, this shape of model, this siskin.
+pub fn key(machine: &Machine, shape: &Shape) -> String {
+    let cpu = machine.cpus.name.as_deref().unwrap_or("unknown");
+    let board = machine.board.model.as_deref().unwrap_or("unknown");
+    let ty = shape.file_type.map_or("other".to_owned(), |ty| ty.to_string());
+    let sizes = [
+        shape.layers,
+        shape.width,
+        shape.ffn,
+        shape.heads,
+        shape.key_width,
+        shape.vocabulary,
+    ];
+    let sizes = sizes.map(|n| n.to_string()).join("x");
+    let (arch, cpus, version) = (&shape.arch, machine.cpus.available, env!("CARGO_PKG_VERSION"));
+    format!("{board}|{cpu}|{cpus} cpus|{arch} {sizes} {ty}|siskin {version}")
+}
+
+/// Where results are kept: `$XDG_STATE_HOME/siskin/tuned.json`, by default under `~/.local/state`.
+pub fn path() -> Option<PathBuf> {
+    Some(crate::paths::state()?.join("tuned.json"))
+}
+
+/// A store that cannot be read. Nothing is lost with it: measuring writes it again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: ignored: {reason}", path.display())]
+pub struct DamagedStore {
+    /// Which file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A result could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SaveError {
+    /// The folder cannot be made.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    File(#[from] AtomicFileError),
+}
+
+/// The result for `key`, if there is one. A file that is not there holds none.
+///
+/// # Errors
+/// The file is damaged, or of another version.
+pub fn load(path: &Path, key: &str) -> Result<Option<Tuned>, DamagedStore> {
+    let store = read(path).map_err(|reason| DamagedStore {
+        path: path.to_owned(),
+        reason,
+    })?;
+    Ok(store.results.get(key).cloned())
+}
+
+/// Adds a result in one step: until the new file is whole, the old one stays.
+///
+/// # Errors
+/// The folder or the file cannot be written.
+pub fn save(path: &Path, key: &str, tuned: &Tuned) -> Result<(), SaveError> {
+    // A damaged file holds nothing worth keeping: its reader has reported it.
+    let mut store = read(path).unwrap_or_default();
+    store.schema = SCHEMA;
+    store.results.insert(key.to_owned(), tuned.clone());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|source| SaveError::Folder {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let file = AtomicFile::create(path, Overwrite::Replace)?;
+    let text = serde_json::to_string_pretty(&store).map_err(|error| file.error(error.into()))?;
+    file.write_all(text.as_bytes())?;
+    Ok(file.commit()?)
+}
+
+fn read(path: &Path) -> Result<Store, String> {
+    let mut text = String::new();
+    match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Store::default()),
+        Err(error) => return Err(error.to_string()),
+        Ok(file) => file
+            .take(MAX_FILE)
+            .read_to_string(&mut text)
+            .map_err(|error| error.to_string())?,
+    };
+    let store: Store = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    if store.schema == SCHEMA {
+        Ok(store)
+    } else {
+        Err(format!("schema {} instead of {SCHEMA}", store.schema))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Values;
+
+    fn tuned() -> Tuned {
+        Tuned {
+            settings: Values::default().into(),
+            prefill_tokens_per_second: 100.0,
+            decode_tokens_per_second: 10.0,
+            measured_at: 1,
+        }
+    }
+
+    #[test]
+    fn results_are_kept_and_others_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("siskin/tuned.json");
+        assert_eq!(load(&path, "a"), Ok(None));
+        save(&path, "a", &tuned()).expect("saved");
+        let mut other = tuned();
+        other.settings.threads = Some(3);
+        save(&path, "b", &other).expect("saved");
+        assert_eq!(load(&path, "a"), Ok(Some(tuned())));
+        assert_eq!(load(&path, "b"), Ok(Some(other)));
+        assert_eq!(load(&path, "c"), Ok(None));
+        let left = std::fs::read_dir(folder.path().join("siskin"))
+            .expect("there")
+            .count();
+        assert_eq!(left, 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_damaged_file_is_ignored_and_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tuned.json");
+        for text in [
+            "",
+            "{",
+            "[]",
+            r#"{"schema":99,"results":{}}"#,
+            r#"{"schema":2,"results":{}}"#,
+            r#"{"schema":3,"results":{"a":{"threads":-1}}}"#,
+        ] {
+            std::fs::write(&path, text).expect("written");
+            let error = load(&path, "a").expect_err(text).to_string();
+            assert!(error.contains("ignored"), "{text}: {error}");
+        }
+        save(&path, "a", &tuned()).expect("a damaged file is replaced");
+        assert_eq!(load(&path, "a"), Ok(Some(tuned())));
+    }
+}
