@@ -1,4 +1,4 @@
-//! The tensors of a model of which only `config.json` is there: sizes before any download.
+//! The tensors of a model of which only `config.json` is known: sizes before any download.
 
 use crate::arch::{Arch, ArchError};
 use crate::checkpoint::Config;
@@ -6,9 +6,12 @@ use crate::gguf::DEFAULT_ALIGNMENT;
 use crate::plan::{PlannedTensor, Role};
 use crate::recipe::{self, Facts, FileType};
 
-/// The tensors that a checkpoint with this configuration becomes in a file of type `file_type`, without sources.
-/// Tensors that some checkpoints of the architecture have and the configuration does not tell of (biases, norms of
-/// heads) are left out: all of them together are some KiB.
+/// The tensors of a GGUF file of type `file_type` made from a checkpoint with this configuration. They have
+/// no sources. Optional tensors that the configuration does not mention (biases, norms of heads) are left
+/// out; together they take only a few KiB.
+///
+/// # Errors
+/// Fails if siskin does not convert the architecture, or if the configuration contradicts itself.
 pub fn outline(config: &Config, file_type: FileType) -> Result<Vec<PlannedTensor>, ArchError> {
     let mut rules = Arch::of(config)?.rules(config)?;
     rules.retain(|rule| !rule.optional);
@@ -39,7 +42,8 @@ pub fn outline(config: &Config, file_type: FileType) -> Result<Vec<PlannedTensor
 mod tests {
     use super::*;
 
-    /// The size of the tensors in the file that `siskin convert` writes of a checkpoint of this shape.
+    /// Compares with the tensor bytes in the file that `siskin convert` writes for a checkpoint of this
+    /// shape.
     #[test]
     fn tinyllama() {
         let text = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":5632,
