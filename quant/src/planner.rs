@@ -127,7 +127,8 @@ fn model_name(checkpoint: &Checkpoint) -> String {
         .map_or("model".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Returns the rules without the optional ones whose tensors are absent; fails if a tensor belongs to no rule.
+/// Returns the rules without the optional ones whose tensors are absent. Fails if a tensor belongs to no
+/// rule.
 fn used_rules(rules: Vec<Rule>, tensors: &BTreeMap<String, View>) -> Result<Vec<Rule>, PlanError> {
     let absent = |rule: &Rule| rule.optional && !rule.sources.iter().any(|name| tensors.contains_key(name));
     let used: Vec<Rule> = rules.into_iter().filter(|rule| !absent(rule)).collect();

@@ -1,4 +1,5 @@
-//! GGUF version 3: typed values that keep their order and type, a validating reader, a writer.
+//! GGUF: typed values that keep their order and type, a validating reader (versions 2 and 3), and a writer
+//! (version 3).
 //!
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
