@@ -1,6 +1,6 @@
-//! The architectures: for each a table of its tensors and a function of its hyper-parameters.
+//! The architectures: a table of tensors and a function of the hyper-parameters for each.
 //!
-//! To add one: a file beside `llama.rs`, a variant of [`Arch`], a row in `ARCHS`.
+//! To add one, write a file next to `llama.rs`, and add a variant of [`Arch`] and a row of `ARCHS`.
 
 mod gptneox;
 mod llama;
@@ -14,7 +14,7 @@ use crate::FileType;
 pub use role::{Role, Transform};
 pub use rule::{Dims, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS, Rule};
 
-/// An architecture siskin converts.
+/// An architecture that siskin can convert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
@@ -33,13 +33,13 @@ const ARCHS: [(Arch, &str, &str); 3] = [
     (Arch::GptNeoX, "GPTNeoXForCausalLM", "gptneox"),
 ];
 
-/// The configuration describes nothing siskin can convert.
+/// siskin cannot convert what the configuration describes.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchError {
-    /// `architectures` names none that siskin knows.
+    /// `architectures` has no architecture that siskin knows.
     #[error("config.json: architecture {found:?} is not supported; siskin converts {}", ARCHS.map(|row| row.1).join(", "))]
     Unknown {
-        /// What `architectures` says, or nothing.
+        /// First entry of `architectures`, or an empty string.
         found: String,
     },
     /// A field is missing or has an impossible value.
@@ -48,7 +48,10 @@ pub enum ArchError {
 }
 
 impl Arch {
-    /// The architecture that `config.json` names.
+    /// Returns the architecture that `config.json` names.
+    ///
+    /// # Errors
+    /// Fails if siskin does not know the architecture.
     pub fn of(config: &Config) -> Result<Self, ArchError> {
         let found = config.architectures.first().map_or("", String::as_str);
         let row = ARCHS.iter().find(|row| row.1 == found);
@@ -57,12 +60,12 @@ impl Arch {
         })
     }
 
-    /// The architecture of this name in GGUF keys.
+    /// Returns the architecture with this name in GGUF keys.
     pub fn from_name(name: &str) -> Option<Self> {
         ARCHS.iter().find(|row| row.2 == name).map(|row| row.0)
     }
 
-    /// All names in GGUF keys.
+    /// The names of all architectures in GGUF keys.
     pub fn names() -> [&'static str; 3] {
         ARCHS.map(|row| row.2)
     }
@@ -72,7 +75,7 @@ impl Arch {
         ARCHS[self as usize].2
     }
 
-    /// The tensors a checkpoint of this architecture and shape has.
+    /// The tensors of a checkpoint with this architecture and configuration.
     pub fn rules(self, config: &Config) -> Result<Vec<Rule>, ArchError> {
         let dims = Dims::of(config)?;
         match self {
@@ -82,7 +85,7 @@ impl Arch {
         }
     }
 
-    /// The architecture's own keys, in the order in which llama.cpp's converter writes them.
+    /// The keys of this architecture, in the order of llama.cpp's converter.
     pub fn keys(self, config: &Config, file_type: FileType) -> Result<Metadata, ArchError> {
         let mut keys = Keys {
             prefix: self.name(),
@@ -97,7 +100,7 @@ impl Arch {
     }
 }
 
-/// Keys under an architecture's prefix.
+/// Keys with an architecture's prefix.
 struct Keys {
     prefix: &'static str,
     metadata: Metadata,
@@ -108,7 +111,7 @@ impl Keys {
         self.metadata.set(format!("{}.{key}", self.prefix), value);
     }
 
-    /// Counts are u32 in GGUF; the checks of [`Dims::of`] keep them in range.
+    /// Sets a count, which is a u32 in GGUF; the checks of [`Dims::of`] keep it in range.
     fn count(&mut self, key: &str, value: u64) {
         self.set(key, u32::try_from(value).unwrap_or(u32::MAX));
     }
@@ -117,8 +120,8 @@ impl Keys {
         self.metadata.set("general.file_type", file_type.id());
     }
 
-    /// The rotary base, where it is not the 10000 that llama.cpp assumes for architectures whose converter
-    /// writes none.
+    /// Sets the RoPE base if it is not 10000. llama.cpp assumes 10000 for architectures whose converter does
+    /// not write it.
     fn unusual_rope_theta(&mut self, config: &Config) {
         if config.rope_theta() != 10_000.0 {
             self.set("rope.freq_base", config.rope_theta() as f32);
@@ -126,7 +129,7 @@ impl Keys {
     }
 }
 
-/// `general.*` keys: what the model is and how it likes to be sampled.
+/// The `general.*` keys: the model's identity and its recommended sampling settings.
 pub fn general_keys(arch: Arch, name: &str, weights: u64, sampling: &Sampling) -> Metadata {
     let mut keys = Metadata::new();
     keys.set("general.architecture", arch.name());
@@ -154,7 +157,7 @@ fn sampling_keys(keys: &mut Metadata, sampling: &Sampling) {
     }
 }
 
-/// The number of weights as GGUF names models: at least two digits, e.g. `1.1B`, `293K`.
+/// The number of weights as GGUF labels models: at least two digits, e.g. `1.1B`, `293K`.
 fn size_label(weights: u64) -> String {
     let scales = [
         (1_000_000_000_000.0, 'T'),

@@ -1,25 +1,25 @@
-//! The output file: a temporary sibling that becomes the target in one step, or leaves it as it was.
+//! The output file: a temporary sibling that replaces the target in one step, or leaves it unchanged.
 //!
-//! The sibling is `.NAME.PID.partial`, locked while its writer lives. A writer that was killed leaves a
-//! sibling nobody holds a lock on; the next run for the same target removes it.
+//! The sibling is called `.NAME.PID.partial`; its writer holds a lock on it. If a writer is killed, its
+//! sibling remains without a lock; the next run for the same target removes it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Ends the name of every temporary sibling.
+/// Suffix of every temporary sibling.
 const SUFFIX: &str = ".partial";
 
-/// What to do where the target exists already.
+/// What to do if the target already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
-    /// Refuse, before any work.
+    /// Refuse, before any work is done.
     Refuse,
     /// Replace it at the end, in one step.
     Replace,
 }
 
-/// A file being written; dropped without [`AtomicFile::commit`], nothing remains of it.
+/// A file being written. If it is dropped without [`AtomicFile::commit`], the temporary file is removed.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -31,27 +31,31 @@ pub struct AtomicFile {
 /// The output could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum AtomicFileError {
-    /// It is there, and replacing it was not asked for.
+    /// The target exists, and the caller did not ask to replace it.
     #[error("{}: exists already; give --force to replace it", .0.display())]
     Exists(PathBuf),
-    /// It is a folder, a device or a name that ends in `/`.
+    /// The target is a folder or a device, or its name ends in `/`.
     #[error("{}: not a file name to write to; name a file", .0.display())]
     NotAFile(PathBuf),
-    /// Another process is writing the same target under the same name.
+    /// Another process is writing the same target with the same temporary name.
     #[error("{}: another siskin is writing it", .0.display())]
     Busy(PathBuf),
-    /// The system refused.
+    /// The system reported an error.
     #[error("{}: cannot write: {source}", path.display())]
     Io {
-        /// Which file.
+        /// Path of the target.
         path: PathBuf,
-        /// What the system said.
+        /// Error reported by the system.
         source: io::Error,
     },
 }
 
 impl AtomicFile {
-    /// Starts a temporary sibling of `path` and removes those that earlier, killed runs left.
+    /// Creates a temporary sibling of `path` and removes siblings that killed runs left behind.
+    ///
+    /// # Errors
+    /// Fails if [`check`] refuses the target, if its temporary sibling exists, or if the system cannot create
+    /// or lock the sibling.
     pub fn create(path: &Path, existing: Overwrite) -> Result<Self, AtomicFileError> {
         let io = |source| AtomicFileError::Io {
             path: path.to_owned(),
@@ -91,8 +95,11 @@ impl AtomicFile {
         self.file.as_ref().expect("open until committed")
     }
 
-    /// Claims `bytes` on the disk now, so that a disk too small is refused before the work and not after.
-    /// File systems that cannot reserve are left alone.
+    /// Reserves `bytes` on the disk now, so that a full disk is reported before the work and not after it.
+    /// Does nothing on file systems that cannot reserve space.
+    ///
+    /// # Errors
+    /// Fails if the disk does not have enough space, or if the system reports another error.
     pub fn reserve(&self, bytes: u64) -> Result<(), AtomicFileError> {
         use rustix::io::Errno;
         match rustix::fs::fallocate(self.file(), rustix::fs::FallocateFlags::empty(), 0, bytes) {
@@ -101,17 +108,24 @@ impl AtomicFile {
         }
     }
 
-    /// Writes `bytes` at the file's position.
+    /// Writes `bytes` at the current file position.
+    ///
+    /// # Errors
+    /// Fails if the system cannot write all bytes.
     pub fn write_all(&self, bytes: &[u8]) -> Result<(), AtomicFileError> {
         self.file().write_all(bytes).map_err(|e| self.error(e))
     }
 
-    /// Flushes to the disk and puts the file in the target's place, in one step.
+    /// Flushes the file to the disk and moves it to the target in one step.
+    ///
+    /// # Errors
+    /// Fails if the system cannot write or move the file, or if the target appeared meanwhile and must not be
+    /// replaced.
     pub fn commit(mut self) -> Result<(), AtomicFileError> {
         self.file().sync_all().map_err(|e| self.error(e))?;
         match self.existing {
             Overwrite::Replace => std::fs::rename(&self.partial, &self.path),
-            // A link fails where somebody made the target meanwhile; a rename would replace it.
+            // A hard link fails if another process created the target meanwhile; a rename would replace it.
             Overwrite::Refuse => std::fs::hard_link(&self.partial, &self.path).or_else(|e| match e.kind() {
                 io::ErrorKind::AlreadyExists => Err(e),
                 _ => std::fs::rename(&self.partial, &self.path),
@@ -122,7 +136,7 @@ impl AtomicFile {
             _ => self.error(e),
         })?;
         self.file = None;
-        let _ = std::fs::remove_file(&self.partial); // the second name of a linked file; gone after a rename
+        let _ = std::fs::remove_file(&self.partial); // the second name of a hard link; absent after a rename
         sync_folder(folder_of(&self.path));
         Ok(())
     }
@@ -144,7 +158,10 @@ impl Drop for AtomicFile {
     }
 }
 
-/// Refuses a target that must not or cannot be written, before any work is done.
+/// Checks, before any work is done, that the target can and may be written.
+///
+/// # Errors
+/// Fails if the target exists and must not be replaced, is not a regular file, or cannot be examined.
 pub fn check(path: &Path, existing: Overwrite) -> Result<(), AtomicFileError> {
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(AtomicFileError::NotAFile(path.to_owned()));
@@ -168,8 +185,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Removes temporary siblings of the same target that no living process has locked. Best effort: what
-/// cannot be looked at is left where it is.
+/// Removes temporary siblings of the same target that no living process has locked. Best effort: siblings
+/// that cannot be opened stay.
 fn remove_left_overs(folder: &Path, prefix: &str) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
@@ -188,13 +205,13 @@ fn remove_left_overs(folder: &Path, prefix: &str) {
             continue;
         };
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {} // its writer lives
+            Err(TryLockError::WouldBlock) => {} // its writer is alive
             Ok(()) | Err(TryLockError::Error(_)) => drop(std::fs::remove_file(entry.path())),
         }
     }
 }
 
-/// Makes the rename itself survive a power cut, where the file system lets a folder be synced.
+/// Makes the rename survive a power failure, if the file system can sync a folder.
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();

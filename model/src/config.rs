@@ -1,27 +1,28 @@
-//! `config.json` in the styles of transformers 4 and 5, and what `generation_config.json` says of sampling.
+//! `config.json` in the styles of transformers 4 and 5, and the sampling settings of
+//! `generation_config.json`.
 
 use serde::Deserialize;
 
-/// The fields of `config.json` that conversion needs. Absent ones are `None`; each architecture knows its
+/// The fields of `config.json` that conversion needs. Missing fields are `None`; each architecture has its
 /// own defaults.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Config {
-    /// Class names; the first decides the architecture.
+    /// Class names; the first determines the architecture.
     #[serde(default)]
     pub architectures: Vec<String>,
     /// Width of the residual stream.
     pub hidden_size: u64,
-    /// Width of the feed-forward's middle.
+    /// Width of the feed-forward's hidden layer.
     pub intermediate_size: u64,
-    /// Blocks.
+    /// Number of transformer blocks.
     pub num_hidden_layers: u32,
-    /// Query heads.
+    /// Number of query heads.
     pub num_attention_heads: u64,
-    /// Key/value heads; as many as query heads where absent.
+    /// Number of key/value heads; if missing, the number of query heads.
     pub num_key_value_heads: Option<u64>,
-    /// Weights a head; `hidden_size / num_attention_heads` where absent.
+    /// Weights per head; if missing, `hidden_size / num_attention_heads`.
     pub head_dim: Option<u64>,
-    /// Rows of the embedding.
+    /// Rows of the embedding matrix.
     pub vocab_size: Option<u64>,
     /// Training context in tokens.
     pub max_position_embeddings: Option<u64>,
@@ -30,40 +31,40 @@ pub struct Config {
     /// LayerNorm epsilon.
     #[serde(alias = "norm_eps")]
     pub layer_norm_eps: Option<f64>,
-    /// Rotary base, transformers 4.
+    /// RoPE base frequency (transformers 4).
     #[serde(alias = "rotary_emb_base")]
     rope_theta: Option<f64>,
-    /// Rotary scaling, transformers 4.
+    /// RoPE scaling (transformers 4).
     rope_scaling: Option<RopeScaling>,
-    /// Both, transformers 5.
+    /// RoPE base and scaling (transformers 5).
     rope_parameters: Option<RopeScaling>,
-    /// Share of a head that rotates.
+    /// Rotated part of each head, from 0 to 1.
     #[serde(alias = "rotary_pct")]
     partial_rotary_factor: Option<f64>,
-    /// Attention and feed-forward both read the block's input.
+    /// True if attention and feed-forward both read the block's input.
     pub use_parallel_residual: Option<bool>,
-    /// The embedding serves as the output too.
+    /// True if the embedding matrix is also the output matrix.
     pub tie_word_embeddings: Option<bool>,
-    /// Beginning-of-text id.
+    /// Id of the beginning-of-sequence token.
     pub bos_token_id: Option<TokenIds>,
-    /// End-of-text ids.
+    /// Ids of the end-of-sequence tokens.
     pub eos_token_id: Option<TokenIds>,
-    /// Padding id.
+    /// Id of the padding token.
     pub pad_token_id: Option<TokenIds>,
 }
 
-/// A token id, or several.
+/// One token id or a list of them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum TokenIds {
-    /// One.
+    /// A single id.
     One(i64),
-    /// Several; the first counts.
+    /// Several ids; the first is used.
     Many(Vec<i64>),
 }
 
 impl TokenIds {
-    /// The first id.
+    /// Returns the first id.
     pub fn first(&self) -> Option<i64> {
         match self {
             TokenIds::One(id) => Some(*id),
@@ -78,27 +79,27 @@ pub struct RopeScaling {
     /// `default`, `linear`, `llama3`, …
     #[serde(alias = "type")]
     pub rope_type: Option<String>,
-    /// How much longer the context became.
+    /// Factor by which scaling extends the context.
     pub factor: Option<f64>,
     /// llama3: wavelengths above `original / low` are divided by the factor.
     pub low_freq_factor: Option<f64>,
-    /// llama3: wavelengths below `original / high` stay.
+    /// llama3: wavelengths below `original / high` are not changed.
     pub high_freq_factor: Option<f64>,
-    /// Context before scaling.
+    /// Context before scaling, in tokens.
     pub original_max_position_embeddings: Option<f64>,
-    /// Rotary base (transformers 5).
+    /// RoPE base frequency (transformers 5).
     pub rope_theta: Option<f64>,
-    /// Share of a head that rotates (transformers 5).
+    /// Rotated part of each head, from 0 to 1 (transformers 5).
     pub partial_rotary_factor: Option<f64>,
 }
 
 impl Config {
-    /// Key/value heads.
+    /// Number of key/value heads; if the configuration has none, the number of query heads.
     pub fn kv_heads(&self) -> u64 {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
-    /// Weights a head; 0 where the configuration has no heads.
+    /// Weights per head; 0 if the configuration has no heads.
     pub fn head_dim(&self) -> u64 {
         self.head_dim.unwrap_or_else(|| {
             self.hidden_size
@@ -107,13 +108,13 @@ impl Config {
         })
     }
 
-    /// Rotary base.
+    /// RoPE base frequency; 10,000 if the configuration has none.
     pub fn rope_theta(&self) -> f64 {
         let newer = self.rope_parameters.as_ref().and_then(|p| p.rope_theta);
         newer.or(self.rope_theta).unwrap_or(10_000.0)
     }
 
-    /// Rotary scaling, where there is any.
+    /// RoPE scaling, if the configuration has any.
     pub fn rope_scaling(&self) -> Option<&RopeScaling> {
         let scaled = |p: &&RopeScaling| p.rope_type.as_deref().is_some_and(|ty| ty != "default");
         self.rope_parameters
@@ -122,7 +123,7 @@ impl Config {
             .or(self.rope_scaling.as_ref().filter(scaled))
     }
 
-    /// Share of a head that rotates.
+    /// Rotated part of each head, from 0 to 1.
     pub fn partial_rotary_factor(&self) -> Option<f64> {
         let newer = self
             .rope_parameters
@@ -132,7 +133,7 @@ impl Config {
     }
 }
 
-/// Sampling settings a model recommends, as `general.sampling.*` carries them.
+/// Recommended sampling settings of a model, stored as `general.sampling.*`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[allow(missing_docs)] // the names are generation_config.json's
 pub struct Sampling {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::TensorType;
 
-/// A whole file's type: one tensor type, or a mix around one.
+/// The type of a whole file: a single tensor type, or a mix based on one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the names are llama.cpp's
 pub enum FileType {
@@ -21,10 +21,10 @@ pub enum FileType {
     Q4_0,
 }
 
-/// The file type, its name, llama.cpp's number of it (`enum llama_ftype`), the type most of its tensors have.
+/// The file type, its name, llama.cpp's number for it (`enum llama_ftype`), the type of most of its tensors.
 type Row = (FileType, &'static str, u32, TensorType);
 
-/// Every file type, the largest first.
+/// Every file type, largest first.
 const TABLE: [Row; 10] = [
     (FileType::F32, "f32", 0, TensorType::F32),
     (FileType::F16, "f16", 1, TensorType::F16),
@@ -39,7 +39,7 @@ const TABLE: [Row; 10] = [
 ];
 
 impl FileType {
-    /// Every file type, the largest first.
+    /// Every file type, largest first.
     pub fn all() -> impl Iterator<Item = FileType> {
         TABLE.iter().map(|row| row.0)
     }
@@ -48,7 +48,7 @@ impl FileType {
         &TABLE[self as usize]
     }
 
-    /// The name, e.g. `q4_k_m`.
+    /// The file type's name, e.g. `q4_k_m`.
     pub fn name(self) -> &'static str {
         self.row().1
     }
@@ -58,7 +58,7 @@ impl FileType {
         self.row().2
     }
 
-    /// The file type with llama.cpp's number `id`, where siskin can write it.
+    /// Returns the file type with llama.cpp's number `id`, or `None` if siskin cannot write it.
     pub fn from_id(id: u32) -> Option<Self> {
         TABLE.iter().find(|row| row.2 == id).map(|row| row.0)
     }
@@ -68,7 +68,7 @@ impl FileType {
         self.row().3
     }
 
-    /// True where tensors are stored in blocks of quantized weights.
+    /// True if tensors are stored in blocks of quantized weights.
     pub fn is_quantized(self) -> bool {
         !self.base().is_float()
     }

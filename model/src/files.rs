@@ -1,7 +1,7 @@
-//! Open input files, read in pieces into buffers of the caller's.
+//! Open input files, read in pieces into the caller's buffers.
 //!
-//! Nothing is mapped: what counts towards the resident set is what was asked for, and a file that another process
-//! truncates meanwhile is an error and not a signal.
+//! Nothing is mapped: only the requested bytes count towards the resident set, and if another process
+//! truncates a file meanwhile, the result is an error and not a signal.
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
 
-/// A set of open files, named by index.
+/// A set of open files, addressed by index.
 #[derive(Debug, Default)]
 pub struct Files(Vec<Opened>);
 
@@ -26,41 +26,44 @@ struct Opened {
 /// A file could not be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system refused.
+    /// The system reported an error.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error reported by the system.
         source: io::Error,
     },
-    /// A directory, socket or device stands where a file is meant.
+    /// The path is a directory, socket or device, not a regular file.
     #[error("{}: not a regular file; name a file", path.display())]
     NotAFile {
-        /// Which path.
+        /// The path that was given.
         path: PathBuf,
     },
-    /// The range asked for does not lie within the file.
+    /// The requested range does not lie within the file.
     #[error("{}: bytes {start} to {end} lie past the end of the file ({len} bytes); it is truncated, get it again", path.display())]
     PastEnd {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// First byte asked for.
+        /// First byte of the request.
         start: u64,
-        /// One past the last byte asked for.
+        /// One past the last byte of the request.
         end: u64,
-        /// Bytes the file has now.
+        /// Current size of the file in bytes.
         len: u64,
     },
 }
 
 impl Files {
-    /// No files.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Opens a regular file and returns its index.
+    ///
+    /// # Errors
+    /// Fails if the path cannot be opened or is not a regular file.
     pub fn open(&mut self, path: &Path) -> Result<usize, FileError> {
         let io = |source| FileError::Io {
             path: path.to_owned(),
@@ -81,22 +84,22 @@ impl Files {
         Ok(self.0.len() - 1)
     }
 
-    /// Bytes of file `index` when it was opened.
+    /// Size of file `index` in bytes at the time it was opened.
     pub fn len(&self, index: usize) -> u64 {
         self.0[index].len
     }
 
-    /// True where no file was opened.
+    /// True if no file has been opened.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Where file `index` lies.
+    /// Path of file `index`.
     pub fn path(&self, index: usize) -> &Path {
         &self.0[index].path
     }
 
-    /// True where `path` names one of these files, be it by another name or through links.
+    /// True if `path` refers to one of these files, even under another name or through links.
     pub fn hold(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
         let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
@@ -108,7 +111,11 @@ impl Files {
             .any(|opened| opened.file.metadata().is_ok_and(|m| same(&m, &meta)))
     }
 
-    /// Reads file `index` from its first byte on, buffered; one reader of a file at a time.
+    /// Returns a buffered reader that starts at the first byte of file `index`. Use only one reader per file
+    /// at a time.
+    ///
+    /// # Errors
+    /// Fails if the file cannot seek to its first byte.
     pub fn reader(&self, index: usize) -> Result<impl io::BufRead, FileError> {
         let Opened { path, file, .. } = &self.0[index];
         let mut input = file;
@@ -119,14 +126,20 @@ impl Files {
         Ok(io::BufReader::with_capacity(1 << 16, input))
     }
 
-    /// Bytes `range` of file `index`; refuses a range that the file, as it is now, does not hold.
+    /// Reads the bytes `range` of file `index`.
+    ///
+    /// # Errors
+    /// Fails if the file, at its current size, does not contain `range`, or if it cannot be read.
     pub fn read(&self, index: usize, range: Range<u64>) -> Result<Vec<u8>, FileError> {
         let mut bytes = Vec::new();
         self.read_into(index, range, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// [`Self::read`] into a buffer, replacing what it held.
+    /// Like [`Self::read`], but into `bytes`, replacing its content.
+    ///
+    /// # Errors
+    /// The same as for [`Self::read`].
     pub fn read_into(&self, index: usize, range: Range<u64>, bytes: &mut Vec<u8>) -> Result<(), FileError> {
         let Opened { path, file, .. } = &self.0[index];
         let io = |source| FileError::Io {
@@ -139,22 +152,22 @@ impl Files {
             end: range.end,
             len,
         };
-        // Looked at before memory is taken for what a damaged header may ask.
+        // Check the length before allocating: a damaged header may ask for any size.
         let len = file.metadata().map_err(io)?.len();
         if range.start > range.end || range.end > len {
             return Err(past_end(len));
         }
         let wanted = usize::try_from(range.end - range.start)
             .map_err(|_| io(io::Error::from(io::ErrorKind::OutOfMemory)))?;
-        bytes.resize(wanted, 0); // only what the buffer never held is cleared
+        bytes.resize(wanted, 0); // clears only the part that the buffer grows by
         match file.read_exact_at(bytes, range.start) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(past_end(range.start)),
             read => read.map_err(io),
         }
     }
 
-    /// Asks the system to fetch bytes `range` of file `index` from the disk, ahead of [`Self::read_into`]. A hint:
-    /// refusal changes nothing.
+    /// Asks the system to fetch the bytes `range` of file `index` from the disk, before [`Self::read_into`]
+    /// needs them. This is a hint: errors are ignored.
     pub fn prefetch(&self, index: usize, range: Range<u64>) {
         let len = NonZeroU64::new(range.end.saturating_sub(range.start));
         let _ = fadvise(&self.0[index].file, range.start, len, Advice::WillNeed);

@@ -1,4 +1,5 @@
-//! GGUF version 3: typed values that keep their order and type, a checked reader, a writer.
+//! GGUF: typed values that keep their order and type, a validating reader (versions 2 and 3), and a writer
+//! (version 3).
 //!
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
@@ -19,10 +20,10 @@ pub use writer::{align_up, data_start, write_header};
 /// The first bytes of every GGUF file.
 pub const MAGIC: [u8; 4] = *b"GGUF";
 
-/// The format's version that siskin writes.
+/// The format version that siskin writes.
 pub const VERSION: u32 = 3;
 
-/// Tensor data and each tensor start at multiples of this where `general.alignment` says nothing else.
+/// Alignment of the tensor data and of each tensor if `general.alignment` is missing.
 pub const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// A tensor as a GGUF file lists it.
@@ -30,10 +31,10 @@ pub const DEFAULT_ALIGNMENT: u64 = 32;
 pub struct TensorInfo {
     /// GGUF name, e.g. `blk.0.attn_q.weight`.
     pub name: String,
-    /// Dimensions in ggml's order: the innermost (the row's length) first.
+    /// Dimensions in ggml's order: the innermost (the row length) first.
     pub shape: Vec<u64>,
     /// Storage type.
     pub ty: crate::TensorType,
-    /// First byte, counted from the start of the file's data section.
+    /// Offset of the first byte from the start of the data section.
     pub offset: u64,
 }

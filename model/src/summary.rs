@@ -1,74 +1,75 @@
-//! What a GGUF file holds, in figures.
+//! Summary of a GGUF file: types, sizes and hyper-parameters.
 
 use crate::gguf::{Header, Value};
 use crate::shape::Dimensions;
 use crate::{CacheType, FileType, TensorType};
 
-/// Tensors of one type.
+/// The tensors of one type.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct TypeShare {
-    /// The type.
+    /// The tensor type.
     #[serde(rename = "type")]
     pub ty: TensorType,
-    /// How many tensors have it.
+    /// Number of tensors of this type.
     pub tensors: u64,
-    /// How many weights they hold.
+    /// Number of weights in them.
     pub weights: u64,
-    /// Bytes they take.
+    /// Bytes that they take.
     pub bytes: u64,
-    /// Their part of all tensors' bytes, from 0 to 1.
+    /// Their share of the bytes of all tensors, from 0 to 1.
     pub share: f64,
 }
 
-/// The figures of a file. What its keys do not say is `None`; nothing here is checked against anything else.
+/// The figures of a file. A figure is `None` if its key is missing or has another type; figures are not
+/// checked against each other.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Summary {
-    /// Of the format: 2 or 3.
+    /// Version of the GGUF format: 2 or 3.
     pub version: u32,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub file_bytes: u64,
-    /// How many keys it has.
+    /// Number of keys.
     pub keys: u64,
-    /// How many tensors it has.
+    /// Number of tensors.
     pub tensors: u64,
     /// `general.architecture`.
     pub architecture: Option<String>,
     /// `general.name`.
     pub name: Option<String>,
-    /// `general.file_type`, where siskin knows the number.
+    /// `general.file_type`, if siskin knows its number.
     pub file_type: Option<FileType>,
-    /// Weights of all tensors.
+    /// Number of weights in all tensors.
     pub parameters: u64,
-    /// Bits of the file for each weight.
+    /// Size of the file in bits, divided by the number of weights.
     pub bits_per_weight: f64,
-    /// The types of the tensors, the one that takes most bytes first.
+    /// The tensor types; the type that takes the most bytes is first.
     pub types: Vec<TypeShare>,
     /// Training context in tokens.
     pub context: Option<u64>,
-    /// Bytes that the cache takes for a token of context where it stores keys and values as f16.
+    /// Size of the KV cache per token of context, in bytes, with keys and values stored as f16.
     pub kv_bytes_per_token: Option<u64>,
-    /// Blocks.
+    /// Number of transformer blocks.
     pub layers: Option<u64>,
     /// Width of the residual stream.
     pub width: Option<u64>,
-    /// Width of the feed-forward's middle.
+    /// Width of the feed-forward's hidden layer.
     pub feed_forward: Option<u64>,
-    /// Query heads.
+    /// Number of query heads.
     pub heads: Option<u64>,
-    /// Key/value heads.
+    /// Number of key/value heads; if the key is missing, the number of query heads.
     pub kv_heads: Option<u64>,
-    /// Tokens of the vocabulary.
+    /// Number of tokens in the vocabulary.
     pub vocabulary: Option<u64>,
-    /// `tokenizer.ggml.model`: `llama` is SentencePiece, `gpt2` byte-level BPE.
+    /// `tokenizer.ggml.model`: `llama` is SentencePiece, `gpt2` is byte-level BPE.
     pub tokenizer: Option<String>,
-    /// `tokenizer.ggml.pre`: how a byte-level BPE splits texts.
+    /// `tokenizer.ggml.pre`: the pre-tokenizer of a byte-level BPE.
     pub pre_tokenizer: Option<String>,
-    /// Characters of the chat template.
+    /// Length of the chat template in characters.
     pub chat_template: Option<u64>,
 }
 
 impl Summary {
-    /// The figures of the file of `header`.
+    /// Computes the figures of the file with this header.
     pub fn of(header: &Header) -> Self {
         let text = |key: &str| header.metadata.text(key).map(str::to_owned);
         let architecture = text("general.architecture");
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(types, [(TensorType::Q8_0, 1, 680), (TensorType::F32, 1, 256)]);
         assert_eq!(summary.bits_per_weight, 8000.0 / 704.0);
 
-        // Keys that lie or are missing leave figures out.
+        // Wrong or missing keys leave figures out.
         header.metadata.set("x.attention.head_count", 0u32);
         header.metadata.set("x.context_length", "long");
         let summary = Summary::of(&header);

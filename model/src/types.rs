@@ -1,7 +1,7 @@
-//! Every tensor type a GGUF file may hold, and how many bytes each takes.
+//! Every tensor type that a GGUF file may contain, and its size in bytes.
 //!
-//! Source: ggml's `enum ggml_type` and the block sizes of `ggml-common.h`. Knowing a type is not quantizing
-//! to it: that is the business of the block formats.
+//! Source: ggml's `enum ggml_type` and the block sizes in `ggml-common.h`. A type listed here need not be one
+//! that siskin can quantize to: the block formats are in `block`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ pub enum TensorType {
     Q5_1 = 7,
     /// 32 weights: f16 scale, 8-bit values.
     Q8_0 = 8,
-    /// 32 weights: f16 scale and sum, 8-bit values; ggml's own, for activations.
+    /// 32 weights: f16 scale and sum, 8-bit values; ggml uses it only for activations.
     Q8_1 = 9,
     /// 256 weights in 16 sub-blocks with 4-bit scales and minimums, 2-bit values.
     Q2K = 10,
@@ -36,7 +36,7 @@ pub enum TensorType {
     Q5K = 13,
     /// 256 weights in 16 sub-blocks with 8-bit scales, 6-bit values.
     Q6K = 14,
-    /// 256 weights: f32 scale, 8-bit values, sums of 16; ggml's own, for activations.
+    /// 256 weights: f32 scale, 8-bit values, sums of 16; ggml uses it only for activations.
     Q8K = 15,
     /// 256 weights from a lattice, 2.06 bits each.
     Iq2Xxs = 16,
@@ -82,7 +82,7 @@ pub enum TensorType {
     Q2_0 = 42,
 }
 
-/// One row of the table of types: the type, its name, weights a block, bytes a block.
+/// One row of the table: the type, its name, weights per block, bytes per block.
 type Row = (TensorType, &'static str, u64, u64);
 
 /// Every type, ordered by number.
@@ -130,12 +130,12 @@ impl TensorType {
         TABLE.iter().map(|row| row.0)
     }
 
-    /// The type with ggml's number `id`, or `None` where ggml has none.
+    /// Returns the type with ggml's number `id`, or `None` if ggml has no such type.
     pub fn from_id(id: u32) -> Option<Self> {
         TABLE.iter().map(|row| row.0).find(|ty| *ty as u32 == id)
     }
 
-    /// ggml's number of this type.
+    /// ggml's number for this type.
     pub fn id(self) -> u32 {
         self as u32
     }
@@ -151,12 +151,12 @@ impl TensorType {
         self.row().1
     }
 
-    /// How many weights one block holds; 1 for floats and integers.
+    /// Weights per block; 1 for floats and integers.
     pub fn block_len(self) -> u64 {
         self.row().2
     }
 
-    /// How many bytes one block takes.
+    /// Bytes per block.
     pub fn block_bytes(self) -> u64 {
         self.row().3
     }
@@ -166,12 +166,12 @@ impl TensorType {
         matches!(self, TensorType::F32 | TensorType::F16 | TensorType::Bf16)
     }
 
-    /// True where weights are stored in blocks with a common scale.
+    /// True if weights are stored in blocks with a common scale.
     pub fn is_quantized(self) -> bool {
         self.block_len() > 1
     }
 
-    /// Bytes of a row of `len` weights; `None` where `len` is not a whole number of blocks, or on overflow.
+    /// Bytes of a row of `len` weights; `None` if `len` is not a whole number of blocks, or on overflow.
     pub fn row_bytes(self, len: u64) -> Option<u64> {
         if !len.is_multiple_of(self.block_len()) {
             return None;
@@ -179,7 +179,8 @@ impl TensorType {
         (len / self.block_len()).checked_mul(self.block_bytes())
     }
 
-    /// Bytes of a tensor whose innermost dimension is `shape[0]` (ggml's order); `None` as for [`Self::row_bytes`].
+    /// Bytes of a tensor whose innermost dimension is `shape[0]` (ggml's order); `None` as for
+    /// [`Self::row_bytes`], or if `shape` is empty.
     pub fn tensor_bytes(self, shape: &[u64]) -> Option<u64> {
         let (&row, outer) = shape.split_first()?;
         outer

@@ -1,9 +1,9 @@
-//! What llama.cpp would choke on, found before a file is handed to it.
+//! Finds what llama.cpp would abort on, before a file is handed to it.
 //!
-//! llama.cpp aborts the process where a model's keys, vocabulary or tensors contradict each other. These checks
-//! are of everything it asserts for the architectures siskin converts; a file of another architecture is
-//! checked as far as its vocabulary goes, and only where the caller allows one. The header itself was checked
-//! by [`Header::read`].
+//! llama.cpp aborts the process if a model's keys, vocabulary or tensors contradict each other. These checks
+//! cover everything it asserts for the architectures that siskin converts. For another architecture, only the
+//! vocabulary is checked, and the file passes only if the caller allows it. [`Header::read`] has already
+//! checked the header itself.
 
 mod keys;
 mod tensors;
@@ -12,44 +12,45 @@ mod vocabulary;
 use crate::arch::Arch;
 use crate::gguf::{Header, Value, shortened};
 
-/// The largest header handed over: llama.cpp holds its texts several times. The largest vocabularies take 30 MiB.
+/// Largest accepted header in bytes: llama.cpp keeps several copies of its strings. The largest vocabularies
+/// take 30 MiB.
 const MAX_HEADER: u64 = 64 << 20;
 
-/// What tensors' places in the file must be multiples of, for llama.cpp to map them.
+/// llama.cpp can map a file only if its tensors are aligned to a multiple of this.
 const MAP_ALIGNMENT: u64 = 32;
 
-/// A model that must not be handed to llama.cpp.
+/// The reason why a model must not be handed to llama.cpp.
 #[derive(Debug, thiserror::Error)]
 pub enum ValidateError {
-    /// A key is missing, of another type, or has an impossible value.
+    /// A key is missing, has another type, or has an impossible value.
     #[error("key {key:?} {problem}")]
     Key {
-        /// The key.
+        /// Name of the key.
         key: String,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: String,
     },
-    /// A tensor is missing, unknown, or of an impossible shape or type.
+    /// A tensor is missing, is unknown, or has an impossible shape or type.
     #[error("tensor {name:?} {problem}")]
     Tensor {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: String,
     },
     /// The vocabulary contradicts itself.
     #[error("the vocabulary {0}")]
     Vocabulary(String),
-    /// An architecture whose shapes siskin does not know.
+    /// siskin does not know the shapes of this architecture.
     #[error("architecture {0:?} is not one that siskin can check; it knows {known} (--any-arch runs it unchecked)", known = Arch::names().join(", "))]
     Architecture(String),
-    /// The header is larger than any model's.
+    /// The header is larger than that of any model; this is its size in bytes.
     #[error("a header of {} MiB; no model needs more than {} MiB", .0 >> 20, MAX_HEADER >> 20)]
     LargeHeader(u64),
-    /// The data lies where llama.cpp cannot map it.
+    /// llama.cpp cannot map data with this alignment.
     #[error("alignment {0}; llama.cpp needs {MAP_ALIGNMENT} or more (siskin quantize writes such a file)")]
     Alignment(u64),
-    /// The file is one of several.
+    /// The file is one part of a model split into this many files.
     #[error("one part of {0}; join them with llama-gguf-split --merge first")]
     Split(u64),
 }
@@ -71,6 +72,9 @@ impl ValidateError {
 }
 
 /// Checks what tokenizing needs: the vocabulary.
+///
+/// # Errors
+/// Fails if the vocabulary is damaged, if the header is too large, or if the file is one part of several.
 pub fn check_vocabulary(header: &Header) -> Result<(), ValidateError> {
     architecture(header)?;
     if header.data_start > MAX_HEADER {
@@ -82,8 +86,12 @@ pub fn check_vocabulary(header: &Header) -> Result<(), ValidateError> {
     }
 }
 
-/// Checks what running needs: vocabulary, hyper-parameters, and every tensor against them. An architecture that
-/// siskin does not know is refused, unless `any_architecture`: then llama.cpp's own checks must do.
+/// Checks what running needs: the vocabulary, the hyper-parameters, and every tensor against them. An
+/// architecture that siskin does not know is refused, unless `any_architecture` is true; then only
+/// llama.cpp's own checks apply.
+///
+/// # Errors
+/// Returns the first problem found; llama.cpp could abort on such a file.
 pub fn check_model(header: &Header, any_architecture: bool) -> Result<(), ValidateError> {
     check_vocabulary(header)?;
     if header.alignment < MAP_ALIGNMENT {

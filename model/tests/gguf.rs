@@ -1,5 +1,5 @@
-//! GGUF headers: what is written is read back to the bit, gguf-rs agrees, and no damage goes unnoticed
-//! or costs more than an error.
+//! GGUF headers: the reader returns exactly what the writer wrote, gguf-rs agrees, and damage causes an error
+//! at worst.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use siskin_model::gguf::{
     Array, DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up, data_start, write_header,
 };
 
-/// A whole file: header, then zeros as far as the last tensor reaches.
+/// A whole file: the header, then zeros up to the end of the last tensor.
 fn file_of(metadata: &Metadata, tensors: &[TensorInfo], alignment: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let start = write_header(&mut bytes, metadata, tensors, alignment).unwrap();
@@ -27,7 +27,7 @@ fn parse(bytes: &[u8]) -> Result<Header, String> {
     Header::parse(bytes, bytes.len() as u64).map_err(|error| error.to_string())
 }
 
-/// Lays `tensors` one after another, each aligned.
+/// Places `tensors` one after another, each aligned.
 fn packed(tensors: Vec<(String, TensorType, Vec<u64>)>, alignment: u64) -> Vec<TensorInfo> {
     let mut offset = 0;
     let place = |(name, ty, shape): (String, TensorType, Vec<u64>)| {
@@ -87,7 +87,7 @@ proptest! {
 
         prop_assert_eq!(&header.tensors, &tensors);
         prop_assert_eq!(header.alignment, u64::from(alignment));
-        // Bytes and not values: a NaN is unequal to itself.
+        // Compare bytes and not values: a NaN is not equal to itself.
         prop_assert_eq!(file_of(&header.metadata, &header.tensors, header.alignment), bytes);
     }
 
@@ -108,7 +108,7 @@ proptest! {
     }
 }
 
-/// Two keys, two tensors of 64 bytes.
+/// A file with two keys and two tensors of 64 bytes.
 fn sample() -> Vec<u8> {
     let mut metadata = Metadata::new();
     metadata.set("general.alignment", 32u32);
@@ -117,7 +117,7 @@ fn sample() -> Vec<u8> {
     file_of(&metadata, &packed(tensors.into(), 32), 32)
 }
 
-/// `data/gguf_py.py` made the file: every value type, three tensors.
+/// `data/gguf_py.py` generated the file: every value type, three tensors.
 #[test]
 fn gguf_py_writes_the_same() {
     let theirs = include_bytes!("data/gguf_py.gguf");
@@ -163,7 +163,7 @@ fn gguf_rs_reads_the_same() {
         assert_eq!(as_json(value), kv[key], "{key}");
         keys.push(key);
     }
-    // What gguf-rs forgets: the order of keys, and their types.
+    // gguf-rs does not keep the order of keys and their types.
     keys.sort_unstable();
     assert_eq!(keys, kv.keys().collect::<Vec<_>>());
     assert_eq!(theirs.tensors().len(), ours.tensors.len());
@@ -197,7 +197,7 @@ fn every_cut_is_noticed() {
     parse(&whole).unwrap();
 }
 
-/// Where the fields of [`sample`] stand.
+/// Positions of the fields of [`sample`].
 mod field {
     pub(super) const VERSION: usize = 4;
     pub(super) const N_TENSORS: usize = 8;
@@ -385,7 +385,7 @@ fn hostile_headers_are_named_for_what_they_are() {
     }
 }
 
-/// A file that goes on and on costs its header's limit, not its length.
+/// A file without an end costs the memory limit of a header, not the length of the file.
 #[test]
 fn a_header_without_end_is_refused() {
     let mut start = b"GGUF\x03\0\0\0".to_vec();
@@ -404,7 +404,7 @@ fn a_header_without_end_is_refused() {
     assert!(error.contains("more than 256 MiB of memory"), "{error}");
 }
 
-/// An iterator of bytes as a reader.
+/// Reads the bytes of an iterator.
 struct Bytes<I>(I);
 
 impl<I: Iterator<Item = u8>> std::io::Read for Bytes<I> {

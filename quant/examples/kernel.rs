@@ -1,4 +1,4 @@
-//! Quantizes noise with one kernel, for instruction counts under callgrind and for a quick look at its speed.
+//! Quantizes noise with one kernel, to count instructions under callgrind or to measure its speed quickly.
 //!
 //!     cargo run --release -p siskin-quant --example kernel -- q4_K avx2 1048576 10 [normal|high]
 
@@ -12,7 +12,7 @@ use siskin_quant::block::{Effort, Isa, Search};
 #[path = "../../benches/noise.rs"]
 mod noise;
 
-/// Weights of a row: the width of the models siskin is for.
+/// Weights per row: the width of the models that siskin targets.
 const ROW: usize = 2048;
 
 fn main() -> ExitCode {

@@ -1,9 +1,9 @@
-//! Block formats: rows of f32 to bytes and back, one file a format.
+//! Block formats: conversion between rows of f32 and bytes, one file per format.
 //!
-//! Layouts and the search for scales are those of ggml, so that what [`quantize_row`] writes equals, byte for
-//! byte, what `llama-quantize` writes without an importance matrix. Every format is written once over SIMD
-//! lanes; the widest instruction set of the machine is chosen at run time, and the bytes are the same whichever
-//! it is.
+//! The layouts and the search for scales are those of ggml. The output of [`quantize_row`] equals, byte for
+//! byte, the output of `llama-quantize` without an importance matrix. Every format is written once, with SIMD
+//! lanes; the widest instruction set of the machine is chosen at run time, and the bytes are the same on
+//! each.
 
 use std::marker::PhantomData;
 
@@ -34,19 +34,20 @@ pub use float::{all_finite, first_nonfinite};
 pub use lanes::Isa;
 pub use search::{Effort, Search};
 
-/// Weights of a super-block of the K formats.
+/// Weights per super-block of the K formats.
 const SUPER: usize = 256;
 
-/// One block of `LEN` weights, stored as it lies in a file: bytes only, so any address will do.
+/// One block of `LEN` weights, with the layout of a file: only bytes, so it has no alignment.
 trait Block<const LEN: usize>: AnyBitPattern + NoUninit {
-    /// Whole rows at once, so that a format may lay several blocks side by side in SIMD lanes.
+    /// Quantizes whole rows at once, so that a format may place several blocks next to each other in SIMD
+    /// lanes.
     fn quantize(isa: Isa, src: &[[f32; LEN]], dst: &mut [Self]);
 
-    /// The weights of one block.
+    /// Computes the weights of one block.
     fn dequantize(&self, dst: &mut [f32; LEN]);
 }
 
-/// Whether [`quantize_row`] and [`dequantize_row`] know `ty`; they panic on any other type.
+/// True if [`quantize_row`] and [`dequantize_row`] support `ty`; they panic on any other type.
 pub fn supports(ty: TensorType) -> bool {
     use TensorType as T;
     matches!(
@@ -67,19 +68,20 @@ pub fn supports(ty: TensorType) -> bool {
 
 /// Quantizes whole rows of weights to `ty`, little-endian as in a GGUF file.
 ///
-/// Values that are not finite give some bytes or other and never a panic; [`first_nonfinite`] finds them.
+/// Values that are not finite give unspecified bytes, but never a panic; [`first_nonfinite`] finds them.
 ///
 /// # Panics
-/// Where the caller is wrong: `ty` is not one that [`supports`] names, `src` is not a whole number of blocks, or
-/// `dst` is not exactly `ty.row_bytes(src.len())` long.
+/// If the caller makes a mistake: [`supports`] rejects `ty`, `src` is not a whole number of blocks, or `dst`
+/// is not exactly `ty.row_bytes(src.len())` long.
 pub fn quantize_row(ty: TensorType, src: &[f32], dst: &mut [u8]) {
     quantize_row_with(Isa::best(), ty, src, dst);
 }
 
-/// [`quantize_row`] on the instruction set `isa`, for benches and for tests that hold one path to another.
+/// Like [`quantize_row`], with the instruction set `isa`; for benchmarks, and for tests that compare
+/// instruction sets.
 ///
 /// # Panics
-/// As [`quantize_row`].
+/// Like [`quantize_row`].
 pub fn quantize_row_with(isa: Isa, ty: TensorType, src: &[f32], dst: &mut [u8]) {
     check(ty, src.len(), dst.len());
     match ty {
@@ -98,10 +100,10 @@ pub fn quantize_row_with(isa: Isa, ty: TensorType, src: &[f32], dst: &mut [u8]) 
     }
 }
 
-/// The weights that whole rows of `ty` stand for.
+/// Computes the weights of whole rows of type `ty`.
 ///
 /// # Panics
-/// As [`quantize_row`], with `src` and `dst` exchanged.
+/// Like [`quantize_row`], with `src` and `dst` exchanged.
 pub fn dequantize_row(ty: TensorType, src: &[u8], dst: &mut [f32]) {
     check(ty, dst.len(), src.len());
     match ty {
@@ -131,7 +133,7 @@ fn check(ty: TensorType, weights: usize, bytes: usize) {
 /// Calls `quantize` with each row of `len` weights and its bytes.
 ///
 /// # Panics
-/// Where `src` is no whole number of such rows.
+/// If `src` is not a whole number of such rows.
 fn each_row(len: usize, src: &[f32], dst: &mut [u8], mut quantize: impl FnMut(&[f32], &mut [u8])) {
     assert!(
         len == 0 && src.is_empty() || src.len().is_multiple_of(len),

@@ -13,13 +13,13 @@ use crate::view::View;
 /// A checkpoint whose headers have been read; tensor bytes stay on disk.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The folder.
+    /// Path of the checkpoint folder.
     pub dir: PathBuf,
-    /// What `config.json` says.
+    /// The content of `config.json`.
     pub config: Config,
-    /// What `generation_config.json` says of sampling, where it is there.
+    /// The sampling settings of `generation_config.json`; empty if that file is missing.
     pub sampling: Sampling,
-    /// The safetensors files.
+    /// The safetensors files, open.
     pub files: Files,
     /// Every tensor, by name.
     pub tensors: BTreeMap<String, View>,
@@ -37,48 +37,49 @@ pub enum CheckpointError {
     /// A file of the checkpoint is missing.
     #[error("{}: {what}", dir.display())]
     Missing {
-        /// The folder.
+        /// Path of the checkpoint folder.
         dir: PathBuf,
-        /// Which file, and what to do.
+        /// Which file is missing, and what to do.
         what: &'static str,
     },
-    /// A JSON file is malformed, or larger than any honest one.
+    /// A JSON file is malformed or exceeds the size limit.
     #[error("{}: {reason}", path.display())]
     Json {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong, with line and column where known.
+        /// What is wrong, with line and column if known.
         reason: String,
     },
     /// A safetensors header is damaged.
     #[error("{}: {reason}", path.display())]
     Header {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with the header.
         reason: String,
     },
-    /// A tensor stands in two shards.
+    /// Two shards contain the same tensor.
     #[error("{}: tensor {tensor} stands in another shard too; the checkpoint is damaged", path.display())]
     Twice {
-        /// The second shard.
+        /// Path of the second shard.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         tensor: String,
     },
     /// The index and a shard disagree.
     #[error("{}: {reason}", path.display())]
     Index {
-        /// The index file.
+        /// Path of the index file.
         path: PathBuf,
-        /// What is wrong.
+        /// How the index and the shard disagree.
         reason: String,
     },
 }
 
-/// The largest configuration read: far above any honest one, and a tree of it takes a hundred times its memory.
+/// Size limit of a configuration in bytes: far above any real one. Its parsed tree takes a hundred times its
+/// memory.
 pub(crate) const MAX_JSON: u64 = 4 << 20;
-/// The largest index of shards read.
+/// Size limit of the index of shards in bytes.
 const MAX_INDEX: u64 = 16 << 20;
 
 const NO_SAFETENSORS: &str =
@@ -88,6 +89,10 @@ const ONLY_PICKLE: &str = "only pickled weights (pytorch_model.bin), which can r
 
 impl Checkpoint {
     /// Opens the checkpoint in `dir` and checks every header.
+    ///
+    /// # Errors
+    /// Fails if `dir` is not a checkpoint folder, if a file is missing or damaged, or if the index and the
+    /// shards disagree.
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
         if dir.is_file() {
             return Err(CheckpointError::NotAFolder(dir.to_owned()));
@@ -131,7 +136,10 @@ impl Checkpoint {
     }
 }
 
-/// Reads a JSON file of the checkpoint of `limit` bytes at most; `None` where it does not exist.
+/// Reads a JSON file of at most `limit` bytes; returns `None` if it does not exist.
+///
+/// # Errors
+/// Fails if the file cannot be read, exceeds `limit`, or is not JSON of the expected shape.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     path: &Path,
     limit: u64,
@@ -174,14 +182,14 @@ fn add_shard(
     Ok(())
 }
 
-/// `model.safetensors.index.json`.
+/// The content of `model.safetensors.index.json`.
 #[derive(serde::Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
 impl Index {
-    /// Shards must be plain names: an index must not reach outside its folder.
+    /// Checks that shards are plain file names: an index must not refer outside its folder.
     fn check(&self, path: &Path) -> Result<(), CheckpointError> {
         let plain = |name: &str| Path::new(name).file_name().is_some_and(|n| n == name);
         match self.weight_map.values().find(|shard| !plain(shard)) {
@@ -193,7 +201,7 @@ impl Index {
         }
     }
 
-    /// Every tensor named must be in the shard named, and no shard may hold another.
+    /// Checks that every listed tensor is in its listed shard, and that the shards contain no others.
     fn compare(
         &self,
         path: &Path,
@@ -240,7 +248,7 @@ mod tests {
     const CONFIG: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":8,"intermediate_size":8,
         "num_hidden_layers":1,"num_attention_heads":2,"vocab_size":4}"#;
 
-    /// A safetensors file with one f32 tensor a name, of 2 weights each.
+    /// Returns a safetensors file with one f32 tensor of 2 weights for each name.
     fn shard(names: &[&str]) -> Vec<u8> {
         let entries: Vec<String> = names
             .iter()
@@ -263,7 +271,7 @@ mod tests {
     #[test]
     fn folders_that_are_no_checkpoint_are_refused() {
         let index = |map: &str| format!(r#"{{"weight_map":{{{map}}}}}"#).into_bytes();
-        /// Name, files of the folder, part of the message.
+        /// Case name, files of the folder, part of the message.
         type Case = (&'static str, Vec<(&'static str, Vec<u8>)>, &'static str);
         let cases: Vec<Case> = vec![
             ("empty", vec![], "no config.json"),

@@ -1,4 +1,4 @@
-//! The converter's journeys from end to end: a checkpoint or a GGUF file, plan, stream, file.
+//! Whole conversions: from a checkpoint or a GGUF file through plan and stream to the output file.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,21 +15,21 @@ use crate::stream::{self, Progress, StreamError, StreamOptions};
 use siskin_model::atomic_file::{self, Overwrite, AtomicFile, AtomicFileError};
 use crate::tokenizer::{self, TokenizerError};
 
-/// A conversion failed. The target is as it was.
+/// A conversion failed. The target is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
     /// The checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Its tokenizer cannot be converted.
+    /// The checkpoint's tokenizer cannot be converted.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// Its tensors are not what its configuration says.
+    /// The checkpoint's tensors do not match its configuration.
     #[error("{dir}: {source}")]
     Plan {
-        /// The checkpoint's folder.
+        /// Path of the checkpoint folder.
         dir: String,
-        /// What does not fit.
+        /// What does not match.
         source: PlanError,
     },
     /// The GGUF file cannot be read.
@@ -38,12 +38,12 @@ pub enum ConvertError {
     /// The GGUF file cannot be quantized.
     #[error("{file}: {source}")]
     Requantize {
-        /// The file.
+        /// Path of the file.
         file: String,
-        /// Why.
+        /// Why it cannot be quantized.
         source: RequantizeError,
     },
-    /// The output is one of the inputs.
+    /// The output is the same file as an input.
     #[error("{0}: the output is the input itself; name another file")]
     InPlace(String),
     /// The importance matrix cannot be used.
@@ -57,21 +57,27 @@ pub enum ConvertError {
     Target(#[from] AtomicFileError),
 }
 
-/// A conversion ready to run.
+/// A conversion that is ready to run.
 #[derive(Debug)]
 pub struct Conversion {
-    /// What will be written.
+    /// The keys and tensors that will be written.
     pub plan: Plan,
-    /// Its type; what `auto` stood for where none was given.
+    /// Type of the output file; if the caller gave none, the one that `auto` selected.
     pub file_type: FileType,
-    /// The quantized matrices that the importance matrix has nothing for; none where there is no such matrix.
+    /// Names of the quantized matrices without an entry in the importance matrix; empty if there is no
+    /// importance matrix.
     pub unweighed: Vec<String>,
     files: Files,
 }
 
 impl Conversion {
-    /// Reads the headers, configuration and tokenizer in `dir` and plans a file of type `file_type`, or of the
-    /// stored type where that is `None`. An importance matrix is checked against the plan and noted in it.
+    /// Reads the headers, configuration and tokenizer in `dir` and plans a file of type `file_type`; `None`
+    /// selects the stored type. The importance matrix, if any, is checked against the plan and recorded in
+    /// it.
+    ///
+    /// # Errors
+    /// Fails if the checkpoint or its tokenizer cannot be converted, or if the importance matrix does not
+    /// fit.
     pub fn of(
         dir: &Path,
         file_type: Option<FileType>,
@@ -83,15 +89,18 @@ impl Conversion {
             dir: dir.display().to_string(),
             source,
         };
-        // The architecture is looked at first: its refusal says more than one of its tokenizer would.
+        // Check the architecture first: its error message is more useful than one about the tokenizer.
         planner::check(&checkpoint).map_err(plan_error)?;
         let vocabulary = tokenizer::vocabulary(dir, &checkpoint.config)?;
         let plan = planner::plan_checkpoint(&checkpoint, file_type, vocabulary, imatrix.is_some());
         Self::weighed(plan.map_err(plan_error)?, file_type, checkpoint.files, imatrix)
     }
 
-    /// Reads the header of the GGUF file at `path` and plans the same model as a file of type `file_type`. Tensors
-    /// that are quantized already are refused, unless `allow_requantize`.
+    /// Reads the header of the GGUF file at `path` and plans the same model as a file of type `file_type`.
+    /// Tensors that are already quantized are refused, unless `allow_requantize` is true.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read or quantized, or if the importance matrix does not fit.
     pub fn of_gguf(
         path: &Path,
         file_type: FileType,
@@ -127,7 +136,10 @@ impl Conversion {
         })
     }
 
-    /// Refuses an output that is one of the inputs, or must not or cannot be written: before any work is done.
+    /// Checks, before any work is done, that the output is not an input and that it can and may be written.
+    ///
+    /// # Errors
+    /// Fails if one of these conditions is not met.
     pub fn check_target(&self, path: &Path, existing: Overwrite) -> Result<(), ConvertError> {
         if self.files.hold(path) {
             return Err(ConvertError::InPlace(path.display().to_string()));
@@ -135,7 +147,10 @@ impl Conversion {
         Ok(atomic_file::check(path, existing)?)
     }
 
-    /// Writes the file in one step: until it is whole, `path` stays as it was.
+    /// Writes the file in one step: `path` is unchanged until the new file is complete.
+    ///
+    /// # Errors
+    /// Fails if [`Self::check_target`] refuses `path`, or if an input cannot be read, converted or written.
     pub fn write(
         &self,
         path: &Path,
@@ -154,18 +169,21 @@ impl Conversion {
         )?)
     }
 
-    /// Bytes the file will have.
+    /// Size of the output file in bytes.
     pub fn file_bytes(&self) -> u64 {
         file_bytes(&self.plan)
     }
 }
 
-/// Bytes a plan's file will have, header included.
+/// Size of a plan's output file in bytes, including the header.
 pub fn file_bytes(plan: &Plan) -> u64 {
     gguf::data_start(&plan.metadata, &infos(plan), DEFAULT_ALIGNMENT) + plan.data_bytes()
 }
 
-/// Carries a plan out into a file at `path`.
+/// Executes a plan and writes the result to `path`.
+///
+/// # Errors
+/// Fails if the target must not be written, or if an input cannot be read, converted or written.
 pub fn write_plan(
     plan: &Plan,
     files: &Files,

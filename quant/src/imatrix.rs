@@ -1,7 +1,9 @@
-//! Importance matrices: how much each column of a model's matrices matters, by the inputs it met in a run.
+//! Importance matrices: the importance of each column of a model's matrices, measured from their inputs in a
+//! run.
 //!
-//! A column's importance is the mean square of its inputs. Files are llama.cpp's: GGUF (`general.type` is `imatrix`,
-//! `<tensor>.in_sum2` and `<tensor>.counts`), or the older format without a magic number; what is in them is hostile.
+//! The importance of a column is the mean square of its inputs. The formats are llama.cpp's: GGUF
+//! (`general.type` is `imatrix`, `<tensor>.in_sum2` and `<tensor>.counts`), or the older format without a
+//! magic number. File contents are treated as hostile.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ mod write;
 
 pub use write::{Collected, Sums};
 
-/// The largest file taken: far above any model's.
+/// Size limit of a file in bytes: far above any model's importance matrix.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// An importance matrix cannot be used.
@@ -26,57 +28,61 @@ pub enum ImatrixError {
     /// The file cannot be opened or read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is a damaged GGUF file.
+    /// The GGUF file is damaged.
     #[error(transparent)]
     Gguf(#[from] GgufError),
-    /// It is no importance matrix, or a damaged one.
+    /// The file is not an importance matrix, or it is damaged.
     #[error("{}: {problem}", path.display())]
     Content {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// It was made for another model.
+    /// The importance matrix was made for another model.
     #[error(
         "{}: tensor {tensor:?} has {found} importances where this model's has {expected} columns; the matrix is of another model",
         path.display()
     )]
     Size {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Which tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// Values in the file.
+        /// Number of values in the file.
         found: usize,
-        /// Values the model's tensor needs.
+        /// Number of values that the model's tensor needs.
         expected: u64,
     },
-    /// No tensor of the model is in it.
+    /// The importance matrix has no entry for any tensor of the model.
     #[error("{}: none of its {entries} entries names a matrix of this model; the matrix is of another model", path.display())]
     Stranger {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Entries in the file.
+        /// Number of entries in the file.
         entries: usize,
     },
 }
 
-/// An importance matrix.
+/// An importance matrix: one value for each column of each matrix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imatrix {
-    /// The file it was read from.
+    /// Path of the file it was read from.
     pub path: PathBuf,
-    /// The texts it was collected from.
+    /// Names of the texts it was collected from.
     pub datasets: Vec<String>,
-    /// How many chunks of text; 0 where the file does not say.
+    /// Number of text chunks; 0 if the file does not specify it.
     pub chunks: u32,
-    /// A tensor's importances: of each column, for each matrix of the tensor.
+    /// Importances by tensor name: one per column, for each matrix of the tensor.
     entries: BTreeMap<String, Vec<f32>>,
 }
 
 impl Imatrix {
     /// Reads a file of either format.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, is not an importance matrix, or contains a value that is negative or
+    /// not finite.
     pub fn open(path: &Path) -> Result<Self, ImatrixError> {
         let mut files = Files::new();
         let file = files.open(path)?;
@@ -110,7 +116,7 @@ impl Imatrix {
             );
         }
         for (name, values) in &self.entries {
-            // Negated so that NaN fails as well.
+            // The condition is negated so that NaN fails as well.
             if let Some(bad) = values.iter().find(|v| !(**v >= 0.0 && v.is_finite())) {
                 return Err(format!(
                     "{name:?} holds {bad}, which is no mean of squares; the file is damaged"
@@ -120,25 +126,29 @@ impl Imatrix {
         Ok(())
     }
 
-    /// How many tensors it holds.
+    /// Number of tensors with an entry.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// True where it holds none: never after [`Self::open`].
+    /// True if there are no entries; always false after [`Self::open`].
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// A tensor's importances, as many as its columns for each of its matrices.
+    /// The importances of a tensor: one per column, for each of its matrices. `None` if there are none or
+    /// their number does not match.
     pub fn importance(&self, tensor: &PlannedTensor) -> Option<&[f32]> {
         let values = self.entries.get(&tensor.name)?;
         (values.len() as u64 == expected(tensor)).then_some(values)
     }
 
-    /// Notes the matrix in a plan's keys as llama-quantize does, and gives the names of the quantized matrices that it
-    /// has nothing for. A matrix of another size is refused; of the embedding, which is looked up and not multiplied,
-    /// it is passed over.
+    /// Records the importance matrix in the plan's keys as llama-quantize does, and returns the names of the
+    /// quantized matrices without an entry. An entry for the embedding may have another size; it is then
+    /// ignored, because the embedding is looked up and not multiplied.
+    ///
+    /// # Errors
+    /// Fails if an entry has another size than its matrix, or if no entry names a matrix of the model.
     pub fn apply(&self, plan: &mut Plan) -> Result<Vec<String>, ImatrixError> {
         let (mut missing, mut met) = (Vec::new(), false);
         for tensor in plan.tensors.iter().filter(|tensor| tensor.role != Role::Vector) {
@@ -168,7 +178,7 @@ impl Imatrix {
     }
 
     fn note(&self, plan: &mut Plan) {
-        /// The longest value that llama-quantize writes here.
+        /// Longest value that llama-quantize writes for these keys, in bytes.
         const MAX: usize = 127;
         let shortened = |text: &str| text[..text.floor_char_boundary(MAX)].to_owned();
         let metadata = &mut plan.metadata;
@@ -183,7 +193,7 @@ impl Imatrix {
     }
 }
 
-/// Importances that a tensor needs: its columns, for each of its matrices.
+/// Number of importances that a tensor needs: one per column, for each of its matrices.
 fn expected(tensor: &PlannedTensor) -> u64 {
     let dim = |i: usize| tensor.shape.get(i).copied().unwrap_or(1);
     dim(0).saturating_mul(dim(2))

@@ -1,10 +1,10 @@
-//! From Hugging Face checkpoints to quantized GGUF files.
+//! Converts Hugging Face checkpoints to quantized GGUF files.
 //!
 //! ```text
 //! checkpoint ─► tensor map ─► plan ─► stream (read rows, transform, quantize, write in order) ─► GGUF
 //! ```
 //!
-//! [`convert::Conversion`] is the journey from end to end; the other modules are its rooms.
+//! [`convert::Conversion`] runs the whole conversion; the other modules are its steps.
 
 #![forbid(unsafe_code)]
 

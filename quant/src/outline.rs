@@ -106,7 +106,8 @@ fn header_bytes((tokens, merges): (List, u64)) -> u64 {
 mod tests {
     use super::*;
 
-    /// The size of the tensors in the file that `siskin convert` writes of a checkpoint of this shape.
+    /// Compares with the tensor bytes in the file that `siskin convert` writes for a checkpoint of this
+    /// shape.
     #[test]
     fn tinyllama() {
         let text = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":5632,

@@ -1,5 +1,5 @@
-//! The whole conversion as data: every tensor's name, sources, transform, type, shape and offset,
-//! known before a byte of a tensor is read.
+//! The whole conversion as data: the name, sources, transform, type, shape and offset of every tensor, known
+//! before any tensor is read.
 
 use siskin_model::TensorType;
 use siskin_model::arch::{Role, Transform};
@@ -9,37 +9,37 @@ use crate::view::View;
 /// The version of the block formats (`GGML_QNT_VERSION`), written as `general.quantization_version`.
 pub(crate) const QUANTIZATION_VERSION: u32 = 2;
 
-/// A checkpoint tensor feeding an output.
+/// A checkpoint tensor that is a source of an output tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// Its name in the checkpoint.
+    /// Name of the tensor in the checkpoint.
     pub name: String,
-    /// Where it lies.
+    /// Location of its bytes.
     pub view: View,
 }
 
-/// One output tensor.
+/// A tensor of the output file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedTensor {
     /// GGUF name.
     pub name: String,
-    /// What feeds it, in order; empty for [`Transform::Generated`].
+    /// The sources, in order; empty for [`Transform::Generated`].
     pub sources: Vec<Source>,
-    /// How the sources' rows become its rows.
+    /// How the rows of the sources become rows of this tensor.
     pub transform: Transform,
-    /// What it does in the network.
+    /// Its function in the network.
     pub role: Role,
-    /// The block it belongs to, where it belongs to one.
+    /// Index of the block it belongs to, if any.
     pub layer: Option<u32>,
     /// Output type.
     pub ty: TensorType,
-    /// Output shape in ggml's order: the row's length first.
+    /// Output shape in ggml's order: the row length first.
     pub shape: Vec<u64>,
-    /// First byte, counted from the start of the GGUF's data section.
+    /// Offset of the first byte from the start of the GGUF file's data section.
     pub offset: u64,
 }
 
-/// A conversion before it starts.
+/// A conversion, before it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// All keys of the output, in order.
@@ -49,8 +49,8 @@ pub struct Plan {
 }
 
 impl PlannedTensor {
-    /// Rows and weights a row, in the terms in which the transform permutes: a permuted vector counts as
-    /// rows of one weight each, any other vector as a single row.
+    /// Number of rows, and weights per row, as the transform counts them: a permuted vector has rows of one
+    /// weight each, any other vector is a single row.
     pub fn rows(&self) -> (u64, u64) {
         let (&len, outer) = self.shape.split_first().unwrap_or((&1, &[]));
         let permuted = matches!(
@@ -64,8 +64,8 @@ impl PlannedTensor {
         }
     }
 
-    /// The smallest number of consecutive output rows that come from one contiguous run of one source's
-    /// rows; groups start at multiples of it.
+    /// The smallest number of consecutive output rows that come from one contiguous run of rows in one
+    /// source. Groups start at multiples of this number.
     pub fn group_rows(&self) -> u64 {
         let rows = self.rows().0;
         match self.transform {
@@ -76,7 +76,7 @@ impl PlannedTensor {
         .max(1)
     }
 
-    /// Where output row `row` comes from: the source's index and its row.
+    /// The origin of output row `row`: index of the source, and row in it.
     pub fn source_row(&self, row: u64) -> (usize, u64) {
         let group = self.group_rows();
         match self.transform {
@@ -95,21 +95,21 @@ impl PlannedTensor {
         }
     }
 
-    /// Bytes the tensor takes in the file, without padding.
+    /// Size of the tensor in the file in bytes, without padding.
     pub fn bytes(&self) -> u64 {
         self.ty
             .tensor_bytes(&self.shape)
             .expect("a planned tensor's type fits its rows")
     }
 
-    /// How many weights it has.
+    /// Number of weights.
     pub fn weights(&self) -> u64 {
         self.shape.iter().product()
     }
 }
 
 impl Plan {
-    /// Bytes of the data section: up to the end of the last tensor, padded to the alignment.
+    /// Size of the data section in bytes: up to the end of the last tensor, padded to the alignment.
     pub fn data_bytes(&self) -> u64 {
         let end = self
             .tensors
@@ -120,7 +120,7 @@ impl Plan {
         end.next_multiple_of(siskin_model::gguf::DEFAULT_ALIGNMENT)
     }
 
-    /// How many weights the model has.
+    /// Number of weights in all tensors.
     pub fn weights(&self) -> u64 {
         self.tensors.iter().map(PlannedTensor::weights).sum()
     }
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Source rows in output order, by the reshape that the converter's documentation of the transform gives.
+    /// Source rows in output order, computed by the reshape that documents the transform.
     fn by_reshape(transform: &Transform, rows: u64) -> Vec<u64> {
         let mut out = Vec::new();
         match *transform {
@@ -183,7 +183,8 @@ mod tests {
             let (rows, _) = tensor.rows();
             let got: Vec<u64> = (0..rows).map(|row| tensor.source_row(row).1).collect();
             assert_eq!(got, want, "{tensor:?}");
-            // A group's rows come from one contiguous run that starts where its first row comes from.
+            // A group's rows come from one contiguous run, whose first row is the origin of the group's first
+            // row.
             for group in got.chunks(tensor.group_rows() as usize) {
                 let mut sorted = group.to_vec();
                 sorted.sort_unstable();

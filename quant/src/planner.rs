@@ -1,4 +1,5 @@
-//! From a checkpoint to a plan: every source used once, every output made, every shape as the configuration says.
+//! Turns a checkpoint into a plan: every source is used once, every output is made, every shape matches the
+//! configuration.
 
 use std::collections::BTreeMap;
 
@@ -12,38 +13,38 @@ use crate::recipe::{self, Facts};
 use siskin_model::FileType;
 use crate::view::View;
 
-/// Endings of buffers that old checkpoints store and no architecture reads.
+/// Suffixes of buffers that old checkpoints contain and no architecture reads.
 const IGNORED: [&str; 3] = [
     ".attention.bias",
     ".attention.masked_bias",
     ".rotary_emb.inv_freq",
 ];
 
-/// A checkpoint does not hold what its configuration promises.
+/// The checkpoint does not match its configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The configuration itself is at fault.
+    /// The configuration itself is wrong.
     #[error(transparent)]
     Arch(#[from] ArchError),
-    /// A tensor is not there.
+    /// A tensor is missing.
     #[error("tensor {0} is missing from the checkpoint; get its files again")]
     Missing(String),
-    /// A tensor is there that the architecture does not know.
+    /// The checkpoint contains a tensor that the architecture does not have.
     #[error("tensor {0} is not part of this architecture; converting without it would change the model")]
     Unexpected(String),
-    /// A tensor's shape is not the one the configuration gives.
+    /// The shape of a tensor does not match the configuration.
     #[error("tensor {name} has shape {found:?}, but config.json makes it {expected:?}")]
     Shape {
-        /// The checkpoint's tensor.
+        /// Name of the tensor in the checkpoint.
         name: String,
-        /// Its shape, outermost first.
+        /// Shape of the tensor, outermost dimension first.
         found: Vec<u64>,
-        /// The shape expected.
+        /// Expected shape, outermost dimension first.
         expected: Vec<u64>,
     },
 }
 
-/// The type `auto` stands for: the type of the first matrix, or f16 where that is f32.
+/// The type that `auto` selects: bf16 if the first matrix is bf16, else f16.
 pub fn stored_type(checkpoint: &Checkpoint) -> FileType {
     let first = checkpoint.tensors.values().find(|view| view.shape.len() >= 2);
     match first.map(|view| view.ty) {
@@ -52,7 +53,11 @@ pub fn stored_type(checkpoint: &Checkpoint) -> FileType {
     }
 }
 
-/// Checks that the architecture is known and the tensors are those it needs, of the shapes it gives them.
+/// Checks that the architecture is known, and that the checkpoint has the required tensors in the required
+/// shapes.
+///
+/// # Errors
+/// Fails if the configuration is impossible, or if a tensor is missing, unexpected or of another shape.
 pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
     let arch = Arch::of(&checkpoint.config)?;
     let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
@@ -61,9 +66,12 @@ pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
         .try_for_each(|rule| sources(rule, &checkpoint.tensors).map(drop))
 }
 
-/// The whole conversion of `checkpoint` to a file of type `file_type`. `vocabulary` is what
-/// [`crate::tokenizer::vocabulary`] made of the tokenizer's files; `imatrix` is whether an importance matrix will weigh
-/// the search for scales.
+/// Plans the conversion of `checkpoint` to a file of type `file_type`. `vocabulary` is the result of
+/// [`crate::tokenizer::vocabulary`]; `imatrix` is true if an importance matrix will weight the search for
+/// scales.
+///
+/// # Errors
+/// Fails like [`check`], or if siskin does not support the RoPE scaling of the configuration.
 pub fn plan_checkpoint(
     checkpoint: &Checkpoint,
     file_type: FileType,
@@ -111,7 +119,7 @@ pub fn plan_checkpoint(
     Ok(Plan { metadata, tensors })
 }
 
-/// The folder's name.
+/// The name of the checkpoint folder.
 fn model_name(checkpoint: &Checkpoint) -> String {
     let dir = checkpoint
         .dir
@@ -121,7 +129,8 @@ fn model_name(checkpoint: &Checkpoint) -> String {
         .map_or("model".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The rules whose tensors are there; refuses a checkpoint that lacks one it needs or holds one too many.
+/// Returns the rules without the optional ones whose tensors are absent. Fails if a tensor belongs to no
+/// rule.
 fn used_rules(rules: Vec<Rule>, tensors: &BTreeMap<String, View>) -> Result<Vec<Rule>, PlanError> {
     let absent = |rule: &Rule| rule.optional && !rule.sources.iter().any(|name| tensors.contains_key(name));
     let used: Vec<Rule> = rules.into_iter().filter(|rule| !absent(rule)).collect();
@@ -140,7 +149,7 @@ fn used_rules(rules: Vec<Rule>, tensors: &BTreeMap<String, View>) -> Result<Vec<
     }
 }
 
-/// The rule's sources in the checkpoint, each of the shape expected.
+/// Finds the rule's sources in the checkpoint and checks their shapes.
 fn sources(rule: &Rule, tensors: &BTreeMap<String, View>) -> Result<Vec<Source>, PlanError> {
     let expected: Vec<u64> = match rule.transform {
         Transform::Stack => vec![rule.shape[0]],
@@ -171,7 +180,7 @@ mod tests {
     use super::*;
     use siskin_model::files::Files;
 
-    /// A checkpoint in memory whose tensors are those that the architecture's own rules ask for.
+    /// A checkpoint in memory with exactly the tensors that the architecture's rules require.
     fn checkpoint(config: &str) -> Checkpoint {
         let config = serde_json::from_str(config).expect("a config");
         let rules = Arch::of(&config)

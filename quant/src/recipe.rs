@@ -1,13 +1,13 @@
-//! Which type each tensor of a file gets: the mixes of llama.cpp's converter and of llama-quantize.
+//! The type of each tensor in a file: the mixes of llama.cpp's converter and of llama-quantize.
 //!
-//! Pure functions of a tensor's role, layer and shape. Source of the rules: llama.cpp `src/llama-quant.cpp`
-//! (`llama_tensor_get_type_impl`, `tensor_type_fallback`) and `conversion/base.py` (`prepare_tensors`);
-//! `tests/mixes.rs` holds them to llama-quantize's own answers, tensor for tensor.
+//! These are pure functions of a tensor's role, layer and shape. Source of the rules: llama.cpp
+//! `src/llama-quant.cpp` (`llama_tensor_get_type_impl`, `tensor_type_fallback`) and `conversion/base.py`
+//! (`prepare_tensors`). `tests/mixes.rs` compares every tensor with the output of llama-quantize.
 
 use siskin_model::arch::Role;
 use siskin_model::{FileType, TensorType};
 
-/// The role of a tensor by what its name holds; the first row that matches decides.
+/// The role of a tensor by a part of its name; the first matching row decides.
 const ROLES: [(&str, Role); 10] = [
     ("attn_qkv.weight", Role::AttnQkv),
     ("attn_kv_b.weight", Role::AttnV),
@@ -21,8 +21,8 @@ const ROLES: [(&str, Role); 10] = [
     ("ffn_down", Role::FfnDown),
 ];
 
-/// Parts of the names of matrices too small or too delicate to quantize, most of them in architectures that
-/// siskin quantizes but does not convert.
+/// Parts of the names of matrices that are too small or too sensitive to quantize. Most of them belong to
+/// architectures that siskin quantizes but does not convert.
 const KEPT: [&str; 27] = [
     "_norm.weight",
     "altup",
@@ -53,7 +53,7 @@ const KEPT: [&str; 27] = [
     "token_types",
 ];
 
-/// The role of the tensor of this GGUF name, and the block it belongs to.
+/// Returns the role of the tensor with this GGUF name, and the block it belongs to.
 pub fn role_of(name: &str) -> (Role, Option<u32>) {
     let layer = name
         .strip_prefix("blk.")
@@ -70,18 +70,19 @@ pub fn role_of(name: &str) -> (Role, Option<u32>) {
     (role, layer)
 }
 
-/// What the mixes need to know of the whole model.
+/// Properties of the whole model that the mixes depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
-    /// Blocks of the model.
+    /// Number of transformer blocks.
     pub n_layers: u32,
-    /// True where the model has no `output.weight`: the embedding serves as the output too.
+    /// True if the model has no `output.weight`: the embedding matrix is also the output matrix.
     pub tied: bool,
-    /// True where quantization is weighted by an importance matrix.
+    /// True if quantization is weighted by an importance matrix.
     pub imatrix: bool,
 }
 
-/// The type of a tensor in a file of type `file_type`. `shape` is in ggml's order, the row's length first.
+/// Returns the type of a tensor in a file of type `file_type`. `shape` is in ggml's order, the row length
+/// first.
 pub fn tensor_type(
     file_type: FileType,
     facts: &Facts,
@@ -98,7 +99,7 @@ pub fn tensor_type(
     fitting(mixed(file_type, facts, role, layer.unwrap_or(0)), shape[0])
 }
 
-/// The mix, before a look at the row's length.
+/// The type from the mix, before the row length is checked.
 fn mixed(file_type: FileType, facts: &Facts, role: Role, layer: u32) -> TensorType {
     use FileType::*;
     let base = file_type.base();
@@ -116,7 +117,7 @@ fn mixed(file_type: FileType, facts: &Facts, role: Role, layer: u32) -> TensorTy
     }
 }
 
-/// The output matrix decides the next token alone, so it gets six bits at least.
+/// The output matrix alone decides the next token, so it gets at least six bits.
 fn as_output(base: TensorType) -> TensorType {
     match base {
         TensorType::Q8_0 => TensorType::Q8_0,
@@ -124,13 +125,14 @@ fn as_output(base: TensorType) -> TensorType {
     }
 }
 
-/// The first eighth of the layers, the last eighth, and every third one between them.
+/// True for the first eighth of the layers, the last eighth, and every third layer between them.
 fn deserves_more_bits(layer: u32, n_layers: u32) -> bool {
     let eighth = n_layers / 8;
     layer < eighth || u64::from(layer) >= 7 * u64::from(n_layers) / 8 || (layer - eighth) % 3 == 2
 }
 
-/// `ty`, or the nearest type whose blocks fit rows of `len` weights: blocks of 32 where 256 do not fit, else f16.
+/// Returns `ty`, or the nearest type whose blocks fit rows of `len` weights: blocks of 32 if blocks of 256 do
+/// not fit, else f16.
 fn fitting(ty: TensorType, len: u64) -> TensorType {
     let smaller = match ty {
         TensorType::Q4K => TensorType::Q5_0,

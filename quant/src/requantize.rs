@@ -1,8 +1,8 @@
-//! From a GGUF file to the plan of the same model in another type: what `siskin quantize` does.
+//! Plans the conversion of a GGUF file to another type, for `siskin quantize`.
 //!
-//! Follows llama-quantize: all keys stay in order with their types, `general.file_type` and
-//! `general.quantization_version` say what the new file is, tensors that are never quantized keep their type.
-//! So converting to a type gives the same file as converting to f32 and quantizing that to the type.
+//! The rules are those of llama-quantize: all keys keep their order and types, `general.file_type` and
+//! `general.quantization_version` describe the new file, and tensors that are never quantized keep their
+//! type. So converting to a type gives the same file as converting to f32 and then quantizing to that type.
 //! The mixes are llama-quantize's for models without experts.
 
 use siskin_model::TensorType;
@@ -15,59 +15,63 @@ use crate::recipe::{Facts, role_of, tensor_type};
 use siskin_model::FileType;
 use crate::view::View;
 
-/// The longest row taken: far above any model's, and few megabytes for each row in flight.
+/// Longest accepted row in weights: far above any model's, and only a few megabytes for each row in flight.
 const MAX_ROW: u64 = MAX_DIM;
 
 /// Why a GGUF file cannot be quantized.
 #[derive(Debug, thiserror::Error)]
 pub enum RequantizeError {
-    /// A key that every model has is missing, or of another type.
+    /// A key that every model needs is missing or has another type.
     #[error("key {key:?} is missing or not {expected}; the file holds no model")]
     Key {
-        /// The key.
+        /// Name of the key.
         key: String,
-        /// What its value should be.
+        /// The expected type.
         expected: &'static str,
     },
-    /// The file is one of several.
+    /// The file is one part of a model split into this many files.
     #[error("the file is one part of {0}; join them with llama-gguf-split --merge first")]
     Split(u64),
-    /// There is nothing to quantize.
+    /// The file has no tensors.
     #[error("the file holds no tensors, only a vocabulary")]
     NoTensors,
-    /// A tensor's rows are longer than those of any model.
+    /// The rows of a tensor are longer than those of any model.
     #[error(
         "tensor {tensor:?} has rows of {len} weights, more than any model's; the file is damaged, get it again"
     )]
     LongRow {
-        /// Which tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// Weights of a row.
+        /// Weights per row.
         len: u64,
     },
-    /// A tensor is quantized already.
+    /// A tensor is already quantized.
     #[error(
         "tensor {tensor:?} is {ty} already; take an f32, f16 or bf16 file, or accept the loss with --allow-requantize"
     )]
     Quantized {
-        /// Which tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// Its type.
+        /// Its current type.
         ty: TensorType,
     },
-    /// A tensor's type is one that siskin cannot turn into numbers.
+    /// siskin cannot dequantize the type of a tensor.
     #[error("tensor {tensor:?} is {ty}, which siskin cannot read; take an f32, f16 or bf16 file")]
     Unreadable {
-        /// Which tensor.
+        /// Name of the tensor.
         tensor: String,
-        /// Its type.
+        /// Its current type.
         ty: TensorType,
     },
 }
 
-/// The plan of turning the file of `header`, number `file` of its [`siskin_model::files::Files`], into one of type
-/// `file_type`. A tensor that is quantized already and would change its type is refused, unless
-/// `allow_requantize`. `imatrix` is whether an importance matrix will weigh the search for scales.
+/// Plans the conversion of a GGUF file to type `file_type`. The file has this `header` and is number `file`
+/// of its [`siskin_model::files::Files`]. A tensor that is already quantized and would change its type is refused,
+/// unless `allow_requantize` is true. `imatrix` is true if an importance matrix will weight the search for
+/// scales.
+///
+/// # Errors
+/// Fails if the file is not a whole model, or if the type of a tensor cannot be changed.
 pub fn plan_requantize(
     header: Header,
     file: usize,
@@ -131,8 +135,8 @@ fn facts(header: &Header, imatrix: bool) -> Result<Facts, RequantizeError> {
     })
 }
 
-/// Whether a tensor keeps its type in every file: vectors, and matrices that llama-quantize leaves alone.
-/// Trailing dimensions of 1 do not make a matrix.
+/// True if a tensor keeps its type in every file: vectors, and matrices that llama-quantize does not change.
+/// A tensor is not a matrix if all its dimensions after the first are 1.
 fn is_kept(role: Role, shape: &[u64]) -> bool {
     role == Role::Vector || shape.iter().skip(1).all(|&dim| dim == 1)
 }
@@ -167,7 +171,7 @@ fn source(header: &Header, file: usize, tensor: &TensorInfo) -> Source {
     }
 }
 
-/// The keys of the new file. Tensors are laid at the default alignment, whatever the old file's was.
+/// The keys of the new file. Tensors use the default alignment, whatever the alignment of the old file was.
 fn metadata(mut metadata: Metadata, file_type: FileType) -> Metadata {
     metadata.retain(|key| !key.starts_with("split."));
     metadata.set("general.quantization_version", QUANTIZATION_VERSION);
@@ -184,7 +188,7 @@ mod tests {
 
     const F16: TensorType = TensorType::F16;
 
-    /// A model of two layers' `ffn_down` and what else `more` adds.
+    /// A model with the `ffn_down` of one layer and the tensors in `more`.
     fn header(more: &[(&str, TensorType, &[u64])]) -> Header {
         let mut metadata = Metadata::new();
         metadata.set("general.file_type", 1u32);

@@ -1,9 +1,10 @@
-//! Executes a plan: rows are read in pieces, transformed, quantized in parallel and written in order.
+//! Executes a plan: reads rows in pieces, transforms them, quantizes them in parallel and writes them in
+//! order.
 //!
-//! Memory is fixed: each piece in flight owns buffers for about `PIECE_WEIGHTS` weights, stored and quantized. A
-//! bounded set of them travels in a circle, dispatcher → worker → writer → dispatcher, so that reading, computing
-//! and writing overlap and none can run ahead of the disk. What is written goes to the disk in steps, beside the
-//! rest of the work (`flush`).
+//! Memory is bounded: each piece in flight owns buffers for about `PIECE_WEIGHTS` weights, stored and
+//! quantized. A fixed set of buffers circulates (dispatcher → worker → writer → dispatcher), so that reading,
+//! computing and writing overlap, and none can run ahead of the disk. Written bytes are flushed to the disk
+//! in steps, in parallel with the rest of the work (`flush`).
 
 mod flush;
 mod piece;
@@ -23,8 +24,8 @@ use crate::imatrix::Imatrix;
 use crate::plan::{Plan, PlannedTensor};
 use siskin_model::atomic_file::{AtomicFile, AtomicFileError};
 
-/// About how many weights a worker takes at a time: large enough to hide the hand-over, small enough that
-/// sixteen workers' buffers stay far below the memory budget.
+/// Approximate number of weights per piece: large enough to hide the cost of handing it over, small enough
+/// that the buffers of sixteen workers stay far below the memory budget.
 const PIECE_WEIGHTS: u64 = 256 * 1024;
 
 /// How to run a plan.
@@ -32,38 +33,38 @@ const PIECE_WEIGHTS: u64 = 256 * 1024;
 pub struct StreamOptions<'a> {
     /// Worker threads, at least 1.
     pub threads: usize,
-    /// Let NaN and infinities pass instead of refusing the tensor that holds them.
+    /// If true, accept NaN and infinities; otherwise a tensor that contains them is refused.
     pub allow_nonfinite: bool,
-    /// How hard scales are looked for.
+    /// Effort of the search for scales.
     pub effort: Effort,
-    /// What weighs the search for scales.
+    /// Importance matrix that weights the search for scales.
     pub imatrix: Option<&'a Imatrix>,
-    /// Set from elsewhere to stop early with [`StreamError::Interrupted`].
+    /// If another thread sets this, the run stops early with [`StreamError::Interrupted`].
     pub cancel: &'a AtomicBool,
 }
 
-/// How far a run has come; told after each piece written.
+/// Progress of a run; reported after each piece is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
     /// The tensor being written.
     pub tensor: &'a PlannedTensor,
-    /// True with the tensor's last piece.
+    /// True if this was the tensor's last piece.
     pub finished: bool,
     /// Bytes of the data section written so far.
     pub written: u64,
-    /// Bytes the data section will have.
+    /// Size of the data section in bytes.
     pub total: u64,
 }
 
-/// A plan could not be carried out.
+/// A plan could not be executed.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// An input could not be read.
     #[error("tensor {tensor}: {source}")]
     Read {
-        /// The checkpoint's tensor.
+        /// Name of the tensor in the checkpoint.
         tensor: String,
-        /// Why.
+        /// Why it could not be read.
         source: FileError,
     },
     /// The output could not be written.
@@ -74,40 +75,42 @@ pub enum StreamError {
         "tensor {tensor}: weight {index} of row {row} is {value}; the weights are damaged (--allow-nonfinite takes them all the same)"
     )]
     NonFinite {
-        /// The output tensor.
+        /// Name of the output tensor.
         tensor: String,
         /// Row of the output tensor.
         row: u64,
-        /// Weight within the row.
+        /// Index of the weight within the row.
         index: usize,
-        /// What stands there.
+        /// The weight: NaN or infinite.
         value: f32,
     },
     /// The worker threads could not be started.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {
-        /// How many were asked for.
+        /// Number of threads requested.
         threads: usize,
-        /// What the system said.
+        /// Error reported by the system.
         reason: String,
     },
     /// A worker panicked: a bug in siskin, not in the input.
     #[error("tensor {tensor}: a worker failed on it; this is a bug in siskin, please report it")]
     Worker {
-        /// The output tensor.
+        /// Name of the output tensor.
         tensor: String,
     },
-    /// `cancel` was set.
+    /// The run was stopped by `cancel`.
     #[error("interrupted; nothing was written")]
     Interrupted,
 }
 
-/// A computed piece on its way to the writer.
+/// Number of a piece, and its computed buffers or an error.
 type Done = (usize, Result<Buffers, StreamError>);
 
-/// Writes the data section of `plan` to `target`, whose position is the section's start.
+/// Writes the data section of `plan` to `target`, which is positioned at the start of the section.
 ///
-/// On any error the target is left uncommitted; the first error in file order is the one returned.
+/// # Errors
+/// Returns the first error in file order, or [`StreamError::Interrupted`] if `cancel` was set. After an
+/// error, the target is not committed.
 pub fn write_data(
     plan: &Plan,
     files: &Files,
@@ -127,7 +130,7 @@ pub fn write_data(
     let (done_tx, done_rx) = channel::<Done>();
     let (free_tx, free_rx) = channel::<Buffers>();
     for _ in 0..2 * options.threads.max(1) + 2 {
-        let _ = free_tx.send(Buffers::default()); // cannot fail: the receiver lives on this stack
+        let _ = free_tx.send(Buffers::default()); // cannot fail: the receiver is alive on this stack
     }
     let (stop, pool) = (&stop, &pool);
     std::thread::scope(|scope| {
@@ -141,7 +144,7 @@ pub fn write_data(
         pool.in_place_scope_fifo(|workers| {
             for (number, piece) in piece::pieces(plan, PIECE_WEIGHTS).enumerate() {
                 piece.prefetch(plan, files);
-                let Ok(mut buffers) = free_rx.recv() else { break }; // the writer met an error and left
+                let Ok(mut buffers) = free_rx.recv() else { break }; // the writer has stopped after an error
                 let done = done_tx.clone();
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -151,7 +154,7 @@ pub fn write_data(
                     break;
                 }
                 workers.spawn_fifo(move |_| {
-                    // A piece that never arrives would leave the writer waiting for ever.
+                    // Catch panics: the writer would wait forever for a piece that never arrives.
                     let compute = || piece.compute(plan, files, &options, &mut buffers);
                     let computed = catch_unwind(AssertUnwindSafe(compute)).unwrap_or_else(|_| {
                         Err(StreamError::Worker {
@@ -169,7 +172,7 @@ pub fn write_data(
     })
 }
 
-/// Takes pieces as they come and writes them in the plan's order, padding each tensor to the alignment.
+/// Receives pieces in any order and writes them in the plan's order, padding each tensor to the alignment.
 fn write_in_order(
     plan: &Plan,
     target: &AtomicFile,
@@ -186,7 +189,7 @@ fn write_in_order(
             if let Some(buffers) = early.remove(&number) {
                 break buffers;
             }
-            // The channel closes early only where the dispatcher stopped; it said why in a piece of its own.
+            // The channel closes early only if the dispatcher stopped; it has sent the reason as a piece.
             let (other, computed) = done.recv().map_err(|_| StreamError::Interrupted)?;
             early.insert(other, computed?);
         };
@@ -195,7 +198,7 @@ fn write_in_order(
         target.write_all(&buffers.out)?;
         flusher.wrote(buffers.out.len() as u64);
         written += buffers.out.len() as u64;
-        let _ = free.send(buffers); // the dispatcher may have finished: then nobody needs them
+        let _ = free.send(buffers); // fails if the dispatcher has finished; it then needs no buffers
         if finished {
             written += pad(target, written)?;
         }
@@ -209,7 +212,7 @@ fn write_in_order(
     Ok(())
 }
 
-/// Zeros up to the next multiple of the alignment; returns how many.
+/// Writes zeros up to the next multiple of the alignment; returns their number.
 fn pad(target: &AtomicFile, written: u64) -> Result<u64, AtomicFileError> {
     let padding = written.next_multiple_of(DEFAULT_ALIGNMENT) - written;
     target.write_all(&[0; DEFAULT_ALIGNMENT as usize][..padding as usize])?;
@@ -226,7 +229,7 @@ use siskin_model::arch::{Role, Transform};
     use crate::view::View;
     use std::path::Path;
 
-    /// A file of f32 values and a plan over it: [name, transform, shape in ggml's order].
+    /// A file of f32 values and a plan for it; an output is (name, transform, shape in ggml's order).
     fn plan_over(folder: &Path, values: &[f32], outputs: &[(&str, Transform, Vec<u64>)]) -> (Files, Plan) {
         let path = folder.join("in");
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();

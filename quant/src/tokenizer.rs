@@ -1,7 +1,8 @@
-//! A checkpoint's tokenizer files become the `tokenizer.*` keys of GGUF, as llama.cpp's converter writes them.
+//! Converts a checkpoint's tokenizer files to the `tokenizer.*` keys of GGUF, as llama.cpp's converter does.
 //!
-//! Two families: SentencePiece (`tokenizer.model`, GGUF's `llama`) and byte-level BPE (`tokenizer.json`,
-//! GGUF's `gpt2`). A vocabulary shorter than the embedding is padded with unused `[PADn]` tokens.
+//! There are two families: SentencePiece (`tokenizer.model`, GGUF's `llama`) and byte-level BPE
+//! (`tokenizer.json`, GGUF's `gpt2`). A vocabulary shorter than the embedding is padded with unused `[PADn]`
+//! tokens.
 
 mod bpe;
 mod hf;
@@ -16,10 +17,10 @@ use crate::checkpoint::{CheckpointError, MAX_JSON, read_json};
 use siskin_model::config::Config;
 use siskin_model::gguf::Metadata;
 
-/// The largest `tokenizer.json` read; the largest vocabularies take 33 MB.
+/// Size limit of `tokenizer.json` in bytes; the largest vocabularies take 33 MB.
 const MAX_TOKENIZER: u64 = 40 << 20;
 
-/// What a token is, numbered as in llama.cpp (`enum llama_token_type`).
+/// The type of a token, numbered as in llama.cpp (`enum llama_token_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 enum TokenType {
@@ -34,33 +35,36 @@ enum TokenType {
 /// A tokenizer cannot be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
-    /// A file could not be read.
+    /// A tokenizer file could not be read.
     #[error(transparent)]
     Read(#[from] CheckpointError),
-    /// A file's content is damaged or of a kind siskin does not know.
+    /// The content of a file is damaged or of a kind that siskin does not know.
     #[error("{}: {reason}", path.display())]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong, and what to do.
         reason: String,
     },
-    /// There is no tokenizer.
+    /// The folder has no tokenizer files.
     #[error("{}: neither tokenizer.model nor tokenizer.json in this folder; get the model's tokenizer files too", .0.display())]
     Missing(PathBuf),
-    /// `config.json` does not say how large the vocabulary is, or says something impossible.
+    /// `config.json` has no vocabulary size, or one that is too small.
     #[error("{}: vocab_size of config.json is {size}, fewer than the tokenizer's {tokens} tokens", dir.display())]
     TooSmall {
-        /// The folder.
+        /// Path of the checkpoint folder.
         dir: PathBuf,
-        /// Rows of the embedding.
+        /// Rows of the embedding matrix.
         size: u64,
-        /// Tokens the tokenizer has.
+        /// Number of tokens in the tokenizer.
         tokens: u64,
     },
 }
 
-/// The `tokenizer.*` keys for the checkpoint in `dir`.
+/// Returns the `tokenizer.*` keys for the checkpoint in `dir`.
+///
+/// # Errors
+/// Fails if a tokenizer file is missing, damaged or of an unknown kind, or if the vocabulary does not fit.
 pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerError> {
     let rows = config.vocab_size.unwrap_or_default();
     let settings: Option<hf::TokenizerConfig> = read_json(&dir.join("tokenizer_config.json"), MAX_JSON)?;
@@ -108,8 +112,11 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
     Ok(keys)
 }
 
-/// The keys that the `tokenizer.json` of a byte-level BPE gives alone: no names from `tokenizer_config.json`, no chat
-/// template. The error is a sentence without a path.
+/// Returns the keys that can be derived from the `tokenizer.json` of a byte-level BPE alone: no names from
+/// `tokenizer_config.json`, no chat template.
+///
+/// # Errors
+/// Returns a sentence without a path if the JSON is damaged or of an unknown kind.
 pub fn of_json(json: &[u8], config: &Config) -> Result<Metadata, String> {
     let json: hf::Tokenizer = serde_json::from_slice(json).map_err(|e| e.to_string())?;
     let pre = pretokenizer::recognise(&json)?;
@@ -124,14 +131,14 @@ pub fn of_json(json: &[u8], config: &Config) -> Result<Metadata, String> {
     Ok(keys)
 }
 
-/// Tokens and their types, with padding for the rows that no token has.
+/// Tokens and their types, with padding for rows without a token.
 struct Tokens {
     texts: Vec<String>,
     types: Vec<i32>,
 }
 
 impl Tokens {
-    /// `rows` unused padding tokens.
+    /// Creates `rows` unused padding tokens.
     fn padding(rows: u64) -> Self {
         Tokens {
             texts: (0..rows).map(|id| format!("[PAD{id}]")).collect(),
@@ -145,7 +152,7 @@ impl Tokens {
     }
 }
 
-/// Tokens that checkpoints forget to mark as special.
+/// True for tokens that checkpoints often forget to mark as special.
 fn looks_special(text: &str) -> bool {
     const NAMES: [&str; 4] = ["<pad>", "<mask>", "<2mass>", "[@BOS@]"];
     const FRAMES: [(&str, &str); 3] = [("<|", "|>"), ("<｜", "｜>"), ("<unused", ">")];

@@ -1,4 +1,4 @@
-//! Where a stored tensor's bytes lie: what checkpoints and GGUF files have in common.
+//! The location of a stored tensor's bytes, used for both checkpoints and GGUF files.
 
 use siskin_model::TensorType;
 
@@ -7,16 +7,16 @@ use siskin_model::TensorType;
 pub struct View {
     /// Index of the file in its [`siskin_model::files::Files`].
     pub file: usize,
-    /// First byte, counted from the start of the file.
+    /// Position of the first byte, counted from the start of the file.
     pub start: u64,
     /// Storage type.
     pub ty: TensorType,
-    /// Dimensions, the outermost first (as safetensors writes them).
+    /// Dimensions, outermost first (the order of safetensors).
     pub shape: Vec<u64>,
 }
 
 impl View {
-    /// Rows and weights a row, a vector counting as one row.
+    /// Number of rows, and weights per row. A vector counts as one row.
     pub fn rows(&self) -> (u64, u64) {
         match self.shape.split_last() {
             Some((&len, outer)) => (outer.iter().product(), len),

@@ -1,13 +1,15 @@
-//! What the kernels write for fixed weights, as digests: the same bytes on every instruction set and every machine.
+//! Digests of the kernels' output for fixed weights: the bytes are the same on every instruction set and
+//! every machine.
 //!
-//! The digests were printed by this test on x86-64, where `tests/blocks.rs` holds the same kernels to ggml byte for
-//! byte; `scripts/test-aarch64.sh` runs it for NEON. After a wanted change of bytes, run it and take what it prints.
+//! This test printed the digests on x86-64, where `tests/blocks/` compares the same kernels with ggml byte
+//! for byte; `scripts/test-aarch64.sh` runs it for NEON. After an intended change of the bytes, run it and
+//! copy the digests that it prints.
 
 use sha2::{Digest, Sha256};
 use siskin_model::TensorType;
 use siskin_quant::block::{Isa, quantize_row_with};
 
-/// The first 16 digits of the SHA-256 of each type's bytes.
+/// The first 16 hex digits of the SHA-256 of each type's bytes.
 const DIGESTS: [(TensorType, &str); 10] = [
     (TensorType::F16, "1bc348579eaee300"),
     (TensorType::Bf16, "526a0e7a178a13d3"),
@@ -21,10 +23,10 @@ const DIGESTS: [(TensorType, &str); 10] = [
     (TensorType::Q6K, "106556f31ff95797"),
 ];
 
-/// Weights of each kind; an odd number of super-blocks, so that lanes are left over.
+/// Weights of each kind; an odd number of super-blocks, so that some lanes are unused.
 const EACH: usize = 256 * 37;
 
-/// Weights of several kinds, by arithmetic that every machine does to the same bits.
+/// Weights of several kinds, from arithmetic that gives the same bits on every machine.
 fn weights() -> Vec<f32> {
     let mut seed = 11u64;
     let mut uniform = move || {
@@ -39,7 +41,7 @@ fn weights() -> Vec<f32> {
     x.extend((0..EACH).map(|_| -bell().abs()));
     x.extend((0..EACH).map(|i| if i % 7 == 3 { bell() } else { 0.0 }));
     x.extend((0..EACH).map(|i| if i % 97 == 13 { 8.0 * bell() } else { bell() }));
-    // A power of two for each block of 32.
+    // One power of two for each block of 32.
     x.extend((0..EACH).map(|i| bell() * f32::from_bits((107 + i as u32 / 32 % 24) << 23)));
     x.extend((0..EACH).map(|i| (i / 64 % 5) as f32 * 0.25 - 0.5));
     x

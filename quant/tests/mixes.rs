@@ -1,4 +1,4 @@
-//! Our mixes against llama-quantize's answers, tensor for tensor. `data/mixes/make.py` asked for them.
+//! Compares siskin's mixes with llama-quantize's, tensor by tensor. `data/mixes/make.py` recorded the latter.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,19 @@ use siskin_model::TensorType;
 use siskin_quant::recipe::{Facts, role_of, tensor_type};
 use siskin_model::FileType;
 
-/// One tensor of the golden files.
+/// One tensor of a golden file.
 struct Golden {
     name: String,
     shape: Vec<u64>,
     ty: TensorType,
 }
 
-/// `5632x2048`
+/// Parses a shape such as `5632x2048`.
 fn shape(text: &str) -> Vec<u64> {
     text.split('x').map(|dim| dim.parse().unwrap()).collect()
 }
 
-/// `0-1,4`
+/// Parses layer numbers such as `0-1,4`.
 fn layers(text: &str) -> impl Iterator<Item = u32> {
     text.split(',').flat_map(|run| {
         let (first, last) = run.split_once('-').unwrap_or((run, run));
@@ -27,7 +27,7 @@ fn layers(text: &str) -> impl Iterator<Item = u32> {
     })
 }
 
-/// `blk.*.ffn_down.weight 5632x2048 q6_K:0-1,4 q4_K:2-3`
+/// Parses a line such as `blk.*.ffn_down.weight 5632x2048 q6_K:0-1,4 q4_K:2-3`.
 fn tensors(line: &str) -> Vec<Golden> {
     let mut words = line.split(' ');
     let (name, dims) = (words.next().unwrap(), shape(words.next().unwrap()));

@@ -1,5 +1,5 @@
-//! Every fixture converted, held to what llama.cpp's own converter writes: keys with types and values, tensors
-//! with names, types, shapes and bytes. `tests/data/oracle.py` made the goldens.
+//! Converts every fixture and compares the result with that of llama.cpp's own converter: keys with types and
+//! values, tensors with names, types, shapes and bytes. `tests/data/oracle.py` generated the golden files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ fn sha(bytes: impl AsRef<[u8]>) -> String {
         .collect()
 }
 
-/// A key as the oracle writes it down.
+/// A key in the oracle's notation.
 fn described(key: &str, value: &Value) -> Json {
     let array = |ty: &str, len: usize, bytes: Vec<u8>| json!([key, "ARRAY", ty, len, sha(bytes)]);
     match value {
@@ -80,7 +80,7 @@ fn described(key: &str, value: &Value) -> Json {
     }
 }
 
-/// What stands in a GGUF file, in the oracle's words and sorted.
+/// The content of a GGUF file, in the oracle's notation and sorted.
 fn contents(path: &Path) -> (BTreeMap<String, Json>, BTreeMap<String, Json>) {
     let mut files = Files::new();
     let file = files.open(path).expect("opened");
@@ -104,7 +104,7 @@ fn named(list: &Json) -> BTreeMap<String, Json> {
     let entry = |entry: &Json| {
         let mut entry = entry.clone();
         if entry[1] == "FLOAT32" {
-            // Through f32: the JSON reader is off by one in the last of the digits that f64 has beyond it.
+            // Round to f32: the JSON reader may be off by one in the last digits of an f64.
             entry[2] = json!(f64::from(entry[2].as_f64().expect("a number") as f32));
         }
         (entry[0].as_str().expect("a name").to_owned(), entry)
@@ -112,13 +112,14 @@ fn named(list: &Json) -> BTreeMap<String, Json> {
     list.as_array().expect("a list").iter().map(entry).collect()
 }
 
-/// Keys that differ by intent, with the reason.
+/// Keys that differ on purpose, with the reason.
 fn differs_by_intent(key: &str, quantized_neox: bool) -> bool {
-    // The name is the folder's as it is; llama.cpp's converter makes words of it.
+    // siskin uses the folder's name unchanged; llama.cpp's converter splits it into words.
     key == "general.name"
-        // Its converter writes none for GPT-NeoX, llama-quantize does; files of ours that are quantized have it.
+        // llama.cpp's converter does not write it for GPT-NeoX, but llama-quantize does; so do siskin's
+        // quantized files.
         || (key == "general.file_type" && quantized_neox)
-        // llama.cpp's converter reads chat_template.jinja only where tokenizer_config.json is there too.
+        // llama.cpp's converter reads chat_template.jinja only if tokenizer_config.json exists too.
         || key == "tokenizer.chat_template"
 }
 

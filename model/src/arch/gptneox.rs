@@ -21,7 +21,7 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) {
         "attention.layer_norm_epsilon",
         config.layer_norm_eps.unwrap_or(1e-5) as f32,
     );
-    // llama.cpp's converter writes no file type for this architecture; llama-quantize does.
+    // llama.cpp's converter does not write the file type for this architecture; llama-quantize does.
     if file_type.is_quantized() {
         keys.file_type(file_type);
     }

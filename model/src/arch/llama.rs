@@ -1,4 +1,4 @@
-//! Llama: RMSNorm, rotary on whole heads, grouped queries, gated feed-forward.
+//! Llama: RMSNorm, RoPE on whole heads, grouped-query attention, gated feed-forward.
 
 use super::{ArchError, Dims, Keys, Rule};
 use crate::config::{Config, RopeScaling};
@@ -18,7 +18,7 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) -> Res
                 keys.set("rope.scaling.type", "linear");
                 keys.set("rope.scaling.factor", factor as f32);
             }
-            (Some("llama3"), Some(_)) => {} // a tensor: rope_freqs.weight
+            (Some("llama3"), Some(_)) => {} // stored as a tensor: rope_freqs.weight
             (ty, factor) => {
                 let ty = ty.unwrap_or("none");
                 return Err(ArchError::Config(format!(
@@ -102,10 +102,11 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
     Ok(rules)
 }
 
-/// Llama 3's rotary factors, one a pair of a head, by which llama.cpp divides each frequency.
+/// Llama 3's RoPE factors, one for each pair of a head; llama.cpp divides each frequency by its factor.
 ///
-/// Source: `_compute_llama3_parameters` of transformers. Wavelengths below `original / high` stay, those above
-/// `original / low` are divided by the factor, those between are blended. Computed in f32 as torch does.
+/// Source: `_compute_llama3_parameters` of transformers. Wavelengths below `original / high` are not changed,
+/// those above `original / low` are divided by the factor, those between are blended. Computed in f32, as in
+/// torch.
 fn rope_factors(config: &Config) -> Result<Option<Vec<f32>>, ArchError> {
     let Some(scaling) = config
         .rope_scaling()

@@ -1,4 +1,4 @@
-//! What one output tensor is made of, and the dimensions tables speak in.
+//! The rule for one output tensor, and the dimensions that the tables use.
 
 use super::ArchError;
 use crate::config::Config;
@@ -9,7 +9,7 @@ use super::{Role, Transform};
 pub struct Rule {
     /// GGUF name.
     pub output: String,
-    /// Names in the checkpoint; empty for a generated tensor.
+    /// Tensor names in the checkpoint; empty for a generated tensor.
     pub sources: Vec<String>,
     /// How rows of the sources become its rows.
     pub transform: Transform,
@@ -17,14 +17,14 @@ pub struct Rule {
     pub role: Role,
     /// The block it belongs to, if it belongs to one.
     pub layer: Option<u32>,
-    /// In ggml's order: the row's length first.
+    /// Shape in ggml's order: the row length first.
     pub shape: Vec<u64>,
-    /// True where a checkpoint may do without it (biases).
+    /// True if a checkpoint may lack this tensor (biases).
     pub optional: bool,
 }
 
 impl Rule {
-    /// A matrix `out x in` that is copied as it is.
+    /// A matrix of `rows x len` that is copied without changes.
     pub fn matrix(output: &str, source: &str, role: Role, [rows, len]: [u64; 2]) -> Self {
         Rule {
             output: format!("{output}.weight"),
@@ -37,7 +37,7 @@ impl Rule {
         }
     }
 
-    /// The output matrix: a model whose embedding serves as the output too may do without it.
+    /// The output matrix; optional if the embedding matrix is also the output matrix.
     pub fn output(config: &Config, source: &str, size: [u64; 2]) -> Self {
         let optional = config.tie_word_embeddings.unwrap_or(false);
         Rule {
@@ -46,19 +46,19 @@ impl Rule {
         }
     }
 
-    /// A norm's weight.
+    /// The weight vector of a norm.
     pub fn norm(output: &str, source: &str, len: u64) -> Self {
         let mut rule = Rule::matrix(output, source, Role::Vector, [1, len]);
         rule.shape = vec![len];
         rule
     }
 
-    /// Rows move as `transform` says.
+    /// Moves the rows by `transform`.
     pub fn moved(self, transform: Transform) -> Self {
         Rule { transform, ..self }
     }
 
-    /// A checkpoint may do without it.
+    /// Marks the tensor as optional.
     pub fn optional(self) -> Self {
         Rule {
             optional: true,
@@ -66,7 +66,7 @@ impl Rule {
         }
     }
 
-    /// The bias that goes with this matrix or norm: its rows move like the matrix's.
+    /// The bias of this matrix or norm; its rows are permuted in the same way.
     pub fn bias(&self) -> Self {
         let rename = |name: &str| {
             name.strip_suffix("weight")
@@ -81,7 +81,7 @@ impl Rule {
         }
     }
 
-    /// Puts the layer's number in place of `{}` in all names.
+    /// Replaces `{}` in all names with the layer's number.
     pub fn in_layer(mut self, layer: u32) -> Self {
         let number = layer.to_string();
         self.output = self.output.replace("{}", &number);
@@ -112,17 +112,17 @@ pub struct Dims {
     pub vocab: u64,
 }
 
-/// Far above any model this program is for: every product of two dimensions fits in 64 bits, and a row in memory.
+/// Far above any supported model: the product of two dimensions fits in 64 bits, and a row fits in memory.
 pub const MAX_DIM: u64 = 1 << 20;
-/// Far above any model's heads; keeps the plan of a hostile configuration small.
+/// Far above any model's number of heads; keeps the plan of a hostile configuration small.
 pub const MAX_HEADS: u64 = 1 << 10;
-/// Far above any model's context.
+/// Far above any model's context, in tokens.
 pub const MAX_CONTEXT: u64 = 1 << 24;
-/// The most blocks that llama.cpp runs (`LLAMA_MAX_LAYERS`).
+/// Largest number of blocks that llama.cpp supports (`LLAMA_MAX_LAYERS`).
 pub const MAX_LAYERS: u32 = 512;
 
 impl Dims {
-    /// The dimensions of `config`, each checked to be possible.
+    /// Reads the dimensions of `config` and checks that each is possible.
     pub fn of(config: &Config) -> Result<Self, ArchError> {
         let vocab = config
             .vocab_size
@@ -186,7 +186,7 @@ impl Dims {
         self.heads * self.head_dim
     }
 
-    /// Rows of the key and of the value projection.
+    /// Rows of the key projection, and of the value projection.
     pub fn kv(&self) -> u64 {
         self.kv_heads * self.head_dim
     }

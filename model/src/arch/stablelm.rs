@@ -1,4 +1,4 @@
-//! StableLM 2: LayerNorm with bias, rotary on a part of each head, biases on q, k and v, norms a head.
+//! StableLM 2: LayerNorm with bias, RoPE on a part of each head, biases on q, k and v, a norm for each head.
 
 use super::{ArchError, Dims, Keys, Rule};
 use crate::config::Config;
@@ -85,7 +85,8 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
     Ok(rules)
 }
 
-/// The norms of a projection's heads, a vector each in the checkpoint, one matrix `[heads, head_dim]` in GGUF.
+/// The norms of a projection's heads: one vector per head in the checkpoint, one matrix `[heads, head_dim]`
+/// in GGUF.
 fn head_norms(name: &str, heads: u64, head_dim: u64) -> Rule {
     let source = |head| format!("model.layers.{{}}.self_attn.{name}_layernorm.norms.{head}.weight");
     let mut rule = Rule::matrix(

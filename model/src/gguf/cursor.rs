@@ -1,19 +1,19 @@
-//! Reads a header's fields one after another; believes no length before it is held against the file.
+//! Reads a header's fields one after another; checks every length against the file before using it.
 
 use std::io::{self, Read};
 
 use super::Strings;
 use super::error::Problem;
 
-/// Most memory that a header's keys, values and tensor list may take.
+/// Most memory that the keys, values and tensor list of a header may take, in bytes.
 ///
 /// The largest vocabularies take about 40 MiB.
 pub(super) const MEMORY_LIMIT: u64 = 256 << 20;
 
-/// What an allocation costs beside its contents: the allocator's own bytes and rounding.
+/// Extra cost of an allocation in bytes: the allocator's own data and rounding.
 const ALLOCATION_OVERHEAD: u64 = 32;
 
-/// A place in the header, with the bytes that are left of the file and of the memory limit.
+/// A position in the header, with the bytes left in the file and in the memory limit.
 pub(super) struct Cursor<R> {
     input: R,
     position: u64,
@@ -21,7 +21,7 @@ pub(super) struct Cursor<R> {
     memory: u64,
 }
 
-/// A number as the file stores it: little-endian, `N` bytes.
+/// A number as the file stores it: little-endian, [`Number::BYTES`] bytes.
 pub(super) trait Number: Sized {
     const BYTES: u64;
     fn read(cursor: &mut Cursor<impl Read>) -> Result<Self, Problem>;
@@ -69,12 +69,12 @@ impl<R: Read> Cursor<R> {
         self.position
     }
 
-    /// Bytes the file still has.
+    /// Bytes left in the file.
     pub(super) fn left(&self) -> u64 {
         self.end - self.position
     }
 
-    /// Books memory about to be allocated.
+    /// Charges memory that the caller is about to allocate.
     pub(super) fn charge(&mut self, bytes: u64) -> Result<(), Problem> {
         self.memory = bytes
             .checked_add(ALLOCATION_OVERHEAD)
@@ -91,7 +91,7 @@ impl<R: Read> Cursor<R> {
         self.input
             .read_exact(buffer)
             .map_err(|error| match error.kind() {
-                // The file shrank since its length was asked for.
+                // The file has become shorter since its length was read.
                 io::ErrorKind::UnexpectedEof => Problem::Truncated { need, left: 0 },
                 _ => Problem::Io(error),
             })?;
@@ -109,7 +109,7 @@ impl<R: Read> Cursor<R> {
         T::read(self)
     }
 
-    /// A count of things that take at least `min_bytes` of the file each.
+    /// Reads a count of items that each take at least `min_bytes` in the file.
     pub(super) fn count(&mut self, what: &'static str, min_bytes: u64) -> Result<usize, Problem> {
         let count: u64 = self.number()?;
         let left = self.left();
@@ -121,14 +121,14 @@ impl<R: Read> Cursor<R> {
         }
     }
 
-    /// A length and as many bytes of UTF-8.
+    /// Reads a length and that many bytes of UTF-8.
     pub(super) fn string(&mut self) -> Result<String, Problem> {
         let mut bytes = Vec::new();
         self.string_into(&mut bytes)?;
         String::from_utf8(bytes).map_err(|_| Problem::Utf8)
     }
 
-    /// A length and as many bytes, in place of what `bytes` held.
+    /// Reads a length and that many bytes into `bytes`, replacing its content.
     fn string_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), Problem> {
         let need: u64 = self.number()?;
         let left = self.left();
@@ -143,7 +143,7 @@ impl<R: Read> Cursor<R> {
         self.fill(bytes)
     }
 
-    /// A count and as many numbers.
+    /// Reads a count and that many numbers.
     pub(super) fn numbers<T: Number>(&mut self) -> Result<Vec<T>, Problem> {
         let count = self.count("values", T::BYTES)?;
         self.charge(count as u64 * T::BYTES)?;
@@ -154,7 +154,7 @@ impl<R: Read> Cursor<R> {
         Ok(numbers)
     }
 
-    /// A count and as many strings.
+    /// Reads a count and that many strings.
     pub(super) fn strings(&mut self) -> Result<Strings, Problem> {
         let count = self.count("strings", size_of::<u64>() as u64)?;
         self.charge((count as u64).saturating_mul(size_of::<u32>() as u64))?;

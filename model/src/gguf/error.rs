@@ -1,4 +1,4 @@
-//! What can be wrong with a GGUF header: where, what, and what to do.
+//! Errors in a GGUF header: where, what, and what to do.
 
 use std::fmt;
 use std::io;
@@ -13,10 +13,10 @@ pub enum GgufError {
     /// The file itself could not be opened or read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Its header is damaged, or of a kind siskin does not read.
+    /// The header is damaged, or of a kind that siskin does not read.
     #[error("{}: {source}", path.display())]
     Header {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong with it.
         source: HeaderError,
@@ -27,9 +27,9 @@ pub enum GgufError {
 #[derive(Debug, thiserror::Error)]
 #[error("{place} (byte {position}): {problem}")]
 pub struct HeaderError {
-    /// The part of the header.
+    /// The part of the header that is wrong.
     pub place: Place,
-    /// The file position of the field at fault.
+    /// File position of the faulty field, in bytes.
     pub position: u64,
     /// What is wrong.
     pub problem: Problem,
@@ -38,15 +38,15 @@ pub struct HeaderError {
 /// A part of the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Magic, version and counts.
+    /// Magic, version and the counts of tensors and keys.
     Start,
-    /// The name of the key with this index.
+    /// The name of the key with this index, counted from 0.
     KeyName(u64),
-    /// The value of a key.
+    /// The value of the key with this name.
     Key(String),
-    /// The name of the tensor with this index.
+    /// The name of the tensor with this index, counted from 0.
     TensorName(u64),
-    /// A tensor's entry.
+    /// The entry of the tensor with this name.
     Tensor(String),
 }
 
@@ -72,7 +72,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Names in messages stay short, whatever a file calls its keys.
+/// Shortens a name for messages: a file can use keys of any length.
 pub(crate) fn shortened(name: &str) -> String {
     const MAX_CHARS: usize = 80;
     match name.char_indices().nth(MAX_CHARS) {
@@ -84,108 +84,108 @@ pub(crate) fn shortened(name: &str) -> String {
 /// What is wrong with a part of the header.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// The system refused to read on.
+    /// The system could not read on.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The first four bytes are others.
+    /// The file does not start with `GGUF`; these are its first four bytes.
     #[error(
         "the file begins with \"{}\" instead of \"GGUF\"; it is no GGUF file: convert the checkpoint first",
         .0.escape_ascii()
     )]
     Magic([u8; 4]),
-    /// The file was made for big-endian machines.
+    /// The file is for big-endian machines.
     #[error("the file is big-endian; get or make the little-endian one")]
     BigEndian,
-    /// Neither version 2 nor 3.
+    /// The version is neither 2 nor 3.
     #[error("version {0}; versions 2 and 3 can be read: convert the model again")]
     Version(u32),
     /// The file ends before the field does.
     #[error("needs {need} bytes where the file has {left} left; it is truncated or damaged, get it again")]
     Truncated {
-        /// Bytes the field takes.
+        /// Size of the field in bytes.
         need: u64,
-        /// Bytes the file still has.
+        /// Bytes left in the file.
         left: u64,
     },
-    /// More entries than the rest of the file could hold.
+    /// There are more entries than fit in the rest of the file.
     #[error("{count} {what} cannot fit in the {left} bytes left; the file is damaged, get it again")]
     Count {
-        /// Of what.
+        /// Kind of the entries, e.g. `tensors`.
         what: &'static str,
-        /// How many the file claims.
+        /// Number of entries that the file claims.
         count: u64,
-        /// Bytes the file still has.
+        /// Bytes left in the file.
         left: u64,
     },
-    /// The header would take more memory than siskin gives it.
+    /// The header needs more memory than siskin allows.
     #[error("the header takes more than {} MiB of memory; no model needs that", .limit >> 20)]
     TooLarge {
-        /// Most bytes a header may take in memory.
+        /// Most memory that a header may take, in bytes.
         limit: u64,
     },
     /// A string is not UTF-8.
     #[error("not UTF-8 text; the file is damaged or was written by a faulty program")]
     Utf8,
-    /// A name without a character.
+    /// The name of a key or a tensor is empty.
     #[error("the name is empty")]
     EmptyName,
-    /// A tensor name longer than llama.cpp can hold.
+    /// A tensor name is longer than llama.cpp can hold; this is its length in bytes.
     #[error("{0} bytes long; llama.cpp holds names of 63 bytes")]
     LongName(usize),
-    /// The name stands already.
+    /// The name occurs twice.
     #[error("it stands twice; the file is damaged")]
     Duplicate,
-    /// A value type that GGUF does not have.
+    /// GGUF has no value type with this number.
     #[error("unknown value type {0}; the file is damaged, or newer than siskin")]
     ValueType(u32),
-    /// An array of arrays.
+    /// A value is an array of arrays.
     #[error("an array of arrays, which neither llama.cpp nor siskin reads")]
     NestedArray,
-    /// A truth value other than 0 and 1.
+    /// A boolean is neither 0 nor 1.
     #[error("{0} where 0 or 1 is meant")]
     Bool(u8),
-    /// `general.alignment` of another type than u32.
+    /// `general.alignment` is not a u32.
     #[error("must be a u32")]
     AlignmentType,
-    /// `general.alignment` that no file can have.
+    /// `general.alignment` is not a power of two.
     #[error("alignment {0} is not a power of two")]
     Alignment(u32),
-    /// Not 1 to 4 dimensions.
+    /// The number of dimensions is not 1 to 4.
     #[error("{0} dimensions; 1 to 4 are possible")]
     Dimensions(u32),
-    /// A dimension of zero.
+    /// A dimension is zero.
     #[error("shape {0:?} has no weights")]
     Empty(Vec<u64>),
-    /// A type that ggml does not have.
+    /// ggml has no tensor type with this number.
     #[error("unknown tensor type {0}; the file is damaged, or newer than siskin")]
     TensorType(u32),
-    /// Rows that are not a whole number of blocks, or a size past 2^64.
+    /// The rows are not a whole number of blocks, or the size exceeds 2^64.
     #[error("shape {shape:?} is impossible for type {ty}")]
     Shape {
-        /// In ggml's order, the row's length first.
+        /// Dimensions in ggml's order, the row length first.
         shape: Vec<u64>,
         /// Storage type.
         ty: TensorType,
     },
-    /// An offset that the alignment forbids.
+    /// An offset is not a multiple of the alignment.
     #[error("offset {offset} is not a multiple of the alignment, {alignment}")]
     Misaligned {
-        /// Counted from the start of the data section.
+        /// Offset from the start of the data section.
         offset: u64,
-        /// The file's alignment.
+        /// Alignment of the file.
         alignment: u64,
     },
-    /// The tensor reaches past the end of the file.
+    /// The tensor extends past the end of the file.
     #[error(
         "{size} bytes at offset {offset} of the data reach past the end of the file; it is truncated, get it again"
     )]
     PastEnd {
-        /// Counted from the start of the data section.
+        /// Offset from the start of the data section.
         offset: u64,
-        /// Bytes of the tensor.
+        /// Size of the tensor in bytes.
         size: u64,
     },
-    /// Two tensors share bytes.
+    /// Two tensors share bytes; this is the name of the other one.
     #[error("its data overlaps that of {0:?}; the file is damaged, get it again")]
     Overlap(String),
 }

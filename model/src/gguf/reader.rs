@@ -1,9 +1,9 @@
-//! The header of a GGUF file, checked: keys with their types in the file's order, and tensors that lie
-//! where they say.
+//! The header of a GGUF file, validated: keys with their types in the file's order, and tensors whose ranges
+//! lie within the file.
 //!
-//! Reads the header alone, a buffer at a time, whatever the size of the file. What the file says is hostile:
-//! counts and lengths are held against the bytes that are left before anything is allocated, and a header
-//! may take 256 MiB of memory at most.
+//! The parser reads only the header, one buffer at a time, whatever the size of the file. It treats the
+//! content as hostile: it checks counts and lengths against the remaining bytes before it allocates anything,
+//! and a header may take at most 256 MiB of memory.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -15,37 +15,41 @@ use super::{Array, DEFAULT_ALIGNMENT, MAGIC, Metadata, TensorInfo, Value, ValueT
 use crate::TensorType;
 use crate::files::Files;
 
-/// The fewest bytes a key takes: its name's length, a character, the value's type, the value.
+/// Minimum size of a key in bytes: name length, one character, value type, value.
 const MIN_KEY_BYTES: u64 = 8 + 1 + 4 + 1;
 
-/// The fewest bytes a tensor takes: its name's length, a character, one dimension, type and offset.
+/// Minimum size of a tensor entry in bytes: name length, one character, dimension count, one dimension, type,
+/// offset.
 const MIN_TENSOR_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
 
-/// The key that says what tensor offsets are multiples of.
+/// The key for the alignment: every tensor offset is a multiple of its value.
 const ALIGNMENT_KEY: &str = "general.alignment";
 
-/// Bytes that llama.cpp holds of a tensor's name (`GGML_MAX_NAME` less the closing zero).
+/// Longest tensor name in bytes that llama.cpp can store (`GGML_MAX_NAME` without the terminating zero).
 const MAX_TENSOR_NAME: usize = 63;
 
-/// What stands before the tensor data of a GGUF file.
+/// Everything before the tensor data of a GGUF file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
-    /// 2 or 3; they differ in nothing but the number.
+    /// 2 or 3; the two formats differ only in this number.
     pub version: u32,
     /// All keys, in the file's order.
     pub metadata: Metadata,
-    /// All tensors, in the file's order. Each lies within the file and shares no byte with another.
+    /// All tensors, in the file's order. Each lies within the file, and no two share a byte.
     pub tensors: Vec<TensorInfo>,
-    /// Tensor offsets are multiples of this.
+    /// Every tensor offset is a multiple of this.
     pub alignment: u64,
-    /// File position where tensor data begins.
+    /// File position of the tensor data.
     pub data_start: u64,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub file_len: u64,
 }
 
 impl Header {
-    /// Reads the header of file `index` of `files`.
+    /// Reads the header of file `index` in `files`.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, or if its header is damaged or of a kind that siskin does not read.
     pub fn read(files: &Files, index: usize) -> Result<Self, GgufError> {
         let input = files.reader(index)?;
         Self::parse(input, files.len(index)).map_err(|source| GgufError::Header {
@@ -54,7 +58,12 @@ impl Header {
         })
     }
 
-    /// Reads a header from the first byte of a file of `file_len` bytes; `input` should be buffered.
+    /// Reads a header from `input`, which starts at the first byte of a file of `file_len` bytes and should
+    /// be buffered.
+    ///
+    /// # Errors
+    /// Fails with the place, the position and the problem if the header is damaged or unsupported, or if
+    /// `input` fails.
     pub fn parse(input: impl Read, file_len: u64) -> Result<Self, HeaderError> {
         let mut cursor = Cursor::new(input, file_len);
         let (version, n_tensors, n_keys) = at(&mut cursor, || Place::Start, read_start)?;
@@ -76,7 +85,7 @@ impl Header {
         Ok(header)
     }
 
-    /// The bytes of the file that hold `tensor`, one of [`Self::tensors`].
+    /// The byte range of `tensor` in the file; `tensor` must be one of [`Self::tensors`].
     pub fn range(&self, tensor: &TensorInfo) -> Range<u64> {
         self.checked_range(tensor)
             .expect("every tensor of a header lies within its file")
@@ -88,7 +97,8 @@ impl Header {
         (end <= self.file_len).then_some(start..end)
     }
 
-    /// Every tensor is aligned, within the file and apart from the others; else the index of one that is not.
+    /// Checks that every tensor is aligned, lies within the file and overlaps no other; the error holds the
+    /// tensor's index.
     fn check_places(&self) -> Result<(), (usize, Problem)> {
         let mut places = Vec::with_capacity(self.tensors.len());
         for (index, tensor) in self.tensors.iter().enumerate() {
@@ -113,7 +123,7 @@ impl Header {
     }
 }
 
-/// Runs `read` and adds the place, and the position it began at, to its error.
+/// Runs `read`; adds the place and the start position to its error.
 fn at<R: Read, T>(
     cursor: &mut Cursor<R>,
     place: impl FnOnce() -> Place,
@@ -127,7 +137,7 @@ fn at<R: Read, T>(
     })
 }
 
-/// Version and the counts of tensors and keys.
+/// Reads version, tensor count and key count.
 fn read_start(cursor: &mut Cursor<impl Read>) -> Result<(u32, usize, usize), Problem> {
     let magic = cursor.bytes()?;
     if magic != MAGIC {
@@ -136,7 +146,7 @@ fn read_start(cursor: &mut Cursor<impl Read>) -> Result<(u32, usize, usize), Pro
     let version: u32 = cursor.number()?;
     match version {
         2 | 3 => {}
-        // Small numbers read in the wrong byte order have no low half.
+        // In the wrong byte order, the low 16 bits of a small number are zero.
         _ if version != 0 && version.trailing_zeros() >= 16 => return Err(Problem::BigEndian),
         _ => return Err(Problem::Version(version)),
     }
@@ -145,7 +155,7 @@ fn read_start(cursor: &mut Cursor<impl Read>) -> Result<(u32, usize, usize), Pro
     Ok((version, n_tensors, n_keys))
 }
 
-/// All keys, and the alignment they state.
+/// Reads all keys; also returns the alignment that they declare.
 fn read_metadata(cursor: &mut Cursor<impl Read>, count: usize) -> Result<(Metadata, u64), HeaderError> {
     let (mut metadata, mut positions) = (Metadata::new(), Vec::new());
     let mut alignment = DEFAULT_ALIGNMENT;
@@ -169,7 +179,7 @@ fn read_metadata(cursor: &mut Cursor<impl Read>, count: usize) -> Result<(Metada
     Ok((metadata, alignment))
 }
 
-/// A key's or a tensor's name; books the entry it opens.
+/// Reads the name of a key or a tensor, and charges the memory of its entry.
 fn read_name(cursor: &mut Cursor<impl Read>) -> Result<String, Problem> {
     cursor.charge(2 * size_of::<(String, Value)>().max(size_of::<TensorInfo>()) as u64)?;
     let name = cursor.string()?;
@@ -229,7 +239,7 @@ fn alignment_of(value: &Value) -> Result<u64, Problem> {
     }
 }
 
-/// All tensors, and the position of each one's entry.
+/// Reads all tensors; also returns the position of each entry.
 fn read_tensors(
     cursor: &mut Cursor<impl Read>,
     count: usize,
@@ -282,7 +292,7 @@ fn read_tensor_fields(cursor: &mut Cursor<impl Read>) -> Result<(Vec<u64>, Tenso
     Ok((shape, ty, cursor.number()?))
 }
 
-/// Every name stands once; `positions` are those of the entries.
+/// Checks that no name occurs twice; `positions` are the positions of the entries.
 fn no_duplicates<'a>(
     names: impl Iterator<Item = &'a str>,
     positions: &[u64],

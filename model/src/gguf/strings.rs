@@ -1,8 +1,9 @@
-//! A list of texts in one piece of memory: a vocabulary's hundred thousands are not as many allocations.
+//! A list of strings in one buffer, so that a vocabulary of several hundred thousand tokens does not need as
+//! many allocations.
 
 use std::ops::Range;
 
-/// Texts one after another, and where each ends.
+/// Strings stored one after another, and the end offset of each.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Strings {
     text: String,
@@ -10,12 +11,12 @@ pub struct Strings {
 }
 
 impl Strings {
-    /// No texts.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// No texts, and room for `count`.
+    /// Creates an empty list with space for `count` offsets.
     pub(super) fn with_capacity(count: usize) -> Self {
         Strings {
             text: String::new(),
@@ -23,42 +24,42 @@ impl Strings {
         }
     }
 
-    /// How many texts there are.
+    /// Number of strings.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// True where there are none.
+    /// True if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Text `index`.
+    /// Returns string `index`, or `None` if there is none.
     pub fn get(&self, index: usize) -> Option<&str> {
         self.text.get(self.range(index)?)
     }
 
-    /// Adds a text.
+    /// Appends a string.
     ///
     /// # Panics
-    /// Where all texts together exceed 4 GiB; a header holds 256 MiB.
+    /// If all strings together exceed 4 GiB. A header may take 256 MiB at most.
     pub fn push(&mut self, text: &str) {
         self.text.push_str(text);
         let end = u32::try_from(self.text.len()).expect("less than 4 GiB of texts");
         self.ends.push(end);
     }
 
-    /// The texts in order.
+    /// Iterates over the strings in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         (0..self.len()).map(|index| &self[index])
     }
 
-    /// Bytes of all texts.
+    /// Total length of all strings in bytes.
     pub fn text_len(&self) -> usize {
         self.text.len()
     }
 
-    /// Gives back the memory that was reserved and is not used.
+    /// Frees memory that was reserved but is not used.
     pub fn shrink(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();

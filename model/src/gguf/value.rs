@@ -1,8 +1,8 @@
-//! Metadata values with the exact types of the file, in the file's order.
+//! Metadata values: the exact types of the file, in the file's order.
 
 use super::Strings;
 
-/// A metadata value; a variant for each of GGUF's value types.
+/// A metadata value; there is one variant for each GGUF value type.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // the variants are GGUF's own names
 pub enum Value {
@@ -21,7 +21,8 @@ pub enum Value {
     F64(f64),
 }
 
-/// An array: every element of one type. GGUF allows arrays of arrays; llama.cpp reads none, and neither do we.
+/// An array whose elements all have one type. GGUF allows arrays of arrays; llama.cpp does not read them, and
+/// neither does siskin.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub enum Array {
@@ -39,7 +40,7 @@ pub enum Array {
     F64(Vec<f64>),
 }
 
-/// GGUF's numbers of the value types (`enum gguf_type`).
+/// Type ids of GGUF metadata values (`enum gguf_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 #[allow(missing_docs)]
@@ -60,7 +61,7 @@ pub enum ValueType {
 }
 
 impl ValueType {
-    /// The type with GGUF's number `id`, or `None` where GGUF has none.
+    /// Returns the type with GGUF's number `id`, or `None` if GGUF has no such type.
     pub fn from_id(id: u32) -> Option<Self> {
         use ValueType::*;
         let all = [
@@ -70,22 +71,22 @@ impl ValueType {
     }
 }
 
-/// Metadata in the file's order; a key stands once.
+/// Metadata in the file's order; each key occurs once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metadata(Vec<(String, Value)>);
 
 impl Metadata {
-    /// No keys.
+    /// Creates metadata without keys.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`, or `None` if the key is missing.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v)
     }
 
-    /// The text of `key`; `None` where it is no text.
+    /// Returns the string value of `key`; `None` if the key is missing or is not a string.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.get(key) {
             Some(Value::String(text)) => Some(text),
@@ -93,7 +94,7 @@ impl Metadata {
         }
     }
 
-    /// The list of texts of `key`; `None` where it is none.
+    /// Returns the string array of `key`; `None` if the key is missing or is not a string array.
     pub fn strings(&self, key: &str) -> Option<&Strings> {
         match self.get(key) {
             Some(Value::Array(Array::String(texts))) => Some(texts),
@@ -101,12 +102,12 @@ impl Metadata {
         }
     }
 
-    /// The value of `key`, to change or to take out of it.
+    /// Returns the value of `key` for modification.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         self.0.iter_mut().find(|(k, _)| k == key).map(|(_, v)| v)
     }
 
-    /// Sets `key`: in its old place where it stands already, else at the end.
+    /// Sets `key`. An existing key keeps its position; a new key goes to the end.
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
         let (key, value) = (key.into(), value.into());
         match self.0.iter_mut().find(|(k, _)| *k == key) {
@@ -115,27 +116,28 @@ impl Metadata {
         }
     }
 
-    /// Drops the keys for which `keep` says no.
+    /// Removes the keys for which `keep` returns false.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.0.retain(|(key, _)| keep(key));
     }
 
-    /// Adds a key that does not stand yet: no search for it, so that a million keys are read in linear time.
+    /// Appends a key that is not in the list yet. It does not search for the key, so that a million keys are
+    /// read in linear time.
     pub(super) fn push(&mut self, key: String, value: Value) {
         self.0.push((key, value));
     }
 
-    /// Keys and values in order.
+    /// Iterates over keys and values in the file's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.0.iter().map(|(k, v)| (k.as_str(), v))
     }
 
-    /// How many keys there are.
+    /// Number of keys.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True where there are no keys.
+    /// True if there are no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -157,7 +159,7 @@ impl IntoIterator for Metadata {
 }
 
 impl Value {
-    /// The value where it is an integer that is not negative.
+    /// Returns the value if it is a non-negative integer.
     pub fn as_count(&self) -> Option<u64> {
         match *self {
             Value::U8(n) => Some(n.into()),
@@ -187,7 +189,7 @@ macro_rules! per_plain_type {
         }
     )+
         impl Value {
-            /// The type the file states for this value.
+            /// The type that the file records for this value.
             pub fn ty(&self) -> ValueType {
                 match self {
                     $(Value::$variant(_) => ValueType::$variant,)+
@@ -197,7 +199,7 @@ macro_rules! per_plain_type {
             }
         }
         impl Array {
-            /// The type of every element.
+            /// The type of all elements.
             pub fn element_type(&self) -> ValueType {
                 match self {
                     $(Array::$variant(_) => ValueType::$variant,)+
@@ -205,7 +207,7 @@ macro_rules! per_plain_type {
                 }
             }
 
-            /// How many elements there are.
+            /// Number of elements.
             pub fn len(&self) -> usize {
                 match self {
                     $(Array::$variant(values) => values.len(),)+
@@ -213,7 +215,7 @@ macro_rules! per_plain_type {
                 }
             }
 
-            /// True where there are no elements.
+            /// True if there are no elements.
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }

@@ -1,14 +1,18 @@
 //! The header of a GGUF file: magic, counts, metadata, tensor list, padding. Tensor data follows it.
 //!
-//! Byte for byte what gguf-py writes for the same content. gguf-py pads every tensor's data to the
-//! alignment, the last one included; whoever streams the data does the same with [`align_up`].
+//! The output is byte for byte what gguf-py writes for the same content. gguf-py pads every tensor's data to
+//! the alignment, including the last one; callers that stream the data must do the same with [`align_up`].
 
 use std::io::{self, Write};
 
 use super::{Array, MAGIC, Metadata, TensorInfo, VERSION, Value, ValueType};
 
-/// Writes the header and the zeros that bring it to `alignment`; returns the file position where tensor
-/// data begins. `alignment` must be the one `general.alignment` states, or [`super::DEFAULT_ALIGNMENT`].
+/// Writes the header and pads it with zeros to `alignment`; returns the file position of the tensor data.
+/// `alignment` must be the value of `general.alignment`, or [`super::DEFAULT_ALIGNMENT`] if that key is
+/// missing.
+///
+/// # Errors
+/// Fails if writing to `out` fails.
 pub fn write_header(
     out: &mut impl Write,
     metadata: &Metadata,
@@ -22,20 +26,20 @@ pub fn write_header(
     Ok(out.written)
 }
 
-/// The file position where tensor data begins: what [`write_header`] would return.
+/// The file position of the tensor data, as [`write_header`] returns it.
 pub fn data_start(metadata: &Metadata, tensors: &[TensorInfo], alignment: u64) -> u64 {
     write_header(&mut io::sink(), metadata, tensors, alignment).expect("a sink takes everything")
 }
 
-/// The next multiple of `alignment` (a power of two) at or after `position`.
+/// The next multiple of `alignment` (a power of two) that is not below `position`.
 ///
 /// # Panics
-/// Where that does not fit in 64 bits; positions in files are far from it.
+/// If the result does not fit in 64 bits; file positions are far below that.
 pub fn align_up(position: u64, alignment: u64) -> u64 {
     position.next_multiple_of(alignment)
 }
 
-/// Passes bytes on and counts them.
+/// Forwards bytes to `out` and counts them.
 struct Counted<W> {
     out: W,
     written: u64,
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
     use crate::TensorType;
 
-    /// Written out from the format's description, field by field.
+    /// The expected bytes are written out from the format description, field by field.
     #[test]
     fn a_small_header_byte_for_byte() {
         let mut metadata = Metadata::new();

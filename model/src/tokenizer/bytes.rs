@@ -1,13 +1,13 @@
-//! Bytes and the characters that stand for them in byte-level vocabularies: GPT-2's table.
+//! GPT-2's byte table: the character that represents each byte in byte-level vocabularies.
 //!
-//! Bytes that print as a character stand for themselves in Latin-1; the others, in order, for the characters from
-//! U+0100 on: the space is `Ġ`, the newline `Ċ`.
+//! A printable Latin-1 byte is represented by its own character. The other bytes get, in order, the
+//! characters from U+0100: space is `Ġ`, newline is `Ċ`.
 
-/// One past the last character that stands for a byte.
+/// One past the last character that represents a byte.
 const END: usize = 0x144;
 
 const CHARACTERS: [char; 256] = characters();
-/// The byte that each character stands for, or 256.
+/// The byte that each character represents, or 256.
 const BYTES: [u16; END] = bytes();
 
 const fn prints(byte: usize) -> bool {
@@ -39,12 +39,12 @@ const fn bytes() -> [u16; END] {
     table
 }
 
-/// The character that stands for `byte`.
+/// Returns the character that represents `byte`.
 pub fn spelling(byte: u8) -> char {
     CHARACTERS[usize::from(byte)]
 }
 
-/// The byte that a character stands for; `None` where it stands for none.
+/// Returns the byte that a character represents, or `None` if it represents none.
 pub fn of(character: char) -> Option<u8> {
     BYTES
         .get(character as usize)

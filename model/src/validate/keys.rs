@@ -1,7 +1,8 @@
-//! Hyper-parameters: every key that llama.cpp reads for the architectures siskin knows, and what it may hold.
+//! Hyper-parameters: every key that llama.cpp reads for the architectures that siskin knows, and its allowed
+//! values.
 //!
-//! Source: `llama_model_base::load_hparams` of llama.cpp and the three `load_arch_hparams`. Keys that it does not
-//! read may hold anything.
+//! Source: `llama_model_base::load_hparams` of llama.cpp and the three `load_arch_hparams`. Keys that
+//! llama.cpp does not read may have any value.
 
 use std::ops::RangeInclusive;
 
@@ -10,20 +11,20 @@ use crate::arch::{Arch, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS};
 use crate::gguf::{Metadata, Value, shortened};
 use crate::shape::Dimensions;
 
-/// What a key may hold.
+/// The allowed values of a key.
 #[derive(Debug, Clone)]
 enum Rule {
-    /// A u32 in the range.
+    /// A u32 within the range.
     Count(RangeInclusive<u64>),
-    /// A finite f32 in the range.
+    /// A finite f32 within the range.
     Float(RangeInclusive<f32>),
-    /// A truth value.
+    /// A boolean.
     Bool,
-    /// Nothing but this truth value.
+    /// Only this boolean.
     Always(bool),
-    /// Nothing but 0: what it would switch on, siskin cannot check.
+    /// Only 0: siskin cannot check the feature that another value enables.
     Off,
-    /// One of these texts.
+    /// One of these strings.
     OneOf(&'static [&'static str]),
 }
 
@@ -34,7 +35,7 @@ const LAYERS: RangeInclusive<u64> = 1..=MAX_LAYERS as u64;
 const EPSILON: RangeInclusive<f32> = 0.0..=1.0;
 const FACTOR: RangeInclusive<f32> = 0.0..=1e6;
 
-/// Key behind the architecture's name, whether every model has it, what it may hold; sorted by key.
+/// Key without the architecture prefix, whether every model has it, allowed values; sorted by key.
 const RULES: [(&str, bool, Rule); 26] = [
     ("attention.causal", false, Rule::Always(true)),
     ("attention.head_count", true, Rule::Count(HEADS)),
@@ -72,7 +73,7 @@ const RULES: [(&str, bool, Rule); 26] = [
     ),
 ];
 
-/// The same for one architecture.
+/// Additional keys of one architecture.
 fn more_rules(arch: Arch) -> &'static [(&'static str, bool, Rule)] {
     match arch {
         Arch::Llama => &[("attention.layer_norm_rms_epsilon", true, Rule::Float(EPSILON))],
@@ -85,7 +86,7 @@ fn more_rules(arch: Arch) -> &'static [(&'static str, bool, Rule)] {
 }
 
 impl Rule {
-    /// What is wrong with `value`, if anything.
+    /// Returns what is wrong with `value`, if anything.
     fn problem(&self, value: &Value) -> Option<String> {
         match (self, value) {
             (Rule::Count(range), Value::U32(n)) => {
@@ -94,7 +95,7 @@ impl Rule {
             }
             (Rule::Float(range), Value::F32(x)) => {
                 let (low, high) = (range.start(), range.end());
-                // A number too small to divide by is none that a model has.
+                // No model has a number that is too small to divide by.
                 let fine = range.contains(x) && (*x == 0.0 || x.is_normal());
                 (!fine).then(|| format!("is {x}; it must be from {low} to {high}"))
             }
@@ -116,7 +117,7 @@ impl Rule {
     }
 }
 
-/// The dimensions of a model that passed: what [`Dimensions`] states, all of it there.
+/// The dimensions of a model that passed the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Checked {
     pub(super) layers: u32,
@@ -125,13 +126,13 @@ pub(super) struct Checked {
     pub(super) heads: u64,
     pub(super) kv_heads: u64,
     pub(super) head_dim: u64,
-    /// Numbers of a head that rotate.
+    /// Numbers of each head that RoPE rotates.
     pub(super) rotary: u64,
-    /// Tokens of the vocabulary.
+    /// Number of tokens in the vocabulary.
     pub(super) vocab: u64,
 }
 
-/// Checks every hyper-parameter, alone and against the others.
+/// Checks each hyper-parameter alone and against the others.
 pub(super) fn check(arch: Arch, metadata: &Metadata) -> Result<Checked, ValidateError> {
     let full = |key: &str| format!("{}.{key}", arch.name());
     for (key, needed, rule) in RULES.iter().chain(more_rules(arch)) {

@@ -1,4 +1,5 @@
-//! Every tensor the architecture has, with the shape the hyper-parameters give and a type llama.cpp computes with.
+//! Checks every tensor of the architecture: its shape must match the hyper-parameters, and llama.cpp must be
+//! able to compute with its type.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use crate::config::Config;
 use crate::gguf::{Header, TensorInfo};
 use crate::arch::Role;
 
-/// Checks the tensors of `header` against the table that conversion writes them by.
+/// Checks the tensors of `header` against the same table that conversion uses.
 pub(super) fn check(arch: Arch, shape: &Checked, header: &Header) -> Result<(), ValidateError> {
     let mut left: HashMap<&str, &TensorInfo> = header
         .tensors
@@ -34,7 +35,7 @@ pub(super) fn check(arch: Arch, shape: &Checked, header: &Header) -> Result<(), 
             }
         }
     }
-    // In the file's order, so that the message is the same each time.
+    // Search in the file's order, so that the message is the same each time.
     match header
         .tensors
         .iter()
@@ -48,7 +49,7 @@ pub(super) fn check(arch: Arch, shape: &Checked, header: &Header) -> Result<(), 
     }
 }
 
-/// The tensors of a model of such a shape; none where it is one that the architecture cannot have.
+/// The tensors of a model with this shape; empty if the architecture cannot have such a shape.
 pub(super) fn expected(arch: Arch, shape: &Checked, has_ffn_norm: bool) -> Vec<Rule> {
     let mut rules = arch.rules(&config(arch, shape, has_ffn_norm)).unwrap_or_default();
     if arch == Arch::Llama && !rules.is_empty() {
@@ -57,7 +58,7 @@ pub(super) fn expected(arch: Arch, shape: &Checked, has_ffn_norm: bool) -> Vec<R
     rules
 }
 
-/// The configuration that has such a shape.
+/// Returns a configuration with this shape.
 fn config(arch: Arch, shape: &Checked, has_ffn_norm: bool) -> Config {
     let mut config = Config::default();
     config.hidden_size = shape.width;
@@ -67,7 +68,7 @@ fn config(arch: Arch, shape: &Checked, has_ffn_norm: bool) -> Config {
     config.num_key_value_heads = Some(shape.kv_heads);
     config.head_dim = Some(shape.head_dim);
     config.vocab_size = Some(shape.vocab);
-    // llama.cpp lets the embedding serve as the output for this architecture alone.
+    // llama.cpp uses the embedding as the output only for this architecture.
     config.tie_word_embeddings = Some(arch == Arch::Llama);
     config.use_parallel_residual = Some(arch == Arch::StableLm && !has_ffn_norm);
     config
@@ -96,13 +97,14 @@ fn check_tensor(rule: &Rule, tensor: &TensorInfo) -> Result<(), ValidateError> {
     Ok(())
 }
 
-/// A shape without its outer dimensions of 1: they change nothing.
+/// Returns the shape without outer dimensions of 1, which change nothing.
 fn trimmed(shape: &[u64]) -> &[u64] {
     let len = shape.iter().rposition(|&dim| dim != 1).map_or(1, |at| at + 1);
     &shape[..len.min(shape.len())]
 }
 
-/// Types that llama.cpp multiplies by and takes rows of: its own for activations and the integers are none.
+/// True for types that llama.cpp can multiply by and take rows of: not its activation types, and not
+/// integers.
 fn multiplies(ty: TensorType) -> bool {
     let own = matches!(ty, TensorType::Q8_1 | TensorType::Q8K);
     ty.is_float() || (ty.is_quantized() && !own)

@@ -1,10 +1,10 @@
-//! Models that pass, and every way to spoil one.
+//! Models that pass, and every kind of damage.
 
 use super::*;
 use crate::TensorType;
 use crate::gguf::{Array, Metadata, TensorInfo};
 
-/// A header of a model of one block that passes, without a file behind it.
+/// Returns the header of a valid model with one block; there is no file.
 fn good(arch: Arch) -> Header {
     let mut metadata = Metadata::new();
     metadata.set("general.architecture", arch.name());
@@ -218,7 +218,7 @@ fn vocabularies_that_would_end_the_process_are_refused() {
         assert!(error.contains(want), "{key}: {error}");
         header = good(Arch::Llama);
     }
-    // A byte-level vocabulary of texts that llama.cpp would spell out character by character.
+    // Byte-level tokens that llama.cpp would spell out character by character.
     header.metadata.set("tokenizer.ggml.model", "gpt2");
     let Some(Value::Array(Array::String(tokens))) = header.metadata.get("tokenizer.ggml.tokens").cloned()
     else {

@@ -1,7 +1,7 @@
 //! The vocabulary: tokens, their types, special tokens.
 //!
-//! Source: `llama_vocab::impl::load` and the tokenizers of llama.cpp: what they assert, and where they raise
-//! exceptions while tokenizing, which would end the process.
+//! Source: `llama_vocab::impl::load` and the tokenizers of llama.cpp: their assertions, and the exceptions
+//! that they throw while tokenizing, which would end the process.
 
 use std::collections::HashSet;
 
@@ -10,30 +10,30 @@ use crate::arch::MAX_DIM;
 use crate::gguf::{Metadata, Strings, Value, shortened};
 use crate::tokenizer::bytes;
 
-/// Far above any vocabulary; llama.cpp holds each token several times.
+/// Far above any real vocabulary; llama.cpp keeps several copies of each token.
 const MAX_TOKENS: usize = MAX_DIM as usize;
-/// Far above any token.
+/// Far above any real token.
 const MAX_TOKEN_BYTES: usize = 4096;
-/// Most bytes that llama.cpp may make of the tokens of a byte-level vocabulary: for each character that stands for
-/// no byte it writes the whole token once more.
+/// Most bytes that llama.cpp may generate from the tokens of a byte-level vocabulary: it writes the whole
+/// token again for each character that does not represent a byte.
 const MAX_SPELLED_OUT: u64 = 64 << 20;
 
-/// Special tokens without which texts begin or end wrongly: their number must be a token's.
+/// Special tokens at the start and end of texts; their ids must be in the vocabulary.
 const SPECIAL: [&str; 4] = ["bos", "eos", "eot", "eom"];
 
-/// The family of a vocabulary.
+/// The tokenizer family of a vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
     SentencePiece,
     ByteLevel,
 }
 
-/// The tokens' texts.
+/// The texts of all tokens, by id.
 pub(super) fn tokens(metadata: &Metadata) -> Option<&Strings> {
     metadata.strings("tokenizer.ggml.tokens")
 }
 
-/// Checks the vocabulary.
+/// Checks tokens, lists, merges and special tokens.
 pub(super) fn check(metadata: &Metadata) -> Result<(), ValidateError> {
     let family = family(metadata)?;
     let Some(tokens) = tokens(metadata) else {
@@ -99,7 +99,7 @@ fn family(metadata: &Metadata) -> Result<Family, ValidateError> {
     }
 }
 
-/// The text as llama.cpp reads it: up to the first NUL, and a name of its own where nothing is left.
+/// The text as llama.cpp reads it: cut at the first NUL, with a generated name if nothing is left.
 fn read_by_llama_cpp(token: &str, id: usize) -> std::borrow::Cow<'_, str> {
     match token.split('\0').next().unwrap_or_default() {
         "" => format!("[EMPTY_{id}]").into(),
@@ -107,7 +107,7 @@ fn read_by_llama_cpp(token: &str, id: usize) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// Lists with an entry a token, and how many entries they have.
+/// Lists with one entry per token, and their lengths.
 fn lists(metadata: &Metadata) -> impl Iterator<Item = (&'static str, Option<usize>)> {
     ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"]
         .into_iter()
@@ -125,7 +125,7 @@ fn count_of(metadata: &Metadata, key: &str) -> usize {
     }
 }
 
-/// Numbers of special tokens lie in the vocabulary, those that llama.cpp assumes too.
+/// Checks that the ids of special tokens are in the vocabulary, including the ids that llama.cpp assumes.
 fn special(metadata: &Metadata, family: Family, tokens: usize) -> Result<(), ValidateError> {
     let outside = |id: u64| format!("is {id}, but the vocabulary has {tokens} tokens");
     for kind in SPECIAL {
@@ -150,7 +150,7 @@ fn special(metadata: &Metadata, family: Family, tokens: usize) -> Result<(), Val
     Ok(())
 }
 
-/// SentencePiece spells what no token stands for in bytes: each byte that UTF-8 has needs a token.
+/// SentencePiece spells text without a token in bytes: every byte that occurs in UTF-8 needs a token.
 fn every_byte(tokens: &HashSet<std::borrow::Cow<'_, str>>) -> Result<(), ValidateError> {
     let in_utf8 = |byte: &u8| !matches!(byte, 0xc0 | 0xc1 | 0xf5..);
     let missing = (0..=u8::MAX).filter(in_utf8).find(|&byte| {

@@ -1,12 +1,12 @@
-//! What several formats share: f16 scales as bytes, nibbles, and the extremes of a block.
+//! Helpers that several formats share: f16 scales as bytes, nibbles, and the extremes of a block.
 
-/// `x.map(f)` as a plain loop, which is always inlined.
+/// `x.map(f)` as a plain loop, which the compiler always inlines.
 #[inline(always)]
 pub(super) fn map<T: Copy, U: Copy + Default, const N: usize>(x: &[T; N], f: impl Fn(T) -> U) -> [U; N] {
     from_fn(|i| f(x[i]))
 }
 
-/// `from_fn(f)` as a plain loop, which is always inlined.
+/// `from_fn(f)` as a plain loop, which the compiler always inlines.
 #[inline(always)]
 pub(super) fn from_fn<U: Copy + Default, const N: usize>(f: impl Fn(usize) -> U) -> [U; N] {
     let mut out = [U::default(); N];
@@ -16,21 +16,22 @@ pub(super) fn from_fn<U: Copy + Default, const N: usize>(f: impl Fn(usize) -> U)
     out
 }
 
-/// An f16 as it lies in a block.
+/// An f16 as stored in a block: little-endian.
 pub(super) type Half = [u8; 2];
 
-/// Rounds to the nearest f16, ties to even, without a branch: a NaN becomes the quiet one of its sign.
+/// Rounds to the nearest f16, ties to even, without a branch. A NaN becomes the quiet NaN of its sign.
 #[inline(always)]
 pub(super) fn half(v: f32) -> Half {
     const SUBNORMAL_END: u32 = 0x3880_0000; // 2^-14
-    const INFINITE: u32 = 0x477f_f000; // 65520, half way from the largest f16 to the next power of two
+    const INFINITE: u32 = 0x477f_f000; // 65520, halfway from the largest f16 to the next power of two
     const NAN: u32 = 0x7f80_0001;
     let bits = v.to_bits();
     let magnitude = bits & 0x7fff_ffff;
-    // The exponent's bias goes from 127 to 15, 13 bits of the fraction go, rounded.
+    // Changes the exponent's bias from 127 to 15, and drops 13 bits of the fraction, with rounding.
     let odd = (magnitude >> 13) & 1;
     let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + odd) >> 13;
-    // The last bit of 0.5 stands for 2^-24, as that of a subnormal f16 does: the addition rounds.
+    // The last bit of 0.5 represents 2^-24, like the last bit of a subnormal f16: the addition does the
+    // rounding.
     let subnormal = (f32::from_bits(magnitude) + 0.5)
         .to_bits()
         .wrapping_sub(0.5f32.to_bits());
@@ -50,14 +51,14 @@ pub(super) fn float(h: Half) -> f32 {
     const EXPONENT: u32 = 0x7c00 << 13;
     let h = u32::from(u16::from_le_bytes(h));
     let shifted = (h & 0x7fff) << 13;
-    // The bias goes from 15 to 127; an exponent of ones stays one of ones.
+    // Changes the bias from 15 to 127; an exponent with all bits set stays so.
     let bias = if shifted & EXPONENT == EXPONENT {
         224 << 23
     } else {
         112 << 23
     };
     let normal = f32::from_bits(shifted + bias);
-    // A subnormal has no leading one: one is given and taken away again.
+    // A subnormal has no leading one: add one and subtract it again.
     let subnormal = f32::from_bits(shifted + (113 << 23)) - f32::from_bits(113 << 23);
     let magnitude = if shifted & EXPONENT == 0 {
         subnormal
@@ -67,30 +68,30 @@ pub(super) fn float(h: Half) -> f32 {
     f32::from_bits(magnitude.to_bits() | (h & 0x8000) << 16)
 }
 
-/// 1/d, or 0 where d is 0: a block of zeros gets zeros.
+/// 1/d, or 0 if d is 0: a block of zeros stays zero.
 #[inline(always)]
 pub(super) fn inverse(d: f32) -> f32 {
     if d == 0.0 { 0.0 } else { 1.0 / d }
 }
 
-/// The nearest integer, ties to even, for |v| < 2^22; some integer below 2^22 in magnitude for any other value.
-/// Adding 1.5 * 2^23 leaves no fraction bits, so the float's own rounding does the work.
+/// Returns the nearest integer, ties to even, for |v| < 2^22; for any other value, some integer below 2^22 in
+/// magnitude. Adding 1.5 * 2^23 leaves no fraction bits, so the float addition does the rounding.
 #[inline(always)]
 pub(super) fn nearest(v: f32) -> i32 {
     ((v + 12_582_912.0).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 
-/// The nearest integer, ties away from zero as C's `roundf` has it, for |v| < 2^22.
+/// Returns the nearest integer, ties away from zero as in C's `roundf`, for |v| < 2^22.
 #[inline(always)]
 pub(super) fn nearest_away(v: f32) -> i32 {
     let even = nearest_even(v);
     let left = v - even;
-    // A tie was rounded towards zero where what is left over points away from it.
+    // A tie was rounded towards zero if the remainder points away from zero.
     let tie = left.abs() == 0.5 && left * v > 0.0;
     nearest(even + if tie { left + left } else { 0.0 })
 }
 
-/// The largest integer not above v, for |v| < 2^22; some integer for any other value.
+/// Returns the largest integer that is not above v, for |v| < 2^22; some integer for any other value.
 #[inline(always)]
 pub(super) fn floor(v: f32) -> i32 {
     let even = nearest_even(v);
@@ -102,13 +103,14 @@ fn nearest_even(v: f32) -> f32 {
     (v + 12_582_912.0) - 12_582_912.0
 }
 
-/// The largest magnitude of a block. Magnitudes are ordered as their bits are, and integers reduce in SIMD.
+/// Returns the largest magnitude of a block. Magnitudes have the same order as their bits, and SIMD can
+/// reduce integers.
 #[inline(always)]
 pub(super) fn max_abs(x: &[f32; 32]) -> f32 {
     f32::from_bits(x.iter().fold(0, |max, v| max.max(v.to_bits() & 0x7fff_ffff)))
 }
 
-/// The first value of the largest magnitude, with its sign; +0 for a block of zeros.
+/// Returns the first value with the largest magnitude, including its sign; +0 for a block of zeros.
 #[inline(always)]
 pub(super) fn extreme(x: &[f32; 32]) -> f32 {
     let (min, max) = bounds(x);
@@ -121,14 +123,14 @@ pub(super) fn extreme(x: &[f32; 32]) -> f32 {
     }
 }
 
-/// Where both signs have the largest magnitude, the order decides.
+/// If both signs have the largest magnitude, the first one counts.
 #[cold]
 fn first_of(x: &[f32; 32], magnitude: f32) -> f32 {
     let first = x.iter().copied().find(|v| v.abs() == magnitude && *v != 0.0);
     first.unwrap_or(0.0)
 }
 
-/// Smallest and largest value.
+/// Returns the smallest and the largest value.
 #[inline(always)]
 fn bounds(x: &[f32; 32]) -> (f32, f32) {
     let less = |a: f32, b: f32| if b < a { b } else { a };
@@ -151,8 +153,8 @@ fn bounds(x: &[f32; 32]) -> (f32, f32) {
     (min[0], max[0])
 }
 
-/// Smallest and largest value; of zeros of both signs the first counts, as it does when values are compared in
-/// order.
+/// Returns the smallest and the largest value. If the smallest is zero, it has the sign of the first zero, as
+/// when values are compared in order.
 #[inline(always)]
 pub(super) fn min_max(x: &[f32; 32]) -> (f32, f32) {
     let (min, max) = bounds(x);
@@ -164,13 +166,13 @@ fn first_zero(x: &[f32; 32]) -> f32 {
     x.iter().copied().find(|v| *v == 0.0).unwrap_or(0.0)
 }
 
-/// Packs the lower four bits of 32 values: the first half in the low nibbles.
+/// Packs the lower four bits of 32 values; the first 16 values go to the low nibbles.
 #[inline(always)]
 pub(super) fn nibbles(q: &[u8; 32]) -> [u8; 16] {
     from_fn(|i| (q[i] & 15) | (q[i + 16] << 4))
 }
 
-/// Bit 4 of 32 values.
+/// Packs bit 4 of 32 values.
 #[inline(always)]
 pub(super) fn fifth_bits(q: &[u8; 32]) -> [u8; 4] {
     const GATHER: u64 = 0x0102_0408_1020_4080; // moves the lowest bits of eight bytes to the highest byte, in order
@@ -209,7 +211,7 @@ mod tests {
                 "{bits:04x}"
             );
         }
-        // Every exponent and sign, fractions around every place where rounding changes.
+        // Test every exponent and sign, with fractions around every value at which rounding changes.
         for high in 0..=u16::MAX {
             for low in [
                 0, 1, 0x0fff, 0x1000, 0x1001, 0x3000, 0x7fff, 0x8000, 0x8001, 0xffff,

@@ -1,4 +1,4 @@
-//! The float types: plain conversions, rounded to nearest even as numpy and ggml do.
+//! The float types: plain conversions, rounded to nearest even as in numpy and ggml.
 
 use pulp::{Simd, WithSimd};
 
@@ -6,10 +6,10 @@ use super::bits::{Half, float, half};
 use super::lanes::{Isa, Step};
 use siskin_model::TensorType;
 
-/// Weights between two looks at whether all were finite.
+/// Number of weights between two checks for non-finite values.
 const CHUNK: usize = 512;
 
-/// Index of the first value of `row` that is infinite or not a number.
+/// Index of the first value of `row` that is infinite or NaN.
 pub fn first_nonfinite(row: &[f32]) -> Option<usize> {
     if Isa::best().run(Finite(row)) {
         return None;
@@ -17,8 +17,8 @@ pub fn first_nonfinite(row: &[f32]) -> Option<usize> {
     row.iter().position(|v| !v.is_finite())
 }
 
-/// Whether all weights of stored `bytes` are finite, where `ty` is a float of 16 bits and the bytes tell it without
-/// being converted.
+/// True if all weights in the stored `bytes` are finite. `None` if `ty` is not a 16-bit float: other types
+/// must be converted first.
 pub fn all_finite(ty: TensorType, bytes: &[u8]) -> Option<bool> {
     let infinity = match ty {
         TensorType::F16 => 0x7c00,
@@ -29,7 +29,7 @@ pub fn all_finite(ty: TensorType, bytes: &[u8]) -> Option<bool> {
     Some(Isa::best().run(FiniteHalves { halves, infinity }))
 }
 
-/// Whether all values are finite.
+/// Checks that all values are finite.
 struct Finite<'a>(&'a [f32]);
 
 impl WithSimd for Finite<'_> {
@@ -38,7 +38,7 @@ impl WithSimd for Finite<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
         for chunk in self.0.chunks(CHUNK) {
-            // Magnitudes are ordered as their bits are, and the largest of integers is found in SIMD.
+            // Magnitudes have the same order as their bits, and SIMD can find the largest integer.
             let mut largest = 0;
             for v in chunk {
                 largest = largest.max(v.to_bits() & 0x7fff_ffff);
@@ -51,7 +51,7 @@ impl WithSimd for Finite<'_> {
     }
 }
 
-/// Whether all magnitudes lie below that of the infinity of their type.
+/// Checks that all magnitudes are below the infinity of their type.
 struct FiniteHalves<'a> {
     halves: &'a [Half],
     infinity: u16,
@@ -75,7 +75,7 @@ impl WithSimd for FiniteHalves<'_> {
     }
 }
 
-/// Conversions: what is read, what is written, how.
+/// Conversions: input, output, expression.
 macro_rules! conversions {
     ($($(#[$doc:meta])* $name:ident($from:ident: $From:ty) -> $To:ty { $convert:expr })*) => {$(
         $(#[$doc])*
@@ -103,7 +103,7 @@ conversions! {
     FromBf16(bytes: Half) -> f32 { f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16) }
 }
 
-/// Round to nearest even; a NaN keeps its upper half and becomes quiet, as in ggml.
+/// Rounds to nearest even. A NaN keeps its upper half and becomes quiet, as in ggml.
 #[inline(always)]
 fn bf16(v: f32) -> Half {
     let bits = v.to_bits();
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn narrowing_rounds_to_nearest_even() {
-        // (f32 bits, bf16 bits, f16 bits); f16 as numpy gives them.
+        // (f32 bits, bf16 bits, f16 bits); the f16 values are from numpy.
         let cases: &[(u32, u16, u16)] = &[
             (0x0000_0000, 0x0000, 0x0000),
             (0x8000_0000, 0x8000, 0x8000),

@@ -1,19 +1,19 @@
 //! Instruction sets and SIMD lanes.
 //!
-//! Kernels are written once: plain loops that the compiler vectorises for the chosen instruction set
-//! ([`Isa::each`]), and, where sub-blocks lie side by side, arithmetic on [`Lanes`]. The crate `pulp` holds all the
-//! intrinsics; nothing here is `unsafe`.
+//! Each kernel is written once: as a plain loop that the compiler vectorises for the chosen instruction set
+//! ([`Isa::each`]), or, if it processes sub-blocks side by side, as arithmetic on [`Lanes`]. All intrinsics
+//! are in the crate `pulp`; nothing here is `unsafe`.
 //!
-//! Code runs on an instruction set only where it is inlined into [`Isa::run`]'s callee, so kernels are methods of
-//! traits and functions marked `#[inline(always)]`, called by name: a function passed as a value, and the standard
-//! library's `map` on arrays, may stay calls.
+//! Code is compiled for an instruction set only if it is inlined into the function that [`Isa::run`] calls.
+//! Kernels are therefore trait methods and functions marked `#[inline(always)]`, called by name: functions
+//! passed as values, and the standard library's `map` on arrays, may not be inlined.
 
 use std::fmt;
 use std::ops::{Add, Div, Mul, Sub};
 
 use pulp::{Scalar128b, Simd, WithSimd};
 
-/// An instruction set that this machine has: AVX-512, AVX2, NEON, or plain code.
+/// An instruction set of this machine: AVX-512, AVX2, NEON, or portable code.
 #[derive(Clone, Copy, Debug)]
 pub struct Isa(Kind);
 
@@ -25,12 +25,12 @@ enum Kind {
     Avx2(pulp::x86::V3),
     #[cfg(target_arch = "aarch64")]
     Neon(pulp::aarch64::Neon),
-    /// Arrays of four, which compilers turn into whatever vectors the target always has.
+    /// Arrays of four, which the compiler turns into the vectors that the target always has.
     Portable,
 }
 
 impl Isa {
-    /// The widest one of this machine.
+    /// The widest instruction set of this machine.
     #[inline]
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -46,7 +46,7 @@ impl Isa {
         Self(Kind::Portable)
     }
 
-    /// Every one of this machine, widest first.
+    /// All instruction sets of this machine, widest first.
     pub fn available() -> impl Iterator<Item = Self> {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -74,19 +74,20 @@ impl Isa {
     }
 }
 
-/// What a loop does with each item, compiled for each instruction set.
+/// The body of a loop over items, compiled for each instruction set.
 pub(super) trait Step {
-    /// What is read.
+    /// Type of the input items.
     type From;
-    /// What is written.
+    /// Type of the output items.
     type To;
 
-    /// Must be marked `#[inline(always)]`: what stays a call is compiled for the target's least instruction set.
+    /// Must be marked `#[inline(always)]`: if it is not inlined, it is compiled for the target's baseline
+    /// instruction set.
     fn step(from: &Self::From, to: &mut Self::To);
 }
 
 impl Isa {
-    /// Does a step from each of `src` to its place in `dst`.
+    /// Applies the step `K` from each item of `src` to the item of `dst` with the same index.
     pub(super) fn each<K: Step>(self, src: &[K::From], dst: &mut [K::To]) {
         self.run(Each::<K> { src, dst });
     }
@@ -122,11 +123,11 @@ impl fmt::Display for Isa {
     }
 }
 
-/// Vectors that are worked on side by side: the sums of a search are chains of dependent additions, and two
-/// independent chains hide half of the wait.
+/// Number of vectors that are processed together: the sums of a search are chains of dependent additions, and
+/// two independent chains hide half of the latency.
 const VECTORS: usize = 2;
 
-/// A vector operation on each of the vectors.
+/// Applies a vector operation to each of the vectors.
 macro_rules! each {
     ($i:ident => $e:expr) => {
         [
@@ -142,16 +143,17 @@ macro_rules! each {
     };
 }
 
-/// How many sub-blocks lie side by side in a [`Tile`]: a whole number of [`Lanes`] on every instruction set.
+/// Number of sub-blocks next to each other in a [`Tile`]: a whole number of [`Lanes`] on every instruction
+/// set.
 pub(super) const WIDTH: usize = 32;
 
-/// `WIDTH` sub-blocks of `LEN` weights, transposed: row i holds weight i of each.
+/// `WIDTH` sub-blocks of `LEN` weights, transposed: row i contains weight i of each sub-block.
 #[derive(Clone)]
 #[repr(align(64))]
 pub(super) struct Tile<const LEN: usize>([[f32; WIDTH]; LEN]);
 
 impl<const LEN: usize> Tile<LEN> {
-    /// A tile of up to `WIDTH` sub-blocks; the places left are zeros.
+    /// Creates a tile of up to `WIDTH` sub-blocks; the remaining lanes are zeros.
     #[inline(always)]
     pub(super) fn new(blocks: &[[f32; LEN]]) -> Self {
         let mut tile = [[0.0; WIDTH]; LEN];
@@ -163,7 +165,7 @@ impl<const LEN: usize> Tile<LEN> {
         Self(tile)
     }
 
-    /// The `part`-th [`Lanes`] of every row.
+    /// Returns the `part`-th [`Lanes`] of every row.
     #[inline(always)]
     pub(super) fn column<S: Simd>(&self, simd: S, part: usize) -> [Lanes<S>; LEN] {
         let mut column = [Lanes::splat(simd, 0.0); LEN];
@@ -174,17 +176,17 @@ impl<const LEN: usize> Tile<LEN> {
     }
 }
 
-/// How many [`Lanes`] make up `WIDTH` lanes.
+/// Number of [`Lanes`] in `WIDTH` lanes.
 #[inline(always)]
 pub(super) fn parts<S: Simd>() -> usize {
     WIDTH / (VECTORS * S::F32_LANES)
 }
 
-/// Some vectors of f32, with the arithmetic of each lane that of a lone f32: nothing is fused or reordered.
+/// Several vectors of f32. Each lane computes as a scalar f32 does: nothing is fused or reordered.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes<S: Simd>(S, [S::f32s; VECTORS]);
 
-/// A yes or no for each lane.
+/// A boolean for each lane.
 #[derive(Clone, Copy)]
 pub(super) struct Mask<S: Simd>(S, [S::m32s; VECTORS]);
 
@@ -214,7 +216,7 @@ impl<S: Simd> Lanes<S> {
         Self(self.0, each!(i => self.0.sqrt_f32s(self.1[i])))
     }
 
-    /// The nearest whole number, ties to even, for magnitudes below 2^22.
+    /// Rounds to the nearest integer, ties to even, for magnitudes below 2^22.
     #[inline(always)]
     pub(super) fn nearest(self) -> Self {
         let shift = Self::splat(self.0, 12_582_912.0);
@@ -231,13 +233,13 @@ impl<S: Simd> Lanes<S> {
         Mask(self.0, each!(i => self.0.equal_f32s(self.1[i], other.1[i])))
     }
 
-    /// The `part`-th lanes of `row`.
+    /// Loads the `part`-th lanes of `row`.
     #[inline(always)]
     pub(super) fn load(simd: S, row: &[f32; WIDTH], part: usize) -> Self {
         Self(simd, S::as_simd_f32s(row).0.as_chunks().0[part])
     }
 
-    /// Writes the lanes to the `part`-th place of `row`.
+    /// Stores the lanes as the `part`-th lanes of `row`.
     #[inline(always)]
     pub(super) fn store(self, row: &mut [f32; WIDTH], part: usize) {
         S::as_mut_simd_f32s(row).0.as_chunks_mut().0[part] = self.1;

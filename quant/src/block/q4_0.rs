@@ -5,7 +5,7 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use super::bits::{Half, extreme, float, floor, from_nibbles, half, inverse, map, nibbles};
 use super::lanes::{Isa, Step};
 
-/// As it lies in a file; value i is the low nibble of byte i, value i + 16 the high one.
+/// Layout in a file: value i is the low nibble of byte i, value i + 16 is the high one.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
 #[repr(C)]
 pub(super) struct Block {
@@ -31,7 +31,8 @@ impl Step for Block {
 
     #[inline(always)]
     fn step(x: &[f32; 32], block: &mut Self) {
-        // The largest magnitude becomes value 0, which stands for -8: one step more than 15 reaches.
+        // The weight of largest magnitude becomes value 0, which represents -8: one step more than value 15
+        // reaches.
         let d = extreme(x) / -8.0;
         let id = inverse(d);
         *block = Self::pack(d, &map(x, |v| (floor(v * id + 8.5) as u8).min(15)));

@@ -5,7 +5,7 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use super::bits::{Half, float, floor, from_nibbles, half, inverse, map, min_max, nibbles};
 use super::lanes::{Isa, Step};
 
-/// As it lies in a file; value i is the low nibble of byte i, value i + 16 the high one.
+/// Layout in a file: value i is the low nibble of byte i, value i + 16 is the high one.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
 #[repr(C)]
 pub(super) struct Block {

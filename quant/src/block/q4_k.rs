@@ -7,7 +7,7 @@ use super::bits::{from_fn, map};
 use super::lanes::Isa;
 use super::scale_min::{self, Format, Header, Ladder};
 
-/// As it lies in a file; of each 64 weights the first 32 are low nibbles, the others high ones.
+/// Layout in a file: of each 64 weights, the first 32 are low nibbles, the others are high nibbles.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
 #[repr(C)]
 pub(super) struct Block {

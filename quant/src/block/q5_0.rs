@@ -5,7 +5,7 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use super::bits::{Half, extreme, fifth_bits, float, floor, from_five_bits, half, inverse, map, nibbles};
 use super::lanes::{Isa, Step};
 
-/// As it lies in a file; nibbles as in `q4_0`, the fifth bit of value i is bit i of `high`.
+/// Layout in a file: nibbles as in `q4_0`; the fifth bit of value i is bit i of `high`.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
 #[repr(C)]
 pub(super) struct Block {
@@ -33,7 +33,8 @@ impl Step for Block {
 
     #[inline(always)]
     fn step(x: &[f32; 32], block: &mut Self) {
-        // The largest magnitude becomes value 0, which stands for -16: one step more than 31 reaches.
+        // The weight of largest magnitude becomes value 0, which represents -16: one step more than value 31
+        // reaches.
         let d = extreme(x) / -16.0;
         let id = inverse(d);
         let q = map(x, |v| (floor(v * id + 16.5) as u8).min(31));

@@ -5,7 +5,7 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use super::bits::{Half, fifth_bits, float, floor, from_five_bits, half, inverse, map, min_max, nibbles};
 use super::lanes::{Isa, Step};
 
-/// As it lies in a file; nibbles as in `q4_0`, the fifth bit of value i is bit i of `high`.
+/// Layout in a file: nibbles as in `q4_0`; the fifth bit of value i is bit i of `high`.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
 #[repr(C)]
 pub(super) struct Block {

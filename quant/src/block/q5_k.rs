@@ -7,7 +7,7 @@ use super::bits::from_fn;
 use super::lanes::Isa;
 use super::scale_min::{self, Format, Header, Ladder};
 
-/// As it lies in a file; nibbles as in `q4_K`, the fifth bit of weight l of sub-block s is bit s of `high[l]`.
+/// Layout in a file: nibbles as in `q4_K`; the fifth bit of weight l of sub-block s is bit s of `high[l]`.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
 #[repr(C)]
 pub(super) struct Block {

@@ -1,9 +1,10 @@
-//! `q6_K`: 256 weights in 16 sub-blocks of 16; weight = d * scale * (level - 32), with an f16 `d`, signed 8-bit
-//! scales and 6-bit levels.
+//! `q6_K`: 256 weights in 16 sub-blocks of 16; weight = d * scale * (level - 32), with an f16 `d`, signed
+//! 8-bit scales and 6-bit levels.
 //!
-//! The search for a sub-block's scale is ggml's: the extreme weight becomes the lowest level, then slightly wider
-//! and narrower steps are tried, the scale fitted to each by least squares weighted with the weight's square. A
-//! sub-block is a SIMD lane, so every sum runs in the order of a lone loop, and the result is ggml's to the bit.
+//! The search for a sub-block's scale is ggml's: it maps the extreme weight to the lowest level, then tries
+//! slightly wider and narrower steps. For each step, it fits the scale by least squares, weighted by the
+//! square of each weight. Each sub-block is a SIMD lane, so every sum runs in the order of a scalar loop, and
+//! the result is bit-identical to ggml's.
 
 use bytemuck::{AnyBitPattern, NoUninit, Zeroable};
 use pulp::{Simd, WithSimd};
@@ -14,11 +15,11 @@ use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
 
 pub(super) const SUB: usize = 16;
 pub(super) const SUBS: usize = SUPER / SUB;
-/// A sub-block below this magnitude is zeros.
+/// A sub-block whose magnitudes are all below this becomes zeros.
 pub(super) const NOTHING: f32 = 1e-15;
 
-/// As it lies in a file. Of each 128 weights, four quarters of 32: the low nibbles of quarters 0 and 2, 1 and 3
-/// share bytes, and the upper two bits of all four share one.
+/// Layout in a file. Each 128 weights are four quarters of 32: the low nibbles of quarters 0 and 2, and of 1
+/// and 3, share bytes; the upper two bits of all four share one byte.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
 #[repr(C)]
 pub(super) struct Block {
@@ -30,7 +31,7 @@ pub(super) struct Block {
 
 const _: () = assert!(size_of::<Block>() == 210 && align_of::<Block>() == 1);
 
-/// Super-blocks whose sub-blocks lie side by side.
+/// Number of super-blocks that are searched at once, with their sub-blocks in neighbouring lanes.
 pub(super) const AT_ONCE: usize = WIDTH / SUBS;
 
 impl Block {
@@ -96,7 +97,7 @@ impl WithSimd for Rows<'_> {
     }
 }
 
-/// What the search found for each sub-block: weight ~ scale * (level - 32), level - 32 ~ inverse * weight.
+/// Result of the search for each sub-block: weight ~ scale * (level - 32), level - 32 ~ inverse * weight.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Fits {
     pub(super) scale: [f32; SUBS],
@@ -104,7 +105,7 @@ pub(super) struct Fits {
 }
 
 impl Fits {
-    /// Those of the super-blocks that lie side by side.
+    /// Splits lanes into the results of each super-block.
     #[inline(always)]
     pub(super) fn split(scales: &[f32; WIDTH], inverses: &[f32; WIDTH]) -> [Self; AT_ONCE] {
         let (scales, inverses) = (scales.as_chunks().0, inverses.as_chunks().0);
@@ -127,7 +128,8 @@ fn search<S: Simd>(simd: S, blocks: &[[f32; SUB]]) -> [Fits; AT_ONCE] {
     Fits::split(&scales, &inverses)
 }
 
-/// Scale and inverse of one sub-block a lane; both 0 where there is nothing.
+/// Returns scale and inverse, with one sub-block per lane; both are 0 if all magnitudes are below
+/// [`NOTHING`].
 #[inline(always)]
 fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB]) -> (Lanes<S>, Lanes<S>) {
     let splat = |v| Lanes::splat(simd, v);
@@ -177,7 +179,7 @@ struct Weighted<S: Simd> {
     wx: Lanes<S>,
 }
 
-/// The sums of w*x*l and of w*l*l over the levels l - 32 that `inverse` gives.
+/// Returns the sums of w*x*l and of w*l*l over the levels l - 32 that `inverse` gives.
 #[inline(always)]
 fn sums<S: Simd>(simd: S, weights: &[Weighted<S>; SUB], inverse: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
     let (bottom, top) = (Lanes::splat(simd, -32.0), Lanes::splat(simd, 31.0));
@@ -190,7 +192,7 @@ fn sums<S: Simd>(simd: S, weights: &[Weighted<S>; SUB], inverse: Lanes<S>) -> (L
     (sum_xl, sum_l2)
 }
 
-/// Rounds scales to 8 bits and takes the levels that suit them.
+/// Rounds the scales to 8 bits and computes the matching levels.
 #[inline(always)]
 pub(super) fn encode(x: &[f32; SUPER], fits: &Fits) -> Block {
     let (mut largest, mut extreme) = (0.0, 0.0);
@@ -219,7 +221,7 @@ pub(super) fn encode(x: &[f32; SUPER], fits: &Fits) -> Block {
         if scale != 0.0 {
             *levels = map(x, |v| level(v / scale));
         } else if fits.inverse[sub] != 0.0 {
-            // Levels do not matter to the weights here; these are the ones the search ended with.
+            // The scale is 0, so the levels do not change the weights; ggml writes the levels of the search.
             *levels = map(x, |v| level(fits.inverse[sub] * v));
         }
     }

@@ -5,7 +5,7 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use super::bits::{Half, float, half, inverse, map, max_abs, nearest_away};
 use super::lanes::{Isa, Step};
 
-/// As it lies in a file.
+/// Layout in a file.
 #[derive(Clone, Copy, AnyBitPattern, NoUninit)]
 #[repr(C)]
 pub(super) struct Block {

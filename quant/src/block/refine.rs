@@ -1,13 +1,14 @@
 //! The search of `--effort high`: more time for less error, in the same formats.
 //!
-//! ggml rounds the scales of a super-block once and leaves them there. Here the integers around each rounded scale
-//! and minimum are tried with the levels that suit each of them, the common factors are fitted anew to the integers
-//! and levels found, and all that is done for several factors to start from.
+//! Without an importance matrix, ggml rounds the scales of a super-block once and keeps them. Here, the
+//! search tries the integers around each rounded scale and minimum, with the levels that match each of them.
+//! It then fits the common factors again to the integers and levels it found, and repeats all this from
+//! several initial factors.
 //!
-//! What is made small is the sum of squared errors, each counted by `sqrt(8 * m + x^2)`, where m is the mean square of
-//! the weights around x. ggml counts by the root of m plus |x|; the factor 8 lies between that and counting all alike, so
-//! that the plain error falls the most while ggml's weighted one falls as well. With an importance matrix an error
-//! counts as in [`super::weighted`].
+//! It minimises the sum of squared errors, each weighted by `sqrt(8 * m + x^2)`, where m is the mean square
+//! of the weights around x. ggml weights errors by the root of m plus |x|. The factor 8 is a compromise
+//! between that and equal weighting: the plain error falls the most while ggml's weighted error also falls.
+//! With an importance matrix, errors count as in [`super::weighted`].
 
 use bytemuck::cast_slice_mut;
 use pulp::Simd;
@@ -22,14 +23,14 @@ use siskin_model::TensorType;
 mod scale;
 mod scale_min;
 
-/// How much the surroundings of a weight count beside its own square.
+/// How much the mean square around a weight counts, compared with the weight's own square.
 const AROUND: f32 = 8.0;
 
-/// Quantizes rows of as many weights as `importance` has, or one row of any length without it.
+/// Quantizes rows of `importance.len()` weights, or one row of any length without importance.
 ///
 /// # Panics
-/// Where `src` is no whole number of such rows, `dst` has not the bytes for them, or `ty` is not one that
-/// [`super::weighted::supports`] names.
+/// If `src` is not a whole number of such rows, `dst` has another size than their bytes, or
+/// [`super::weighted::supports`] rejects `ty`.
 pub(super) fn quantize_rows(
     isa: Isa,
     ty: TensorType,
@@ -89,7 +90,7 @@ fn row(isa: Isa, ty: TensorType, importance: Option<&[f32]>, x: &[f32], out: &mu
     }
 }
 
-/// A row, and how much an error in each of its weights counts.
+/// A row, and the importance of its columns.
 #[derive(Clone, Copy)]
 struct Counts<'a> {
     importance: Option<&'a [f32]>,
@@ -97,7 +98,7 @@ struct Counts<'a> {
 }
 
 impl<'a> Counts<'a> {
-    /// Parts of `LEN` weights with their counts, as `count` says.
+    /// Iterates over parts of `LEN` weights with their counts, computed by `count`.
     #[inline(always)]
     fn parts<const LEN: usize>(
         self,
@@ -109,8 +110,8 @@ impl<'a> Counts<'a> {
     }
 }
 
-/// How much errors in `x` count where `square` is the mean square around them; `around` is how much that counts beside
-/// their own squares where an importance matrix weighs the columns.
+/// Returns how much errors in `x` count. `square` is the mean square around them; with an importance matrix,
+/// `around` is how much it counts, compared with their own squares.
 #[inline(always)]
 fn counts<const LEN: usize>(
     x: &[f32; LEN],
@@ -139,7 +140,7 @@ impl<const LEN: usize> Side<LEN> {
         }
     }
 
-    /// Looks in each part of the lanes with the `M` rows given, and gathers the `N` found.
+    /// Runs `search` on each part of the lanes with the `M` given rows, and collects the `N` result rows.
     #[inline(always)]
     fn each<S: Simd, const M: usize, const N: usize>(
         &self,
@@ -162,7 +163,7 @@ impl<const LEN: usize> Side<LEN> {
     }
 }
 
-/// The first `N` of some values; zeros where there are fewer.
+/// The first `N` values; zeros if there are fewer.
 #[inline(always)]
 fn gather<const N: usize>(values: impl Iterator<Item = f32>) -> [f32; N] {
     let mut out = [0.0; N];

@@ -1,11 +1,12 @@
-//! What `q4_K` and `q5_K` share: 8 sub-blocks of 32 weights, each with a 6-bit scale and a 6-bit minimum.
+//! Code that `q4_K` and `q5_K` share: 8 sub-blocks of 32 weights, each with a 6-bit scale and a 6-bit
+//! minimum.
 //!
-//! weight = d * scale * level - dmin * min, with f16 `d` and `dmin` for all eight.
+//! weight = d * scale * level - dmin * min; all eight share the f16 `d` and `dmin`.
 //!
-//! The search is ggml's: start from the extremes of a sub-block, try a ladder of slightly wider and narrower
-//! steps above the best minimum so far, fit scale and minimum to each by weighted least squares, keep the one of
-//! least weighted error. A sub-block
-//! is a SIMD lane, so every sum runs in the order of a lone loop, and the result is ggml's to the bit.
+//! The search is ggml's. It starts from the extremes of a sub-block and tries a ladder of slightly wider and
+//! narrower steps above the best minimum so far. For each step, it fits scale and minimum by weighted least
+//! squares; the fit with the least weighted error wins. Each sub-block is a SIMD lane, so every sum runs in
+//! the order of a scalar loop, and the result is bit-identical to ggml's.
 
 use pulp::{Simd, WithSimd};
 
@@ -13,26 +14,27 @@ use super::SUPER;
 use super::bits::{Half, float, from_fn, half, map, nearest};
 use super::lanes::{Isa, Lanes, Tile, WIDTH, parts};
 
-/// Weights of a sub-block.
+/// Weights per sub-block.
 pub(super) const SUB: usize = 32;
-/// Sub-blocks of a super-block.
+/// Sub-blocks per super-block.
 pub(super) const SUBS: usize = SUPER / SUB;
 
-/// The ladder of steps tried for a format: `(top + first + 0.1 * i) / (max - min)` for i in `0..=last`.
+/// The ladder of inverse steps that a format tries: `(top + first + 0.1 * i) / (max - min)` for i in
+/// `0..=last`.
 pub(super) struct Ladder {
-    /// The largest level.
+    /// The highest level.
     pub(super) top: f32,
     pub(super) first: f32,
     pub(super) last: u8,
 }
 
-/// What the eight sub-blocks of a super-block share, as it lies in a file.
+/// The data that the eight sub-blocks of a super-block share, with the layout of a file.
 #[derive(Clone, Copy, bytemuck::AnyBitPattern, bytemuck::NoUninit)]
 #[repr(C)]
 pub(super) struct Header {
     d: Half,
     dmin: Half,
-    /// Eight scales and eight minimums of 6 bits.
+    /// Eight scales and eight minimums of 6 bits each.
     packed: [u8; 12],
 }
 
@@ -64,16 +66,16 @@ impl Header {
     }
 }
 
-/// A format of this family.
+/// A format of this family: `q4_K` or `q5_K`.
 pub(super) trait Format: Copy {
-    /// The steps to try.
+    /// The ladder of steps that the search tries.
     const LADDER: Ladder;
 
-    /// A super-block of these levels, marked `#[inline(always)]`.
+    /// Packs a super-block with these levels; implementations must be marked `#[inline(always)]`.
     fn pack(header: Header, levels: &[u8; SUPER]) -> Self;
 }
 
-/// Quantizes super-blocks.
+/// Quantizes super-blocks of `src` to blocks of `dst`.
 pub(super) fn quantize<B: Format>(isa: Isa, src: &[[f32; SUPER]], dst: &mut [B]) {
     isa.run(Rows { src, dst });
 }
@@ -99,11 +101,11 @@ impl<B: Format> WithSimd for Rows<'_, B> {
     }
 }
 
-/// What the search found for one sub-block: weight ~ scale * level + min, level ~ inverse * (weight - base).
+/// Result of the search for one sub-block: weight ~ scale * level + min, level ~ inverse * (weight - base).
 #[derive(Clone, Copy, Default)]
 struct Fit {
     scale: f32,
-    /// Never positive.
+    /// Zero or negative.
     min: f32,
     inverse: f32,
     base: f32,
@@ -127,7 +129,7 @@ fn search<S: Simd>(simd: S, blocks: &[[f32; SUB]], ladder: &Ladder) -> [Fit; WID
     })
 }
 
-/// Scale, minimum, inverse and base of one sub-block a lane.
+/// Returns scale, minimum, inverse and base, with one sub-block per lane.
 #[inline(always)]
 fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lanes<S>; 4] {
     let splat = |v| Lanes::splat(simd, v);
@@ -190,7 +192,7 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lane
         min = better.select(try_min, min);
         inverse = better.select(try_inverse, inverse);
     }
-    // A sub-block whose weights are all equal (and not above 0) is its minimum alone.
+    // If all weights of a sub-block are equal (and not above 0), the minimum alone represents them.
     [
         flat.select(zero, scale),
         flat.select(low, min),
@@ -199,7 +201,7 @@ fn search_lanes<S: Simd>(simd: S, x: &[Lanes<S>; SUB], ladder: &Ladder) -> [Lane
     ]
 }
 
-/// Rounds scales and minimums to 6 bits and takes the levels that suit them.
+/// Rounds scales and minimums to 6 bits and computes the matching levels.
 #[inline(always)]
 fn encode(x: &[f32; SUPER], fits: &[Fit; SUBS], top: i32) -> (Header, [u8; SUPER]) {
     let max_scale = fits
@@ -224,7 +226,7 @@ fn encode(x: &[f32; SUPER], fits: &[Fit; SUBS], top: i32) -> (Header, [u8; SUPER
         if scale != 0.0 {
             *levels = map(x, |v| nearest((v + min) / scale).clamp(0, top) as u8);
         } else {
-            // Levels do not matter to the weights here; these are the ones the search ended with.
+            // The scale is 0, so the levels do not change the weights; ggml writes the levels of the search.
             *levels = map(x, |v| nearest(fit.inverse * (v - fit.base)).clamp(0, top) as u8);
         }
     }

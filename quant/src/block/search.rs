@@ -1,4 +1,4 @@
-//! How the scales of a row are looked for.
+//! The search for the scales of a row.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,21 +7,21 @@ use super::lanes::Isa;
 use super::{refine, weighted};
 use siskin_model::TensorType;
 
-/// How hard a search for scales works.
+/// Effort of the search for scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
-    /// ggml's own search, to its bytes.
+    /// ggml's own search; the bytes are identical.
     #[default]
     Normal,
-    /// A wider one: several times the time, less error.
+    /// A wider search: takes several times as long, with less error.
     High,
 }
 
 impl Effort {
-    /// Every effort, the least first.
+    /// Every effort, lowest first.
     pub const ALL: [Effort; 2] = [Effort::Normal, Effort::High];
 
-    /// The name, e.g. `high`.
+    /// The effort's name, e.g. `high`.
     pub fn name(self) -> &'static str {
         match self {
             Effort::Normal => "normal",
@@ -50,29 +50,30 @@ impl FromStr for Effort {
     }
 }
 
-/// What a search for scales goes by.
+/// Settings of a search for scales.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Search<'a> {
-    /// How hard it works.
+    /// Effort of the search.
     pub effort: Effort,
-    /// How much an error counts in each column, one value a weight of a row: the mean square of the column's
-    /// inputs, as an importance matrix has it. `None` counts by the weights' own magnitude.
+    /// How much an error counts in each column, one value per weight of a row: the mean square of the
+    /// column's inputs, from an importance matrix. With `None`, the magnitude of the weights decides.
     pub importance: Option<&'a [f32]>,
 }
 
 impl Search<'_> {
-    /// Quantizes whole rows; by default as [`super::quantize_row`] does.
+    /// Quantizes whole rows; with default settings, the result is that of [`super::quantize_row`].
     ///
     /// # Panics
-    /// As [`super::quantize_row`], and where `src` is not a whole number of rows of the importance's length.
+    /// Like [`super::quantize_row`], and if `src` is not a whole number of rows with the length of the
+    /// importance.
     pub fn quantize_row(self, ty: TensorType, src: &[f32], dst: &mut [u8]) {
         self.quantize_row_with(Isa::best(), ty, src, dst);
     }
 
-    /// [`Self::quantize_row`] on the instruction set `isa`: the bytes are the same on each.
+    /// Like [`Self::quantize_row`], with the instruction set `isa`; the bytes are the same on each.
     ///
     /// # Panics
-    /// As [`Self::quantize_row`].
+    /// Like [`Self::quantize_row`].
     pub fn quantize_row_with(self, isa: Isa, ty: TensorType, src: &[f32], dst: &mut [u8]) {
         match (self.effort, self.importance) {
             _ if !weighted::supports(ty) => super::quantize_row_with(isa, ty, src, dst),

@@ -1,4 +1,4 @@
-//! Tests that hold for every format; equality with ggml is tested in the root package.
+//! Tests for every format; the root package tests equality with ggml.
 
 use super::*;
 
@@ -13,7 +13,7 @@ const BLOCKS: [TensorType; 8] = [
     TensorType::Q6K,
 ];
 
-/// Repeatable values in -1..1, the sum of two uniform ones.
+/// Reproducible values in -1..1, each the sum of two uniform ones.
 fn noise(n: usize, mut seed: u64) -> Vec<f32> {
     let mut uniform = || {
         seed = seed
@@ -63,7 +63,7 @@ fn every_instruction_set_writes_the_same_bytes() {
 
 #[test]
 fn the_error_is_what_the_bits_allow() {
-    // RMSE over the root of the mean square, as measured for this noise.
+    // RMSE divided by the root mean square, as measured for this noise.
     let measured = [
         0.07690, 0.07303, 0.03836, 0.03521, 0.00474, 0.06650, 0.03349, 0.01616,
     ];

@@ -1,8 +1,10 @@
 //! Quantization weighted by an importance matrix, as ggml does it.
 //!
-//! How much an error in a weight counts is the importance of its column, for most formats times the root of what is
-//! typical around the weight plus the weight's square. Scales are then searched for as without importance, over a
-//! finer ladder, and equal ggml's to the bit: `ggml_quantize_chunk` with an importance matrix.
+//! An error in a weight counts by the importance of its column. For most formats, this is multiplied by the
+//! square root of the surrounding mean square plus the weight's own square. The K formats search for scales
+//! as without importance; q4_K and q5_K have a finer ladder and also search for the 6-bit scales. Formats
+//! with blocks of 32 have a search only here. All results are bit-identical to those of
+//! `ggml_quantize_chunk` with an importance matrix.
 
 use bytemuck::cast_slice_mut;
 use pulp::Simd;
@@ -17,7 +19,7 @@ pub(super) mod scale;
 mod scale_min;
 mod six_bits;
 
-/// Whether importance changes anything in rows of `ty`: 8 bits and floats are rounded without a search.
+/// True if importance changes the result for `ty`: 8-bit blocks and floats are rounded without a search.
 pub(super) fn supports(ty: TensorType) -> bool {
     use TensorType as T;
     matches!(
@@ -26,11 +28,11 @@ pub(super) fn supports(ty: TensorType) -> bool {
     )
 }
 
-/// Quantizes rows of as many weights as `importance` has.
+/// Quantizes rows of `importance.len()` weights.
 ///
 /// # Panics
-/// Where `src` is no whole number of such rows, `dst` has not the bytes for them, or `ty` is not one that
-/// [`supports`] names.
+/// If `src` is not a whole number of such rows, `dst` has another size than their bytes, or [`supports`]
+/// rejects `ty`.
 pub(super) fn quantize_rows(isa: Isa, ty: TensorType, importance: &[f32], src: &[f32], dst: &mut [u8]) {
     super::check(ty, src.len(), dst.len());
     super::each_row(importance.len(), src, dst, |x, out| {
@@ -55,8 +57,8 @@ fn row(isa: Isa, ty: TensorType, importance: &[f32], x: &[f32], out: &mut [u8]) 
     }
 }
 
-/// What is looked for in a sub-block a lane: `M` numbers are given, `N` found. A trait and no closure, as a closure that
-/// stays a call is compiled for the target's least instruction set.
+/// A search with one sub-block per lane: `M` inputs, `N` results. It is a trait and not a closure, because a
+/// closure that is not inlined is compiled for the target's baseline instruction set.
 pub(super) trait Look<const LEN: usize, const M: usize, const N: usize> {
     /// `counts` is how much an error in each of the weights `x` counts. Must be marked `#[inline(always)]`.
     fn look<S: Simd>(
@@ -68,8 +70,8 @@ pub(super) trait Look<const LEN: usize, const M: usize, const N: usize> {
     ) -> [Lanes<S>; N];
 }
 
-/// `WIDTH` sub-blocks side by side: their weights, the importance of these, and what is typical of each sub-block's
-/// surroundings.
+/// `WIDTH` sub-blocks side by side: their weights, the importance of each weight, and the surrounding mean
+/// square of each sub-block.
 struct Side<const LEN: usize> {
     x: Tile<LEN>,
     importance: Tile<LEN>,
@@ -77,7 +79,7 @@ struct Side<const LEN: usize> {
 }
 
 impl<const LEN: usize> Side<LEN> {
-    /// `typical` is the mean square to add to a weight's own.
+    /// `typical` is the mean square that is added to a weight's own square.
     #[inline(always)]
     fn new(x: &[[f32; LEN]], importance: &[[f32; LEN]], typical: [f32; WIDTH]) -> Self {
         Self {
@@ -87,7 +89,8 @@ impl<const LEN: usize> Side<LEN> {
         }
     }
 
-    /// Looks in each part of the lanes, with weights and how much an error in each counts; gathers the results.
+    /// Runs `search` on each part of the lanes, with the weights and how much an error in each counts;
+    /// collects the results.
     #[inline(always)]
     fn each<S: Simd, const N: usize>(&self, simd: S, search: &impl Look<LEN, 0, N>) -> [[f32; WIDTH]; N] {
         let mut out = [[0.0; WIDTH]; N];
@@ -105,7 +108,7 @@ impl<const LEN: usize> Side<LEN> {
     }
 }
 
-/// The mean square of `x`, summed in order as ggml does.
+/// The mean square of `x`, summed in order as in ggml.
 #[inline(always)]
 pub(super) fn mean_square(x: &[f32]) -> f32 {
     x.iter().fold(0.0, |sum, v| sum + v * v) / x.len() as f32

@@ -1,4 +1,4 @@
-//! The header of a safetensors file, believed only as far as the file bears it out.
+//! The header of a safetensors file, checked against the file itself.
 //!
 //! Format: <https://huggingface.co/docs/safetensors>: u64 length, JSON header, data.
 
@@ -14,7 +14,8 @@ use siskin_model::TensorType;
 use siskin_model::files::Files;
 use crate::view::View;
 
-/// The largest header read: room for a hundred thousand tensors, a thousand times those of any model here.
+/// Size limit of a header in bytes: enough for a hundred thousand tensors, a thousand times as many as any
+/// supported model has.
 const MAX_HEADER: u64 = 16 << 20;
 
 /// A tensor as the header describes it.
@@ -25,7 +26,7 @@ struct Entry {
     data_offsets: (u64, u64),
 }
 
-/// The header's tensors by name, `__metadata__` left out and duplicates refused.
+/// The header's tensors by name. `__metadata__` is left out; duplicates are an error.
 struct Entries(BTreeMap<String, Entry>);
 
 impl<'de> Deserialize<'de> for Entries {
@@ -65,8 +66,8 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 
 /// Reads and checks the header of file `file`: tensors with the bytes they take in the file.
 ///
-/// Tensors of types other than F32, F16 and BF16 (masks and position buffers of old checkpoints) are left out;
-/// a plan that needs one says it is missing.
+/// Tensors of types other than F32, F16 and BF16 (masks and position buffers of old checkpoints) are left
+/// out; if the conversion plan needs such a tensor, it reports it as missing.
 pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, View)>, CheckpointError> {
     let path = files.path(file);
     let damaged = |reason: String| CheckpointError::Header {
@@ -96,8 +97,11 @@ pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, Vie
     parse_header(&header, file, data_start, file_len).map_err(damaged)
 }
 
-/// Reads and checks a header: the JSON alone, that of file `file` of `file_len` bytes, whose data begins at
-/// `data_start`. The error is a sentence without a path.
+/// Parses and checks the JSON header of file `file`. The file has `file_len` bytes; its data begins at
+/// `data_start`.
+///
+/// # Errors
+/// Returns a sentence without a path if the JSON is damaged or a tensor does not match the file.
 pub fn parse_header(
     header: &[u8],
     file: usize,
@@ -121,7 +125,7 @@ pub fn parse_header(
     Ok(entries.into_iter().filter_map(view).collect())
 }
 
-/// The types weights come in; masks and position buffers of old checkpoints come in others and are passed over.
+/// The types of weights. Masks and position buffers of old checkpoints have other types and are skipped.
 fn float_type(dtype: Dtype) -> Option<TensorType> {
     match dtype {
         Dtype::F32 => Some(TensorType::F32),
@@ -131,7 +135,7 @@ fn float_type(dtype: Dtype) -> Option<TensorType> {
     }
 }
 
-/// Each tensor's bytes must match its shape, lie in the file, and overlap no other's.
+/// Checks that each tensor's bytes match its shape, lie in the file, and overlap no other tensor.
 fn check_layout(entries: &BTreeMap<String, Entry>, data_len: u64) -> Result<(), String> {
     let mut spans = Vec::with_capacity(entries.len());
     for (name, entry) in entries {

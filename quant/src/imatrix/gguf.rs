@@ -14,7 +14,7 @@ pub(super) const CHUNK_SIZE: &str = "imatrix.chunk_size";
 pub(super) const SUMS: &str = ".in_sum2";
 pub(super) const COUNTS: &str = ".counts";
 
-/// Reads file `file` of `files`.
+/// Reads the importance matrix in file `file` of `files`.
 pub(super) fn read(path: &Path, files: &Files, file: usize) -> Result<Imatrix, ImatrixError> {
     let content = |problem: String| ImatrixError::Content {
         path: path.to_owned(),
@@ -65,7 +65,7 @@ pub(super) fn read(path: &Path, files: &Files, file: usize) -> Result<Imatrix, I
         .metadata
         .strings(DATASETS)
         .map(|datasets| datasets.iter().map(str::to_owned).collect());
-    // What llama-quantize asks for, once there is anything to have it.
+    // llama-quantize requires these keys, if there are any entries.
     let (Some(datasets), Some(chunks), Some(_)) = (datasets, number(CHUNKS), number(CHUNK_SIZE)) else {
         match entries.is_empty() {
             true => {
@@ -91,7 +91,8 @@ pub(super) fn read(path: &Path, files: &Files, file: usize) -> Result<Imatrix, I
     })
 }
 
-/// The sums of each matrix over its count; 1 for a matrix that met nothing, such as an expert never chosen.
+/// Divides the sums of each matrix by its count; 1 for a matrix without inputs, such as an expert that was
+/// never chosen.
 fn means(sums: &[f32], counts: &[f32]) -> Option<Vec<f32>> {
     if counts.is_empty() || sums.is_empty() || !sums.len().is_multiple_of(counts.len()) {
         return None;

@@ -1,19 +1,20 @@
 //! Importance matrices in the format that llama-imatrix wrote before GGUF: little-endian, no magic number.
 //!
-//! `i32` entries, and for each: `i32` length, name, `i32` calls, `i32` values, the values as `f32`, each times the calls.
-//! Then, in all but the oldest files, `i32` chunks, and `i32` length and name of the text.
+//! The file has an `i32` number of entries, and for each entry: `i32` name length, name, `i32` number of
+//! calls, `i32` number of values, the values as `f32`, each multiplied by the calls. All but the oldest files
+//! then have an `i32` number of chunks, and the `i32` length and the name of the text.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Imatrix;
 
-/// The longest tensor name that llama.cpp holds.
+/// Longest tensor name in bytes that llama.cpp can store.
 const MAX_NAME: usize = 63;
-/// The longest name of a text that is believed.
+/// Longest accepted name of a text, in bytes.
 const MAX_DATASET: usize = 4096;
 
-/// Reads a whole file's bytes.
+/// Parses the bytes of a whole file.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Imatrix, String> {
     let mut cursor = Cursor {
         left: bytes,
@@ -74,7 +75,7 @@ fn entry(cursor: &mut Cursor<'_>) -> Result<(String, Vec<f32>), String> {
     Ok((name, values.map(|v| v / over).collect()))
 }
 
-/// The bytes not read yet.
+/// The unread bytes, and the length of the file.
 struct Cursor<'a> {
     left: &'a [u8],
     len: usize,
@@ -96,7 +97,7 @@ impl<'a> Cursor<'a> {
         Ok(i32::from_le_bytes(bytes.try_into().expect("four bytes")))
     }
 
-    /// A number of things of at least four bytes each, of which there is one at least.
+    /// Reads a count of items that each take at least four bytes. The count must be at least one.
     fn count(&mut self, what: &str) -> Result<usize, String> {
         let count = self.number()?;
         let count_or_none = usize::try_from(count)

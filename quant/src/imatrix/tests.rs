@@ -19,7 +19,7 @@ fn collected() -> Collected {
     }
 }
 
-/// The old format of two entries, each value times its calls.
+/// A file in the old format with two entries; each value is multiplied by its calls.
 fn legacy() -> Vec<u8> {
     let mut bytes = 2i32.to_le_bytes().to_vec();
     for (name, calls, values) in [
@@ -103,7 +103,7 @@ fn damaged_files_are_refused_wherever_they_are_cut_or_changed() {
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= if at % 2 == 0 { 0xff } else { 0x80 };
-            let _ = read(&changed); // an answer or an error, and no panic
+            let _ = read(&changed); // either a result or an error, but no panic
         }
     }
 }
@@ -139,7 +139,7 @@ fn a_plan_is_matched_by_name_and_size() {
     let mut good = plan(vec![
         down(),
         planned("output.weight", Role::Output, &[32, 32]),
-        planned("x", Role::TokenEmbd, &[32, 32]), // another size, and passed over
+        planned("x", Role::TokenEmbd, &[32, 32]), // has another size and is ignored
         planned("norm", Role::Vector, &[4]),
     ]);
     assert_eq!(imatrix.apply(&mut good).expect("fits"), ["output.weight"]);

@@ -1,4 +1,4 @@
-//! Sums collected from a run, and the file they become.
+//! Sums collected during a run, and the file made from them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,30 +8,33 @@ use siskin_model::TensorType;
 use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, Metadata, TensorInfo};
 use siskin_model::atomic_file::{Overwrite, AtomicFile, AtomicFileError};
 
-/// What a tensor's inputs were.
+/// Statistics of the inputs of a tensor.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sums {
-    /// For each column, of each matrix of the tensor, the sum of its inputs' squares.
+    /// The sum of the squared inputs of each column, for each matrix of the tensor.
     pub squares: Vec<f64>,
-    /// How many inputs each column met: tokens.
+    /// Number of inputs (tokens) per column.
     pub count: u64,
 }
 
-/// An importance matrix about to be written.
+/// A collected importance matrix that has not been written yet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Collected {
-    /// The tensors, by name.
+    /// The sums of each tensor, by name.
     pub tensors: BTreeMap<String, Sums>,
-    /// The text.
+    /// Name of the text.
     pub dataset: String,
-    /// Chunks of it that were run.
+    /// Number of text chunks that were run.
     pub chunks: u32,
-    /// Tokens of a chunk.
+    /// Tokens per chunk.
     pub chunk_size: u32,
 }
 
 impl Collected {
-    /// Writes llama.cpp's GGUF format in one step: until it is whole, `path` stays as it was.
+    /// Writes llama.cpp's GGUF format in one step: `path` is unchanged until the new file is complete.
+    ///
+    /// # Errors
+    /// Fails if the target must not or cannot be written.
     pub fn write(&self, path: &Path, existing: Overwrite) -> Result<(), AtomicFileError> {
         let target = AtomicFile::create(path, existing)?;
         target.write_all(&self.bytes())?;
@@ -62,7 +65,7 @@ impl Collected {
     }
 }
 
-/// Adds a tensor of one row, padded.
+/// Appends a tensor with one row, and padding.
 fn push(
     infos: &mut Vec<TensorInfo>,
     data: &mut Vec<u8>,

@@ -1,8 +1,9 @@
-//! Sends what was written to the disk while the rest is still computed.
+//! Flushes written bytes to the disk while the rest is still being computed.
 //!
-//! Left to itself, a system lets written bytes pile up in memory: the wait for the disk comes at the end, and on a
-//! small machine everything else that was cached has gone by then. Here the disk is never more than some steps
-//! behind, and bytes that it has are given up to be used again for the next ones.
+//! By default, the system collects written bytes in memory. The wait for the disk then comes at the end, and
+//! on a small machine the written bytes displace everything else from the page cache. Here the disk is never
+//! more than a few steps behind, and flushed bytes are dropped from the page cache to make space for the next
+//! ones.
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -13,10 +14,10 @@ use rustix::fs::{Advice, fadvise};
 
 use siskin_model::atomic_file::{AtomicFile, AtomicFileError};
 
-/// Bytes between two waits for the disk.
+/// Bytes between two flushes.
 const STEP: u64 = 16 << 20;
 
-/// A thread that waits for the disk, at most one step behind the one before.
+/// A thread that flushes the file. While it flushes one step, at most one more step waits in its channel.
 pub(super) struct Flusher<'scope> {
     steps: SyncSender<()>,
     thread: ScopedJoinHandle<'scope, Result<(), AtomicFileError>>,
@@ -34,17 +35,18 @@ impl<'scope> Flusher<'scope> {
         }
     }
 
-    /// Tells that so many bytes more were written; waits where the disk is too far behind.
+    /// Records that `bytes` more bytes were written; waits if the disk is too far behind.
     pub(super) fn wrote(&self, bytes: u64) {
         let waiting = self.waiting.get() + bytes;
         self.waiting.set(waiting);
         if waiting >= STEP {
             self.waiting.set(0);
-            let _ = self.steps.send(()); // a thread that met an error has left; `finish` tells it
+            let _ = self.steps.send(()); // after an error the thread is gone; `finish` reports the error
         }
     }
 
-    /// Ends the thread and gives the error it met: the system tells one only once, so a later flush may not see it.
+    /// Stops the thread and returns its error. The system reports an error only once, so a later flush may
+    /// miss it.
     pub(super) fn finish(self) -> Result<(), AtomicFileError> {
         drop(self.steps);
         self.thread
@@ -59,7 +61,7 @@ fn flush(target: &AtomicFile, steps: &Receiver<()>) -> Result<(), AtomicFileErro
     while steps.recv().is_ok() {
         let end = rustix::fs::tell(file).map_err(|e| target.error(e.into()))?;
         file.sync_data().map_err(|e| target.error(e))?;
-        // A hint: where it is refused, the bytes stay cached.
+        // This is a hint: if it fails, the bytes stay in the page cache.
         let _ = fadvise(file, clean, NonZeroU64::new(end - clean), Advice::DontNeed);
         clean = end;
     }

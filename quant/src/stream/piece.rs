@@ -1,4 +1,4 @@
-//! A piece of a tensor: some whole groups of rows, computed by one worker.
+//! A piece of a tensor: whole groups of rows, computed by one worker.
 
 use std::ops::Range;
 
@@ -14,33 +14,33 @@ use siskin_model::arch::Transform;
 pub(super) struct Piece {
     /// Index of the tensor in the plan.
     pub(super) tensor: usize,
-    /// Output rows, whole groups of them.
+    /// Range of output rows; whole groups.
     pub(super) rows: Range<u64>,
 }
 
-/// What a worker needs to compute a piece, used again for the next one.
+/// A worker's buffers for a piece; the next piece reuses them.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    /// The piece's bytes, ready to be written.
+    /// The bytes of the piece, ready to be written.
     pub(super) out: Vec<u8>,
-    /// The source's bytes of one run.
+    /// The source bytes of one run.
     stored: Vec<u8>,
-    /// Rows of one batch.
+    /// The f32 weights of one batch of rows.
     weights: Vec<f32>,
 }
 
-/// About how many weights are converted to f32 at a time, at least one row: few enough to stay in a core's cache,
-/// enough to fill the lanes of a kernel.
+/// Approximate number of weights that are converted to f32 at a time (at least one row). They fit in a core's
+/// cache and are enough to fill the lanes of a kernel.
 const BATCH_WEIGHTS: usize = 16 * 1024;
 
-/// Output rows that read one contiguous run of one source's rows.
+/// Output rows that come from one contiguous run of rows in one source.
 struct Run {
     source: usize,
     source_rows: Range<u64>,
     rows: Range<u64>,
 }
 
-/// All pieces of a plan in file order, each of about `weights` weights and at least one group.
+/// Returns all pieces of a plan in file order. Each has about `weights` weights, but at least one group.
 pub(super) fn pieces(plan: &Plan, weights: u64) -> impl Iterator<Item = Piece> {
     plan.tensors
         .iter()
@@ -58,11 +58,11 @@ pub(super) fn pieces(plan: &Plan, weights: u64) -> impl Iterator<Item = Piece> {
 }
 
 impl Piece {
-    /// Has the source's bytes fetched from the disk while others are computed.
+    /// Asks the system to fetch the source bytes from the disk while other pieces are computed.
     pub(super) fn prefetch(&self, plan: &Plan, files: &Files) {
         let tensor = &plan.tensors[self.tensor];
         if tensor.sources.is_empty() {
-            return; // generated
+            return; // a generated tensor has no source
         }
         for run in self.runs(tensor) {
             let (file, bytes) = run.bytes(tensor);
@@ -70,7 +70,7 @@ impl Piece {
         }
     }
 
-    /// Computes the piece's bytes into `buffers.out`, replacing what it held.
+    /// Computes the piece's bytes into `buffers.out`, replacing its content.
     pub(super) fn compute(
         &self,
         plan: &Plan,
@@ -120,7 +120,7 @@ impl Piece {
         Ok(())
     }
 
-    /// Groups joined into the longest contiguous runs.
+    /// Joins groups into the longest possible contiguous runs.
     fn runs(&self, tensor: &PlannedTensor) -> Vec<Run> {
         let group = tensor.group_rows();
         let mut runs: Vec<Run> = Vec::new();
@@ -143,7 +143,7 @@ impl Piece {
 }
 
 impl Run {
-    /// The file and the place in it of the run's bytes.
+    /// The file of the run's bytes, and their range in it.
     fn bytes(&self, tensor: &PlannedTensor) -> (usize, Range<u64>) {
         let view = &tensor.sources[self.source].view;
         let row = self.row_bytes(tensor);
@@ -151,7 +151,7 @@ impl Run {
         (view.file, view.start + start * row..view.start + end * row)
     }
 
-    /// Of the run's bytes those that output row `row` comes from.
+    /// The part of the run's bytes that output row `row` comes from.
     fn row<'a>(&self, tensor: &PlannedTensor, row: u64, stored: &'a [u8]) -> &'a [u8] {
         let bytes = self.row_bytes(tensor) as usize;
         let from = (tensor.source_row(row).1 - self.source_rows.start) as usize * bytes;
@@ -165,10 +165,10 @@ impl Run {
     }
 }
 
-/// Turns stored rows into output rows.
+/// Converts stored rows to output rows.
 struct Converter<'a> {
     tensor: &'a PlannedTensor,
-    /// Weights of a row.
+    /// Weights per row.
     len: usize,
     options: &'a StreamOptions<'a>,
     importance: Option<&'a [f32]>,
@@ -183,7 +183,8 @@ impl Converter<'_> {
         Ok(())
     }
 
-    /// Converts output rows `rows`, whose stored bytes, of type `ty`, are `stored(row)`, by way of `weights`.
+    /// Converts the output rows `rows`. `stored(row)` returns a row's stored bytes of type `ty`; `weights` is
+    /// a buffer.
     fn rows<'s>(
         &self,
         rows: Range<u64>,
@@ -212,7 +213,8 @@ impl Converter<'_> {
         Ok(())
     }
 
-    /// Quantizes rows from row `first` on: together where one does not depend on where it ends.
+    /// Quantizes rows, starting at row `first`. Quantizes them all at once if the result does not depend on
+    /// where rows end.
     fn encode(&self, first: u64, weights: &[f32], out: &mut [u8]) {
         let (ty, effort) = (self.tensor.ty, self.options.effort);
         if self.importance.is_none() && effort == Effort::Normal {
@@ -235,7 +237,7 @@ impl Converter<'_> {
             .expect("as many importances as rows need")
     }
 
-    /// Refuses what is not finite in a row that keeps its type; a type that siskin cannot read is left alone.
+    /// Checks that a row that keeps its type is finite. Types that siskin cannot read are not checked.
     fn check_copied(
         &self,
         row: u64,

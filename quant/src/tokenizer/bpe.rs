@@ -1,10 +1,10 @@
-//! Byte-level BPE: `tokenizer.json` to GGUF's `gpt2` keys.
+//! Byte-level BPE: converts `tokenizer.json` to GGUF's `gpt2` keys.
 
 use super::hf::{Merge, Processing, Tokenizer};
 use super::{TokenType, Tokens, looks_special};
 use siskin_model::gguf::Metadata;
 
-/// The vocabulary and merges, and what is left of the file for the special tokens.
+/// Returns the keys of the vocabulary and merges, and the parts of the file that the special tokens need.
 pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, Processing), String> {
     let Tokenizer {
         model,
@@ -54,7 +54,7 @@ pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, P
     Ok((keys, processing))
 }
 
-/// Claims the place of token `id`.
+/// Marks the slot of token `id` as taken.
 fn take(taken: &mut [bool], id: u64, text: &str) -> Result<usize, String> {
     let rows = taken.len() as u64;
     let slot = usize::try_from(id).ok().filter(|slot| *slot < taken.len());
@@ -77,7 +77,7 @@ fn twice(id: u64, first: &str, second: &str) -> String {
     format!("tokens {first:?} and {second:?} both have id {id}; the file is damaged")
 }
 
-/// A merge as GGUF writes it: the parts with a space between, and spaces within a part as U+0120.
+/// A merge as GGUF writes it: the parts are separated by a space, and spaces within a part become U+0120.
 fn merge(merge: Merge) -> String {
     match merge {
         Merge::Text(text) => text,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// `tokenizer.json` of a byte-level BPE.
+/// The parts of a byte-level BPE's `tokenizer.json` that conversion reads.
 #[derive(Debug, Deserialize)]
 pub(super) struct Tokenizer {
     #[serde(default, deserialize_with = "small")]
@@ -20,7 +20,8 @@ pub(super) struct Tokenizer {
     pub(super) post_processor: Option<Processor>,
 }
 
-/// JSON of any shape, but no longer than such a description ever is: a tree takes many times its text's memory.
+/// Accepts JSON of any shape, but only up to a size limit: a parsed tree takes many times the memory of its
+/// text.
 fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     const MAX: usize = 64 << 10;
     match Option::<Box<RawValue>>::deserialize(deserializer)? {
@@ -33,7 +34,7 @@ fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D:
     }
 }
 
-/// What of `tokenizer.json` serves both families.
+/// The parts of `tokenizer.json` that both families use.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Processing {
     #[serde(default)]
@@ -41,7 +42,7 @@ pub(super) struct Processing {
     pub(super) post_processor: Option<Processor>,
 }
 
-/// The BPE itself.
+/// The BPE model: vocabulary and merges.
 #[derive(Debug, Deserialize)]
 pub(super) struct Model {
     #[serde(rename = "type")]
@@ -53,7 +54,7 @@ pub(super) struct Model {
     pub(super) byte_fallback: bool,
 }
 
-/// A merge as a string `a b`, or as a pair (tokenizers since 0.20).
+/// A merge as a string `a b`, or as a pair (tokenizers 0.20 and later).
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Merge {
@@ -61,7 +62,7 @@ pub(super) enum Merge {
     Pair(String, String),
 }
 
-/// A token outside the model's own vocabulary.
+/// A token added to the model's own vocabulary.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct AddedToken {
     pub(super) id: u64,
@@ -70,7 +71,7 @@ pub(super) struct AddedToken {
     pub(super) special: bool,
 }
 
-/// A post-processor: what it adds around a text.
+/// A post-processor: describes what is added around a text.
 #[derive(Debug, Deserialize)]
 pub(super) struct Processor {
     #[serde(rename = "type")]
@@ -83,7 +84,7 @@ pub(super) struct Processor {
     pub(super) pair: Vec<Piece>,
 }
 
-/// A piece of a template: a special token or one of the texts.
+/// A piece of a template: either a special token or one of the texts.
 #[derive(Debug, Deserialize)]
 pub(super) struct Piece {
     #[serde(rename = "SpecialToken")]
@@ -92,37 +93,37 @@ pub(super) struct Piece {
     pub(super) sequence: Option<Named>,
 }
 
-/// A name.
+/// Reference to a token or a text by its id.
 #[derive(Debug, Deserialize)]
 pub(super) struct Named {
     pub(super) id: String,
 }
 
 impl Piece {
-    /// The special token here, if one is.
+    /// The special token of this piece, if it is one.
     pub(super) fn token(&self) -> Option<&str> {
         self.special.as_ref().map(|named| named.id.as_str())
     }
 
-    /// The text here, if one is.
+    /// The text of this piece (`A` or `B`), if it is one.
     pub(super) fn text(&self) -> Option<&str> {
         self.sequence.as_ref().map(|named| named.id.as_str())
     }
 }
 
-/// `tokenizer_config.json`.
+/// The parts of `tokenizer_config.json` that conversion reads.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct TokenizerConfig {
     pub(super) add_prefix_space: Option<bool>,
     pub(super) chat_template: Option<Value>,
     #[serde(default)]
     pub(super) added_tokens_decoder: BTreeMap<String, Decoded>,
-    /// `bos_token`, `add_bos_token` and the like.
+    /// `bos_token`, `add_bos_token` and similar fields.
     #[serde(flatten)]
     pub(super) rest: BTreeMap<String, Value>,
 }
 
-/// An entry of `added_tokens_decoder`.
+/// One entry of `added_tokens_decoder`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Decoded {
     pub(super) content: String,
@@ -131,13 +132,13 @@ pub(super) struct Decoded {
 }
 
 impl TokenizerConfig {
-    /// The text of the special token of a kind, e.g. `bos`.
+    /// The text of the special token of this kind, e.g. `bos`.
     pub(super) fn token(&self, kind: &str) -> Option<&str> {
         let entry = self.rest.get(&format!("{kind}_token"))?;
         entry.as_str().or_else(|| entry.get("content")?.as_str())
     }
 
-    /// Whether a special token of a kind is to be added around texts.
+    /// Whether the special token of this kind is added around texts.
     pub(super) fn adds(&self, kind: &str) -> Option<bool> {
         self.rest.get(&format!("add_{kind}_token"))?.as_bool()
     }

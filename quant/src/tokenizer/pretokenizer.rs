@@ -1,18 +1,18 @@
-//! Which of llama.cpp's pre-tokenizers splits text as `tokenizer.json` says.
+//! Finds the llama.cpp pre-tokenizer that splits text as `tokenizer.json` describes.
 //!
-//! llama.cpp's converter recognises them by a hash of one text's tokens, which depends on the vocabulary too.
-//! Here the description itself decides: the normalizer and the chain of pre-tokenizers.
+//! llama.cpp's converter recognises a pre-tokenizer by a hash of the tokens of one text, which also depends
+//! on the vocabulary. Here only the description decides: the normalizer and the chain of pre-tokenizers.
 
 use serde_json::Value;
 
 use super::hf::Tokenizer;
 
-/// One step of a chain, as far as it changes how a text is split.
+/// One step of a chain, reduced to what changes how a text is split.
 #[derive(Debug, PartialEq, Eq)]
 enum Step<'a> {
     /// A split at the matches of a regular expression.
     Split(&'a str),
-    /// Bytes to characters, with GPT-2's own expression first or not.
+    /// Maps bytes to characters; if `regex` is true, splits by GPT-2's own expression first.
     ByteLevel { regex: bool },
 }
 
@@ -21,18 +21,18 @@ const STABLELM2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|
 
 const BYTES: Step<'static> = Step::ByteLevel { regex: false };
 
-/// llama.cpp's name, whether text is normalised to NFC first, the chain.
+/// llama.cpp's name, whether text is first normalised to NFC, the chain.
 type Row = (&'static str, bool, &'static [Step<'static>]);
 
-/// Sorted by name.
+/// The known pre-tokenizers, sorted by name.
 const TABLE: [Row; 4] = [
     ("gpt-2", false, &[Step::ByteLevel { regex: true }]),
     ("llama-bpe", false, &[Step::Split(LLAMA3), BYTES]),
-    ("olmo", true, &[Step::ByteLevel { regex: true }]), // OLMo took GPT-NeoX's tokenizer, and gave it its name
+    ("olmo", true, &[Step::ByteLevel { regex: true }]), // llama.cpp names GPT-NeoX's tokenizer after OLMo
     ("stablelm2", true, &[Step::Split(STABLELM2), BYTES]),
 ];
 
-/// The name for `tokenizer.ggml.pre`, or a sentence that names what is not known.
+/// Returns the value of `tokenizer.ggml.pre`, or a sentence that names the unknown part.
 pub(super) fn recognise(tokenizer: &Tokenizer) -> Result<&'static str, String> {
     let unknown = |what: &str, json: &Option<Value>| {
         let text = json.as_ref().map_or("null".into(), Value::to_string);
@@ -57,7 +57,7 @@ pub(super) fn recognise(tokenizer: &Tokenizer) -> Result<&'static str, String> {
         .ok_or_else(|| unknown("pre-tokenizer", &tokenizer.pre_tokenizer))
 }
 
-/// Appends the steps that `json` describes; `None` where one is not known.
+/// Appends the steps that `json` describes; returns `None` if one is unknown.
 fn steps<'a>(json: &'a Value, chain: &mut Vec<Step<'a>>) -> Option<()> {
     match json["type"].as_str()? {
         "Sequence" => json["pretokenizers"]
@@ -69,7 +69,7 @@ fn steps<'a>(json: &'a Value, chain: &mut Vec<Step<'a>>) -> Option<()> {
             chain.push(Step::ByteLevel { regex });
             Some(())
         }
-        // Cutting the matches out, or keeping only the rest of the complement, is the same split.
+        // Isolating the matches, or removing everything outside them, gives the same split.
         "Split" => {
             let (behavior, invert) = (json["behavior"].as_str()?, json["invert"].as_bool()?);
             matches!((behavior, invert), ("Isolated", false) | ("Removed", true)).then_some(())?;

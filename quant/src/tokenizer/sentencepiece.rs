@@ -1,7 +1,7 @@
-//! SentencePiece's `tokenizer.model`: a protobuf message read by hand, and GGUF's `llama` keys made of it.
+//! SentencePiece's `tokenizer.model`: parses the protobuf message and converts it to GGUF's `llama` keys.
 //!
 //! Format: `sentencepiece_model.proto`: field 1 of the model is a repeated piece, with text (1), score (2,
-//! float) and type (3). Everything else is passed over.
+//! float) and type (3). All other fields are skipped.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::checkpoint::{MAX_JSON, read_json};
 use siskin_model::files::Files;
 use siskin_model::gguf::Metadata;
 
-/// The largest `tokenizer.model` read.
+/// Size limit of `tokenizer.model` in bytes.
 const MAX_FILE: u64 = 16 << 20;
-/// Score of padding, as llama.cpp's converter writes it.
+/// Score of padding tokens, as in llama.cpp's converter.
 const PADDING_SCORE: f32 = -10_000.0;
-/// Score of added tokens, as llama.cpp's converter writes it.
+/// Score of added tokens, as in llama.cpp's converter.
 const ADDED_SCORE: f32 = -1000.0;
 
 /// A piece of the vocabulary.
@@ -27,7 +27,7 @@ struct Piece {
     ty: TokenType,
 }
 
-/// The vocabulary keys for the model at `path`, padded to `rows` tokens.
+/// Returns the vocabulary keys for the model at `path`, padded to `rows` tokens.
 pub(super) fn keys(
     dir: &Path,
     path: &Path,
@@ -67,7 +67,7 @@ pub(super) fn keys(
         scores[id] = piece.score;
     }
     let mut add = |id: u64, text: String, ty: TokenType| {
-        // Ids past the embedding have no row: nothing can produce or read them.
+        // Ids outside the embedding have no row: the model can neither read nor produce them.
         if id < rows {
             tokens.set(id as usize, text, ty);
             scores[id as usize] = ADDED_SCORE;
@@ -94,7 +94,7 @@ pub(super) fn keys(
     Ok(keys)
 }
 
-/// The pieces of a serialized model.
+/// Parses the pieces of a serialized model.
 fn pieces(bytes: &[u8]) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut message = Message { bytes };
@@ -123,7 +123,7 @@ fn piece(bytes: &[u8]) -> Result<Piece, String> {
                     String::from_utf8(text.to_vec()).map_err(|_| "text that is not UTF-8".to_owned())?;
             }
             (2, Field::Fixed32(bits)) => piece.score = f32::from_bits(bits),
-            // llama.cpp's converter makes user-defined pieces (4) normal ones; so do we.
+            // llama.cpp's converter turns user-defined pieces (4) into normal ones; so does siskin.
             (3, Field::Varint(ty)) => {
                 piece.ty = match ty {
                     1 | 4 => TokenType::Normal,
@@ -154,7 +154,7 @@ enum Field<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The next field's number and value; `None` at the end.
+    /// Returns the next field's number and value, or `None` at the end.
     fn next(&mut self) -> Result<Option<(u64, Field<'a>)>, String> {
         if self.bytes.is_empty() {
             return Ok(None);

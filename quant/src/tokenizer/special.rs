@@ -1,6 +1,7 @@
-//! Special tokens, what is added around a text, and chat templates.
+//! Special tokens, the tokens added around a text, and chat templates.
 //!
-//! The rules are those of gguf-py's `SpecialVocab`, so that the keys are the same as llama.cpp's converter's.
+//! The rules are those of gguf-py's `SpecialVocab`, so that the keys are the same as those of llama.cpp's
+//! converter.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use siskin_model::config::Config;
 use siskin_model::files::Files;
 use siskin_model::gguf::Metadata;
 
-/// Kind in Hugging Face's files, and its key in GGUF (whose spelling is GGUF's own).
+/// Kind of token in Hugging Face's files, and its key in GGUF (with GGUF's spelling).
 const KINDS: [(&str, &str); 7] = [
     ("bos", "bos_token_id"),
     ("eos", "eos_token_id"),
@@ -24,7 +25,7 @@ const KINDS: [(&str, &str); 7] = [
     ("mask", "mask_token_id"),
 ];
 
-/// Whether beginning, end and separator are added; `None` where no file says so.
+/// Whether BOS, EOS and separator tokens are added; `None` if no file specifies it.
 #[derive(Debug, Default, PartialEq)]
 struct Adds {
     bos: Option<bool>,
@@ -32,7 +33,8 @@ struct Adds {
     sep: Option<bool>,
 }
 
-/// Ids of special tokens and whether they are added. Ids of `limit` and above have no row and are left out.
+/// Ids of special tokens, and whether they are added. Ids from `limit` up have no embedding row and are left
+/// out.
 pub(super) fn keys(
     processing: &Processing,
     added: &[AddedToken],
@@ -59,7 +61,7 @@ pub(super) fn keys(
     ];
     let configured = |at: usize| match configured[at] {
         Some(siskin_model::config::TokenIds::One(id)) => u64::try_from(*id).ok(),
-        _ => None, // a list names several ends of text: tokenizer_config.json says which is the one
+        _ => None, // a list names several EOS tokens; tokenizer_config.json names the main one
     };
     let mut set = |at: usize, id: Option<u64>| {
         let key = format!("tokenizer.ggml.{}", KINDS[at].1);
@@ -106,7 +108,7 @@ fn adds(processor: Option<&Processor>, settings: Option<&TokenizerConfig>) -> Ad
     adds
 }
 
-/// What a template adds: a token before the text is the beginning's, one behind it the end's.
+/// What a template adds: a token before the text is BOS, a token after it is EOS.
 fn template(processor: &Processor, settings: Option<&TokenizerConfig>, adds: &mut Adds) {
     let token = |kind: &str| settings.and_then(|s| s.token(kind));
     let (first, last) = match processor.single.as_slice() {
@@ -115,11 +117,11 @@ fn template(processor: &Processor, settings: Option<&TokenizerConfig>, adds: &mu
     };
     if let Some(first) = first {
         let named = token("bos").or(token("cls"));
-        // Where no file names the token, the template does.
+        // If no file names a BOS or CLS token, the template's first token is BOS.
         adds.bos = Some(named.is_none() || token("bos") == Some(first) || token("cls") == Some(first));
     }
     if last.is_some() {
-        adds.eos = Some(true); // the template's last token is the end of text, whatever else is called so
+        adds.eos = Some(true); // the template's last token is EOS, whatever token other files call EOS
     }
     if let Some(middle) = between(&processor.pair, first, last) {
         let end = last.or(token("eos"));
@@ -133,7 +135,7 @@ fn template(processor: &Processor, settings: Option<&TokenizerConfig>, adds: &mu
     }
 }
 
-/// What stands between the two texts of a pair template, if anything.
+/// The pieces between the two texts of a pair template, if there are any.
 fn between<'a>(pair: &'a [Piece], first: Option<&str>, last: Option<&str>) -> Option<&'a [Piece]> {
     let pair = match pair {
         [start, rest @ ..] if first.is_some() && start.token() == first => rest,
@@ -151,7 +153,7 @@ fn between<'a>(pair: &'a [Piece], first: Option<&str>, last: Option<&str>) -> Op
     }
 }
 
-/// Chat templates: `tokenizer_config.json`'s, else `chat_template.jinja`.
+/// Chat templates: from `tokenizer_config.json`, else from `chat_template.jinja`.
 pub(super) fn chat_templates(
     dir: &Path,
     settings: Option<&TokenizerConfig>,
@@ -169,7 +171,8 @@ pub(super) fn chat_templates(
     Ok(keys)
 }
 
-/// A list of `{name, template}`: the default under the plain key, the others under keys of their own.
+/// Stores a list of `{name, template}`: the default under the plain key, each other template under its own
+/// key.
 fn named_templates(keys: &mut Metadata, named: &[Value]) {
     let mut names = Vec::new();
     for entry in named {
@@ -190,7 +193,7 @@ fn named_templates(keys: &mut Metadata, named: &[Value]) {
     }
 }
 
-/// The largest template read.
+/// Size limit of a chat template in bytes.
 const MAX_TEMPLATE: u64 = 1 << 20;
 
 fn read_text(path: &Path) -> Result<Option<String>, TokenizerError> {

@@ -1,4 +1,4 @@
-//! Formats of a scale alone: weight = scale * (level - half of the levels).
+//! Formats with only a scale: weight = scale * (level - half of the levels).
 
 use pulp::{Simd, WithSimd};
 
@@ -7,14 +7,16 @@ use super::super::q6_k::{self, AT_ONCE, SUB, SUBS};
 use super::super::weighted::scale::search;
 use super::{Counts, Lanes, Look, SUPER, Side, WIDTH, counts, gather, mean_square};
 
-/// The largest scale of a super-block becomes `-128 + i` for i in `0..STARTS`.
+/// The search starts from factors that map the largest scale of a super-block to `-128 + i`, for i in
+/// `0..STARTS`.
 const STARTS: u8 = 4;
-/// How often the factor is fitted anew.
+/// Number of rounds; each tries the integers around the scales and then fits the factor again.
 const ROUNDS: u8 = 2;
-/// How far from the rounded scale integers are tried.
+/// Largest distance from the rounded scale at which integers are tried.
 const SCALES_AROUND: i8 = 2;
 
-/// The levels that the extreme weight of a sub-block is brought to: around the lowest and around the highest.
+/// The levels that the extreme weight of a sub-block is mapped to: around the lowest and around the highest
+/// level.
 fn rungs(half: f32) -> impl Iterator<Item = f32> {
     let around = |level: f32| (-12..=12i8).map(move |step| level + 0.1 * f32::from(step));
     around(-half).chain(around(half - 1.0))
@@ -52,7 +54,7 @@ impl<B, F: Fn(f32, &[u8; 32]) -> B> WithSimd for Row<'_, B, F> {
     }
 }
 
-/// The level that suits a scale; the middle one stands for 0.
+/// Returns the level that matches a scale; the middle level represents 0.
 #[inline(always)]
 fn level(v: f32, scale: f32, half: f32) -> u8 {
     match scale != 0.0 {
@@ -61,7 +63,7 @@ fn level(v: f32, scale: f32, half: f32) -> u8 {
     }
 }
 
-/// A row of q6_K.
+/// A row of q6_K super-blocks.
 pub(super) struct Supers<'a> {
     pub(super) counts: Counts<'a>,
     pub(super) out: &'a mut [q6_k::Block],
@@ -72,7 +74,7 @@ impl WithSimd for Supers<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // With an importance matrix an error counts as its column does, whatever the weights around it.
+        // With an importance matrix, an error counts only by its column, not by the weights around it.
         let counts = |x: &[f32; SUPER], importance: Option<&[f32; SUPER]>| match importance {
             None => counts(x, None, mean_square(x), 0.0),
             Some(importance) => *importance,
@@ -94,7 +96,7 @@ impl WithSimd for Supers<'_> {
     }
 }
 
-/// The factor and integers of a super-block: the best so far.
+/// The best factor and integers of a super-block so far.
 #[derive(Clone, Copy)]
 struct Best {
     error: f32,
@@ -120,7 +122,7 @@ impl Best {
     }
 }
 
-/// The best factor and integers of each of the super-blocks side by side.
+/// Returns the best factor and integers of each super-block.
 #[inline(always)]
 fn refine<S: Simd>(simd: S, side: &Side<SUB>) -> [Best; AT_ONCE] {
     let [scale, _] = side.each(simd, &[], &Scale(32.0));
@@ -143,7 +145,7 @@ fn refine<S: Simd>(simd: S, side: &Side<SUB>) -> [Best; AT_ONCE] {
                 if error < best.error {
                     *best = Best { error, d: *d, scales };
                 }
-                // Least squares of d * (scale * level).
+                // Least squares fit of d * (scale * level).
                 let (mut ll, mut lx) = (0.0f64, 0.0f64);
                 for i in 0..SUBS {
                     ll += f64::from(scales[i]) * f64::from(scales[i]) * f64::from(sum_l2[i]);
@@ -179,7 +181,7 @@ impl<const LEN: usize> Look<LEN, 0, 2> for Scale {
     }
 }
 
-/// See [`around`].
+/// The search by [`around`].
 struct Around;
 
 impl Look<SUB, 2, 4> for Around {
@@ -195,8 +197,8 @@ impl Look<SUB, 2, 4> for Around {
     }
 }
 
-/// Of the integers around a scale, the one of least error, with a given factor: the error, the scale, and the sums of
-/// the levels' squares and of weights times levels.
+/// Finds the integer with the least error among those around a scale, for a given factor. Returns the error,
+/// the integer, and the weighted sums of squared levels and of weights times levels.
 #[inline(always)]
 fn around<S: Simd>(
     simd: S,

@@ -1,4 +1,4 @@
-//! Formats of a scale and a minimum: weight = scale * level - minimum.
+//! Formats with a scale and a minimum: weight = scale * level - minimum.
 
 use pulp::{Simd, WithSimd};
 
@@ -6,30 +6,31 @@ use super::super::bits::{float, half, nearest};
 use super::super::scale_min::{Header, SUB, SUBS};
 use super::{Counts, Lanes, Look, SUPER, Side, WIDTH, counts, mean_square};
 
-/// Where a fit looks.
+/// The range that a fit searches.
 #[derive(Clone, Copy)]
 struct Within {
-    /// How far beside the largest level, in tenths, the highest weight is tried to be.
+    /// Largest distance, in tenths, from the highest level at which the highest weight is tried.
     tenths: i8,
-    /// Whether the minimum may be of either sign; else it is never above 0.
+    /// True if the minimum may have either sign; otherwise it is never above 0.
     signed: bool,
 }
 
-/// Blocks that stand alone.
+/// The range for blocks without a super-block.
 const ALONE: Within = Within {
     tenths: 30,
     signed: true,
 };
-/// Sub-blocks, whose scales and minimums are looked for again.
+/// The range for sub-blocks; the scales and minimums of their super-block are searched again.
 const TOGETHER: Within = Within {
     tenths: 10,
     signed: false,
 };
-/// The largest scale or minimum of a super-block becomes `63 - i` of 63 for i in `0..STARTS`.
+/// The search starts from factors that map the largest scale and the largest minimum of a super-block to
+/// `63 - i`, for i in `0..STARTS`.
 const STARTS: u8 = 4;
-/// How often the factors are fitted anew.
+/// Number of rounds; each tries the integers around scales and minimums and then fits the factors again.
 const ROUNDS: u8 = 2;
-/// How far from the rounded scale and minimum integers are tried.
+/// Largest distance from the rounded scale and minimum at which integers are tried.
 const SCALES_AROUND: i8 = 1;
 const MINS_AROUND: i8 = 3;
 
@@ -106,7 +107,7 @@ impl<B, F: Fn(Header, &[u8; SUPER]) -> B> WithSimd for Supers<'_, B, F> {
     }
 }
 
-/// The levels that suit a scale and a minimum.
+/// Returns the levels that match a scale and a minimum.
 #[inline(always)]
 fn levels(x: &[f32; SUB], scale: f32, min: f32, top: f32) -> [u8; SUB] {
     match scale != 0.0 {
@@ -115,7 +116,7 @@ fn levels(x: &[f32; SUB], scale: f32, min: f32, top: f32) -> [u8; SUB] {
     }
 }
 
-/// The factors and integers of a super-block: the best so far.
+/// The best factors and integers of a super-block so far.
 #[derive(Clone, Copy)]
 struct Best {
     error: f32,
@@ -152,7 +153,7 @@ impl Best {
     }
 }
 
-/// The best factors and integers of each of the super-blocks side by side.
+/// Returns the best factors and integers of each super-block.
 #[inline(always)]
 fn refine<S: Simd>(simd: S, side: &Side<SUB>, top: f32) -> [Best; AT_ONCE] {
     let [scale, min, sum_w, sum_x] = side.each(
@@ -202,7 +203,7 @@ fn refine<S: Simd>(simd: S, side: &Side<SUB>, top: f32) -> [Best; AT_ONCE] {
     best
 }
 
-/// A factor as the file holds it.
+/// The value of a factor after it is stored as f16.
 #[inline(always)]
 fn rounded(v: f32) -> f32 {
     float(half(v))
@@ -220,8 +221,8 @@ struct Sums {
 }
 
 impl Sums {
-    /// The two factors of least error, rounded, or `None` where the sums do not tell: least squares of
-    /// `d * (scale * level) - dmin * min`.
+    /// Returns the two factors with the least error, rounded, or `None` if the sums do not determine them.
+    /// Least squares fit of `d * (scale * level) - dmin * min`.
     #[inline(always)]
     fn factors(&self) -> Option<(f32, f32)> {
         let mut sums = [0.0f64; 5];
@@ -247,7 +248,7 @@ impl Sums {
     }
 }
 
-/// See [`fit`].
+/// The search by [`fit`].
 struct Fit {
     top: f32,
     within: Within,
@@ -266,7 +267,7 @@ impl Look<SUB, 0, 4> for Fit {
     }
 }
 
-/// See [`around`].
+/// The search by [`around`].
 struct Around {
     top: f32,
 }
@@ -284,9 +285,11 @@ impl Look<SUB, 4, 6> for Around {
     }
 }
 
-/// Scale and minimum of one sub-block a lane, and the sums of the counts and of the counted weights.
+/// Returns scale, minimum, the sum of the counts and the sum of the counted weights, with one sub-block per
+/// lane.
 ///
-/// For each span tried, levels and least squares take turns; the scale and minimum of least error win.
+/// For each span, the fit alternates between levels and least squares; the scale and minimum with the least
+/// error win.
 #[inline(always)]
 fn fit<S: Simd>(
     simd: S,
@@ -304,7 +307,7 @@ fn fit<S: Simd>(
         low = low.min(x);
         high = high.max(x);
     }
-    // The highest that a minimum may be.
+    // The highest allowed minimum.
     let highest = splat(if within.signed { f32::INFINITY } else { 0.0 });
     low = low.min(highest);
     let span = high - low;
@@ -312,7 +315,7 @@ fn fit<S: Simd>(
     let mut best = error(simd, x, w, scale, min, top);
     for tenth in -within.tenths..=within.tenths {
         let levels = splat(1.0 / (top + 0.1 * f32::from(tenth)));
-        // From the lowest weight, and from the best minimum so far.
+        // Start from the lowest weight, and from the best minimum so far.
         for from in [zero - low, min] {
             let (mut try_scale, mut try_min) = ((high + from) * levels, from);
             for _ in 0..2 {
@@ -338,7 +341,7 @@ fn fit<S: Simd>(
             }
         }
     }
-    // Weights all equal, and not above 0, are their minimum alone.
+    // If all weights are equal and not above 0, the minimum alone represents them.
     let flat = span.eq(zero);
     [
         flat.select(zero, scale),
@@ -348,7 +351,7 @@ fn fit<S: Simd>(
     ]
 }
 
-/// The weighted error of a scale and a minimum with the levels that suit them.
+/// Returns the weighted error of a scale and a minimum with the matching levels.
 #[inline(always)]
 fn error<S: Simd>(
     simd: S,
@@ -369,8 +372,9 @@ fn error<S: Simd>(
     error
 }
 
-/// Of the integers around a scale and a minimum, those of least error, with given factors: the error, the scale, the
-/// minimum, and the sums of the levels, of their squares, and of weights times levels.
+/// Finds the integers with the least error among those around a scale and a minimum, for given factors.
+/// Returns the error, both integers, and the weighted sums of levels, of squared levels, and of weights times
+/// levels.
 #[inline(always)]
 fn around<S: Simd>(
     simd: S,

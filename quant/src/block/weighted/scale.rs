@@ -1,4 +1,4 @@
-//! Formats of a scale alone: weight = scale * (level - half of the levels).
+//! Formats with only a scale: weight = scale * (level - half of the levels).
 
 use pulp::{Simd, WithSimd};
 
@@ -6,7 +6,7 @@ use super::super::bits::nearest;
 use super::super::q6_k::{self, AT_ONCE, Fits, NOTHING, SUB};
 use super::{Isa, Lanes, Look, SUPER, Side, Tile, WIDTH, mean_square, parts};
 
-/// A row of blocks of 32: q4_0 and q5_0, with `half` of the levels below zero.
+/// Quantizes a row of blocks of 32 (q4_0 and q5_0), with `half` of the levels below zero.
 pub(super) fn row<B>(
     isa: Isa,
     x: &[f32],
@@ -45,7 +45,7 @@ impl<B, F: Fn(f32, &[u8; 32]) -> B> WithSimd for Row<'_, B, F> {
             let side = Side::new(x, importance, [self.typical; WIDTH]);
             let [scale, inverse] = side.each(simd, &Scale(self.half));
             for (lane, (x, out)) in x.iter().zip(out).enumerate() {
-                // Nothing is at the lowest level, as in ggml: the scale is 0.
+                // A block of zeros gets the lowest level, as in ggml: its scale is 0.
                 let level = |v: f32| (nearest(inverse[lane] * v).clamp(-half, half - 1) + half) as u8;
                 let levels = if inverse[lane] == 0.0 {
                     [0; 32]
@@ -58,7 +58,7 @@ impl<B, F: Fn(f32, &[u8; 32]) -> B> WithSimd for Row<'_, B, F> {
     }
 }
 
-/// A row of q6_K: an error counts as its column does, whatever the weights around it.
+/// Quantizes a row of q6_K: an error counts only by its column, not by the weights around it.
 pub(super) fn supers(isa: Isa, x: &[f32], importance: &[f32], out: &mut [q6_k::Block]) {
     isa.run(Supers {
         x: x.as_chunks().0,
@@ -119,10 +119,12 @@ fn rungs(half: f32) -> impl Iterator<Item = f32> {
     around.map(move |step| -(half + 0.1 * f32::from(step)))
 }
 
-/// Scale and inverse of one sub-block a lane, level - half ~ inverse * weight; both 0 where there is nothing.
+/// Returns scale and inverse, with one sub-block per lane; level - half ~ inverse * weight. Both are 0 if all
+/// magnitudes are below [`NOTHING`].
 ///
-/// Each rung is the level, counted from zero, that the extreme weight is brought to, the first one the lowest level; the
-/// scale is fitted to the levels by weighted least squares, and the rung of least error wins.
+/// Each rung is the level, counted from zero, that the extreme weight is mapped to; the first one is the
+/// lowest level. The scale is fitted to the levels by weighted least squares, and the rung with the least
+/// error wins.
 #[inline(always)]
 pub(in crate::block) fn search<S: Simd, const LEN: usize>(
     simd: S,
@@ -159,7 +161,7 @@ pub(in crate::block) fn search<S: Simd, const LEN: usize>(
     [nothing.select(zero, scale), nothing.select(zero, inverse)]
 }
 
-/// The weighted sums of weights times levels, and of the levels' squares.
+/// Returns the weighted sums of weights times levels, and of squared levels.
 #[inline(always)]
 fn sums<S: Simd, const LEN: usize>(
     simd: S,

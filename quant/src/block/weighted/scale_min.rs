@@ -1,4 +1,4 @@
-//! Formats of a scale and a minimum: weight = scale * level + minimum.
+//! Formats with a scale and a minimum: weight = scale * level + minimum.
 
 use pulp::{Simd, WithSimd};
 
@@ -7,20 +7,20 @@ use super::super::scale_min::{Header, SUB, SUBS};
 use super::six_bits::six_bits;
 use super::{Isa, Lanes, Look, SUPER, Side, WIDTH, mean_square};
 
-/// The ladder of steps tried: `(top + FIRST + DELTA * i) / (max - min)` for i in `0..=LAST`.
+/// The ladder of inverse steps: `(top + FIRST + DELTA * i) / (max - min)` for i in `0..=LAST`.
 const FIRST: f32 = -0.9;
 const DELTA: f32 = 0.05;
 const LAST: u8 = 36;
 
-/// What the search found for each lane: weight ~ scale * level + min, level ~ inverse * (weight - base).
+/// Result of the search for each lane: weight ~ scale * level + min, level ~ inverse * (weight - base).
 #[derive(Clone, Copy)]
 struct Fits {
     scale: [f32; WIDTH],
-    /// Never positive.
+    /// Zero or negative.
     min: [f32; WIDTH],
     inverse: [f32; WIDTH],
     base: [f32; WIDTH],
-    /// How much all errors together count.
+    /// How much all errors of the sub-block count together.
     count: [f32; WIDTH],
 }
 
@@ -37,7 +37,7 @@ impl Fits {
         }
     }
 
-    /// The levels that the search ended with.
+    /// The levels with which the search ended.
     #[inline(always)]
     fn levels(&self, lane: usize, x: &[f32; SUB], top: f32) -> [u8; SUB] {
         x.map(|v| {
@@ -47,7 +47,7 @@ impl Fits {
     }
 }
 
-/// A row of blocks of 32: q4_1 and q5_1, with levels up to `top`.
+/// Quantizes a row of blocks of 32 (q4_1 and q5_1), with levels up to `top`.
 pub(super) fn row<B>(
     isa: Isa,
     x: &[f32],
@@ -90,7 +90,7 @@ impl<B, F: Fn(f32, f32, &[u8; SUB]) -> B> WithSimd for Row<'_, B, F> {
     }
 }
 
-/// A row of super-blocks: q4_K and q5_K, with levels up to `top`.
+/// Quantizes a row of super-blocks (q4_K and q5_K), with levels up to `top`.
 pub(super) fn supers<B>(
     isa: Isa,
     x: &[f32],
@@ -140,7 +140,7 @@ impl<B, F: Fn(Header, &[u8; SUPER]) -> B> WithSimd for Supers<'_, B, F> {
     }
 }
 
-/// ggml's search, with levels up to this.
+/// ggml's search, with levels up to this one.
 struct ScaleMin(f32);
 
 impl Look<SUB, 0, 5> for ScaleMin {
@@ -156,7 +156,7 @@ impl Look<SUB, 0, 5> for ScaleMin {
     }
 }
 
-/// Scale, minimum, inverse, base and count of one sub-block a lane.
+/// Returns scale, minimum, inverse, base and count, with one sub-block per lane.
 #[inline(always)]
 fn search<S: Simd>(simd: S, x: &[Lanes<S>; SUB], counts: &[Lanes<S>; SUB], top: f32) -> [Lanes<S>; 5] {
     let splat = |v| Lanes::splat(simd, v);
@@ -166,7 +166,7 @@ fn search<S: Simd>(simd: S, x: &[Lanes<S>; SUB], counts: &[Lanes<S>; SUB], top: 
     for (&x, &w) in x.iter().zip(counts) {
         sum_w = sum_w + w;
         sum_x = sum_x + w * x;
-        // Not `min`: of zeros of both signs the first counts.
+        // `min` would be wrong here: of zeros with both signs, the first counts.
         low = x.lt(low).select(x, low);
         high = high.max(x);
     }
@@ -237,7 +237,7 @@ fn error_of<S: Simd>(
     error
 }
 
-/// Rounds the scales and minimums of the super-block at `lane` to 6 bits and takes the levels that suit them.
+/// Rounds the scales and minimums of the super-block at `lane` to 6 bits and computes the matching levels.
 #[inline(always)]
 fn encode(x: &[f32; SUPER], fits: &Fits, lane: usize, top: f32) -> (Header, [u8; SUPER]) {
     let at = |row: &[f32; WIDTH]| std::array::from_fn(|sub| row[lane + sub]);
@@ -251,7 +251,7 @@ fn encode(x: &[f32; SUPER], fits: &Fits, lane: usize, top: f32) -> (Header, [u8;
     for (sub, ((x, levels), (scale, min))) in subs.zip(header.steps()).enumerate() {
         *levels = match scale != 0.0 {
             true => x.map(|v| nearest((v + min) / scale).clamp(0, top as i32) as u8),
-            // Levels do not matter to the weights here; these are the ones the search ended with.
+            // The scale is 0, so the levels do not change the weights; ggml writes the levels of the search.
             false => fits.levels(lane + sub, x, top),
         };
     }

@@ -1,4 +1,4 @@
-//! The scales of a super-block as integers of 6 bits times a common factor.
+//! The scales of a super-block as 6-bit integers times a common factor.
 
 use super::super::bits::nearest;
 use super::super::q6_k::NOTHING;
@@ -6,10 +6,11 @@ use super::super::scale_min::SUBS;
 
 const TOP: i32 = 63;
 
-/// The factor, and the integers: `values` ~ factor * integers, an error counting as `counts` say. No value is
-/// negative.
+/// Returns the factor and the integers: `values` ~ factor * integers, with each error weighted by `counts`.
+/// No value may be negative.
 ///
-/// Nine factors are tried, then each integer in turn moves to its best place beside the others, up to five times.
+/// The search tries nine factors. Then it moves each integer in turn to its best position, given the others,
+/// up to five times.
 pub(super) fn six_bits(values: &[f32; SUBS], counts: &[f32; SUBS]) -> (f32, [u8; SUBS]) {
     let max = values.iter().fold(0.0, |max: f32, v| max.max(*v));
     if max < NOTHING {
@@ -48,7 +49,7 @@ pub(super) fn six_bits(values: &[f32; SUBS], counts: &[f32; SUBS]) -> (f32, [u8;
     (factor, levels.map(|l| l as u8))
 }
 
-/// Of factors around `max / 63`, the inverse of the one of least error.
+/// Returns the inverse of the factor with the least error, out of several around `max / 63`.
 fn best_inverse(values: &[f32; SUBS], counts: &[f32; SUBS], max: f32) -> f32 {
     let error = |inverse: f32| {
         let scale = 1.0 / inverse;
