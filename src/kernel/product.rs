@@ -37,8 +37,8 @@ pub(super) struct Work<'a> {
     thread: usize,
 }
 
-/// The most columns that siskin computes. With one more column, ggml's own kernels are used: its tiled kernels
-/// for k-quants, and its kernels for other types.
+/// The most columns that siskin computes. With one more column, ggml's own kernels are better: its tiled
+/// kernels for k-quants, and its kernels for other types.
 fn most_columns(format: Format) -> usize {
     match format {
         Format::Q4K | Format::Q5K | Format::Q6K => 7,

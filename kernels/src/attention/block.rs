@@ -206,8 +206,8 @@ unsafe fn add_values<L: Lanes, const H: usize>(
 ) {
     /// Registers of values for each head at a time.
     const WIDE: usize = 2;
-    // SAFETY: the caller's promise. With 16 lanes, `dim` may be an odd number of registers; the last step then
-    // takes its one register twice and stores the same numbers twice.
+    // SAFETY: the caller's promise. With 16 lanes, `dim` may be an odd number of registers; the last step
+    // then takes its one register twice and stores the same numbers twice.
     unsafe {
         let kv = first / a.group;
         for d in (0..a.dim).step_by(L::COUNT * WIDE) {
