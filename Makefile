@@ -2,7 +2,7 @@
 # Tests build in the release profile, so that llama.cpp is compiled once.
 
 CARGO ?= cargo
-# A toolchain that rustup has just installed is not yet on the caller's PATH.
+# A toolchain that rustup has just installed is not on the caller's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .PHONY: run setup build test check bench bench-full fuzz man cross cross-test dist clean
@@ -26,7 +26,7 @@ check: setup
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check; \
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
 
-# Manual pages, into target/man.
+# Writes manual pages to target/man.
 man: build
 	./target/release/siskin man target/man
 
@@ -36,23 +36,25 @@ bench: setup
 	bash -o pipefail -c "./scripts/callgrind.sh | tee target/callgrind.txt"
 	@echo "stored: target/bench.txt, target/callgrind.txt and criterion's reports in target/criterion"
 
-# A program for another device: make cross TARGET=raspberry-pi-5; without TARGET the devices are listed.
+# Builds for another device: make cross TARGET=raspberry-pi-5. Without TARGET it lists the devices.
 cross:
 	@./scripts/cross.sh $(TARGET)
 
-# The same, and the proof that it works: what it holds, and that it does under an emulator what it does here.
+# Builds it too, then checks its contents and, under an emulator, that it gives the same results as this
+# machine's program.
 cross-test:
 	@./scripts/test-cross.sh $(TARGET)
 
-# Archives and packages to give away, in dist/: make dist TARGETS="raspberry-pi-5 x86-64-v3"; without TARGETS all.
+# Release archives and packages, in dist/: make dist TARGETS="raspberry-pi-5 x86-64-v3". Without TARGETS: all.
 dist: build
 	@./scripts/dist.sh $(TARGETS)
 
-# Each target for FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz.
-FUZZ_SECONDS ?= 60
+# Writes BENCHMARKS.md.
 bench-full: build
 	./scripts/bench-full.sh
 
+# Runs each target for FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz.
+FUZZ_SECONDS ?= 60
 fuzz: build
 	./fuzz/seeds.sh
 	for target in gguf safetensors tokenizer; do \

@@ -1,10 +1,11 @@
-//! Asks the linker to send ggml's calls of some functions to `src/kernel/seam.rs`.
+//! Makes the linker redirect ggml's calls of some functions to `src/kernel/seam.rs`.
 //!
-//! `own_kernels` is set where siskin has kernels for the architecture, `kernel_seam` where ggml's calls reach them.
-//! `--wrap=name` makes references to `name` from other object files references to `__wrap_name`, and those to
-//! `__real_name` references to `name`: GNU ld, lld, gold and mold know it; Apple's and Microsoft's linkers do not.
+//! Sets `own_kernels` if siskin has kernels for the architecture, and `kernel_seam` if ggml's calls can reach
+//! them. `--wrap=name` turns references to `name` from other object files into references to `__wrap_name`,
+//! and references to `__real_name` into references to `name`. GNU ld, lld, gold and mold support it; Apple's
+//! and Microsoft's linkers do not.
 
-/// The functions; `src/kernel/seam.rs` defines a wrap for each.
+/// The wrapped functions; `src/kernel/seam.rs` defines a wrapper for each.
 const WRAPPED: [&str; 2] = ["ggml_compute_forward_flash_attn_ext", "llamafile_sgemm"];
 
 fn main() {

@@ -1,5 +1,5 @@
-//! The runtime's parts on the embedded model and the fixtures: `cargo bench --bench engine`, or `make bench`.
-//! For speed on a real model, `siskin bench`.
+//! Speed of the runtime's parts on the embedded model and the fixtures: `cargo bench --bench engine`, or
+//! `make bench`. For the speed on a real model, use `siskin bench`.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use siskin::engine::chat::{self, Message, Role, Template};
 use siskin::engine::{self, Model, ModelOptions, STORYTELLER, SamplerConfig, Session, SessionOptions, Token};
 use siskin_model::gguf::Header;
 
-/// A text of about a thousand tokens in any vocabulary.
+/// Repeated, this gives a text of about a thousand tokens in any vocabulary.
 const TEXT: &str = "Once upon a time there was a little bird who lived in a big tree. Every day she sang a song, \
 and the wind carried it over the hills to the sea. ";
 
-/// Fixtures with a vocabulary of each kind: SentencePiece, and the byte-level BPE of two architectures.
+/// A fixture for each kind of vocabulary: SentencePiece, and the byte-level BPE of two architectures.
 const FIXTURES: [&str; 3] = ["llama-spm", "stablelm-bpe", "gptneox-bpe"];
 
-/// The fixture checkpoints as GGUF files, converted by the program itself.
+/// The fixture checkpoints as GGUF files, which the program itself converts.
 fn fixtures(folder: &Path) -> Vec<(&'static str, PathBuf)> {
     let convert = |name: &'static str| {
         let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -44,7 +44,7 @@ fn open(criterion: &mut Criterion) {
     engine::silence();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut group = criterion.benchmark_group("gguf_open");
-    // What is read is what stands before the tensors' data.
+    // The reader reads only what is before the tensors' data.
     let header = |bytes: &[u8]| Header::parse(bytes, bytes.len() as u64).expect("a header");
     group.throughput(Throughput::Bytes(header(STORYTELLER).data_start));
     group.bench_function("header/embedded", |bench| {
@@ -125,7 +125,7 @@ fn compute(criterion: &mut Criterion) {
     }
 }
 
-/// A chain is built and draws one token from the logits of the embedded model's vocabulary.
+/// Builds a sampler chain and draws one token from the logits of the embedded model's vocabulary.
 fn sample(criterion: &mut Criterion) {
     let model = storyteller();
     let mut session = Session::new(&model, &SessionOptions::default()).expect("a session");
@@ -155,7 +155,7 @@ fn sample(criterion: &mut Criterion) {
     }
 }
 
-/// A conversation of nine messages on a Llama 3 template and on the plain one, and tokenized from there.
+/// Renders nine messages with a Llama 3 template and with the plain one, and renders and tokenizes them.
 fn chat_template(criterion: &mut Criterion) {
     let model = storyteller();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints/llama-rope-llama3");

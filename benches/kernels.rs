@@ -1,4 +1,4 @@
-//! Each kernel's GB/s beside a plain read of the same bytes, on one thread.
+//! GB/s of each kernel, compared with a plain read of the same bytes, on one thread.
 //!
 //! `cargo bench --bench kernels`; `kernels/examples/bandwidth.rs` measures several threads and distances.
 
@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use siskin_kernels::check::{Case, Kind};
 use siskin_kernels::{Format, Isa, Kernel};
 
-/// Weights, in bytes: more than caches hold, the third of a server's CPU included.
+/// Bytes of weights: more than the caches hold, including the L3 cache of a server CPU.
 const BYTES: usize = 256 << 20;
 const WIDTH: usize = 2048;
 

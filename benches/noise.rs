@@ -1,4 +1,4 @@
-/// Repeatable values like those of trained matrices: sums of four uniform ones.
+/// Repeatable values that are distributed like trained matrices: each is a sum of four uniform ones.
 pub(crate) fn noise() -> impl FnMut() -> f32 {
     let mut seed = 7u64;
     let mut uniform = move || {

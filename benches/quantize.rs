@@ -1,4 +1,4 @@
-//! Throughput in GB/s of f32 input: each block format on each instruction set, and a whole conversion.
+//! Throughput in GB/s of f32 input: each block format on each instruction set, and whole conversions.
 //!
 //!     cargo bench --bench quantize            # all of it; reports go to target/criterion
 //!     cargo bench --bench quantize -- q4_K    # some of it
@@ -32,7 +32,7 @@ const FORMATS: [TensorType; 10] = [
     TensorType::Q6K,
 ];
 
-/// 512 KiB of f32, which stay in a core's own cache.
+/// 512 KiB of f32, which fit into a core's own cache.
 const WEIGHTS: usize = 64 * 2048;
 
 /// Four layers of TinyLlama's widths.

@@ -1,19 +1,19 @@
 # shellcheck shell=bash
 # Sourced by the scripts that need packages of the distribution.
 
-# install_packages WHO PACKAGE...: through apt as root or sudo. Where that cannot be, one line says what is
-# missing, and 1 is returned.
+# install_packages WHO PACKAGE...: installs through apt, as root or with sudo. If it cannot, it prints one
+# line that names the packages and returns 1.
 install_packages() {
     local who=$1
     shift
     if ! command -v apt-get >/dev/null; then
-        echo "$who: please install with your package manager: $* (Debian's names), then run this again" >&2
+        echo "$who: install these packages with your package manager, then run this again: $* (Debian's names)" >&2
         return 1
     fi
     local as_root=()
     if [[ $EUID -ne 0 ]]; then
         if ! command -v sudo >/dev/null; then
-            echo "$who: please run as root: apt-get install $*" >&2
+            echo "$who: run as root: apt-get install $*" >&2
             return 1
         fi
         as_root=(sudo)

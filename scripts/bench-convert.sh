@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# siskin's conversion and quantization beside llama.cpp's, on full-size checkpoints: one after the other, round by
-# round, so that whatever else the machine does falls on both. Prints a Markdown table of medians.
+# Compares siskin's conversion and quantization with llama.cpp's on full-size checkpoints. They take turns in
+# every round, so that other load on the machine affects both. Prints a Markdown table of medians.
 #
 #   scripts/bench-convert.sh [-n ROUNDS] [-t THREADS] [-o FOLDER] CHECKPOINTS PEER [MODEL...]
 #
-# CHECKPOINTS holds a folder a model, as ../shared/tools/full_size.py writes them. PEER holds llama.cpp's source and
-# its build: convert_hf_to_gguf.py, gguf-py/, build/bin/llama-quantize; PYTHON (python3) must have torch and
-# transformers, for GPT-NeoX of version 4: PYTHON_NEOX, where that is another one. FOLDER (the checkpoints' own)
-# takes the files written, 6 GB at most, and must be on a disk. siskin is SISKIN or target/release/siskin.
-# A step that fails is told and left out of the table.
+# CHECKPOINTS contains one folder per model, as ../shared/tools/full_size.py writes them. PEER contains
+# llama.cpp's source and build: convert_hf_to_gguf.py, gguf-py/, build/bin/llama-quantize. PYTHON (default:
+# python3) must have torch and transformers. GPT-NeoX needs transformers 4: set PYTHON_NEOX if another Python
+# has it. FOLDER (default: CHECKPOINTS) gets the written files, at most 6 GB, and must be on a disk. SISKIN is
+# the program (default: target/release/siskin). A step that fails is reported and left out of the table.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -44,7 +44,7 @@ mkdir -p "$out"
 trap 'rm -rf "$out"' EXIT
 results=$out/results.tsv
 
-# measure MODEL STEP COMMAND...: appends a line of wall seconds, CPU seconds and peak RSS in kB.
+# measure MODEL STEP COMMAND...: appends a line with wall seconds, CPU seconds and peak RSS in kB.
 measure() {
     local model=$1 step=$2
     shift 2
@@ -63,7 +63,7 @@ for model in "${models[@]}"; do
     dir=$checkpoints/$model f16=$out/f16.gguf to=$out/out.gguf
     with=$python
     grep -q GPTNeoX "$dir/config.json" && with=${PYTHON_NEOX:-$python}
-    cat "$dir"/*.safetensors >/dev/null # both find the checkpoint in the page cache
+    cat "$dir"/*.safetensors >/dev/null # so that both find the checkpoint in the page cache
     for ((round = 0; round < rounds; round++)); do
         measure "$model" peer-f16 env PYTHONPATH="$peer/gguf-py" "$with" "$peer/convert_hf_to_gguf.py" "$dir" \
             --outfile "$f16" --outtype f16 || measure "$model" f16 "$siskin" convert "$dir" -o "$f16" --type f16 --quiet --force

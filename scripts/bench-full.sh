@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Measures the four models at full size in Q4_K_M and Q8_0 and writes BENCHMARKS.md.
 #
-#   SISKIN_FULL   folder of the models, kept for the next time [~/.cache/siskin/full]: about 16 GB
+#   SISKIN_FULL   folder of the models, about 16 GB, kept for the next run [~/.cache/siskin/full]
 #   SISKIN_PEER   a llama-bench program to take turns with [none: no ratios to llama.cpp]
-#   MODELS        which models [tinyllama llama32 stablelm2 pythia]
-#   TYPES         which types [q4_k_m q8_0]
-#   ARGS          flags of siskin bench [-p 512 -n 64 -c 2048 -r 5]
+#   MODELS        models to measure [tinyllama llama32 stablelm2 pythia]
+#   TYPES         types to measure [q4_k_m q8_0]
+#   ARGS          flags for siskin bench [-p 512 -n 64 -c 2048 -r 5]
 #   OUT           the document [BENCHMARKS.md]
-#   NOTE          a sentence for the document, on where it was measured
-#   KERNELS       what scripts/bench-kernels.sh printed, to go into the document [target/bench-kernels.md, if it is there]
+#   NOTE          a sentence for the document about the machine
+#   KERNELS       output of scripts/bench-kernels.sh for the document [target/bench-kernels.md, if it exists]
 #
-# Checkpoints that are not there are made by ../shared/tools/full_size.py (Python with torch and transformers).
-# Their weights are random: that changes neither speed nor memory nor size.
+# ../shared/tools/full_size.py makes missing checkpoints (Python with torch and transformers). Their weights
+# are random, which changes neither speed nor memory nor size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -26,7 +26,7 @@ kernels=$(realpath -m "${KERNELS:-target/bench-kernels.md}")
 picture=benches/roofline.svg
 siskin=$root/target/release/siskin
 
-[[ -x $siskin ]] || { echo "bench-full: no $siskin; run make build first" >&2; exit 1; }
+[[ -x $siskin ]] || { echo "bench-full: $siskin does not exist; run make build first" >&2; exit 1; }
 mkdir -p "$full"
 files=()
 for model in "${models[@]}"; do
@@ -45,13 +45,13 @@ for model in "${models[@]}"; do
     done
 done
 
-# Names without folders, so that the command in the document is one that others can type.
+# Names without folders, so that others can type the command in the document.
 cd "$full"
 if [[ -n ${SISKIN_PEER:-} ]]; then
     ln -sfn "$(realpath "$SISKIN_PEER")" llama-bench
     flags+=(--peer ./llama-bench)
 else
-    echo "bench-full: SISKIN_PEER names no llama-bench: no ratios to llama.cpp" >&2
+    echo "bench-full: SISKIN_PEER is not set: no ratios to llama.cpp" >&2
 fi
 "$siskin" bench "${files[@]}" "${flags[@]}" -o json >results.json.part
 mv results.json.part results.json
@@ -65,22 +65,23 @@ PY
     sed 's/^    //' <<'END'
     # Benchmarks
 
-    Written by `make bench-full` ([scripts/bench-full.sh](scripts/bench-full.sh)): each table's command, machine and
-    date stand above it. Full-size models with random weights, converted by `siskin convert`; weights change neither
-    speed nor memory. Programs and models take turns in one run, so ratios hold for the machine as it was then.
+    `make bench-full` ([scripts/bench-full.sh](scripts/bench-full.sh)) writes this file. Each table's command, machine
+    and date are above it. The models have full size and random weights, which change neither speed nor memory;
+    `siskin convert` converted them. Programs and models take turns in one run, so ratios hold for the machine at that
+    time.
 
     ## Speed and memory
-    llama-bench takes a context as long as its test, siskin had 2048 tokens: with a large KV cache that shows in the
-    ratios of RSS, and not in those of speed.
+    llama-bench uses a context as long as its test; siskin had 2048 tokens. With a large KV cache this changes the
+    ratios of RSS, but not those of speed.
 
-    Nothing was measured on a Raspberry Pi 5 yet. To do it there: copy the four models, run the command below with
-    `-o json > raspberry-pi-5.json`, and write this file with `--beside raspberry-pi-5=raspberry-pi-5.json`.
+    Nothing has been measured on a Raspberry Pi 5 yet. To measure there, copy the four models, run the command below
+    with `-o json > raspberry-pi-5.json`, and write this file with `--beside raspberry-pi-5=raspberry-pi-5.json`.
 
 END
-    echo "The model files lay on $(findmnt -no FSTYPE -T .).${NOTE:+ $NOTE}"
+    echo "The model files were on $(findmnt -no FSTYPE -T .).${NOTE:+ $NOTE}"
     echo
     "$siskin" bench --import results.json --beside raspberry-pi-5 -o md
-    printf '\n## Roofline of decoding\n![decode speed over the bytes a token reads](%s)\n\nMarks from left to right as the table of reading orders the bytes of a token; the curve is what memory gives.\n' "$picture"
+    printf '\n## Roofline of decoding\n![decode speed over the bytes a token reads](%s)\n\nFrom left to right, the marks are in the order of bytes read per token; the curve is the speed that the memory allows.\n' "$picture"
     if [[ -s $kernels ]]; then
         printf '\n## Kernels\n'
         cat "$kernels"

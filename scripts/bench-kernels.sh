@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Decoding and prefill with ggml's kernels and with siskin's, beside llama.cpp's own program, in turns; prints
-# Markdown, which scripts/bench-full.sh takes into BENCHMARKS.md where it lies in target/bench-kernels.md.
+# Measures decode and prefill with ggml's kernels, siskin's kernels and llama.cpp's own program, in turns.
+# Prints Markdown, which scripts/bench-full.sh adds to BENCHMARKS.md if it is in target/bench-kernels.md.
 #
 #   scripts/bench-kernels.sh MODEL.gguf...
 #   PEER=/path/to/llama-bench ROUNDS=5 DEPTH=2048 scripts/bench-kernels.sh *.gguf
 #
-#   PEER     llama.cpp's llama-bench; left out where it is not given
-#   ROUNDS   rounds, of which medians are taken [5]
-#   THREADS  [the CPUs available]
-#   DECODE   tokens decoded a run [64]
+#   PEER     llama.cpp's llama-bench [none: left out]
+#   ROUNDS   rounds; the results are their medians [5]
+#   THREADS  threads [the available CPUs]
+#   DECODE   tokens to decode in each run [64]
 #   PROMPT   tokens of the prompt for prefill [256]
-#   DEPTH    tokens before the decoded ones in a second pass; 0 for none [2048]
+#   DEPTH    tokens before the decoded ones in a second pass; 0 for no second pass [2048]
 #   SISKIN   the program [target/release/siskin]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,11 +22,11 @@ work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cargo build --release --quiet -p siskin-kernels --example bandwidth
 bandwidth=target/release/examples/bandwidth
 
-# Words of which each is a token or so; cut to length by the context they are given.
+# text TOKENS: words of about one token each.
 text() { python3 -c 'import sys; print(" ".join(["the time of day"] * (int(sys.argv[1]) // 4)), end="")' "$1"; }
 median() { sort -g "$1" | awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2; else print "-" }'; }
 
-# siskin KIND MODEL PROMPT_TOKENS: appends prefill, decode and peak RSS to files named by what was measured.
+# ours KERNELS MODEL PROMPT_TOKENS: appends prefill, decode and peak RSS to files named after the figure.
 ours() {
   text "$3" >"$work/prompt"
   "$siskin" run "$2" -f "$work/prompt" -n "$decode" --temp 0 -t "$threads" --kernels "$1" --json -c $(($3 * 2 + decode + 64)) 2>/dev/null |
@@ -54,7 +54,7 @@ echo "\`scripts/bench-kernels.sh $(basename -a "$@" | paste -sd' ')\`:"
 echo "$(date -u +%F) $(uname -m) $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $threads threads, medians of $rounds rounds in turns"
 for model in "$@"; do
   rm -f "$work"/*
-  # What a token reads: the file but for the embedding, unless that is the output as well.
+  # A token reads the file without the embedding, or with it if that is also the output.
   for ((round = 0; round < rounds; round++)); do
     "$bandwidth" "$threads" Q4_K | awk -F'|' '$3 ~ /plain read/ { print $4 }' >>"$work/plain"
     [[ -z $peer ]] || theirs "$model" "$prompt" 0 "$prompt"

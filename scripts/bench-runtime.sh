@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Compares siskin's runtime with llama.cpp's, round by round in turn: prompt of 512, decode of 64, peak RSS, and the time
-# of a whole process from its start to its first token. Prints medians and siskin's ratio to llama.cpp's defaults.
+# Compares siskin's runtime with llama.cpp's; they take turns in every round. Measures a prompt of 512,
+# decoding of 64, peak RSS, and the time of a whole process from its start to its first token. Prints medians
+# and siskin's ratio to llama.cpp's defaults.
 #
-#     scripts/bench-runtime.sh LLAMA_BENCH MODEL.gguf...        ROUNDS=5 by default; SISKIN=path of the program
+#     scripts/bench-runtime.sh LLAMA_BENCH MODEL.gguf...        ROUNDS [5], SISKIN [target/release/siskin]
 #
-# Wants a quiet machine. LLAMA_BENCH is llama.cpp's own llama-bench, built natively (-DGGML_NATIVE=ON).
+# Needs an idle machine. LLAMA_BENCH is llama.cpp's own llama-bench, built natively (-DGGML_NATIVE=ON).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [[ $# -gt 1 ]] || { sed -n '2,8p' "$0" >&2; exit 2; }
@@ -20,7 +21,7 @@ MIB = 1 << 20
 
 
 def run(command):
-    """Output, seconds and peak RSS of a process; None where it fails."""
+    """Output, seconds and peak RSS of a process; None if it fails."""
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     out = process.stdout.read()
@@ -67,7 +68,7 @@ CONTESTANTS = [
     ("siskin --favor decode", one_of_siskin, ["--favor", "decode"]),
     ("siskin --favor memory", one_of_siskin, ["--favor", "memory"]),
 ]
-print(f"{rounds} rounds in turn, medians; start: the whole process up to one token")
+print(f"{rounds} rounds, in turns, medians; start: the whole process up to its first token")
 print(f"{'':<24}{'prompt 512':>12}{'decode 64':>12}{'peak RSS':>12}{'start':>9}")
 for model in models:
     print(f"{os.path.basename(model)}, {os.path.getsize(model) / MIB:.0f} MiB")
@@ -81,7 +82,7 @@ for model in models:
     base = medians.get("llama.cpp")
     for name, _, _ in CONTESTANTS:
         if name not in medians:
-            print(f"  {name:<22}  failed: unmeasured")
+            print(f"  {name:<22}  failed: not measured")
             continue
         prefill, decode, rss, start = medians[name]
         print(f"  {name:<22}{prefill:>8.1f} t/s{decode:>8.2f} t/s{rss / MIB:>8.0f} MiB{start:>7.2f} s")

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Counts the instructions of the block kernels under callgrind: the same on a busy machine as on a quiet one.
+# Counts the instructions of the block kernels with callgrind. A busy machine gives the same counts as an idle
+# one.
 #
-#   scripts/callgrind.sh [TYPE ...]      # q4_K q5_K q6_K q8_0 q4_0 where no type is given
+#   scripts/callgrind.sh [TYPE ...]      # default: q4_K q5_K q6_K q8_0 q4_0
 #
-# Valgrind knows no AVX-512, so the AVX2 kernel is counted, in a build for plain x86-64 that holds no AVX-512
-# outside the kernels. What is counted is the difference between going over the weights once and four times: the
-# kernel alone.
-# benches/README.md records the counts; set against it, a slower kernel shows.
+# Valgrind does not support AVX-512, so the script counts the AVX2 kernel, in a build for plain x86-64, which
+# has no AVX-512 outside the kernels. It counts the difference between quantizing the weights four times and
+# once, which is the kernel alone. benches/README.md records the counts: compare them to find a kernel that
+# became slower.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,7 @@ if ! command -v valgrind >/dev/null; then
     exit 0
 fi
 if [[ $(uname -m) != x86_64 ]]; then
-    echo "skipped: the recorded counts are those of x86-64"
+    echo "skipped: the recorded counts are for x86-64"
     exit 0
 fi
 
@@ -25,13 +26,13 @@ RUSTFLAGS="-C target-cpu=x86-64" cargo build --release --locked --quiet \
 
 weights=32768
 
-# Instructions of a run that goes over the weights so many times, at an effort.
+# count TYPE TIMES EFFORT: instructions of a run that quantizes the weights TIMES times.
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null \
         "$target/release/examples/kernel" "$1" avx2 "$weights" "$2" "$3" 2>&1 | sed -n 's/.*Collected : //p'
 }
 
-# Instructions that three more times take.
+# three TYPE EFFORT: instructions that quantizing the weights three times takes.
 three() {
     echo $(($(count "$1" 4 "$2") - $(count "$1" 1 "$2")))
 }

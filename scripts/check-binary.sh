@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what scripts/cross.sh built: the instructions the profile asks for are there and those it excludes are not,
-# nothing but glibc is linked, in no version newer than 2.36 (Debian 12, Raspberry Pi OS), no symbols, no paths of
-# this machine. The size is printed against the aim of 12 MB.
+# Checks the program that scripts/cross.sh built: it contains the instructions that the profile requires and
+# none that it excludes, links only glibc, needs no glibc newer than 2.36 (Debian 12, Raspberry Pi OS), and
+# contains neither symbols nor paths of this machine. Prints the size and the goal of 12 MB.
 #
 #   scripts/check-binary.sh PROFILE...
 set -euo pipefail
@@ -11,7 +11,7 @@ source scripts/profile.sh
 newest_glibc=2.36
 aim_bytes=12000000
 failed=0
-# Rust's mangled names, both schemes; LLVM may add a suffix.
+# Rust's mangled names, in both schemes; LLVM may add a suffix.
 rust_name='(17h[0-9a-f]+E|^_R.*)(\\.llvm\\.[0-9]+)?$'
 
 wrong() {
@@ -19,7 +19,8 @@ wrong() {
     failed=1
 }
 
-# Instructions by name: "COUNT NAME FUNCTION" for each function that holds some, out of the program with symbols.
+# Counts instructions by name in the program with symbols: "COUNT NAME FUNCTION" for each function that has
+# any.
 count_instructions() {
     "$prefix-objdump" -d --no-show-raw-insn "$1" | awk '
         /^[0-9a-f]+ <.*>:$/ { function_name = substr($2, 2, length($2) - 3); next }
@@ -27,14 +28,14 @@ count_instructions() {
         END { for (key in count) print count[key], key }'
 }
 
-# The instructions a profile names, and how many are there. Those it excludes may stand in Rust functions: without a
-# profile's leave Rust writes them only into functions that are called where the CPU has been asked.
+# Counts the instructions that the profile names. Rust functions may contain excluded ones: Rust is compiled
+# without them, so it uses them only in functions that are chosen at run time, after a check of the CPU.
 check_instructions() {
     local name total guarded
     for name in $(profile_field "$profile" build instructions); do
         total=$(awk -v name="$name" '$2 == name { sum += $1 } END { print sum + 0 }' "$counts")
         echo "  $name: $total"
-        [[ $total -gt 0 ]] || wrong "no $name: the kernels this profile is for are missing"
+        [[ $total -gt 0 ]] || wrong "no $name: the kernels for this profile are missing"
     done
     for name in $(profile_field "$profile" build no_instructions); do
         guarded=$(awk -v name="$name" -v rust="$rust_name" '$2 == name && $3 ~ rust { sum += $1 } END { print sum + 0 }' "$counts")
@@ -64,11 +65,11 @@ check_contents() {
     local bytes path
     [[ -z $("$prefix-nm" "$binary" 2>/dev/null) ]] || wrong "not stripped"
     for path in "$PWD" "${CARGO_HOME:-$HOME/.cargo}" "${RUSTUP_HOME:-$HOME/.rustup}"; do
-        ! grep -qaF "$path/" "$binary" || wrong "holds the path $path"
+        ! grep -qaF "$path/" "$binary" || wrong "contains the path $path"
     done
     bytes=$(stat -c %s "$binary")
-    echo "  size: $bytes bytes (aim: $aim_bytes)"
-    [[ $bytes -le $aim_bytes ]] || echo "  above the aim by $((bytes - aim_bytes)) bytes"
+    echo "  size: $bytes bytes (goal: $aim_bytes)"
+    [[ $bytes -le $aim_bytes ]] || echo "  above the goal by $((bytes - aim_bytes)) bytes"
 }
 
 [[ $# -gt 0 ]] || { echo "usage: scripts/check-binary.sh PROFILE..." >&2 && exit 2; }
@@ -80,7 +81,7 @@ for profile in "$@"; do
     binary=target/cross/$profile/siskin
     whole=target/cross/$profile/$(profile_field "$profile" build triple)/dist/siskin
     if [[ ! -e $binary || ! -e $whole ]]; then
-        echo "check-binary: $binary is not there; run make cross TARGET=$profile" >&2
+        echo "check-binary: $binary does not exist; run make cross TARGET=$profile" >&2
         exit 1
     fi
     echo "$profile: $binary"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Holds the predicted peak of resident memory to the measured one: each model at three contexts, a prompt that
-# fills a batch. Fails where they differ by more than 5 %.
+# Compares the predicted peak of resident memory with the measured one: each model with three context lengths,
+# and a prompt that fills a batch. Fails if they differ by more than 5 %.
 #
 #     scripts/check-budget.sh MODEL.gguf...
+#
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [[ $# -gt 0 ]] || { sed -n '2,6p' "$0" >&2; exit 2; }

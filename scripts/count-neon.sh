@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Instructions that q4_K by q8_K takes for one token of the embedded model on a Cortex-A76: siskin's kernel on weights as
-# they are, and ggml's on repacked ones. Counted as qemu executes them, one thread, the third token less the second;
-# says nothing of time.
+# Counts the instructions that q4_K by q8_K takes for one token of the embedded model on a Cortex-A76:
+# siskin's kernel on weights as stored, and ggml's on repacked ones. qemu executes and counts them, on one
+# thread, as the difference between runs of three and two tokens. The counts do not measure time.
 #
 #   make cross TARGET=raspberry-pi-5 && scripts/count-neon.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=target/cross/raspberry-pi-5/aarch64-unknown-linux-gnu/dist/siskin
-[[ -e $program ]] || { echo "count-neon: $program is not there; run make cross TARGET=raspberry-pi-5" >&2; exit 1; }
+[[ -e $program ]] || { echo "count-neon: $program does not exist; run make cross TARGET=raspberry-pi-5" >&2; exit 1; }
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# Where qemu puts a program that may lie anywhere.
+# The address at which qemu loads a position-independent program.
 base=$((0x5500000000))
 
-# executed FUNCTION TOKENS FLAGS...: instructions of the function in a run of so many tokens.
+# executed FUNCTION TOKENS FLAGS...: instructions of the function in a run of TOKENS tokens.
 executed() {
     local function=$1 tokens=$2 address size
     shift 2
@@ -24,7 +24,7 @@ executed() {
     wc -l <"$log"
 }
 
-# a_token WHAT FUNCTION FLAGS...: a row of the table.
+# a_token WHAT FUNCTION FLAGS...: prints a row of the table.
 a_token() {
     local what=$1 function=$2
     shift 2

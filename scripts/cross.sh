@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Builds siskin for a device of targets/*.toml and puts the stripped program at target/cross/PROFILE/siskin.
+# Builds siskin for a device in targets/*.toml and writes the stripped program to target/cross/PROFILE/siskin.
 #
 #   scripts/cross.sh             lists the profiles
-#   scripts/cross.sh PROFILE     builds one
+#   scripts/cross.sh PROFILE     builds for one
 #
-# Through cross (https://github.com/cross-rs/cross) where it is installed and Docker or Podman runs; else with the
-# distribution's cross compiler, which is installed where that is allowed. SISKIN_CROSS_WITH=cross or =compiler chooses.
-# Exit codes: 0 built, 1 not built, 2 no such profile, 69 what building needs cannot be had on this machine.
+# Uses cross (https://github.com/cross-rs/cross) if it is installed and Docker or Podman runs. Otherwise it
+# uses the distribution's cross compiler, and installs it if it may. SISKIN_CROSS_WITH=cross or =compiler
+# chooses one. Exit codes: 0 built, 1 not built, 2 no such profile, 69 this machine lacks something that the
+# build needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/apt.sh
@@ -32,7 +33,7 @@ if [[ -z $triple || -z $prefix ]]; then
 fi
 dir=target/cross/$profile
 
-# The engine in which cross can run, or nothing.
+# Prints the container engine in which cross can run, or nothing.
 engine() {
     command -v cross >/dev/null || return 0
     local engine
@@ -44,11 +45,12 @@ engine() {
     done
 }
 
-# What both ways need: flags for Rust, C and C++, and where llama.cpp's build looks for the profile's settings.
+# Sets what both ways of building need: flags for Rust, C and C++, and the profile's settings for llama.cpp's
+# build.
 set_environment() {
     local under=${triple//-/_} cpu features
     cpu=$(field target_cpu) features=$(field target_features | paste -sd,)
-    # No path of this machine in the program.
+    # Keeps paths of this machine out of the program.
     local maps=("${CARGO_HOME:-$HOME/.cargo}=/cargo" "$PWD=/siskin")
     local c_flags=${maps[*]/#/-ffile-prefix-map=}
     export "CC_$under=$prefix-gcc" "CXX_$under=$prefix-g++" "AR_$under=$prefix-ar"
@@ -57,22 +59,25 @@ set_environment() {
     if [[ -d /usr/$prefix/include ]]; then
         export "BINDGEN_EXTRA_CLANG_ARGS_$under=--sysroot=/usr/$prefix -I/usr/$prefix/include"
     fi
-    # llama-cpp-sys-2 hands a `target-cpu` it sees to the C compiler as -march, which on ARM knows no CPUs by
-    # name; rustc takes the underscore as well. RUSTFLAGS keeps .cargo/config.toml's native out.
+    # llama-cpp-sys-2 passes a `target-cpu` that it sees to the C compiler as -march, which takes no CPU names
+    # on ARM. It does not see `target_cpu`, which rustc accepts too. RUSTFLAGS overrides `native` of
+    # .cargo/config.toml.
     RUSTFLAGS="-C target_cpu=${cpu:-generic}${features:+ -C target-feature=$features}"
     maps+=("${RUSTUP_HOME:-$HOME/.rustup}/toolchains=/rust")
     RUSTFLAGS+=" -C linker=$PWD/scripts/static-linker.sh ${maps[*]/#/--remap-path-prefix=}"
-    # Relocations of pointers into the program itself take 10 KB instead of 320; glibc knows the form from 2.36 on.
+    # Relocations of pointers into the program itself take 10 KB instead of 320; glibc supports this form
+    # since 2.36.
     RUSTFLAGS+=" -C link-arg=-Wl,-z,pack-relative-relocs,-O2"
     export RUSTFLAGS SISKIN_LINKER="$prefix-gcc"
     local include
     include=$(field cmake_include)
     export CMAKE_PROJECT_INCLUDE_BEFORE=${include:+$PWD/targets/$include}
-    # Profiles differ in ggml's kernels only: with ccache the rest of llama.cpp is compiled once for all.
+    # Profiles differ only in ggml's kernels: with ccache the rest of llama.cpp is compiled once for all of
+    # them.
     export CCACHE_DIR=$PWD/target/cross/ccache
 }
 
-# CMake configures once: other settings want llama.cpp's build to begin anew.
+# CMake configures only once: if the settings have changed, llama.cpp's build must start again.
 forget_other_settings() {
     local settings
     settings=$(echo "$RUSTFLAGS"; cat ${CMAKE_PROJECT_INCLUDE_BEFORE:+"$CMAKE_PROJECT_INCLUDE_BEFORE"} targets/cmake/size.cmake)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes what is given away, in dist/: an archive for each profile (program, licences, man pages, shell completions,
-# checksums), Debian packages, and SHA256SUMS over all of them. The same sources and compilers give the same bytes:
-# files are sorted and carry the time of the last commit (or SOURCE_DATE_EPOCH).
+# Makes the release files in dist/: an archive for each profile (program, licences, man pages, shell
+# completions, checksums), Debian packages, and SHA256SUMS of all of them. The same sources and compilers give
+# the same bytes: files are sorted and have the time of the last commit (or SOURCE_DATE_EPOCH).
 #
-#   scripts/dist.sh [PROFILE...]     default: every profile that can be built here
+#   scripts/dist.sh [PROFILE...]     default: every profile that this machine can build
 #
-# `make dist` builds this machine's siskin first: it writes the man pages and completions.
+# `make dist` builds this machine's siskin first, which writes the man pages and completions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/apt.sh
@@ -14,7 +14,7 @@ source scripts/apt.sh
 source scripts/profile.sh
 # shellcheck source=scripts/notices.sh
 source scripts/notices.sh
-# The Debian packages: "" is the plain one of its architecture, the others stand in for it.
+# The Debian packages: "" is the default one of its architecture, the others replace it.
 declare -A packages=([aarch64-generic]="" [x86-64-v2]="" [raspberry-pi-5]=raspberry-pi-5 [x86-64-v3]=x86-64-v3)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 host=${SISKIN_HOST:-target/release/siskin}
@@ -26,7 +26,7 @@ fail() {
     exit 1
 }
 
-# What is the same in every archive: documents, man pages, completions.
+# Copies what is the same in every archive: documents, man pages, completions.
 lay_out_common() {
     rm -rf "$1"
     mkdir -p "$1/man" "$1/completions"
@@ -37,14 +37,14 @@ lay_out_common() {
     "$host" completions fish >"$1/completions/siskin.fish"
 }
 
-# SHA256SUMS of everything in a folder.
+# Writes SHA256SUMS of everything in a folder.
 checksums() {
     local sums
     sums=$(cd "$1" && find . -type f ! -name SHA256SUMS -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum)
     echo "$sums" >"$1/SHA256SUMS"
 }
 
-# archive PROFILE: dist/siskin-VERSION-PROFILE.tar.gz out of target/package.
+# archive PROFILE: makes dist/siskin-VERSION-PROFILE.tar.gz from target/package.
 archive() {
     local name=siskin-$version-$1
     checksums target/package
@@ -52,7 +52,7 @@ archive() {
         --directory=target/package --transform="s,^\.,$name," . | gzip -9n >"dist/$name.tar.gz"
 }
 
-# debian PROFILE VARIANT: dist/siskin[-VARIANT]_VERSION-1_ARCH.deb out of target/package.
+# debian PROFILE VARIANT: makes dist/siskin[-VARIANT]_VERSION-1_ARCH.deb from target/package.
 debian() {
     local arguments=(--no-build --no-strip --quiet --target "$(profile_field "$1" build triple)" --output dist/)
     [[ -z $2 ]] || arguments+=(--variant "$2")
@@ -68,17 +68,18 @@ need_cargo_deb() {
 for profile in "$@"; do
     profile_check dist "$profile" || exit 2
 done
-[[ -x $host ]] || fail "$host is not there; run make build"
+[[ -x $host ]] || fail "$host does not exist; run make build"
 everything=$#
-# shellcheck disable=SC2046 # names of profiles hold no spaces
+# shellcheck disable=SC2046 # profile names have no spaces
 [[ $# -gt 0 ]] || set -- $(profile_names)
 mkdir -p dist
 for profile in "$@"; do
     code=0
     scripts/cross.sh "$profile" || code=$?
-    # Asked for by name, a profile that cannot be built is an error; among all of them it is left out, said aloud.
+    # A profile that cannot be built is an error if it was named, and skipped with a notice if all were asked
+    # for.
     if [[ $code -eq 69 && $everything -eq 0 ]]; then
-        echo "skipped: $profile: what the line above names cannot be had here"
+        echo "skipped: $profile: what the line above names is not available here"
         continue
     fi
     [[ $code -eq 0 ]] || exit "$code"

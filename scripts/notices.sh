@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Sourced: the licences of everything inside the program, from the sources that cargo has fetched.
+# Sourced: prints the licences of everything in the program, from the sources that cargo has fetched.
 
-# notices TRIPLE: each crate with its licence files; a text that came before is referred to, not repeated.
+# notices TRIPLE: each crate with its licence files. A text that was printed before is referred to, not
+# repeated.
 notices() {
     local name version licence folder file sum
     local -A seen=()
-    echo "siskin holds the work of others. Their licences:"
+    echo "siskin contains the work of others. Their licences:"
     while IFS='|' read -r name version licence; do
         folder=$(find "${CARGO_HOME:-$HOME/.cargo}"/registry/src -maxdepth 2 -type d -name "$name-${version#v}" | head -n 1)
         [[ -n $folder ]] || continue
@@ -25,5 +26,5 @@ notices() {
     printf '\n==== the Rust standard library (MIT OR Apache-2.0)\nhttps://www.rust-lang.org/policies/licenses\n'
     printf '\n==== GCC runtime libraries (libgomp, libstdc++, libgcc)\n'
     echo "GNU General Public License, version 3, with the GCC Runtime Library Exception, version 3.1, under which"
-    echo "programs that link them may be given away on their own terms: https://www.gnu.org/licenses/gcc-exception-3.1.html"
+    echo "programs that link them may be distributed under their own terms: https://www.gnu.org/licenses/gcc-exception-3.1.html"
 }

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Sourced: reads the device profiles, targets/*.toml, from the project's root.
-# `siskin` itself reads them with a TOML parser and checks every field; here lines of one key and one value,
-# as all of them are written, are enough.
+# Sourced: reads the device profiles, targets/*.toml, from the project's root. `siskin` itself reads them with
+# a TOML parser and checks every field. Here it is enough to read lines of one key and one value, because all
+# profiles are written that way.
 
-# The profiles' names, one a line.
+# The names of the profiles, one per line.
 profile_names() {
     local file
     for file in targets/*.toml; do
@@ -19,7 +19,8 @@ profile_table() {
     done
 }
 
-# profile_field NAME SECTION KEY: a text without its quotes, a list one item a line; nothing where the key is not there.
+# profile_field NAME SECTION KEY: a string without quotes, or a list with one item per line; nothing without
+# the key.
 profile_field() {
     awk -v section="$2" -v key="$3" '
         /^[ \t]*\[/ { here = $0; gsub(/[][ \t]/, "", here); next }
@@ -34,7 +35,7 @@ profile_field() {
         }' "targets/$1.toml"
 }
 
-# profile_check WHO NAME: returns 2 after one line where there is no such profile.
+# profile_check WHO NAME: prints one line and returns 2 if there is no such profile.
 profile_check() {
     if [[ $2 == */* || ! -f targets/$2.toml ]]; then
         echo "$1: no profile '$2'; there are: $(profile_names | paste -sd' ')" >&2

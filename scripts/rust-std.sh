@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# Sourced: Rust's standard library for a target, from rustup where it can be had, else compiled from its source.
+# Sourced: gets Rust's standard library for a target from rustup or, if rustup does not have it, compiles its
+# source.
 
-# rust_std WHO TRIPLE: sets `cargo`, the command to build with, and `std_args`, what it is to be given besides.
-# Returns 1 after one line where no way leads there. SISKIN_BUILD_STD=1 compiles it whatever rustup offers.
+# rust_std WHO TRIPLE: sets `cargo`, the command to build with, and `std_args`, its additional arguments. If
+# there is no way to get the library, it prints one line and returns 1. SISKIN_BUILD_STD=1 always compiles it.
 # shellcheck disable=SC2034 # read by the caller
 rust_std() {
     cargo=(cargo) std_args=()
@@ -25,8 +26,9 @@ rust_std() {
     cargo=(cargo +nightly) std_args=(-Z "build-std=std,panic_abort")
 }
 
-# The library's source out of Debian's package rust-src, in the version of the installed nightly, into the folder
-# given. Packages of newer suites are looked up beside the system's own lists, which stay as they are.
+# debian_rust_src FOLDER: unpacks the library's source from Debian's package rust-src, in the version of the
+# installed nightly. It searches newer suites with separate package lists, and does not change the system's
+# own.
 debian_rust_src() {
     command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 1
     local want work mirror suite version

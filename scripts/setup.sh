@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building siskin needs beside Rust: cmake, libclang and a C++ compiler, for llama.cpp.
-# Installs through apt as root or sudo; elsewhere it names what is missing. Safe to run again.
+# Installs what the build needs in addition to Rust: cmake, libclang and a C++ compiler, for llama.cpp.
+# Uses apt, as root or with sudo; otherwise it names what is missing. Safe to run again.
 set -euo pipefail
 # shellcheck source=scripts/apt.sh
 source "$(dirname "$0")/apt.sh"
@@ -9,8 +9,8 @@ missing=()
 command -v cmake >/dev/null || missing+=(cmake)
 command -v make >/dev/null || missing+=(make)
 command -v c++ >/dev/null || missing+=(g++)
-# bindgen loads libclang and needs clang's own headers (stddef.h); the -dev package brings both.
-# libclang-cpp.so, which other packages bring, is not it.
+# bindgen loads libclang and needs clang's own headers (stddef.h); the -dev package contains both.
+# libclang-cpp.so, which other packages contain, is another library.
 has_libclang() {
     local pattern
     for pattern in "/usr/lib/llvm-*/lib/libclang.so*" "/usr/lib/llvm-*/lib/libclang-[0-9]*.so*"; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Links programs that go to other machines: the compiler's support library goes into the program too, so that
-# glibc is all it asks for. Rust names the shared one (-lgcc_s); its static form is two libraries.
-# SISKIN_LINKER names the compiler that links.
+# Links programs for other machines. The compiler's support library is linked into the program, so that it
+# needs only glibc. Rust names the shared library (-lgcc_s); its static form is two libraries. SISKIN_LINKER
+# names the compiler that links.
 set -euo pipefail
 arguments=()
 for argument in "$@"; do

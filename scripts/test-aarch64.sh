@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs what is written for NEON under qemu. siskin-quant's kernels, on the CPU of a Raspberry Pi 5, are held to the
-# portable ones and to the bytes recorded on x86-64 (quant/tests/kernels.rs); siskin-kernels' products and attention
-# to f64, on a Raspberry Pi 5's CPU, on all that qemu has, and on one for which they must refuse. On an aarch64 machine `make test`
-# does that, and there is nothing to emulate. What cannot be had here is skipped, with its reason.
+# Tests the NEON code under qemu. Compares siskin-quant's kernels, on the CPU of a Raspberry Pi 5, with the
+# portable ones and with the bytes recorded on x86-64 (quant/tests/kernels.rs). Compares siskin-kernels'
+# products and attention with f64: on the CPU of a Raspberry Pi 5, on one with all features that qemu has, and
+# on one that the kernels must refuse. On an aarch64 machine `make test` does this without an emulator. What
+# is not available is skipped, with the reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/apt.sh
@@ -22,7 +23,7 @@ for tool in aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu qemu-aarch64-static:qemu
         skip "no ${tool%%:*}"
 done
 rust_std test-aarch64 "$triple" || skip "no standard library for $triple"
-# The test harness unwinds, so a library built here is built whole.
+# The test harness unwinds, so the standard library is built with unwinding.
 [[ ${#std_args[@]} -eq 0 ]] || std_args=(-Z build-std)
 
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
@@ -34,5 +35,5 @@ emulated() {
     RUSTFLAGS="" "${cargo[@]}" test --release --locked "${std_args[@]}" --target "$triple" --target-dir target/aarch64 "$@"
 }
 emulated cortex-a76 -p siskin-quant --lib --test kernels
-# Cortex-A53 has no dotprod: there the kernels must stay out of the way.
+# Cortex-A53 has no dotprod: the kernels must refuse it.
 for cpu in cortex-a76 max cortex-a53; do emulated "$cpu" -p siskin-kernels; done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds siskin for other devices and proves the programs: what they hold (scripts/check-binary.sh), and, under an
-# emulator of the device's CPU, that they write the same bytes and greedy tokens as this machine's build
-# (tests/through_binary/cross.rs). What cannot be had here is skipped, with its reason.
+# Builds siskin for other devices and checks the programs: what they contain (scripts/check-binary.sh), and
+# that they write the same bytes and greedy tokens as this machine's build, under an emulator of the device's
+# CPU (tests/through_binary/cross.rs). What is not available here is skipped, with the reason.
 #
 #   scripts/test-cross.sh [PROFILE...]     default: raspberry-pi-5 aarch64-generic armv7
 set -euo pipefail
@@ -11,7 +11,8 @@ source scripts/apt.sh
 # shellcheck source=scripts/profile.sh
 source scripts/profile.sh
 
-# The words that start a program of a profile here, in `runner`; 1 after one line where nothing can run it.
+# find_runner PROFILE: sets `runner`, the words that start the profile's program here. If nothing can run it,
+# prints one line and returns 1.
 find_runner() {
     local cpu arch prefix isa
     cpu=$(profile_field "$1" build qemu_cpu) arch=$(profile_field "$1" build triple) prefix=$(profile_field "$1" build cross_prefix)
@@ -19,7 +20,7 @@ find_runner() {
     [[ $arch == arm* ]] && arch=arm
     runner=()
     if [[ -z $cpu ]]; then
-        # No emulator for it: this very machine, where it has what the profile asks for.
+        # There is no emulator for it: use this machine, if it has what the profile needs.
         for isa in $(profile_field "$1" build isa); do
             if [[ $arch != "$(uname -m)" ]] || ! grep -qwE "$isa|${isa/sse42/sse4_2}|${isa/avx512/avx512f}" /proc/cpuinfo; then
                 echo "skipped: $1 is built and checked, not run: this machine has no $isa, and qemu emulates no CPU that has it"
@@ -36,7 +37,7 @@ find_runner() {
     [[ $arch == "$(uname -m)" ]] || runner+=(-L "/usr/$prefix")
 }
 
-# Whatever CPU a program was made for, it starts on the oldest of its architecture, to say what it misses there.
+# Every program must start on the oldest CPU of its architecture, because there it reports what the CPU lacks.
 declare -A oldest=([aarch64]=cortex-a53 [arm]=cortex-a7 [x86_64]=qemu64)
 check_start() {
     [[ ${#runner[@]} -gt 0 ]] || return 0
@@ -54,7 +55,7 @@ for profile in "$@"; do
     code=0
     scripts/cross.sh "$profile" || code=$?
     if [[ $code -eq 69 ]]; then
-        echo "skipped: $profile: what the line above names cannot be had here"
+        echo "skipped: $profile: what the line above names is not available here"
         continue
     fi
     [[ $code -eq 0 ]] || exit "$code"

@@ -1,9 +1,9 @@
 //! siskin's own kernels under llama.cpp's graph.
 //!
-//! Decoding multiplies every weight with one column of activations, a short prompt with a few. The crate `siskin-kernels` does that at the
-//! memory's speed; here is the seam through which ggml calls it. The linker sends ggml's calls of a few functions
-//! to wraps (`--wrap`, see `build.rs`) that pass on to ggml's own until [`select`] switches them. What the
-//! kernels do not know, ggml computes as ever.
+//! Decoding multiplies every weight with one column of activations, a short prompt with a few. The crate
+//! `siskin-kernels` does that at the speed of the memory; this module connects it to ggml. The linker
+//! redirects ggml's calls of a few functions to wrappers (`--wrap`, see `build.rs`). The wrappers call ggml's
+//! own functions until [`select`] switches them. ggml always computes what the kernels do not support.
 //!
 //! ```text
 //! llama.cpp's graph ─► ggml's mul_mat        ─► wrap ─┬─► siskin-kernels   few columns, a format with a kernel
@@ -11,9 +11,9 @@
 //!                                                      └─► ggml's own       everything else, until switched
 //! ```
 //!
-//! Three things must hold before the switch turns: this program was linked with the wraps, this CPU has
-//! instructions that there are kernels for, and every kernel agrees with ggml's own on known blocks
-//! ([`Status::reason`] says which does not).
+//! siskin's kernels are used only if three things hold: this program was linked with the wrappers, this CPU
+//! has instructions that the kernels are written for, and every kernel agrees with ggml's own on known
+//! blocks. [`Status::reason`] names the one that failed.
 
 #[cfg(own_kernels)]
 mod abi;
@@ -36,23 +36,23 @@ mod share;
 
 pub use choice::{Calls, ENVIRONMENT, Kernels, Settings, Status};
 
-/// Switches between ggml's kernels and siskin's. Between decodes: a product that is being computed while the
-/// switch turns may come out wrong.
+/// Switches between ggml's kernels and siskin's. Call it between decodes only: a product that is being
+/// computed during the switch may be wrong.
 pub fn select(settings: &Settings) -> Status {
     seam::select(settings)
 }
 
-/// What is in use.
+/// The kernels in use, and why siskin's are not if they cannot be.
 pub fn status() -> Status {
     seam::status()
 }
 
-/// What siskin's kernels have computed in this process.
+/// Counts what siskin's kernels have computed in this process.
 pub fn calls() -> Calls {
     seam::calls()
 }
 
-/// Selects as the environment says, unless something was selected before.
+/// Selects the kernels that the environment names, unless [`select`] was called before.
 pub(crate) fn select_default() {
     seam::select_default();
 }

@@ -1,6 +1,6 @@
-//! siskin's kernels under llama.cpp's graph: called, and to the same effect as ggml's own.
+//! Checks that llama.cpp's graph calls siskin's kernels, and that they give the same results as ggml's own.
 //!
-//! The switch is the process's, so these tests are a program of their own and take turns.
+//! The switch belongs to the whole process, so these tests are a separate program and take turns.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use siskin::kernel::{self, Kernels, Settings};
 #[path = "through_binary/util.rs"]
 mod util;
 
-/// Types whose products have kernels; rows of other lengths than they divide fall back to others.
+/// File types with kernels for their products. Rows whose length a type does not divide get another type.
 const TYPES: [&str; 6] = ["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0"];
 
 fn turn() -> MutexGuard<'static, ()> {
@@ -22,7 +22,7 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Switches, and whether siskin's kernels can be used here; says why a test is skipped where not.
+/// Selects `kernels` and returns whether they are in use; prints why a test is skipped if they are not.
 fn switch(kernels: Kernels) -> bool {
     let status = kernel::select(&Settings {
         kernels,
@@ -96,7 +96,7 @@ fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
         ..SessionOptions::default()
     };
     let text = vec![model.tokenize("a", false, false)[0]; 300];
-    // What feeding `tokens` at once computes, with that many before them.
+    // Operations computed while `tokens` are fed at once, with `before` tokens before them.
     let count = |kernels, before: usize, tokens: usize| {
         let used = switch(kernels);
         let mut session = Session::new(&model, &options).expect("a session");
@@ -107,12 +107,12 @@ fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
         used.then(|| (end.products - start.products, end.attentions - start.attentions))
     };
     assert_eq!(count(Kernels::Ggml, 0, 1), Some((0, 0)));
-    // Two layers of q, k, v, output, gate, up and down, and the vocabulary; each by two threads.
+    // Two layers of q, k, v, output, gate, up and down, and the vocabulary; two threads count each.
     let products = 2 * (2 * 7 + 1);
     let told = "llama.cpp no longer calls the seam as it did";
     if let Some(calls) = count(Kernels::Siskin, 0, 1) {
         assert_eq!(calls, (products, 0), "{told}");
-        // One token's attention is computed here, several tokens' is not.
+        // siskin computes the attention of one token, but not of several.
         assert_eq!(count(Kernels::Siskin, 300, 1), Some((products, 2 * 2)), "{told}");
         assert_eq!(count(Kernels::Siskin, 300, 7), Some((products, 0)), "{told}");
         assert_eq!(count(Kernels::Ggml, 300, 1), Some((0, 0)));
@@ -147,7 +147,7 @@ fn perplexity_is_the_same_with_either_kernel() {
     }
 }
 
-/// Perplexity of `text` in windows of 256 tokens, a token at a time: as decoding computes it.
+/// Perplexity of `text` in windows of 256 tokens, one token at a time, as in decoding.
 fn perplexity(model: &Model, text: &str) -> f64 {
     let tokens = model.tokenize(text, false, false);
     let options = SessionOptions {
@@ -202,7 +202,7 @@ fn the_switch_is_a_flag_and_an_environment_variable() {
     assert_eq!(flag.status.code(), Some(2));
 }
 
-/// What `src/kernel/` takes ggml's internals to say, as their text has it, spaces aside.
+/// What `src/kernel/` assumes about ggml's internals, as ggml's source has it, without the spaces.
 const HEADERS: [(&str, &str); 5] = [
     (
         "llamafile/sgemm.h",
@@ -222,7 +222,8 @@ const HEADERS: [(&str, &str); 5] = [
         "ggml-cpu-impl.h",
         "int ggml_threadpool_chunk_add(struct ggml_threadpool * tp, int value);",
     ),
-    // The counter is set, and all threads have seen it, before a product is asked for with the work buffer's columns.
+    // ggml sets the counter, and all threads have seen it, before it asks for a product with columns in the
+    // work buffer.
     (
         "ggml-cpu.c",
         "current_chunk, nth, memory_order_relaxed); } ggml_barrier(params->threadpool); \

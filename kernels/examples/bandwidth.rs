@@ -1,4 +1,4 @@
-//! GB/s of weights that each kernel takes, beside a plain read of the same bytes, in turns.
+//! GB/s of weights that each kernel reads, compared with a plain read of the same bytes, measured in turns.
 //!
 //! ```sh
 //! cargo run --release -p siskin-kernels --example bandwidth -- 2 Q4_K   # threads, a format or all
@@ -10,9 +10,9 @@ use std::time::Instant;
 use siskin_kernels::check::{Case, Kind};
 use siskin_kernels::{Format, Isa, Kernel, Product};
 
-/// Weights of all threads together: beyond the caches that a CPU has to itself.
+/// Bytes of weights of all threads together: more than a CPU's caches hold.
 const BYTES: usize = 512 << 20;
-/// Weights a row, rows a product: as a model of a billion parameters has them.
+/// Weights per row; the rows per product are next. Both are those of a model with a billion parameters.
 const WIDTH: usize = 2048;
 const ROWS: usize = 2048;
 const ROUNDS: usize = 7;
@@ -90,7 +90,7 @@ fn measure(format: Format, kernel: Kernel, threads: usize) {
     }
 }
 
-/// All rows, a product of [`ROWS`] at a time.
+/// Computes all rows, with [`ROWS`] rows per product.
 fn products(case: &Case, kernel: &Kernel, ahead: usize, rows: usize) {
     let mut out = vec![0f32; rows];
     let whole = case.product(&mut out, ahead);

@@ -1,7 +1,7 @@
-//! Attention of one token: its heads' queries against every key, and the values they choose.
+//! Attention of one token: its heads' queries against every key, and the weighted sum of the values.
 //!
-//! Keys and values are f16, sums f32. Heads that share keys are computed together, so that a key is read once
-//! for all of them.
+//! Keys and values are f16, sums are f32. Heads that share keys are computed together, so that each key is
+//! read once for all of them.
 
 use crate::Isa;
 
@@ -11,7 +11,7 @@ mod lanes;
 
 pub use block::MAX_DIM;
 
-/// One token's attention, of heads `heads.start..heads.end`.
+/// The attention of one token, for heads `heads.start..heads.end`.
 #[derive(Debug, Clone)]
 pub struct Attention {
     /// `[heads][dim]` queries.
@@ -20,26 +20,26 @@ pub struct Attention {
     pub k: Cache,
     /// `[kv heads][positions][dim]` values.
     pub v: Cache,
-    /// `[positions]` what is added to scores, f16; null for nothing.
+    /// `[positions]` numbers to add to the scores, f16; null for none.
     pub mask: *const u16,
     /// `[heads][dim]` results.
     pub out: Strided<f32>,
-    /// Positions.
+    /// Number of positions.
     pub positions: usize,
-    /// Numbers in a head.
+    /// Numbers per head.
     pub dim: usize,
-    /// Heads that share keys.
+    /// Number of heads that share keys.
     pub group: usize,
     /// The heads to compute: whole tiles of [`Attention::tile`] heads.
     pub heads: std::ops::Range<usize>,
-    /// What products of queries and keys are multiplied by.
+    /// Factor for the products of queries and keys.
     pub scale: f32,
 }
 
 /// Rows of numbers, `stride` bytes apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Strided<T> {
-    /// The first.
+    /// The first row.
     pub data: *mut T,
     /// Bytes from a row to the next.
     pub stride: usize,
@@ -54,7 +54,7 @@ impl<T> Strided<T> {
 /// Keys or values, f16.
 #[derive(Debug, Clone, Copy)]
 pub struct Cache {
-    /// Those of the first head's first position.
+    /// The first head's first position.
     pub data: *const u16,
     /// Bytes from a position to the next.
     pub position_stride: usize,
@@ -71,29 +71,29 @@ impl Cache {
 
 type Run = unsafe fn(&Attention);
 
-/// Attention on one instruction set, which this CPU has.
+/// The attention kernel for one instruction set, which this CPU has.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionKernel(Run);
 
 impl AttentionKernel {
-    /// The kernel on `isa`; `None` where this CPU lacks the instructions.
+    /// The kernel on `isa`; `None` if this CPU lacks the instructions.
     pub fn new(isa: Isa) -> Option<Self> {
         isa.is_available().then(|| AttentionKernel(dispatch::run(isa)))
     }
 
-    /// Computes the heads asked for.
+    /// Computes the heads `attention.heads`.
     ///
     /// # Safety
-    /// Every row named by the shapes must exist and be aligned for its numbers; `dim` must be a multiple of 16, at
-    /// most [`MAX_DIM`]; the results of `heads` are nobody else's meanwhile.
+    /// Every row that the shapes name must exist and be aligned for its numbers; `dim` must be a multiple of
+    /// 16, at most [`MAX_DIM`]; no other thread may touch the results of `heads` meanwhile.
     pub unsafe fn run(&self, attention: &Attention) {
-        // SAFETY: `new` has seen that the CPU has the instructions; the rest is the caller's promise.
+        // SAFETY: `new` has checked that the CPU has the instructions; the rest is the caller's promise.
         unsafe { (self.0)(attention) }
     }
 }
 
 impl Attention {
-    /// Heads computed together where `group` share keys.
+    /// Heads that are computed together if `group` heads share keys: 1, 2 or 4.
     pub fn tile(group: usize) -> usize {
         match group % 4 {
             0 => 4,

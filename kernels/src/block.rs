@@ -1,12 +1,13 @@
-//! ggml's blocks as they lie in memory: declared here once, sizes and offsets asserted at compile time.
+//! ggml's blocks as they are in memory, declared here once; sizes and offsets are asserted at compile time.
 //!
-//! Half-precision numbers are kept as bits. Rows come from mapped files and are aligned to two bytes at least.
+//! Half-precision numbers are kept as bits. Rows come from mapped files and are aligned to at least two
+//! bytes.
 
 use std::mem::offset_of;
 
-/// Weights of a super-block of the K formats.
+/// Weights in a super-block of the K formats.
 pub const SUPER: usize = 256;
-/// Weights of a block of the simple formats.
+/// Weights in a block of the simple formats.
 pub const SIMPLE: usize = 32;
 
 /// 256 weights: eight 6-bit scales and minimums, 4-bit levels; of each 64 the first 32 are low nibbles.
@@ -19,7 +20,7 @@ pub struct Q4K {
     pub dmin: u16,
     /// Scales and minimums, packed.
     pub scales: [u8; 12],
-    /// Levels.
+    /// Levels, two per byte.
     pub qs: [u8; 128],
 }
 
@@ -33,13 +34,13 @@ pub struct Q5K {
     pub dmin: u16,
     /// Scales and minimums, packed.
     pub scales: [u8; 12],
-    /// Fifth bits.
+    /// Fifth (highest) bits of the levels.
     pub qh: [u8; 32],
-    /// Low four bits.
+    /// Low four bits of the levels.
     pub qs: [u8; 128],
 }
 
-/// 256 weights: sixteen 8-bit scales, 6-bit levels of which 32 stand for zero.
+/// 256 weights: sixteen 8-bit scales, and 6-bit levels of which 32 means zero.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Q6K {
@@ -47,7 +48,7 @@ pub struct Q6K {
     pub ql: [u8; 128],
     /// High two bits: of each 128 weights `qh[l]` holds those of `l`, `l + 32`, `l + 64` and `l + 96`.
     pub qh: [u8; 64],
-    /// Scales.
+    /// Scales, one for each 16 weights.
     pub scales: [i8; 16],
     /// Step of the scales, f16.
     pub d: u16,
@@ -59,27 +60,27 @@ pub struct Q6K {
 pub struct Q8_0 {
     /// Step, f16.
     pub d: u16,
-    /// Levels.
+    /// Levels, one per byte.
     pub qs: [i8; 32],
 }
 
-/// 32 weights of four bits of which 8 stands for zero; the first 16 are low nibbles.
+/// 32 weights of four bits, of which 8 means zero; the first 16 are low nibbles.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Q4_0 {
     /// Step, f16.
     pub d: u16,
-    /// Levels.
+    /// Levels, two per byte.
     pub qs: [u8; 16],
 }
 
-/// 256 activations, what the K formats are multiplied by.
+/// 256 activations, which the K formats are multiplied by.
 ///
-/// Where `d` is zero, ggml leaves `bsums` as they were: any value, never NaN.
+/// If `d` is zero, ggml does not write `bsums`: they may have any value, but never give NaN.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Q8K {
-    /// Step.
+    /// Step of the levels.
     pub d: f32,
     /// Levels, -127 to 127.
     pub qs: [i8; 256],

@@ -1,4 +1,4 @@
-//! Repeatable products to hold kernels to, and what they are in f64.
+//! Repeatable products to check kernels with, and their values in f64.
 
 pub mod attention;
 
@@ -7,23 +7,23 @@ use std::mem::offset_of;
 use crate::block::{Q4_0, Q4K, Q5K, Q6K, Q8_0, Q8K};
 use crate::{Format, Kernel, Product};
 
-/// What a case is made of.
+/// The kind of numbers that a case is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Steps as models have them, levels at random.
+    /// Steps as in models, random levels.
     Usual,
-    /// The largest steps, levels at random.
+    /// The largest steps, random levels.
     Large,
-    /// Steps too small for normal numbers, levels at random.
+    /// Steps too small for normal numbers, random levels.
     Small,
-    /// The largest levels, scales, minimums and activations, all of one sign.
+    /// The largest levels, scales, minimums and activations, all with the same sign.
     Full,
-    /// Steps of zero.
+    /// All steps are zero.
     Zero,
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind of case.
     pub const ALL: [Kind; 5] = [Kind::Usual, Kind::Large, Kind::Small, Kind::Full, Kind::Zero];
 
     /// Bits of a half-precision step.
@@ -38,7 +38,7 @@ impl Kind {
         }
     }
 
-    /// A super-block's step.
+    /// Step of a block of activations in the K formats, which is f32.
     fn single(self, noise: u64) -> f32 {
         let unit = 1.0 + (noise >> 40) as f32 / (1u64 << 24) as f32;
         match self {
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-/// Rows, a column, and what their products should be.
+/// Rows and a column, which know their exact products.
 #[derive(Debug, Clone)]
 pub struct Case {
     format: Format,
@@ -61,17 +61,17 @@ pub struct Case {
     column: Vec<u64>,
 }
 
-/// A product in f64.
+/// The value of a product in f64.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exact {
-    /// Its value.
+    /// The value itself.
     pub value: f64,
-    /// How far a sum in f32, in whatever order, may be from it.
+    /// How far a sum in f32, in any order, may be from it.
     pub bound: f64,
 }
 
 impl Case {
-    /// `count` rows of `blocks` blocks and a column, the same for the same `seed`.
+    /// `count` rows of `blocks` blocks and a column. The same `seed` gives the same case.
     pub fn new(format: Format, kind: Kind, count: usize, blocks: usize, seed: u64) -> Self {
         let mut noise = Noise(seed | 1);
         let rows = stored(count * blocks, format.block_bytes(), |block| {
@@ -89,7 +89,7 @@ impl Case {
         }
     }
 
-    /// The case as a kernel takes it; `out` must have room for its rows.
+    /// The case as a kernel takes it; `out` must have room for a result of each row.
     pub fn product(&self, out: &mut [f32], ahead: usize) -> Product {
         assert!(out.len() >= self.count, "room for {} rows", self.count);
         Product {
@@ -104,10 +104,10 @@ impl Case {
         }
     }
 
-    /// What `kernel` makes of it.
+    /// The results that `kernel` computes, one per row.
     ///
     /// # Panics
-    /// Where the kernel is for another format.
+    /// If the kernel is for another format.
     pub fn run(&self, kernel: &Kernel, ahead: usize) -> Vec<f32> {
         assert_eq!(kernel.format(), self.format);
         let mut out = vec![f32::NAN; self.count];
@@ -116,9 +116,9 @@ impl Case {
         out
     }
 
-    /// Reads every weight and does nothing with them: what memory gives.
+    /// Reads every weight and only combines them with XOR, to measure the speed of the memory.
     pub fn read(&self) -> u64 {
-        // Many sums, so that registers as wide as there are can be used.
+        // Many sums, so that the compiler can use the widest registers.
         let many = self.rows.as_chunks::<32>().0.iter();
         let sums = many.fold([0u64; 32], |mut sums, words| {
             for (sum, word) in sums.iter_mut().zip(words) {
@@ -129,7 +129,7 @@ impl Case {
         sums.into_iter().fold(0, |all, sum| all ^ sum)
     }
 
-    /// What each row's product is.
+    /// The exact product of each row.
     pub fn exact(&self) -> Vec<Exact> {
         let x: Vec<f64> = blocks(&self.column, self.format.column_block_bytes(), self.blocks)
             .flat_map(|block| read_activations(self.format, block))
@@ -146,7 +146,7 @@ impl Case {
                 value += w.value * x;
                 size += w.size * x.abs();
             }
-            // One rounding a block and some at its end; steps below the normal numbers lose whole bits.
+            // One rounding per block and some at its end; steps below the normal numbers lose whole bits.
             let roundings = (self.blocks + 16) as f64;
             let tiny = f64::from(f32::from_bits(1)) * 1e6 * self.blocks as f64;
             Exact {
@@ -158,7 +158,7 @@ impl Case {
     }
 }
 
-/// A weight, and the sum of the sizes of what it is made of.
+/// A weight, and the sum of the sizes of the terms it is made of.
 struct Weight {
     value: f64,
     size: f64,
@@ -213,7 +213,7 @@ fn weights(format: Format, kind: Kind, block: &mut [u8], noise: &mut Noise) {
     }
 }
 
-/// Where a block's half-precision numbers lie.
+/// Offsets of a block's half-precision numbers.
 fn steps(format: Format) -> Vec<usize> {
     match format {
         Format::Q4K | Format::Q5K => vec![offset_of!(Q4K, d), offset_of!(Q4K, dmin)],
@@ -269,7 +269,7 @@ fn read_activations(format: Format, block: &[u8]) -> Vec<f64> {
     }
 }
 
-/// A block's weights, straight from the formats' definitions.
+/// A block's weights, computed from the definitions of the formats.
 fn read_weights(format: Format, block: &[u8]) -> Vec<Weight> {
     let centred = |step: f64, level: i32, zero: i32| Weight {
         value: step * f64::from(level - zero),
@@ -306,7 +306,7 @@ fn read_weights(format: Format, block: &[u8]) -> Vec<Weight> {
             .iter()
             .map(|&q| {
                 let weight = centred(half(block, 0), (q as i8).into(), 0);
-                // Some kernels shift levels to be unsigned.
+                // Some kernels shift the levels to make them unsigned.
                 Weight {
                     size: weight.size + 128.0 * half(block, 0).abs(),
                     ..weight
@@ -333,7 +333,7 @@ fn nibble(byte: u8, high: usize) -> u8 {
     byte >> (4 * high) & 15
 }
 
-/// A weight of q4_K or q5_K: scale by level less minimum.
+/// A weight of q4_K or q5_K: scale times level minus minimum.
 fn scaled(block: &[u8], sub: usize, level: u8) -> Weight {
     let packed = &block[offset_of!(Q4K, scales)..offset_of!(Q4K, qs)];
     let (scale, min) = if sub < 4 {

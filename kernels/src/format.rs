@@ -2,7 +2,7 @@
 
 use crate::block::{Q4_0, Q4K, Q5K, Q6K, Q8_0, Q8K, SIMPLE, SUPER};
 
-/// How rows of weights are stored.
+/// How rows of weights are stored, and what kind of column they are multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Format {
     /// [`Q4K`] by [`Q8K`].
@@ -30,7 +30,7 @@ impl Format {
         Format::F16,
     ];
 
-    /// The name GGUF files and llama.cpp give it.
+    /// The name that GGUF files and llama.cpp use.
     pub fn name(self) -> &'static str {
         match self {
             Format::Q4K => "Q4_K",
@@ -42,7 +42,7 @@ impl Format {
         }
     }
 
-    /// Weights a block.
+    /// Weights per block.
     pub fn block_len(self) -> usize {
         match self {
             Format::Q4K | Format::Q5K | Format::Q6K => SUPER,
@@ -51,7 +51,7 @@ impl Format {
         }
     }
 
-    /// Bytes a block of weights.
+    /// Bytes per block of weights.
     pub fn block_bytes(self) -> usize {
         match self {
             Format::Q4K => size_of::<Q4K>(),
@@ -63,7 +63,7 @@ impl Format {
         }
     }
 
-    /// Bytes a block of the column.
+    /// Bytes per block of the column.
     pub fn column_block_bytes(self) -> usize {
         match self {
             Format::Q4K | Format::Q5K | Format::Q6K => size_of::<Q8K>(),

@@ -1,23 +1,23 @@
-//! Instruction sets that have kernels.
+//! Instruction sets that the kernels are written for.
 
-/// Instructions a set of kernels is written for.
+/// An instruction set that has kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Isa {
-    /// AVX-512 F, BW, VL and VNNI: Ice Lake, Zen 4 and later.
+    /// AVX-512 F, BW, VL, DQ and VNNI: Ice Lake, Zen 4 and later.
     Avx512Vnni,
     /// AVX2 with AVX-VNNI: Alder Lake and later.
     AvxVnni,
     /// AVX2, FMA and F16C: Haswell, Zen and later.
     Avx2,
-    /// NEON with the 8-bit dot product: Cortex-A76 (Raspberry Pi 5) and later.
+    /// NEON with the 8-bit dot product and half precision: Cortex-A76 (Raspberry Pi 5) and later.
     NeonDotprod,
 }
 
 impl Isa {
-    /// Every set, the best first.
+    /// Every instruction set, the best first.
     pub const ALL: [Isa; 4] = [Isa::Avx512Vnni, Isa::AvxVnni, Isa::Avx2, Isa::NeonDotprod];
 
-    /// Its name.
+    /// The name as shown to users, such as `AVX2`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Avx512Vnni => "AVX-512 VNNI",
@@ -27,7 +27,7 @@ impl Isa {
         }
     }
 
-    /// Whether this CPU, and the system on it, has them.
+    /// Whether this CPU and its operating system support the instructions.
     #[cfg(target_arch = "x86_64")]
     pub fn is_available(self) -> bool {
         let avx2 = is_x86_feature_detected!("avx2")
@@ -47,7 +47,7 @@ impl Isa {
         }
     }
 
-    /// Whether this CPU, and the system on it, has them.
+    /// Whether this CPU and its operating system support the instructions.
     #[cfg(target_arch = "aarch64")]
     pub fn is_available(self) -> bool {
         use std::arch::is_aarch64_feature_detected as has;
@@ -57,13 +57,13 @@ impl Isa {
         }
     }
 
-    /// Whether this CPU has them: no kernels are written for it.
+    /// Always false: there are no kernels for this architecture.
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub fn is_available(self) -> bool {
         false
     }
 
-    /// The best this CPU has.
+    /// The best instruction set that this CPU has; `None` if it has none of them.
     pub fn best() -> Option<Isa> {
         Isa::ALL.into_iter().find(|isa| isa.is_available())
     }

@@ -3,7 +3,7 @@
 use crate::product::Run;
 use crate::{Format, Isa, Product};
 
-/// A kernel: one format on one instruction set, which this CPU has.
+/// A kernel for one format on one instruction set, which this CPU has.
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel {
     format: Format,
@@ -12,18 +12,18 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel for `format` on `isa`; `None` where this CPU lacks the instructions.
+    /// The kernel for `format` on `isa`; `None` if this CPU lacks the instructions.
     pub fn new(format: Format, isa: Isa) -> Option<Kernel> {
         let run = isa.is_available().then(|| table(isa, format))?;
         Some(Kernel { format, isa, run })
     }
 
-    /// The format.
+    /// The format of the rows that it multiplies.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The instruction set.
+    /// The instruction set that it uses.
     pub fn isa(&self) -> Isa {
         self.isa
     }
@@ -32,11 +32,11 @@ impl Kernel {
     ///
     /// # Safety
     /// `rows` must point at `count` rows of `blocks` whole blocks each, `stride` bytes apart, aligned to two
-    /// bytes; `column` at `blocks` blocks of its form, aligned as those are; `out` at room for `count` numbers
-    /// that nobody else touches meanwhile.
+    /// bytes; `column` at `blocks` blocks of its format, with their alignment; `out` at room for `count`
+    /// numbers that no other thread touches meanwhile.
     pub unsafe fn run(&self, product: &Product) {
         if product.count > 0 {
-            // SAFETY: `new` has seen that the CPU has the instructions; the rest is the caller's promise.
+            // SAFETY: `new` has checked that the CPU has the instructions; the rest is the caller's promise.
             unsafe { (self.run)(product) }
         }
     }

@@ -1,8 +1,10 @@
-//! Quantized rows times one activation column: the products that decoding a token lives on.
+//! Products of quantized rows with one column of activations, which take most of the time of decoding a
+//! token.
 //!
-//! A token reads every weight once, so the memory bounds how fast tokens come, and a kernel's whole task is to
-//! keep it busy: several rows at a time, the next ones asked for early, nothing added across lanes before a
-//! row's end. Results are those of ggml's kernels but for the order in which floats are added.
+//! A token reads every weight once, so the memory bounds the speed, and a kernel's whole task is to keep the
+//! memory busy: it takes several rows at a time, prefetches the next ones, and adds nothing across lanes
+//! before the end of a row. Results are those of ggml's kernels, except for the order in which floats are
+//! added.
 //!
 //! ```
 //! use siskin_kernels::{Format, Isa, Kernel};

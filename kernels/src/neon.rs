@@ -1,8 +1,9 @@
 //! NEON with the 8-bit dot product: 16 weights in a register.
 //!
-//! The 8-bit matrix product (`i8mm`) multiplies two rows by two columns. With one column half of it is idle, and
-//! laying two rows side by side costs more than it saves: 7.5 instructions against 6 for sixteen weights of two
-//! rows of q6_K, 8 against 8 for 32 of q4_K. So CPUs that have it take these kernels too.
+//! The 8-bit matrix product (`i8mm`) multiplies two rows by two columns. With one column half of it is idle,
+//! and putting two rows next to each other costs more than it saves: 7.5 instructions instead of 6 for
+//! sixteen weights of two rows of q6_K, and 8 instead of 8 for 32 of q4_K. So CPUs with `i8mm` use these
+//! kernels too.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -30,12 +31,12 @@ pub(crate) fn kernel(format: Format) -> Run {
     }
 }
 
-/// `sum` and four products each of signed bytes: `vdotq_s32`, which Rust has not stabilised.
+/// Adds four products of signed bytes to each lane of `sum`: `vdotq_s32`, which Rust has not stabilised.
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
 fn dot(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     let mut sum = sum;
-    // SAFETY: one instruction on registers, which CPUs with `dotprod` have.
+    // SAFETY: one instruction on registers only, which CPUs with `dotprod` have.
     unsafe {
         asm!(
             "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
@@ -60,15 +61,15 @@ fn totals(sums: [float32x4_t; 4]) -> [f32; 4] {
     sums.map(|sum| vaddvq_f32(sum))
 }
 
-/// Low nibbles and high nibbles.
+/// Splits bytes into low nibbles and high nibbles.
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
 fn nibbles(bytes: uint8x16_t) -> [uint8x16_t; 2] {
     [vandq_u8(bytes, vdupq_n_u8(15)), vshrq_n_u8::<4>(bytes)]
 }
 
-/// Adds `products` times number `$sub` of the numbers in an array of registers to `sum`: one instruction, where the
-/// compiler would write the number into every lane first. For unsafe blocks of functions that have NEON.
+/// Adds `products` times number `$sub` of the numbers in an array of registers to `sum` with one instruction;
+/// the compiler would first write the number into every lane. For unsafe blocks of functions that have NEON.
 macro_rules! add_scaled {
     ($sum:expr, $products:expr, $scales:expr, $sub:expr) => {{
         const SUB: usize = $sub;

@@ -1,23 +1,23 @@
-//! A product of rows with a column.
+//! The product of some rows with one column.
 
-/// Rows of weights, a column of activations and where the results go.
+/// Rows of weights, a column of activations, and the place for the results.
 #[derive(Debug, Clone, Copy)]
 pub struct Product {
     /// The first row.
     pub rows: *const u8,
     /// Bytes from a row to the next.
     pub stride: usize,
-    /// Rows.
+    /// Number of rows.
     pub count: usize,
-    /// The column: as many blocks as a row has, in the form that the format is multiplied by.
+    /// The column: as many blocks as a row has, in the format that the rows are multiplied by.
     pub column: *const u8,
-    /// Blocks a row.
+    /// Blocks per row.
     pub blocks: usize,
     /// `[count]` results.
     pub out: *mut f32,
-    /// Bytes of weights asked of the memory before they are needed; 0 for none.
+    /// Bytes of weights to prefetch; 0 for none.
     pub ahead: usize,
-    /// Rows after these that will be needed next, and may be asked of the memory as well.
+    /// Rows after these that are needed next, and may be prefetched as well.
     pub following: usize,
 }
 

@@ -1,9 +1,9 @@
-//! Rows in groups, and what to ask of the memory before it is needed.
+//! Computes rows in groups, and prefetches the memory that is needed next.
 
 use crate::Product;
 
-/// The kernel of a `tile`, which takes a group of rows, the column, blocks a row and what to ask for: a function of
-/// the instruction set, into which everything is inlined.
+/// Makes a kernel of `tile`, which takes a group of rows, the column, the blocks per row, and what to
+/// prefetch. The kernel is a function compiled for the instruction set, into which everything is inlined.
 macro_rules! kernel {
     ($visibility:vis $name:ident, $features:literal, $tile:expr) => {
         /// # Safety
@@ -21,8 +21,8 @@ macro_rules! kernel {
 }
 pub(crate) use kernel;
 
-/// Calls `tile` with groups of `R` rows and stores what it returns. Where fewer are left, the last row stands in
-/// for those missing.
+/// Calls `tile` with groups of `R` rows and stores what it returns. If fewer than `R` rows are left, the last
+/// row fills the missing places.
 ///
 /// # Safety
 /// As [`crate::Kernel::run`].
@@ -48,8 +48,8 @@ pub(crate) unsafe fn groups<const R: usize, B>(
     }
 }
 
-/// What to ask of the memory while a group is computed: as many bytes as it reads, in the order in which they lie,
-/// which is not the order in which several rows are read but the one that memory likes.
+/// What to prefetch while a group is computed: as many bytes as the group reads, in the order of their
+/// addresses. The group reads several rows at once, but memory is faster in the order of addresses.
 #[derive(Clone, Copy)]
 pub(crate) struct Ahead {
     place: *const u8,
@@ -60,7 +60,7 @@ impl Ahead {
     fn new<const R: usize>(product: &Product, first: usize) -> Self {
         let row = |row: usize| product.rows.wrapping_add(row * product.stride);
         Self {
-            // A group's last row begins so many rows later, and is read from its first step on.
+            // The last row of a group begins `R - 1` rows later, and is read from the first step on.
             place: row(first + R - 1).wrapping_add(product.ahead),
             end: if product.ahead == 0 {
                 product.rows
@@ -70,7 +70,7 @@ impl Ahead {
         }
     }
 
-    /// Asks for what `R` rows of `BYTES` bytes take, and moves on.
+    /// Prefetches the memory of `R` rows of `BYTES` bytes, and moves on.
     #[inline(always)]
     pub(crate) fn fetch<const R: usize, const BYTES: usize>(&mut self) {
         if self.place >= self.end {
@@ -84,19 +84,19 @@ impl Ahead {
     }
 }
 
-/// Asks for `lines` cache lines, at most four, from `address` on, which may be any.
+/// Prefetches `lines` cache lines, at most four, from `address` on. Any address is allowed.
 #[inline(always)]
 fn prefetch(address: *const u8, lines: usize) {
     #[cfg(target_arch = "x86_64")]
     for line in 0..lines.min(4) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a hint: it reads nothing the program can see and never faults.
+        // SAFETY: a hint: it reads nothing that the program can see and never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(address.wrapping_add(line * 64).cast()) };
     }
     #[cfg(target_arch = "aarch64")]
     {
         use std::arch::asm;
-        // Offsets in the instruction save an addition each.
+        // Offsets in the instruction save one addition each.
         macro_rules! lines {
             ($($text:literal),*) => {
                 // SAFETY: as above.

@@ -1,9 +1,10 @@
-//! Attention held to f64.
+//! Checks attention against f64.
 
 use siskin_kernels::check::attention::{AttentionCase, Shape};
 use siskin_kernels::{AttentionKernel, Isa};
 
-/// Heads of keys, heads that share them, numbers in a head, positions, those masked at the end, size of queries.
+/// Heads of keys, heads that share them, numbers per head, positions, positions masked at the end, factor for
+/// queries.
 const SHAPES: [(usize, usize, usize, usize, usize, f32); 7] = [
     (4, 8, 64, 256, 255, 1.0),
     (2, 4, 64, 512, 31, 1.0),

@@ -1,9 +1,9 @@
-//! Every kernel that this CPU can run, held to f64.
+//! Checks every kernel that this CPU can run against f64.
 
 use siskin_kernels::check::{Case, Kind};
 use siskin_kernels::{Format, Isa, Kernel};
 
-/// Rows and blocks: groups whole and broken, single blocks, odd numbers, a row as long as a model's.
+/// Rows and blocks: whole and partial groups, single blocks, odd numbers, and a row as long as a model's.
 const SHAPES: [(usize, usize); 9] = [
     (1, 1),
     (2, 3),
@@ -28,7 +28,7 @@ fn every_kernel_is_within_the_rounding_of_f64() {
             let kernel = Kernel::new(format, isa).expect("available");
             for kind in Kind::ALL {
                 for (at, (count, blocks)) in SHAPES.into_iter().enumerate() {
-                    // A length that leaves a rest in every width.
+                    // A length that leaves a remainder for every register width.
                     let blocks = if format == Format::F16 {
                         blocks * 37
                     } else {
@@ -89,7 +89,7 @@ fn no_rows_touch_nothing() {
         let mut product = case.product(&mut out, 4096);
         product.count = 0;
         let kernel = Kernel::new(format, isa).expect("available");
-        // SAFETY: the case's own rows, none of which are read.
+        // SAFETY: the case's own rows, none of which is read.
         unsafe { kernel.run(&product) };
         assert!(out[0].is_nan(), "{format:?}");
     }
@@ -97,7 +97,7 @@ fn no_rows_touch_nothing() {
 
 #[test]
 fn a_wrong_weight_is_noticed() {
-    // The bound must be tight enough for this: one level off by one in one row.
+    // The bound must be tight enough to notice another case's result.
     let Some(isa) = Isa::best() else {
         println!("skipped: no kernels for this CPU");
         return;

@@ -1,23 +1,23 @@
-//! ggml's types and signatures at the seam. Its headers for them are internal: `tests/kernels.rs` holds these to
-//! their text, and a decode to its result.
+//! ggml's types and signatures that the wrappers need. ggml's headers for them are internal, so
+//! `tests/kernels.rs` compares these with the text of the headers, and a decode with ggml's result.
 
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 
 use siskin_kernels::Format;
 
-/// `struct ggml_compute_params`: which share of an operation a thread is to compute.
+/// `struct ggml_compute_params`: the share of an operation that a thread computes.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct ComputeParams {
-    /// The thread's number.
+    /// The thread's number, from 0.
     pub(super) ith: c_int,
-    /// Threads.
+    /// Number of threads.
     pub(super) nth: c_int,
     wsize: usize,
-    /// Where activations are put in the form that rows are multiplied by.
+    /// Work buffer: activations in the format that rows are multiplied by.
     pub(super) wdata: *mut c_void,
-    /// The threads that compute the operation, and their counter.
+    /// The threads that compute the operation, with their counter.
     pub(super) threadpool: *mut c_void,
     use_ref: bool,
 }
@@ -44,8 +44,8 @@ const _: () = {
     assert!(offset_of!(ComputeParams, use_ref) == 32);
 };
 
-/// `llamafile_sgemm`: `c[n][m] = a[m][k] by b[n][k]`, lengths and strides in blocks, called by every thread; false
-/// hands the work back.
+/// `llamafile_sgemm`: `c[n][m] = a[m][k] by b[n][k]`. Lengths and strides are in blocks. Every thread calls
+/// it; it returns false to hand the work back.
 pub(super) type Sgemm = unsafe extern "C" fn(
     params: *const ComputeParams,
     m: i64,
@@ -69,7 +69,7 @@ pub(super) type FlashAttention =
 /// `GGML_TYPE_F32`.
 pub(super) const F32: c_int = llama_cpp_sys_2::GGML_TYPE_F32 as c_int;
 
-/// A format's number, and that of the column it is multiplied by.
+/// ggml's type numbers of a format and of the column it is multiplied by.
 pub(super) fn types(format: Format) -> (c_int, c_int) {
     use llama_cpp_sys_2 as sys;
     let (rows, column) = match format {
@@ -83,7 +83,7 @@ pub(super) fn types(format: Format) -> (c_int, c_int) {
     (rows as c_int, column as c_int)
 }
 
-/// The format of rows of type `a` with a column of type `b`.
+/// The format for rows of type `a` and a column of type `b`.
 pub(super) fn format(a: c_int, b: c_int) -> Option<Format> {
     Format::ALL.into_iter().find(|format| types(*format) == (a, b))
 }

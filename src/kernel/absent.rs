@@ -1,4 +1,4 @@
-//! A build without kernels of its own, by choice or for want of any for its CPUs: ggml's, always.
+//! A build without siskin's kernels, by choice or because none exist for its CPU: ggml's are always used.
 
 use super::{Calls, Kernels, Settings, Status};
 

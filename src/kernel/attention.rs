@@ -1,4 +1,4 @@
-//! From ggml's flash attention node to the attention that the kernels compute.
+//! Converts ggml's flash attention node into the attention that the kernels compute.
 
 use std::ops::Range;
 
@@ -7,18 +7,18 @@ use siskin_kernels::{Attention, Cache, MAX_DIM, Strided};
 
 use super::abi::ComputeParams;
 
-/// Positions from which on attention is computed here. Sums here are f32, ggml's f16, so that either rounds another
-/// way. Below, ggml gives the same bits for any number of threads, and outputs are to be the same with either
-/// kernel; from here on ggml's own bits depend on the number of threads.
+/// Attention is computed here from this many positions on. siskin sums in f32 and ggml in f16, so they round
+/// differently. With fewer positions, ggml gives the same bits for any number of threads, and outputs must be
+/// the same with either kernel. From here on, ggml's own bits depend on the number of threads.
 const POSITIONS: i64 = 512;
 
-/// A thread's share of a node; `None` where it is not one token's attention over f16 keys and values in the plain
-/// form: without sinks, position biases and soft caps.
+/// A thread's share of a node. `None` unless the node is one token's attention over f16 keys and values in
+/// the plain form: without sinks, position biases and soft caps.
 ///
 /// # Safety
-/// `params` and `dst` must be what ggml calls `ggml_compute_forward_flash_attn_ext` with.
+/// `params` and `dst` must be the arguments with which ggml calls `ggml_compute_forward_flash_attn_ext`.
 pub(super) unsafe fn share(params: *const ComputeParams, dst: *const ggml_tensor) -> Option<Attention> {
-    // SAFETY: ggml promises the node, its sources and the threads' numbers; sources that are not there are null.
+    // SAFETY: ggml promises valid `params`, a valid node and valid sources; missing sources are null.
     let (ith, nth, dst) = unsafe { ((*params).ith, (*params).nth, &*dst) };
     // SAFETY: as above; ggml's nodes live as long as the graph that is being computed.
     let source = |at: usize| unsafe { dst.src[at].as_ref() };
@@ -75,7 +75,7 @@ pub(super) unsafe fn share(params: *const ComputeParams, dst: *const ggml_tensor
     })
 }
 
-/// Whether a mask holds one row of `positions` f16 numbers for all heads.
+/// Whether a mask is one row of `positions` f16 numbers for all heads.
 fn plain_mask(mask: &ggml_tensor, positions: i64) -> bool {
     mask.type_ == sys::GGML_TYPE_F16
         && mask.ne[0] >= positions

@@ -1,4 +1,5 @@
-//! Before the switch turns: every kernel held to ggml's own on known blocks.
+//! The check before siskin's kernels are switched on: every kernel is compared with ggml's own on known
+//! blocks.
 
 use llama_cpp_sys_2 as sys;
 use siskin_kernels::check::attention::{AttentionCase, Shape};
@@ -7,10 +8,13 @@ use siskin_kernels::{AttentionKernel, Format, Isa, Kernel, Product};
 
 use super::abi;
 
-/// Rows and blocks of a case: a group and a rest.
+/// Rows of a case: a full group and a remainder.
 const ROWS: usize = 5;
 
-/// The kernels on `isa`, of the formats that ggml sums as exactly as they do; an error names the first that is wrong.
+/// The kernels on `isa`, for the formats that ggml sums as exactly as they do.
+///
+/// # Errors
+/// Names the first kernel that is missing or wrong.
 pub(super) fn checked(isa: Isa) -> Result<Vec<Kernel>, String> {
     let mut kernels = Vec::with_capacity(Format::ALL.len());
     for format in Format::ALL {
@@ -22,7 +26,10 @@ pub(super) fn checked(isa: Isa) -> Result<Vec<Kernel>, String> {
     Ok(kernels)
 }
 
-/// Attention on `isa`; an error where it is not what f64 says.
+/// The attention kernel on `isa`.
+///
+/// # Errors
+/// Fails if `isa` has no attention kernel, or if its results are too far from f64's.
 pub(super) fn checked_attention(isa: Isa) -> Result<AttentionKernel, String> {
     let kernel = AttentionKernel::new(isa).ok_or("no attention is written for this CPU's instructions")?;
     let case = AttentionCase::new(Shape {
@@ -44,11 +51,14 @@ pub(super) fn checked_attention(isa: Isa) -> Result<AttentionKernel, String> {
     Ok(kernel)
 }
 
-/// Whether `kernel` and ggml make the same of a case, but for the rounding of sums. Not where ggml sums in half
-/// precision, as it does with f16 where the CPU can: such a format is left to it, so that outputs stay the same with
-/// either kernel.
+/// Whether `kernel` and ggml give the same result for a case, apart from the rounding of sums. False if ggml
+/// sums in half precision, as it does with f16 if the CPU can: ggml keeps such a format, so that outputs stay
+/// the same with either kernel.
+///
+/// # Errors
+/// Names the format if `kernel` or ggml is further from the exact result than rounding explains.
 fn agrees(kernel: &Kernel) -> Result<bool, String> {
-    /// Bits that half precision has less than single.
+    /// How much coarser half precision is than single: 13 bits.
     const HALF: f64 = (1 << 13) as f64;
     let format = kernel.format();
     let blocks = 2 * 256 / format.block_len();
@@ -70,9 +80,12 @@ fn agrees(kernel: &Kernel) -> Result<bool, String> {
     Ok(same)
 }
 
-/// What ggml's `vec_dot` makes of each row.
+/// ggml's `vec_dot` of each row.
+///
+/// # Errors
+/// Fails if ggml has no `vec_dot` for the format, or one that takes another type of column.
 pub(super) fn ggml(format: Format, case: &Case) -> Result<Vec<f32>, String> {
-    // SAFETY: takes nothing, fills ggml's tables once, whoever else calls it.
+    // SAFETY: takes no arguments; fills ggml's tables once, and any thread may call it.
     unsafe { sys::ggml_cpu_init() };
     let (rows, column) = abi::types(format);
     // SAFETY: the number is one of ggml's types; the table it points into is static.
@@ -132,7 +145,7 @@ mod tests {
                         for ((ours, theirs), exact) in
                             case.run(&kernel, 4096).into_iter().zip(theirs).zip(case.exact())
                         {
-                            // On x86 the very bits, but where ggml's own depend on how it was compiled.
+                            // On x86 the bits are equal, except if ggml's own depend on how it was compiled.
                             let same = cfg!(target_arch = "x86_64")
                                 && (format != Format::F16 || isa == Isa::Avx512Vnni);
                             if same && kind != Kind::Full {

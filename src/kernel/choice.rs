@@ -1,60 +1,61 @@
-//! What can be chosen, and what came of it: plain data.
+//! Plain data: what can be chosen, and what is in use.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The environment variable that chooses where no flag does.
+/// The environment variable that chooses the kernels if no flag does.
 pub const ENVIRONMENT: &str = "SISKIN_KERNELS";
 
-/// Whose kernels compute a token's products.
+/// Whose kernels compute the products and attention of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kernels {
-    /// ggml's own.
+    /// ggml's own kernels.
     Ggml,
-    /// siskin's, where they can be used.
+    /// siskin's kernels, if they can be used.
     Siskin,
 }
 
-/// What to use.
+/// The kernels to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Whose kernels.
+    /// Whose kernels to use.
     pub kernels: Kernels,
-    /// Bytes of weights asked of the memory before they are needed, for each thread; 0 for none.
+    /// Bytes of weights that each thread prefetches; 0 for none.
     pub prefetch_bytes: u32,
 }
 
-/// What is in use.
+/// The kernels in use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// Whose kernels.
+    /// Whose kernels are in use.
     pub kernels: Kernels,
-    /// The instruction set that siskin's kernels are written for here, where there is one.
+    /// Name of the instruction set that siskin's kernels use on this CPU; `None` if there are no kernels for
+    /// it.
     pub isa: Option<&'static str>,
-    /// Bytes of weights asked of the memory before they are needed.
+    /// Bytes of weights that each thread prefetches.
     pub prefetch_bytes: u32,
-    /// Why siskin's kernels cannot be used.
+    /// Why siskin's kernels cannot be used; `None` if they can.
     pub reason: Option<String>,
 }
 
-/// Operations computed, counted once a thread.
+/// Operations that siskin's kernels have computed. Each thread counts each operation once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Calls {
-    /// Products of a matrix with a column.
+    /// Products of a matrix with one or a few columns.
     pub products: u64,
     /// Attentions of one token.
     pub attentions: u64,
 }
 
 impl Kernels {
-    /// Both.
+    /// Both choices.
     pub const ALL: [Kernels; 2] = [Kernels::Ggml, Kernels::Siskin];
 
-    /// Its name, as typed.
+    /// The name, as typed.
     pub fn name(self) -> &'static str {
         match self {
             Kernels::Ggml => "ggml",
@@ -82,7 +83,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults, with the kernels that the environment names; what it names wrong counts as not named.
+    /// The defaults, with the kernels that the environment names; an unknown name is ignored.
     pub fn from_environment() -> Self {
         let named = std::env::var(ENVIRONMENT).ok();
         let kernels = named.and_then(|name| name.parse().ok());

@@ -1,4 +1,4 @@
-//! From ggml's call for a whole product to the rows and columns that a thread computes.
+//! Converts ggml's call for a whole product into the rows and columns that one thread computes.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -12,17 +12,17 @@ use super::share::{GROUP, Shares};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
     pub(super) params: *const ComputeParams,
-    /// Rows, columns, and blocks of either.
+    /// Number of rows, of columns, and of blocks in each of them.
     pub(super) lengths: [i64; 3],
     /// Weights, activations and results.
     pub(super) data: (*const c_void, *const c_void, *mut c_void),
-    /// From a row of weights to the next and from a column of activations to the next, in blocks; from a column of
-    /// results to the next, in numbers.
+    /// From a row of weights to the next and from a column of activations to the next, in blocks; from a
+    /// column of results to the next, in numbers.
     pub(super) strides: [i64; 3],
     pub(super) types: [c_int; 3],
 }
 
-/// A thread's work.
+/// One thread's work on a product.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     kernel: &'a Kernel,
@@ -37,8 +37,8 @@ pub(super) struct Work<'a> {
     thread: usize,
 }
 
-/// Columns up to which rows are computed here: ggml's tiled kernels, which take k-quants, begin at the next, and its
-/// kernels for other types at the second.
+/// The most columns that siskin computes. With one more column, ggml's own kernels are better: its tiled
+/// kernels for k-quants, and its kernels for other types.
 fn most_columns(format: Format) -> usize {
     match format {
         Format::Q4K | Format::Q5K | Format::Q6K => 7,
@@ -47,12 +47,13 @@ fn most_columns(format: Format) -> usize {
 }
 
 impl<'a> Work<'a> {
-    /// What `call` asks of its thread; `None` where none of `kernels` knows the types, or ggml is better at it.
+    /// The work that `call` asks of its thread. `None` if no kernel of `kernels` has the types, or if ggml is
+    /// better at it.
     ///
     /// # Safety
     /// `call.params` must be valid.
     pub(super) unsafe fn of(call: &Call, kernels: &'a [Kernel], ahead: usize) -> Option<Self> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises it.
         let params = unsafe { &*call.params };
         let [a_type, b_type, c_type] = call.types;
         let format = abi::format(a_type, b_type).filter(|_| c_type == abi::F32)?;
@@ -69,7 +70,8 @@ impl<'a> Work<'a> {
             return None;
         }
         let (a, b, c) = call.data;
-        // ggml has set its counter, and every thread has seen it, only where the first column is the work buffer's.
+        // Only if the first column is in the work buffer, ggml has set its counter and every thread has seen
+        // it.
         let shares = if std::ptr::eq(b, params.wdata) {
             Shares::with_pieces(rows, threads, stride)
         } else {
@@ -95,11 +97,11 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Computes it; `next` counts pieces from 0 on, for all threads together.
+    /// Computes the work; `next` counts pieces from 0, for all threads together.
     ///
     /// # Safety
-    /// ggml must have promised what the call names: rows, columns, room for results that nobody else touches
-    /// meanwhile; every thread of the operation must do the same with one counter.
+    /// ggml must have promised what the call names: rows, columns, and room for results that no other thread
+    /// touches meanwhile. Every thread of the operation must do the same with the same counter.
     pub(super) unsafe fn run(&self, mut next: impl FnMut() -> usize) {
         // SAFETY: the caller's promise; no two threads have rows in common.
         unsafe {
@@ -113,9 +115,9 @@ impl<'a> Work<'a> {
     }
 
     /// # Safety
-    /// As [`Work::run`]; `range` is this thread's.
+    /// As [`Work::run`]; `range` belongs to this thread only.
     unsafe fn rows(&self, range: Range<usize>) {
-        // Several columns take a few rows at a time, which stay in the cache from one to the next.
+        // With several columns, a few rows at a time, which stay in the cache from one column to the next.
         let step = if self.columns == 1 {
             range.len().max(1)
         } else {
@@ -148,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows enough for pieces.
+    /// Enough rows for pieces.
     const ROWS: usize = 1024 + 5;
     const BLOCKS: usize = 8;
 
@@ -164,7 +166,7 @@ mod tests {
             let expected = case.run(&kernels[0], 0);
             let mut out = vec![f32::NAN; ROWS * columns];
             let product = case.product(&mut out, 8192);
-            // The same column again and again.
+            // Every column is the same one.
             for (wdata, threads) in [(product.column, 1), (product.column, 3), (std::ptr::null(), 2)] {
                 let mut pieces = 0..;
                 for ith in 0..threads {

@@ -1,5 +1,5 @@
-//! ggml's own functions behind the wraps: null where the linker was not asked for wraps, as in programs of other
-//! crates that use this one.
+//! ggml's own functions, which the wrappers call. They are null if the linker was not given `--wrap`, as in
+//! programs of other crates that use this one.
 
 #[cfg(kernel_seam)]
 mod linked {
@@ -8,13 +8,13 @@ mod linked {
     use super::super::abi::{FlashAttention, Sgemm};
 
     unsafe extern "C" {
-        /// Adds to the counter of a thread pool, for all its threads, and returns what it was.
+        /// Adds `value` to the counter that all threads of a pool share, and returns the counter before that.
         pub(super) fn ggml_threadpool_chunk_add(threadpool: *mut c_void, value: c_int) -> c_int;
         pub(super) static siskin_real_llamafile_sgemm: Option<Sgemm>;
         pub(super) static siskin_real_flash_attention: Option<FlashAttention>;
     }
 
-    // Weak references, which Rust cannot make on its own: a program linked without `--wrap` still links.
+    // Weak references, which Rust cannot declare: a program linked without `--wrap` still links.
     std::arch::global_asm!(
         ".weak __real_llamafile_sgemm",
         ".weak __real_ggml_compute_forward_flash_attn_ext",
@@ -54,11 +54,12 @@ pub(super) fn flash_attention() -> Option<super::abi::FlashAttention> {
     None
 }
 
-/// The number of the next piece of an operation, from 0 on: ggml starts its counter at the number of threads, each of
-/// which it takes to have begun with the piece of its own number.
+/// The number of an operation's next piece, from 0. ggml starts its counter at the number of threads, because
+/// it assumes that each thread has begun with the piece of its own number.
 ///
 /// # Safety
-/// `params` must be those of a product behind whose counter ggml's threads have waited.
+/// `params` must be those of a product whose counter ggml has set, after the barrier at which its threads
+/// waited.
 #[cfg(kernel_seam)]
 pub(super) unsafe fn next_piece(params: *const super::abi::ComputeParams) -> usize {
     // SAFETY: the caller's promise; the counter is atomic.

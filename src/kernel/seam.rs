@@ -1,4 +1,4 @@
-//! The wraps, and the switch that they ask.
+//! The wrappers, and the switch that decides whether they compute.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -11,17 +11,17 @@ use super::abi::{self, ComputeParams};
 use super::product::{Call, Work};
 use super::{Calls, Kernels, Settings, Status, attention, check, real};
 
-/// Whether the wraps compute, or pass on.
+/// Whether the wrappers compute or call ggml's own functions.
 static ON: AtomicBool = AtomicBool::new(false);
-/// Whether anything was selected.
+/// Whether `select` has been called.
 static SELECTED: AtomicBool = AtomicBool::new(false);
 static AHEAD: AtomicU32 = AtomicU32::new(0);
 static PRODUCTS: AtomicU64 = AtomicU64::new(0);
 static ATTENTIONS: AtomicU64 = AtomicU64::new(0);
-/// The kernels, or why there are none.
+/// The kernels, or why they cannot be used.
 static KERNELS: OnceLock<Result<Set, String>> = OnceLock::new();
 
-/// Products' kernels, one a format, and attention's.
+/// The kernels for products, one per format, and the kernel for attention.
 #[derive(Debug)]
 struct Set {
     products: Vec<Kernel>,
@@ -61,7 +61,7 @@ pub(super) fn calls() -> Calls {
 
 fn kernels() -> &'static Result<Set, String> {
     KERNELS.get_or_init(|| {
-        // The wraps must be among what is linked before ggml asks for them.
+        // Keeps the wrappers linked: the linker must have seen them before ggml refers to them.
         std::hint::black_box((
             __wrap_llamafile_sgemm as abi::Sgemm,
             __wrap_ggml_compute_forward_flash_attn_ext as abi::FlashAttention,
@@ -77,16 +77,17 @@ fn kernels() -> &'static Result<Set, String> {
     })
 }
 
-/// The kernels, while they are switched on.
+/// The kernels, if they are switched on.
 fn active() -> Option<&'static Set> {
     let on = ON.load(Ordering::Acquire);
     on.then(|| KERNELS.get()?.as_ref().ok()).flatten()
 }
 
-/// Where ggml's calls of `llamafile_sgemm` arrive: few columns by a format with a kernel are computed here.
+/// ggml's calls of `llamafile_sgemm` arrive here. It computes products of few columns by a format with a
+/// kernel, and passes the rest to ggml.
 ///
 /// # Safety
-/// As ggml's own: every thread of the operation calls it with the same arguments but for its number.
+/// As ggml's own: every thread of the operation calls it with the same arguments, except for its number.
 #[cfg_attr(kernel_seam, unsafe(no_mangle))]
 #[allow(clippy::too_many_arguments, non_snake_case)]
 unsafe extern "C" fn __wrap_llamafile_sgemm(
@@ -115,8 +116,8 @@ unsafe extern "C" fn __wrap_llamafile_sgemm(
         let ahead = AHEAD.load(Ordering::Relaxed) as usize;
         // SAFETY: `params` is valid for the call, as ggml promises.
         if let Some(work) = unsafe { Work::of(&call, &set.products, ahead) } {
-            // SAFETY: ggml promises the rows, columns and results that the call names; its counter is asked only
-            // where `Work` has pieces, which is where ggml has set it.
+            // SAFETY: ggml promises the rows, columns and results that the call names. `Work` uses ggml's
+            // counter only if it has pieces, and it has pieces only if ggml has set the counter.
             unsafe { work.run(|| real::next_piece(params)) };
             PRODUCTS.fetch_add(1, Ordering::Relaxed);
             return true;
@@ -129,7 +130,8 @@ unsafe extern "C" fn __wrap_llamafile_sgemm(
     unsafe { real(params, m, n, k, a, lda, b, ldb, c, ldc, a_type, b_type, c_type) }
 }
 
-/// Where ggml's calls of `ggml_compute_forward_flash_attn_ext` arrive: one token's attention is computed here.
+/// ggml's calls of `ggml_compute_forward_flash_attn_ext` arrive here. It computes the attention of one token,
+/// and passes the rest to ggml.
 ///
 /// # Safety
 /// As ggml's own: every thread of the operation calls it with the same node.
@@ -141,8 +143,8 @@ unsafe extern "C" fn __wrap_ggml_compute_forward_flash_attn_ext(
     if let Some(set) = active() {
         // SAFETY: ggml's own arguments.
         if let Some(share) = unsafe { attention::share(params, dst) } {
-            // SAFETY: ggml promises the rows that the node's shapes name, and `share` has seen that they are
-            // shapes the kernel knows; the heads that are this thread's are no other's.
+            // SAFETY: ggml promises the rows that the node's shapes name, and `share` has checked that the
+            // kernel supports these shapes; no other thread has this thread's heads.
             unsafe { set.attention.run(&share) };
             ATTENTIONS.fetch_add(1, Ordering::Relaxed);
             return;

@@ -1,16 +1,16 @@
-//! Which rows of a product a thread computes.
+//! Divides the rows of a product among threads.
 //!
-//! Most of them are the thread's from the start, so that it reads one stretch of memory; the last quarter of a large
-//! product goes in pieces to whoever is ready, because threads are not equally fast: cores of two kinds, neighbours
-//! on a shared machine, one memory channel for all.
+//! Each thread gets most of its rows from the start, so that it reads one stretch of memory. The last quarter
+//! of a large product is split into pieces for whichever thread is ready, because threads are not equally
+//! fast: there may be two kinds of cores, other users on a shared machine, and one memory channel for all.
 
 use std::ops::Range;
 
-/// Rows that belong together: a cache line of results, so that no two threads write to the same.
+/// Rows in a group: their results fill a cache line, so that no two threads write to the same one.
 pub(super) const GROUP: usize = 16;
-/// Bytes of weights from which on a product has pieces: below, waiting costs less than asking.
+/// A product has pieces from this many bytes of weights on. Below, waiting costs less than asking for pieces.
 const LARGE: usize = 256 << 10;
-/// Pieces a thread, should all be equally fast.
+/// Pieces for each thread, if all are equally fast.
 const PIECES: usize = 4;
 
 /// The division of `rows` rows among `threads` threads.
@@ -18,14 +18,14 @@ const PIECES: usize = 4;
 pub(super) struct Shares {
     rows: usize,
     threads: usize,
-    /// Rows divided from the start.
+    /// Rows that are divided from the start.
     fixed: usize,
-    /// Rows a piece of what is left.
+    /// Rows in each piece of the remainder.
     piece: usize,
 }
 
 impl Shares {
-    /// Everything divided from the start.
+    /// Divides all rows from the start.
     pub(super) fn fixed(rows: usize, threads: usize) -> Self {
         Self {
             rows,
@@ -35,7 +35,7 @@ impl Shares {
         }
     }
 
-    /// The last quarter in pieces, where rows of `stride` bytes make that worth it.
+    /// Leaves the last quarter in pieces, if rows of `stride` bytes make that worthwhile.
     pub(super) fn with_pieces(rows: usize, threads: usize, stride: usize) -> Self {
         if threads < 2 || rows.saturating_mul(stride) < LARGE {
             return Self::fixed(rows, threads);
@@ -50,19 +50,19 @@ impl Shares {
         }
     }
 
-    /// Whether there are pieces.
+    /// Whether some rows are left in pieces.
     pub(super) fn has_pieces(&self) -> bool {
         self.fixed < self.rows
     }
 
-    /// What is thread `thread`'s from the start.
+    /// The rows that `thread` gets from the start.
     pub(super) fn own(&self, thread: usize) -> Range<usize> {
         let groups = self.fixed.div_ceil(GROUP);
         let at = |thread: usize| (groups * thread / self.threads * GROUP).min(self.fixed);
         at(thread)..at(thread + 1)
     }
 
-    /// Piece `index`; `None` behind the last.
+    /// The rows of piece `index`; `None` after the last.
     pub(super) fn piece(&self, index: usize) -> Option<Range<usize>> {
         let start = self.fixed.saturating_add(index.saturating_mul(self.piece));
         (start < self.rows).then(|| start..(start + self.piece).min(self.rows))

@@ -1,3 +1,4 @@
-# Read through CMAKE_PROJECT_INCLUDE_BEFORE: llama-cpp-sys-2 would force armv8-a on every build that is not native.
+# Read through CMAKE_PROJECT_INCLUDE_BEFORE. llama-cpp-sys-2 would force armv8-a on every build that is not
+# native.
 set(GGML_CPU_ARM_ARCH "armv8-a+crc" CACHE STRING "Cortex-A72" FORCE)
 include("${CMAKE_CURRENT_LIST_DIR}/size.cmake")

@@ -1,4 +1,4 @@
-# ggml turns AVX2 and its company on for every x86 build that is not native, whatever the CPU asked for.
+# ggml enables AVX2 and related extensions for every x86 build that is not native, whatever CPU is requested.
 set(GGML_SSE42 ON CACHE BOOL "" FORCE)
 set(GGML_AVX ON CACHE BOOL "" FORCE)
 set(GGML_AVX2 ON CACHE BOOL "" FORCE)

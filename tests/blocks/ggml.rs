@@ -1,4 +1,4 @@
-//! The oracle: ggml through the sys crate.
+//! The reference: ggml, called through the sys crate.
 
 use llama_cpp_sys_2 as sys;
 use siskin_model::TensorType;
@@ -7,14 +7,14 @@ pub(crate) fn quantize(ty: TensorType, x: &[f32]) -> Vec<u8> {
     quantize_rows(ty, x, x.len(), None)
 }
 
-/// Rows of `len` weights, with the importance of each column.
+/// Quantizes rows of `len` weights, with the importance of each column.
 pub(crate) fn quantize_rows(ty: TensorType, x: &[f32], len: usize, importance: Option<&[f32]>) -> Vec<u8> {
     assert!(x.len().is_multiple_of(len) && importance.is_none_or(|w| w.len() == len));
     let mut bytes = vec![0u8; ty.row_bytes(x.len() as u64).unwrap() as usize];
     let (rows, len) = ((x.len() / len) as i64, len as i64);
     let importance = importance.map_or(std::ptr::null(), <[f32]>::as_ptr);
-    // SAFETY: `x` holds `rows` rows of `len` weights, `bytes` exactly their bytes in this type, and `importance`
-    // `len` values; a null importance matrix is what these types take to mean "none".
+    // SAFETY: `x` holds `rows` rows of `len` weights, `bytes` exactly their bytes in this type, and
+    // `importance` `len` values; these types take a null importance matrix as "none".
     let written = unsafe {
         sys::ggml_quantize_chunk(
             ty.id(),

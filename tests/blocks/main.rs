@@ -1,4 +1,5 @@
-//! Our block formats held to ggml's own: `ggml_quantize_chunk` without and with an importance matrix, and `to_float`.
+//! Checks siskin's block formats against ggml: `ggml_quantize_chunk` with and without an importance matrix,
+//! and `to_float`.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ mod rows;
 
 use rows::{Noise, extreme_rows, importances, rows};
 
-/// Every format that quantizes, in order of number.
+/// Every format that quantizes, in the order of ggml's numbers.
 const BLOCKS: [TensorType; 8] = [
     TensorType::Q4_0,
     TensorType::Q4_1,
@@ -36,8 +37,8 @@ fn to_floats(ty: TensorType, bytes: &[u8], n: usize) -> Vec<f32> {
     y
 }
 
-/// Sum of squared errors: plain, and weighted as ggml's search for scales weights (root mean square of 32 plus
-/// magnitude).
+/// Sums of squared errors: plain, and weighted as in ggml's search for scales (root mean square of 32
+/// weights, plus magnitude).
 fn errors(x: &[f32], y: &[f32]) -> [f64; 2] {
     let square = |x: &f32| f64::from(*x).powi(2);
     let mut sums = [0.0; 2];
@@ -52,8 +53,9 @@ fn errors(x: &[f32], y: &[f32]) -> [f64; 2] {
     sums
 }
 
-/// The bytes are ggml's where ggml is compiled without fused multiply-add (x86-64); elsewhere its sums are rounded
-/// otherwise than in its own reference, and the error must be no larger but for that rounding.
+/// Asserts that the bytes equal ggml's if ggml is compiled without fused multiply-add (x86-64). Elsewhere
+/// ggml rounds its sums differently from its own reference, and the error may be larger only by that
+/// rounding.
 fn assert_as_good(ty: TensorType, what: &str, x: &[f32]) {
     let (mine, theirs) = (ours(ty, x), ggml::quantize(ty, x));
     if cfg!(target_arch = "x86_64") {
@@ -129,7 +131,7 @@ fn dequantizing_equals_ggml() {
     }
 }
 
-/// The weights of a checkpoint that was trained, not drawn: all of them one after another.
+/// All weights of a trained checkpoint, one after another.
 fn trained() -> Vec<f32> {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints/llama-spm/model.safetensors");
@@ -155,8 +157,8 @@ fn searched(isa: Isa, search: Search, ty: TensorType, x: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// With importance the bytes are ggml's too, where ggml is compiled without fused multiply-add; elsewhere the search
-/// takes the same steps, rounded otherwise.
+/// With importance the bytes equal ggml's too, if ggml is compiled without fused multiply-add. Elsewhere the
+/// search takes the same steps, but rounds differently.
 #[test]
 fn quantizing_with_importance_equals_ggml() {
     let len = 256 * 5;

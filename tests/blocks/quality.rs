@@ -1,4 +1,4 @@
-//! The error of what is written, tensor for tensor, beside that of ggml's own quantizer without an importance matrix.
+//! The quantization error of each tensor, compared with ggml's own quantizer without an importance matrix.
 //!
 //! `cargo test --release --test blocks quality -- --nocapture` prints the tables.
 
@@ -18,16 +18,16 @@ const FORMATS: [TensorType; 5] = [
     TensorType::Q6K,
     TensorType::Q8_0,
 ];
-/// What `q4_1`, `q5_0` and `q5_1` are to the mixes: what stands in where rows do not fit.
+/// The types that file types fall back to if a row's length does not fit.
 const FALLBACKS: [TensorType; 3] = [TensorType::Q4_1, TensorType::Q5_0, TensorType::Q5_1];
 
-/// Tensors that belong together.
+/// A group of tensors, such as those of one checkpoint.
 struct Set {
     name: String,
     tensors: Vec<(String, Vec<f32>)>,
 }
 
-/// Errors of one tensor, ours over ggml's: plain and weighted RMSE.
+/// Errors of one tensor, ours divided by ggml's: plain and weighted RMSE.
 #[derive(Clone, Copy)]
 struct Ratio([f64; 2]);
 
@@ -44,7 +44,8 @@ impl Ratio {
     }
 }
 
-/// Matrices of a checkpoint, each as one row of whole super-blocks; those smaller than one are left out.
+/// The matrices of a checkpoint, each as one row of whole super-blocks; matrices smaller than one are left
+/// out.
 fn checkpoint(dir: &Path) -> Set {
     let checkpoint = Checkpoint::open(dir).expect("a checkpoint");
     let matrices = checkpoint
@@ -84,7 +85,7 @@ fn trained() -> Vec<Set> {
     sets
 }
 
-/// Random weights: the distributions that weights have.
+/// Random weights with the distributions that real weights have.
 fn random() -> Set {
     let kinds = ["gaussian", "heavy-tailed", "trained-like", "uniform"];
     let drawn = rows(256 * 256, 21).into_iter();
@@ -109,7 +110,7 @@ fn theirs(ty: TensorType, x: &[f32]) -> [f64; 2] {
     errors(x, &to_floats(ty, &ggml::quantize(ty, x), x.len()))
 }
 
-/// Prints the ratios of a set and gives the largest of its tensors, plain and weighted.
+/// Prints the ratios of a set and returns the largest of its tensors, plain and weighted.
 fn row(set: &Set, effort: Effort, ty: TensorType) -> Ratio {
     let (mut sums, mut worst) = ([[0.0; 2]; 2], Ratio([0.0; 2]));
     for (_, x) in &set.tensors {
@@ -128,11 +129,11 @@ fn row(set: &Set, effort: Effort, ty: TensorType) -> Ratio {
     worst
 }
 
-/// The most that errors may be of ggml's, plain and weighted: of any tensor.
+/// The largest ratio of the error to ggml's that any tensor may have, plain and weighted.
 fn limit(effort: Effort, ty: TensorType) -> [f64; 2] {
     match (effort, ty) {
         (Effort::High, TensorType::Q4K) => [0.98, 1.0],
-        // Where ggml is compiled with fused multiply-add, its sums are rounded otherwise than in its own reference.
+        // If ggml is compiled with fused multiply-add, it rounds its sums differently from its own reference.
         (Effort::Normal, _) if !cfg!(target_arch = "x86_64") => [1.0005, 1.0005],
         _ => [1.0, 1.0],
     }
@@ -162,8 +163,8 @@ fn square(x: &[f32]) -> f64 {
     x.iter().map(|v| f64::from(*v).powi(2)).sum()
 }
 
-/// The error that an importance matrix weighs: each column's importance, and but for q6_K the root of what is typical
-/// plus the weight's own square.
+/// The error that a search with an importance matrix minimises: weighted by each column's importance and,
+/// except for q6_K, by the root of the typical square plus the weight's own square.
 fn counted(ty: TensorType, x: &[f32], y: &[f32], importance: &[f32]) -> f64 {
     let (part, around) = match ty {
         TensorType::Q4K | TensorType::Q5K => (256, 2.0),
@@ -209,7 +210,8 @@ fn quality_with_importance_is_better_at_high_effort() {
     }
 }
 
-/// Whatever the weights, the wider search does no worse, writes finite weights, and the same on every instruction set.
+/// For any weights, the wider search is no worse, and writes the same finite weights on every instruction
+/// set.
 #[test]
 fn quality_of_any_row_at_high_effort() {
     for (what, x) in rows(256 * 9, 23)
@@ -226,7 +228,8 @@ fn quality_of_any_row_at_high_effort() {
                 assert!(searched(isa, search, ty, &x) == bytes, "{ty}, {what} on {isa}");
             }
             let (mine, ggml) = (errors(&x, &to_floats(ty, &bytes, x.len()))[0], theirs(ty, &x)[0]);
-            // Weights that a format holds exactly but for the rounding of scales to f16: there that rounding decides.
+            // Some rows fit a format exactly, except for the rounding of scales to f16, which then decides
+            // the error.
             let exact = mine < square(&x) * 2f64.powi(-17);
             if ggml.is_finite() && !exact {
                 assert!(mine <= ggml * 1.01, "{ty}, {what}: {mine} above {ggml}");

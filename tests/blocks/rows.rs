@@ -1,4 +1,4 @@
-//! Weights and importances to quantize: drawn, repeatable.
+//! Repeatable random weights and importances to quantize.
 
 /// Repeatable noise: xorshift64*.
 pub(crate) struct Noise(pub(crate) u64);
@@ -11,7 +11,7 @@ impl Noise {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// In 0..1, never 0.
+    /// Uniform in 0..1, never 0.
     pub(crate) fn uniform(&mut self) -> f64 {
         ((self.bits() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
@@ -25,7 +25,7 @@ impl Noise {
     }
 }
 
-/// Named rows of `n` weights, the distributions that weights have and those that break quantizers.
+/// Named rows of `n` weights: distributions that real weights have, and some that break quantizers.
 pub(crate) fn rows(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
     let z = &mut Noise(seed | 1);
     vec![
@@ -38,7 +38,7 @@ pub(crate) fn rows(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
                 0.01 * z.gaussian() / (chi / 3.0).sqrt()
             }),
         ),
-        // A scale for each input channel, and a few channels far larger, as trained matrices have.
+        // A different scale for each input channel and a few much larger channels, as in trained matrices.
         (
             "trained-like",
             z.fill(n, |z, i| {
@@ -91,8 +91,8 @@ pub(crate) fn rows(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
     ]
 }
 
-/// Rows at the ends of f32, where scales do not fit f16: dequantized values are compared, and only their finiteness
-/// where ggml's own are not finite.
+/// Rows at the limits of f32, with scales that do not fit f16. The test compares dequantized values, and only
+/// if ggml's are finite.
 pub(crate) fn extreme_rows(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
     let z = &mut Noise(seed | 1);
     vec![
@@ -102,12 +102,12 @@ pub(crate) fn extreme_rows(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)>
     ]
 }
 
-/// Named columns of `n` importances.
+/// Named rows of `n` importances, one per column.
 pub(crate) fn importances(n: usize, seed: u64) -> Vec<(&'static str, Vec<f32>)> {
     let z = &mut Noise(seed | 1);
     vec![
         ("squares", z.fill(n, |z, _| z.gaussian().powi(2))),
-        // As activations have: a few columns far above the others.
+        // As with real activations, a few columns are far above the others.
         (
             "outliers",
             z.fill(n, |z, i| {

@@ -2,8 +2,8 @@
 
     python tests/data/chat.py ../shared/data/tokenizers     # writes tests/data/chat.json
 
-The real templates stay where they are: of their texts only length, SHA-256 and token ids are kept. `own` holds
-templates written for this project, with their texts in full.
+The real templates are not copied: only length, SHA-256 and token ids of their texts are stored. `own` contains
+templates written for this project, with their full texts.
 """
 
 import datetime as dates
@@ -92,7 +92,7 @@ DIALOGUE = [
 
 
 def load(folder):
-    """The tokenizer; where no tokenizer_config.json names its end of text, config.json's id does."""
+    """The tokenizer; its end of text is config.json's id if no tokenizer_config.json names it."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.eos_token is None:
         end = json.loads((folder / "config.json").read_text())["eos_token_id"]

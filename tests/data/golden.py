@@ -1,4 +1,4 @@
-"""Goldens of a fixture: what transformers computes in float32 from the weights as they are stored."""
+"""Goldens of a fixture: what transformers computes in float32 from the stored weights."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 STEPS = 40
-CLEAR = 2e-3  # the least gap between the two best logits along a greedy path that makes a test
+CLEAR = 2e-3  # smallest gap between the two best logits of a greedy path that is usable as a test
 
 PROMPTS = [
     "Once upon a time there was a",
@@ -68,7 +68,7 @@ def logits(model, ids: list[int]) -> torch.Tensor:
 
 
 def greedy(model, ids: list[int]) -> tuple[list[int], float]:
-    """The greedy continuation, and how near its second choice ever came to its first."""
+    """The greedy continuation, and the smallest gap between its first and second choice."""
     row, gap = list(ids), float("inf")
     for _ in range(STEPS):
         best = logits(model, row)[-1].topk(2)
@@ -78,7 +78,7 @@ def greedy(model, ids: list[int]) -> tuple[list[int], float]:
 
 
 def choose(model, vocabulary, forbidden: set[int]):
-    """The prompt whose greedy path is clearest and variest: no path that ends, no padding, most kinds of token."""
+    """The prompt with the most varied and then clearest greedy path, without forbidden and padding tokens."""
     found = []
     for text in PROMPTS:
         ids = ([vocabulary.bos] if vocabulary.bos is not None else []) + vocabulary.encode(text)
@@ -116,7 +116,7 @@ def write(folder: Path, vocabulary, end: set[int]) -> dict:
 
 
 def tanh_gelu_shift(model, ids: list[int], exact: np.ndarray) -> float:
-    """How far the logits move, relative to the largest, when GELU is the tanh form (as in ggml)."""
+    """How far the logits move, relative to the largest, with the tanh form of GELU (as in ggml)."""
     acts = [m for m in model.modules() if type(m).__name__ == "GELUActivation"]
     if not acts:
         return 0.0
@@ -128,7 +128,7 @@ def tanh_gelu_shift(model, ids: list[int], exact: np.ndarray) -> float:
 
 
 def compact(golden: dict) -> str:
-    """One key a line, one tokenization a line: short files that diff well."""
+    """One key per line and one tokenization per line: short files with readable diffs."""
     lines = []
     for key, value in golden.items():
         if key == "tokenizations":

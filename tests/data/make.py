@@ -3,8 +3,8 @@
     python tests/data/make.py ../shared/data/text/tales [--only NAME]... [--goldens]
 
 Needs torch, transformers 5, sentencepiece, tokenizers and safetensors. Seeds are fixed: the same versions
-on the same kind of machine give the same files. `--goldens` keeps the checkpoints and computes the goldens
-anew. README.md beside this file says what each fixture is for.
+on the same kind of machine give the same files. `--goldens` keeps the checkpoints and computes only the goldens
+again. README.md in this folder explains what each fixture tests.
 """
 
 import argparse
@@ -47,16 +47,16 @@ BPE_CHAT = ("{% for message in messages %}\n{{ '<|' + message['role'] + '|>\n' +
 
 @dataclass
 class Fixture:
-    """One checkpoint: what is said here differs from the defaults of `shape`, nothing else."""
+    """One checkpoint: only the differences from the defaults of `shape`."""
 
     family: str  # llama, stablelm, gptneox
     tokenizer: str  # spm, llama3, stablelm2, pythia
     dtype: str
     config: dict = field(default_factory=dict)
-    old_style: bool = False  # config.json as transformers 4 wrote it
+    old_style: bool = False  # config.json as transformers 4 writes it
     trained: int = 0  # steps on the tales; 0 leaves random weights
     shards: str | None = None  # largest shard
-    after: callable = None  # last touches to the folder
+    after: callable = None  # last changes to the folder
 
 
 def rope(theta=10000.0, **more) -> dict:
@@ -98,7 +98,7 @@ def fixtures() -> dict[str, Fixture]:
     }
 
 
-# ---- last touches --------------------------------------------------------------------------------
+# ---- last changes --------------------------------------------------------------------------------
 
 
 def edit(path: Path, change):
@@ -120,7 +120,7 @@ def add_tokens_and_chat(folder: Path):
 
 
 def llama3_generation(folder: Path):
-    """Several ends of text, as Llama 3 Instruct has them, and the template in a file of its own."""
+    """Several end-of-text tokens, as in Llama 3 Instruct, and the template in its own file."""
     end = [VOCAB - 3, VOCAB - 1]
     edit(folder / "config.json", lambda c: c.update(eos_token_id=end))
     edit(folder / "generation_config.json", lambda c: c.update(eos_token_id=end))
@@ -128,19 +128,19 @@ def llama3_generation(folder: Path):
 
 
 def legacy_linear(folder: Path):
-    """The first spelling of scaling: `type` where later ones say `rope_type`."""
+    """The older spelling of scaling: `type` instead of the later `rope_type`."""
     edit(folder / "config.json", lambda c: c["rope_scaling"].update(type=c["rope_scaling"].pop("rope_type")))
 
 
 def bare_stablelm(folder: Path):
-    """As stablelm-2-zephyr comes: a template, but nothing beside tokenizer.json that names tokens."""
+    """As stablelm-2-zephyr is published: a template, but only tokenizer.json names tokens."""
     (folder / "tokenizer_config.json").unlink()
     (folder / "generation_config.json").unlink()
     (folder / "chat_template.jinja").write_text(BPE_CHAT)
 
 
 def add_buffers(folder: Path):
-    """What Pythia's checkpoints carry besides weights, and readers must skip."""
+    """The buffers that Pythia's checkpoints contain in addition to weights; readers must skip them."""
     path = folder / "model.safetensors"
     tensors = load_file(path)
     for layer in range(2):
@@ -155,7 +155,7 @@ def add_buffers(folder: Path):
 
 
 def shape(fixture: Fixture, ids: dict[str, int]) -> dict:
-    """Width 64: rows that no 256-block fits; feed-forward 192, or what the fixture says."""
+    """Width 64: rows that 256-blocks do not divide; feed-forward 192, unless the fixture sets it."""
     common = {"vocab_size": VOCAB, "hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2,
               "num_attention_heads": 4, "max_position_embeddings": CONTEXT, "tie_word_embeddings": False}
     if fixture.family == "gptneox":
@@ -177,7 +177,7 @@ CLASSES = {
 
 @torch.no_grad()
 def scatter(model):
-    """Random weights whose logits stand apart: unit activations, norms that are not 1, biases not 0."""
+    """Random weights with clearly different logits: unit activations, norms that are not 1, biases not 0."""
     for name, p in model.named_parameters():
         if "norm" in name and name.endswith("weight"):
             p.uniform_(0.5, 1.5)
@@ -221,7 +221,7 @@ def build(fixture: Fixture, words: vocab.Vocabulary):
 
 @torch.no_grad()
 def perturb_vectors(model):
-    """Start norms and biases off 1 and 0: short training alone would hardly move them."""
+    """Start norms away from 1 and biases away from 0, because short training would hardly move them."""
     for name, p in model.named_parameters():
         if p.ndim == 1:
             p.add_(torch.randn_like(p) * 0.1)
@@ -231,7 +231,7 @@ def perturb_vectors(model):
 
 
 def to_old_style(config: dict):
-    """`config.json` as transformers 4 wrote it."""
+    """`config.json` as transformers 4 writes it."""
     parameters = config.pop("rope_parameters")
     theta, kind = parameters.pop("rope_theta"), parameters["rope_type"]
     part = parameters.pop("partial_rotary_factor", None)

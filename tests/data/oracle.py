@@ -2,15 +2,15 @@
 
     python tests/data/oracle.py LLAMA_CPP_TREE [--only NAME]...
 
-LLAMA_CPP_TREE holds convert_hf_to_gguf.py, conversion/ and gguf-py/ (the tree inside the PyPI source
-archive of llama-cpp-python 0.3.36 was used). Needs torch and transformers 5 besides.
+LLAMA_CPP_TREE contains convert_hf_to_gguf.py, conversion/ and gguf-py/ (the tree inside the PyPI source
+archive of llama-cpp-python 0.3.36 was used). Also needs torch and transformers 5.
 
-The converter runs as it is but for three things, none of which computes a tensor:
+The converter runs unchanged except for three things, none of which computes a tensor:
 - It names a byte-level BPE's pre-tokenizer by hashing the ids of a long text, which only published
-  vocabularies match. `PRE` gives the name it gives to the real tokenizer of the same structure.
-- With transformers 5 a GPT-NeoX configuration has no `rotary_pct` at its top: put back from where it moved.
+  vocabularies match. `PRE` gives the name of the real tokenizer with the same structure.
+- With transformers 5 a GPT-NeoX configuration has no `rotary_pct` at the top level: it is copied back there.
 - StableLM's q/k norms: the generator that should yield the stacked norms returns them instead, so they
-  are lost and it refuses every such model. What it returns is yielded here.
+  are lost and the converter refuses every such model. Here they are yielded.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def digest(data: bytes) -> str:
 
 
 def values_digest(kind: str, values: list) -> str:
-    """Of an array's values: strings as UTF-8 each followed by a zero byte, numbers little-endian."""
+    """Hash of an array's values: strings as UTF-8, each followed by a zero byte; numbers little-endian."""
     if kind == "STRING":
         return digest(b"".join(v.encode() + b"\0" for v in values))
     kinds = {"FLOAT32": "<f4", "FLOAT64": "<f8", "BOOL": "u1"}
@@ -75,7 +75,7 @@ def describe(path: Path) -> dict:
 
     reader, keys = GGUFReader(path), []
     for key, field in reader.fields.items():
-        if key.startswith("GGUF."):  # the header's own counts
+        if key.startswith("GGUF."):  # the counts of the header itself
             continue
         kinds, value = [t.name for t in field.types], field.contents()
         if kinds[0] == "ARRAY":
@@ -104,7 +104,7 @@ def convert(converter, folder: Path, out_type: str) -> dict:
 
 
 def compact(told: dict) -> str:
-    """One key or tensor a line."""
+    """One key or tensor per line."""
     parts = []
     for out_type, entry in told.items():
         lists = []

@@ -1,4 +1,4 @@
-"""Tokenizers of the fixtures: one SentencePiece, three byte-level BPE in the shapes of real models.
+"""Tokenizers of the fixtures: one SentencePiece, and three byte-level BPE with the structure of real models.
 
 The three `tokenizer.json` differ from the real ones only in size: normaliser, pre-tokenizer,
 post-processor, decoder, the place of special tokens and the spelling of merges are those of StableLM 2,
@@ -29,7 +29,7 @@ def split_then_bytes(digits: str, behavior: str, invert: bool) -> dict:
 
 @dataclass
 class Family:
-    """What sets one byte-level BPE apart from another."""
+    """The differences between the byte-level BPE tokenizers."""
 
     pre_tokenizer: dict
     normalizer: dict | None
@@ -38,9 +38,9 @@ class Family:
     head: list[str] = field(default_factory=list)  # special tokens before the bytes
     tail: list[str] = field(default_factory=list)  # special tokens after the merges
     spaces: list[int] = field(default_factory=list)  # runs of spaces as plain added tokens, at the end
-    pairs: bool = False  # merges as pairs rather than strings
+    pairs: bool = False  # merges as pairs instead of strings
     ignore_merges: bool | None = None  # None: the key is absent
-    bos: str | None = None  # put in front of every text
+    bos: str | None = None  # added in front of every text
     tokenizer_config: dict | None = None
 
 
@@ -158,14 +158,14 @@ def with_bos(post_processor: dict, token: str, id: int) -> dict:
 
 @dataclass
 class Vocabulary:
-    """A tokenizer as files, and as the functions the goldens need."""
+    """A tokenizer as files, and as the functions that the goldens need."""
 
     files: dict[str, bytes]
     encode: callable  # text -> ids, nothing added
     decode: callable  # ids -> text
-    bos: int | None  # what the tokenizer puts in front of a prompt
+    bos: int | None  # the token that the tokenizer adds in front of a prompt
     ids: dict[str, int]  # special tokens by name
-    size: int  # ids from here on are the embedding's padding
+    size: int  # ids from here on are padding of the embedding
 
 
 def from_sentencepiece(model: bytes, context: int) -> Vocabulary:

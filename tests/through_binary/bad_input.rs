@@ -1,10 +1,11 @@
-//! Bad input through the binary: one line that says what, where and what to do; exit code 1; nothing written.
+//! Bad input through the binary: exit code 1, one line that names what is wrong, the place and the remedy,
+//! and no file written.
 
 use std::path::{Path, PathBuf};
 
 use crate::util::{self, fail, siskin, succeed};
 
-/// A place with good files to spoil.
+/// A folder of good files to damage.
 struct Place {
     dir: tempfile::TempDir,
 }
@@ -54,7 +55,7 @@ impl Place {
     }
 }
 
-/// Where `what` first stands.
+/// The offset of the first `what`.
 fn find(bytes: &[u8], what: &str) -> usize {
     let found = bytes
         .windows(what.len())
@@ -62,26 +63,26 @@ fn find(bytes: &[u8], what: &str) -> usize {
     found.unwrap_or_else(|| panic!("{what} stands nowhere"))
 }
 
-/// Writes `new` over the bytes behind the first `key`.
+/// Writes `new` over the bytes that start `skip` bytes after the first `key`.
 fn behind(bytes: &mut [u8], key: &str, skip: usize, new: &[u8]) {
     let at = find(bytes, key) + key.len() + skip;
     bytes[at..at + new.len()].copy_from_slice(new);
 }
 
-/// The text with `old` replaced once, which must stand there.
+/// The bytes with the first `old`, which must exist, replaced by `new`.
 fn replaced(bytes: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
     let at = find(&bytes, old);
     [&bytes[..at], new.as_bytes(), &bytes[at + old.len()..]].concat()
 }
 
-/// Another header of a safetensors file, of any length.
+/// A safetensors file with `old` in its header replaced by `new`, which may have another length.
 fn safetensors(bytes: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
     let end = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
     let header = replaced(bytes[8..end].to_vec(), old, new);
     [&(header.len() as u64).to_le_bytes(), &header[..], &bytes[end..]].concat()
 }
 
-/// What a refusal must say: every part of `wants`, and nothing at `target`.
+/// Asserts that the command fails with a line that contains all of `wants`, and that it writes no `target`.
 fn refuse(name: &str, args: &[&Path], target: &Path, wants: &[&str]) {
     let line = fail(&mut siskin(args), 1);
     assert!(line.starts_with("siskin: "), "{name}: {line}");
@@ -239,7 +240,7 @@ fn checkpoints() {
     assert_eq!(std::fs::read(&itself).expect("there"), before);
 }
 
-/// The second tensor begins within the first.
+/// Moves the second tensor so that it begins within the first.
 fn overlap(bytes: Vec<u8>) -> Vec<u8> {
     let end = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
     let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..end]).expect("JSON");
@@ -297,7 +298,7 @@ fn weights_that_are_no_numbers() {
             succeed(siskin(args).arg("--allow-nonfinite"));
             std::fs::remove_file(&target).expect("written");
         }
-        // What such a file computes is no text.
+        // The logits of such a file are not numbers, so there is no text.
         let line = fail(siskin(["run"]).arg(&file).args(["-p", "The king", "-n", "4"]), 1);
         assert!(
             line.contains("is not a number: its weights are damaged"),
@@ -311,7 +312,7 @@ fn model_files() {
     let place = Place::new();
     let target = place.path("out.gguf");
     let aligned = |bytes: &mut Vec<u8>, alignment: u32| {
-        // One key more, before the first.
+        // Adds one key before the first.
         let mut key = 17u64.to_le_bytes().to_vec();
         key.extend(b"general.alignment");
         key.extend(4u32.to_le_bytes());
@@ -450,7 +451,7 @@ fn models_that_llama_cpp_would_choke_on() {
         );
         assert!(line.contains("unknown pre-tokenizer type: 'stablelmX'"), "{line}");
     }
-    // Asked for, llama.cpp has the word: it refuses a name that it does not know.
+    // With --any-arch, llama.cpp decides: it refuses a name that it does not know.
     let path = place.path("falcon.gguf");
     let line = fail(siskin(["run", "--any-arch", "-p", "text"]).arg(&path), 1);
     assert!(line.contains("unknown model architecture: 'lloma'"), "{line}");

@@ -1,4 +1,4 @@
-//! `siskin bench` end to end: what it measures, what it writes, what it refuses.
+//! `siskin bench` end to end: what it measures, writes and refuses.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::util::{checkpoint, convert, fail, siskin, siskin_that_hears_signals, succeed};
 
-/// What a bench of a second or two asks for, where a test says nothing else.
+/// Flags for a bench of a second or two, unless a test sets them.
 const QUICK: [[&str; 2]; 4] = [["-p", "16"], ["-n", "8"], ["-r", "1"], ["-t", "1"]];
 
 fn bench(args: &[&str]) -> Command {
@@ -89,8 +89,8 @@ fn every_format_and_a_terminal_of_40_columns() {
     assert!(text("html").starts_with("<!DOCTYPE html>"));
 }
 
-/// The peak of a process that held a known block of memory, as the harness reports it of llama-bench: a script
-/// that allocates stands in for it, and the kernel's own figure for the script is what is held against.
+/// The parts of the resident memory that a bench reports add up to no more than the peak (with 5 % of
+/// tolerance), and a longer context adds the size of its KV cache.
 #[test]
 fn resident_memory_is_what_proc_says() {
     let results = json(&mut bench(&["-o", "json"]));
@@ -100,7 +100,7 @@ fn resident_memory_is_what_proc_says() {
         anonymous > 0.0 && file > 0.0 && anonymous + file <= 1.05 * peak,
         "{peak} {anonymous} {file}"
     );
-    // A longer context takes its cache and no other process's memory.
+    // A longer context adds its cache, but no memory of another process.
     let longer = json(&mut bench(&["-o", "json", "-c", "4096"]));
     let grown = number(&longer, "/runs/0/memory/anonymous_bytes") - anonymous;
     let cache = number(&longer, "/runs/0/kv_bytes") - number(&results, "/runs/0/kv_bytes");
@@ -116,14 +116,15 @@ fn a_model_takes_its_own_size_and_no_other_model_s() {
     let small = convert(&checkpoint("stablelm-bpe"), out.path(), "q8_0");
     let large = convert(&checkpoint("stablelm-bpe"), out.path(), "f32");
     let bytes = |path: &Path| std::fs::metadata(path).expect("a file").len() as f64;
-    // A busy kernel takes mapped pages back when it likes, between loading and measuring too: one of three counts.
+    // A busy kernel may reclaim mapped pages at any time, even between loading and measuring: one run of
+    // three must pass.
     let mut seen = Vec::new();
     let results = (0..3).find_map(|_| {
         let results = json(bench(&["-o", "json"]).args([&small, &large]));
         assert_eq!(results["runs"].as_array().map(Vec::len), Some(4));
         let file_part = |run: usize| number(&results, &format!("/runs/{run}/memory/file_bytes"));
         seen.push((file_part(2) - file_part(0)) / (bytes(&large) - bytes(&small)));
-        // Of the embedding, only rows that were looked up are resident.
+        // Only the rows of the embedding that were looked up are resident.
         seen.last()
             .is_some_and(|share| (0.5..1.05).contains(share))
             .then_some(results)
@@ -232,7 +233,7 @@ fn imported_results_stand_in_one_table() {
     assert!(String::from_utf8_lossy(&alone.stdout).contains("llama-bench"));
 }
 
-/// A peer that sleeps, prints what llama-bench prints, and is slower: it takes a turn a round.
+/// A script that prints what llama-bench prints takes a turn in every round.
 #[test]
 fn a_peer_takes_turns() {
     use std::os::unix::fs::PermissionsExt;
@@ -316,7 +317,7 @@ fn a_cold_load_reads_from_storage_or_says_that_it_could_not() {
     );
 }
 
-/// Draws the page in Chromium and looks whether there is something to see where the pictures are.
+/// Renders the page in Chromium and checks that there is something to see in place of the pictures.
 #[test]
 fn the_page_shows_its_pictures_in_a_browser() {
     let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
@@ -370,7 +371,7 @@ fn the_page_shows_its_pictures_in_a_browser() {
     let frame = image.next_frame(&mut pixels).expect("pixels");
     assert_eq!((frame.width, frame.height), (1200, 1600));
     let step = frame.line_size / frame.width as usize;
-    // The colour of the first model: a line and marks in each of the pictures.
+    // The colour of the first model: every picture has a line and marks in it.
     let is_first = |pixel: &[u8]| pixel[..3] == [0x00, 0x72, 0xb2];
     let coloured = pixels[..frame.buffer_size()]
         .chunks(step)

@@ -1,5 +1,5 @@
-//! Conversations: real templates against transformers', control tokens nobody may write, the kept cache, turns
-//! that go, files, and templates that mean harm.
+//! Conversations: real templates compared with transformers, message text that must never become control
+//! tokens, the kept KV cache, dropped turns, files, and hostile templates.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -15,7 +15,7 @@ use siskin::engine::{self, Model, ModelOptions, Token};
 use crate::golden::{ids, with_tiny_body};
 use crate::util::{self, siskin_that_hears_signals, succeed};
 
-/// When `tests/data/chat.py` pretends to run.
+/// The date that `tests/data/chat.py` uses as today.
 fn today() -> ZonedDateTime {
     let noon = civil::date(2024, 7, 26).at(12, 30, 0, 0);
     noon.to_zoned_datetime(TimeZone::UTC).expect("a date")
@@ -52,7 +52,8 @@ fn real_templates_render_and_tokenize_as_in_transformers() {
                 .collect();
             assert_eq!(digest, golden["sha256"], "{name} {case}: {text:?}");
             let mut got = chat::tokenize(&model, &template, &messages).expect("tokens");
-            // transformers leaves the beginning of text to the template; llama.cpp, and we, to the vocabulary.
+            // transformers leaves the begin-of-text token to the template; llama.cpp and siskin take it from
+            // the vocabulary.
             let begin = model.tokenize("", true, false);
             let with_begin = |mut tokens: Vec<Token>| {
                 if !tokens.starts_with(&begin) {
@@ -62,7 +63,8 @@ fn real_templates_render_and_tokenize_as_in_transformers() {
             };
             let parsed = with_begin(model.tokenize(&text, false, true));
             assert_eq!(got, parsed, "{name} {case}: llama.cpp");
-            // llama.cpp puts SentencePiece's space behind control tokens too, as transformers' legacy form does.
+            // llama.cpp also puts SentencePiece's space after control tokens, as transformers' legacy form
+            // does.
             if model.leads_with_space() {
                 let (end, space) = (Token(2), Token(29871));
                 let spaces: Vec<usize> = (1..got.len())
@@ -92,7 +94,7 @@ fn a_model_without_a_template_talks_plainly() {
     );
 }
 
-/// Tokens that stand for no text.
+/// The tokens that have no text.
 fn controls(model: &Model, tokens: &[Token]) -> Vec<Token> {
     let is_control =
         |token: &Token| model.piece(*token, false).is_empty() && !model.piece(*token, true).is_empty();
@@ -131,7 +133,7 @@ fn nothing_that_is_said_becomes_a_control_token() {
                     .map(|text| format!("{} {text}\n", &text[..1]))
                     .collect(),
             );
-            // Beginnings and ends that the template or a trim could complete.
+            // Beginnings and ends of tokens, which the template or a trim could complete.
             attacks.extend(spelled.iter().map(|text| format!("  {}\n", &text[1..])));
             attacks.extend(
                 spelled
@@ -229,7 +231,7 @@ fn the_oldest_turns_go_where_the_context_is_full_and_it_is_said() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let said = "siskin: the context of 96 tokens is full; the oldest turn is out of the model's sight\n";
     assert!(stderr.contains(said), "{stderr}");
-    // The same without the first turn: the system prompt stayed, and nothing of the turn did.
+    // The same without the first turn: the system prompt stays, and nothing of the turn does.
     let mut saved: Json = serde_json::from_slice(&std::fs::read(&all).expect("saved")).expect("JSON");
     saved["messages"].as_array_mut().expect("messages").drain(1..3);
     std::fs::write(&seen, saved.to_string()).expect("written");
@@ -238,7 +240,8 @@ fn the_oldest_turns_go_where_the_context_is_full_and_it_is_said() {
         (&fresh[0]["text"], &fresh[0]["dropped_turns"]),
         (&last["text"], &0.into())
     );
-    // In the middle of an answer too, which then goes on; and the last turn ends at the context's end.
+    // Turns are also dropped in the middle of an answer, which then continues; the last turn ends at the
+    // context's end.
     let long = turns(&["-c", "64"], "one\ntwo\n");
     assert_eq!(long[0]["stop"], "context_full", "{long:?}");
     assert!(
@@ -337,7 +340,7 @@ fn templates_that_mean_harm_end_the_conversation_soon_and_in_little_memory() {
     ];
     for (name, last) in cases {
         std::fs::write(&file, format!("{lists}{last}")).expect("written");
-        // 256 MiB of stack that is not touched, and the program itself, are within the limit.
+        // The limit has room for the program and for 256 MiB of stack that is never touched.
         let mut command = Command::new("sh");
         command
             .args([
@@ -350,7 +353,7 @@ fn templates_that_mean_harm_end_the_conversation_soon_and_in_little_memory() {
             .stderr(Stdio::piped());
         let start = Instant::now();
         let mut child = command.spawn().expect("the shell starts");
-        // It may be gone already.
+        // The program may have ended already.
         let _ = child.stdin.take().expect("a pipe").write_all(b"hello\n");
         let output = child.wait_with_output().expect("ended");
         let stderr = String::from_utf8_lossy(&output.stderr);

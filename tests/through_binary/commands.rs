@@ -1,4 +1,4 @@
-//! What users type, what they get, and what they are told where it cannot be done.
+//! What users type, what they get, and which errors they see.
 
 use std::io::Read;
 use std::path::Path;

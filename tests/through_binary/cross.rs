@@ -1,6 +1,6 @@
-//! A program built for another device does what this one does: the same bytes out of the converter, the same greedy
-//! tokens out of models. `SISKIN_CROSS` holds the words that start it, an emulator first where one is needed;
-//! scripts/test-cross.sh sets it.
+//! Checks that a program built for another device behaves like this one: the converter writes the same bytes,
+//! and models give the same greedy tokens. `SISKIN_CROSS` holds the words that start the program, with an
+//! emulator first if it needs one; scripts/test-cross.sh sets it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,15 +9,15 @@ use serde_json::Value as Json;
 
 use crate::util::{self, succeed};
 
-/// File types written from a checkpoint.
+/// File types to convert a checkpoint to.
 const CONVERTED: [&str; 3] = ["f32", "q8_0", "q4_k_m"];
-/// File types written from a GGUF file: every quantized one.
+/// File types to quantize a GGUF file to: every quantized one.
 const QUANTIZED: [&str; 7] = ["q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q4_0"];
 
 /// Flags with which every sum of attention is f32.
 const EXACT: [&str; 2] = ["--cache-type", "f32"];
 
-/// The other program, or nothing after a word why.
+/// A function that starts the other program; `None`, with a printed reason, if there is none.
 fn other() -> Option<impl Fn() -> Command> {
     let Ok(words) = std::env::var("SISKIN_CROSS") else {
         println!("skipped: SISKIN_CROSS names no program built for another device");
@@ -32,27 +32,27 @@ fn other() -> Option<impl Fn() -> Command> {
     })
 }
 
-/// Converts a checkpoint and gives the file's path.
+/// Converts a checkpoint and returns the file's path.
 fn convert(mut program: Command, source: &Path, file_type: &str, file: &Path) -> PathBuf {
     let program = program.arg("convert").arg(source).arg("-o").arg(file);
     succeed(program.args(["--type", file_type, "--quiet"]));
     file.to_owned()
 }
 
-/// Quantizes a GGUF file and gives the new file's path.
+/// Quantizes a GGUF file and returns the new file's path.
 fn quantize(mut program: Command, source: &Path, file_type: &str, file: &Path) -> PathBuf {
     let program = program.arg("quantize").arg(source).arg(file);
     succeed(program.args([file_type, "--quiet"]));
     file.to_owned()
 }
 
-/// Expects two files to be the same, byte for byte.
+/// Asserts that two files are the same, byte for byte.
 fn assert_same(here: &Path, there: &Path, what: &str) {
     let read = |path: &Path| std::fs::read(path).expect("a file");
     assert!(read(here) == read(there), "{what}: the files differ");
 }
 
-/// What a greedy run with these further flags makes: the JSON report.
+/// Runs greedily with these additional flags and returns the JSON report.
 fn greedy(mut program: Command, model: Option<&Path>, prompt: &str, count: usize, flags: &[&str]) -> Json {
     program.arg("run").args(model);
     let count = count.to_string();
@@ -135,8 +135,8 @@ fn the_embedded_model_tells_the_same_story() {
         let tokens = |report: &Json| report["tokens"].as_array().expect("tokens").clone();
         assert_eq!(tokens(&here).len(), 60, "{prompt}");
         assert_eq!(tokens(&here), tokens(&there), "{prompt}");
-        // Packed, ggml rounds activations to eight bits, and another CPU's order of sums may round one the other
-        // way: the story is the same until two words were nearly as likely.
+        // With quantized weights, ggml rounds activations to eight bits, and another CPU's order of sums may
+        // round one differently: the stories are the same until two tokens are almost equally likely.
         let packed = |program| tokens(&greedy(program, None, prompt, 60, &[]));
         let (here, there) = (packed(util::siskin::<&str>([])), packed(other()));
         let same = here.iter().zip(&there).take_while(|(a, b)| a == b).count();
@@ -153,7 +153,7 @@ fn kernels_are_used_where_the_cpu_has_their_instructions() {
         serde_json::from_slice(&succeed(other().args(["device", "--json"])).stdout).expect("JSON");
     let kernels = &report["kernels"];
     println!("kernels: {kernels}");
-    // By the CPUs that scripts/test-cross.sh has emulated.
+    // The CPUs that scripts/test-cross.sh emulates.
     let wanted = match () {
         _ if words.contains("cortex-a76") => Some("siskin"),
         _ if words.contains("cortex-a72") || words.contains("-arm-") => Some("ggml"),
@@ -162,7 +162,7 @@ fn kernels_are_used_where_the_cpu_has_their_instructions() {
     if let Some(wanted) = wanted {
         assert_eq!(kernels["kernels"], wanted, "{kernels}");
     }
-    // Whichever are used, and however a CPU orders their sums, a story begins with the same words.
+    // With either kernels, and with any CPU's order of sums, a story begins with the same tokens.
     let with = |kernels: &str| {
         let report = greedy(other(), None, "The king", 20, &["--kernels", kernels]);
         report["tokens"].as_array().expect("tokens")[..5].to_vec()

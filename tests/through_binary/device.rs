@@ -1,4 +1,4 @@
-//! What siskin says of machines, whether models fit, and where settings come from.
+//! What siskin reports about machines, whether models fit, and where settings come from.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Llama-3.2-1B's shape.
+/// A config.json with the shape of Llama-3.2-1B.
 const CONFIG: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":8192,
     "num_hidden_layers":16,"num_attention_heads":32,"num_key_value_heads":8,"head_dim":64,"vocab_size":128256,
     "max_position_embeddings":131072,"tie_word_embeddings":true}"#;
@@ -124,7 +124,7 @@ fn fit_plans_before_any_download() {
         .filter_map(|item| item["bytes"].as_u64())
         .sum();
     assert_eq!(Some(total), plan["total_bytes"].as_u64());
-    // The folder stands for its config.json.
+    // A folder is accepted in place of its config.json.
     let text = succeed(siskin(["fit", "--device", "raspberry-pi-5"]).arg(folder.path())).stdout;
     let text = String::from_utf8_lossy(&text);
     assert!(
@@ -273,7 +273,7 @@ fn quantized_keys_and_values() {
             kv_type,
         ]);
         let output = command.arg(&model).output().expect("it starts");
-        // Heads of fewer than 32 numbers hold no block: then it must be said.
+        // If a head has fewer than 32 numbers, it holds no whole block, and the program must report that.
         assert!(
             output.status.success() || stderr(&output).contains("context"),
             "{kv_type}: {}",
@@ -319,9 +319,10 @@ fn tune_keeps_what_run_then_uses_and_a_damaged_file_is_ignored() {
     );
 }
 
-/// The predicted peak against the measured one, for tiny models: their weights are nothing beside the program, so
-/// the allowance is absolute. 6 MiB is what code pages of the program, which the kernel maps in runs of 64 KiB as
-/// they are met, and the heaps of threads differ by between machines and runs; on models of full size that is 1 %.
+/// Compares the predicted peak with the measured one for tiny models. Their weights are small compared with
+/// the program, so the tolerance is absolute. Between machines and runs, 6 MiB is the difference made by the
+/// heaps of threads and by the program's code pages, which the kernel maps in runs of 64 KiB when they are
+/// first used. On full-size models that is 1 %.
 #[test]
 fn the_predicted_peak_is_the_measured_one() {
     let folder = tempfile::tempdir().expect("a folder");

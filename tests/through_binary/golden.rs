@@ -1,5 +1,5 @@
-//! Converted fixtures against transformers: logits, greedy tokens, tokenizations; and a real trained model and
-//! the four real tokenizers, where the data beside the project is there.
+//! Compares converted fixtures with transformers: logits, greedy tokens, tokenizations. Also a real trained
+//! model and the four real tokenizers, if the shared data is there.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::util;
 use serde_json::{Value as Json, json};
 use siskin::engine::{self, KvType, Model, ModelOptions, SamplerConfig, Session, SessionOptions, Token};
 
-/// The real tokenizers beside the project.
+/// The real tokenizers in the shared data.
 pub(crate) const TOKENIZERS: [&str; 4] = [
     "tinyllama-1.1b-chat",
     "llama-3.2-1b-instruct",
@@ -15,7 +15,7 @@ pub(crate) const TOKENIZERS: [&str; 4] = [
     "pythia-1b",
 ];
 
-/// How far logits may be from transformers', relative to the largest.
+/// Allowed distance of logits from transformers', relative to the largest logit.
 const TOLERANCE: f64 = 1e-3;
 
 fn golden(dir: &Path) -> Json {
@@ -42,7 +42,7 @@ fn floats(path: &Path) -> Vec<f32> {
 fn logits_and_greedy_tokens_equal_those_of_transformers() {
     engine::silence();
     let out = tempfile::tempdir().expect("a temporary folder");
-    // transformers keeps keys and values in f32; llama.cpp's f16 alone moves logits by about 1e-3.
+    // transformers keeps keys and values in f32; f16 in llama.cpp alone moves logits by about 1e-3.
     let exact = SessionOptions {
         kv_type: KvType::F32,
         ..SessionOptions::default()
@@ -69,7 +69,7 @@ fn logits_and_greedy_tokens_equal_those_of_transformers() {
             .zip(&want)
             .fold(0f32, |most, (a, b)| most.max((a - b).abs()));
         let relative = f64::from(furthest / largest);
-        // ggml computes GELU in its tanh form, transformers as GPT-NeoX asks with erf: no nearer is possible.
+        // ggml computes GELU in its tanh form; transformers computes it with erf, as GPT-NeoX specifies.
         let allowed = TOLERANCE + golden["tanh_gelu_shift"].as_f64().expect("a shift");
         assert!(
             relative <= allowed,
@@ -120,7 +120,7 @@ fn a_real_trained_model_writes_its_golden_story() {
     );
 }
 
-/// The real tokenizer files with a body of one tiny block.
+/// Copies the files of a real tokenizer into a checkpoint with one tiny layer.
 pub(crate) fn with_tiny_body(tokenizer: &Path, into: &Path) {
     for entry in std::fs::read_dir(tokenizer).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -169,7 +169,7 @@ pub(crate) fn with_tiny_body(tokenizer: &Path, into: &Path) {
     let header = Json::Object(header).to_string();
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend(header.as_bytes());
-    // Small numbers that differ: any body serves, the test is of the vocabulary.
+    // Small numbers that differ. Any weights would do, because the test is about the vocabulary.
     file.extend((0..end / 2).flat_map(|n| half_bits(n).to_le_bytes()));
     std::fs::write(into.join("model.safetensors"), file).expect("written");
 }

@@ -1,4 +1,4 @@
-//! JSON that is small on disk and large in memory: refused within the same limits as damaged model files.
+//! JSON that is small on disk and large in memory is refused within the same limits as damaged model files.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ fn trees_of_zeros_and_millions_of_names_cost_no_more_than_their_limits() {
     const MIB: usize = 1 << 20;
     let vocabulary = |n: usize| format!(r#""{n}":{n},"#);
     let names: String = (0..2_000_000).map(vocabulary).collect();
-    // A template that is no text is none: the conversion goes on without.
+    // A chat template that is not text is ignored, and the conversion continues without it.
     let cases: Vec<(&str, &str, Vec<u8>, i32)> = vec![
         (
             "a normalizer of zeros",
@@ -105,7 +105,7 @@ fn trees_of_zeros_and_millions_of_names_cost_no_more_than_their_limits() {
             Ending::Harm(harm) => panic!("{name}: {harm}"),
         }
         assert_eq!(out.exists(), want == 0, "{name}");
-        // The next one finds the place empty.
+        // Removed, so that the next case starts without an output file.
         let _ = std::fs::remove_file(&out);
     }
 }

@@ -1,4 +1,5 @@
-//! `siskin imatrix` through the binary, held to llama-imatrix, and what convert and quantize make of its file.
+//! `siskin imatrix` through the binary, compared with llama-imatrix, and how convert and quantize use its
+//! file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,9 +45,9 @@ fn read(path: &Path) -> (Header, BTreeMap<String, Vec<f32>>) {
     (header, tensors)
 }
 
-/// The golden is llama-imatrix's, of the same weights and text; `tests/data/imatrix/make.sh` made it. The programs compute
-/// with other kernels, so the inputs differ by their rounding: by 1 % of a column's sum at most, counted from a hundredth
-/// of the tensor's mean on.
+/// The golden was made by llama-imatrix from the same weights and text (`tests/data/imatrix/make.sh`). The
+/// programs use different kernels, so the inputs differ by rounding: by at most 1 % of a column's sum, or of
+/// a hundredth of the tensor's mean if the sum is smaller than that.
 #[test]
 fn the_sums_are_llama_imatrix_s() {
     let out = tempfile::tempdir().expect("a temporary folder");
@@ -117,7 +118,7 @@ fn an_importance_matrix_weighs_convert_and_quantize_alike() {
     ];
     for (key, value) in want {
         match (header.metadata.get(key), &value) {
-            // llama-quantize keeps 127 bytes of a path, and so do we.
+            // llama-quantize keeps 127 bytes of a path, and so does siskin.
             (Some(Value::String(got)), Value::String(want)) => {
                 assert!(want.starts_with(got.as_str()), "{got}")
             }

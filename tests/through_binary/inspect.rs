@@ -1,4 +1,4 @@
-//! `siskin inspect` through the binary: what it says of a file, held to gguf-rs, a reader of other hands.
+//! `siskin inspect` through the binary: its report on a file, compared with gguf-rs, an independent reader.
 
 use std::path::Path;
 
@@ -75,7 +75,7 @@ fn gguf_rs_reads_the_same() {
     }
 }
 
-/// The same value, numbers as f32: the two write digits of floats differently.
+/// Whether two values are equal, numbers as f32: the two readers print floats with different digits.
 fn same(a: &Json, b: &Json) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a as f32 == b as f32,
@@ -88,7 +88,7 @@ fn text_fits_80_columns_and_says_what_users_ask_for() {
     let out = tempfile::tempdir().expect("a temporary folder");
     let file = util::convert(&util::checkpoint("llama-rope-llama3"), out.path(), "q8_0");
     let text = inspect(&file, &["--tensors"]);
-    // The first line names the file, however long its path.
+    // The first line names the file, and its path may be long.
     for line in text.lines().skip(1) {
         assert!(line.chars().count() <= 80, "{line}");
         assert_eq!(line, line.trim_end());

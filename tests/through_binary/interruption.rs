@@ -1,5 +1,5 @@
-//! However rudely a run is ended, the target is what it was, or the whole new file; and the next run clears away
-//! what was left.
+//! However a run is ended, the target is the old file or the whole new one, and the next run removes what was
+//! left.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use crate::synthetic::{self, Sizes};
 use crate::util::{self, siskin, siskin_that_hears_signals, succeed};
 
-/// Random points a row.
+/// Random points in time or size for each command and signal.
 const POINTS: usize = 50;
 const OLD: &[u8] = b"what was there before";
 
@@ -24,7 +24,7 @@ struct Writer {
 /// The command line that writes to a path.
 type Arguments = dyn Fn(&Path) -> Vec<std::ffi::OsString>;
 
-/// The commands under test: a row each.
+/// The commands under test.
 fn writers(folder: &Path) -> [Writer; 2] {
     let checkpoint = folder.join("checkpoint");
     std::fs::create_dir(&checkpoint).expect("made");
@@ -72,7 +72,7 @@ fn writers(folder: &Path) -> [Writer; 2] {
     ]
 }
 
-/// Numbers that look random; the seed is printed, and `SISKIN_SEED` repeats a run.
+/// Pseudo-random numbers; the seed is printed, and `SISKIN_SEED` repeats a run.
 struct Random(u64);
 
 impl Random {
@@ -88,7 +88,7 @@ impl Random {
         Random(seed)
     }
 
-    /// From 0 to 1.
+    /// Uniform in 0..1.
     fn next(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -97,7 +97,7 @@ impl Random {
     }
 }
 
-/// A target that is there or not, and what may become of it.
+/// A target path and the bytes of the whole new file.
 struct Target {
     path: PathBuf,
     new: Vec<u8>,
@@ -112,7 +112,7 @@ impl Target {
         }
     }
 
-    /// Panics unless the target is as it was, or new and whole. True where it is new.
+    /// Panics unless the target is as it was, or new and whole; returns whether it is new.
     fn check(&self, old: bool, what: &str) -> bool {
         let found = std::fs::read(&self.path).ok();
         let is_new = found.as_deref() == Some(&self.new);
@@ -125,7 +125,7 @@ impl Target {
         is_new
     }
 
-    /// Names beside the target.
+    /// Names of other files in the target's folder.
     fn left_overs(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path.parent().expect("a folder")).expect("a folder");
         let names = entries.map(|entry| {
@@ -147,15 +147,16 @@ fn target(writer: &Writer, folder: &Path) -> Target {
     Target { path, new }
 }
 
-/// Ends a run with `signal` after `delay`.
-fn end(writer: &Writer, target: &AtomicFile, signal: Signal, delay: Duration) -> ExitStatus {
+/// Starts a run and ends it with `signal` after `delay`.
+fn end(writer: &Writer, target: &Target, signal: Signal, delay: Duration) -> ExitStatus {
     let mut child = siskin_that_hears_signals((writer.arguments)(&target.path))
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the program starts");
     std::thread::sleep(delay);
     let id = Pid::from_child(&child);
-    // A child that has ended and was not waited for still has its id: the signal cannot reach another.
+    // A child that has ended but was not waited for still has its id, so the signal cannot reach another
+    // process.
     rustix::process::kill_process(id, signal).expect("sent");
     child.wait().expect("ended")
 }
@@ -190,7 +191,7 @@ fn a_signal_at_any_moment_leaves_the_old_target_or_the_whole_new_one() {
                 let is_new = target.check(old, &what);
                 cut += usize::from(!is_new);
                 let killed = status.signal() == Some(signal.as_raw());
-                // Signals that can be heeded are, once the program has come so far as to listen.
+                // Signals that can be handled are handled, once the program has installed its handlers.
                 let heeded = status.code() == code && code.is_some();
                 assert!(killed || heeded || (is_new && status.success()), "{what}");
                 let left = target.left_overs();
@@ -217,8 +218,8 @@ fn a_signal_at_any_moment_leaves_the_old_target_or_the_whole_new_one() {
     }
 }
 
-/// Runs that cannot write all of their file: refused in one line, and nothing is left of them.
-fn cannot_write(writer: &Writer, target: &AtomicFile, mut command: Command, old: bool, what: &str) {
+/// Asserts that a run that cannot write its whole file fails with one line and leaves nothing.
+fn cannot_write(writer: &Writer, target: &Target, mut command: Command, old: bool, what: &str) {
     target.prepare(old);
     let line = util::fail(&mut command, 1);
     let said = ["cannot write: No space left", "cannot write: File too large"];
@@ -242,7 +243,7 @@ fn a_write_limit_leaves_the_old_target() {
     for writer in writers(folder.path()) {
         let target = target(&writer, &folder.path().join(writer.name));
         for point in 0..POINTS {
-            // Blocks of 512 bytes in one shell, of 1024 in another: too few in both.
+            // A block is 512 bytes in some shells and 1024 in others; this is too few in both.
             let blocks = (target.new.len() as f64 * random.next() / 1024.0) as u64;
             let mut command = Command::new("sh");
             command
@@ -269,7 +270,7 @@ fn a_write_limit_leaves_the_old_target() {
 struct Disk(PathBuf);
 
 impl Disk {
-    /// `None` where this machine lets nobody mount one, which is said.
+    /// `None`, with a printed notice, if this user cannot mount one.
     fn new(folder: PathBuf, bytes: u64) -> Option<Disk> {
         std::fs::create_dir_all(&folder).expect("made");
         let options = format!("size={bytes}");
@@ -300,7 +301,7 @@ fn a_full_disk_leaves_the_old_target() {
     for writer in writers(folder.path()) {
         let whole = target(&writer, &folder.path().join(writer.name));
         for point in 0..POINTS {
-            // At least a page, or no file could be made at all; less than the file.
+            // At least a page, because otherwise no file could be created; less than the file needs.
             let bytes = 8192 + ((whole.new.len() - 65536) as f64 * random.next()) as u64;
             let Some(disk) = Disk::new(folder.path().join("disk"), bytes) else {
                 return;

@@ -1,4 +1,5 @@
-//! The memory a conversion takes: a fixed small amount, whatever the size of a tensor and the number of threads.
+//! A conversion takes a small amount of memory, which does not depend on tensor sizes or the number of
+//! threads.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use serde_json::Value as Json;
 use crate::synthetic::{self, Sizes};
 use crate::util::{siskin, succeed};
 
-/// What a conversion may take, bytes: `VmHWM`, which counts mapped pages too.
+/// The memory that a conversion may take, in bytes: `VmHWM`, which includes mapped pages.
 const BUDGET: u64 = 256_000_000;
 
 /// One layer with Llama 3.2's widths and vocabulary.
@@ -21,7 +22,7 @@ const SIZES: Sizes = Sizes {
     vocabulary: 128_256,
 };
 
-/// Converts `dir` with 16 threads by way of `command` and gives the peak of its resident set.
+/// Converts `dir` with 16 threads using `command` and returns the peak resident memory in bytes.
 fn peak(mut command: Command, dir: &Path, ty: &str) -> u64 {
     command.arg(dir).arg("-o").arg(dir.join("out.gguf"));
     command.args(["--type", ty, "--threads", "16", "--json", "--force"]);
@@ -42,11 +43,14 @@ fn sixteen_threads_and_a_huge_embedding_stay_within_the_budget() {
     }
 }
 
-/// A group of processes whose memory, cached file pages included, is limited; removed when dropped.
+/// A group of processes with limited memory, including cached file pages; removed when dropped.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Below this process's own group, in either version of the interface; why not, where that cannot be.
+    /// Creates a group below this process's own group, in version 1 or 2 of the interface.
+    ///
+    /// # Errors
+    /// Names the file or folder that cannot be read or created, usually for lack of rights.
     fn new(limit: u64) -> Result<Self, String> {
         let groups = fs::read_to_string("/proc/self/cgroup").map_err(|e| e.to_string())?;
         let path = |controllers: &str| {
@@ -69,7 +73,7 @@ impl Cgroup {
         Ok(group)
     }
 
-    /// The program, started within the group.
+    /// Starts the program within the group.
     fn siskin(&self, command: &str) -> Command {
         let mut shell = Command::new("sh");
         shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]);

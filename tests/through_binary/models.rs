@@ -1,4 +1,4 @@
-//! `siskin models`: the catalogue for the present device.
+//! `siskin models`: the catalogue for this device.
 
 use serde_json::Value as Json;
 
@@ -28,7 +28,8 @@ fn json_says_of_each_figure_how_it_is_known() {
     assert_eq!(json["models"].as_array().map(Vec::len), Some(4));
     let tiny = &json["models"][1];
     assert_eq!(tiny["name"], "TinyLlama-1.1B");
-    // What `siskin convert --dry-run --type q4_k_m` says of the published tokenizer with full-size weights.
+    // As `siskin convert --dry-run --type q4_k_m` computes it for the published tokenizer and full-size
+    // weights.
     let file_bytes = tiny["file_bytes"].as_u64().expect("a size");
     assert!(file_bytes.abs_diff(667_815_200) < 16 << 10, "{file_bytes}");
     assert_eq!(tiny["prefill_tokens_per_second"], "unmeasured");

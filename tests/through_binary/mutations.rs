@@ -1,8 +1,9 @@
-//! No damage to a model file ends a command by a signal, an abort or a panic, or makes it take more than 1 GB or
-//! 10 s: thousands of mutations of a good file of each architecture, each through every command that reads one.
+//! However a model file is damaged, no command ends with a signal, an abort or a panic, or takes more than 1
+//! GB or 10 s. The test makes thousands of mutations of a good file of each architecture and passes each to
+//! every command that reads one.
 //!
-//! `SISKIN_MUTATIONS=N` sets how many for each architecture; `SISKIN_MUTATION=gptneox:1234` runs a single one. A
-//! mutation is a function of its number. Files that fail stay in cargo's `target/tmp`.
+//! `SISKIN_MUTATIONS=N` sets the number for each architecture; `SISKIN_MUTATION=gptneox:1234` runs a single
+//! one. A mutation depends only on its number. Files that fail are kept in cargo's `target/tmp`.
 
 mod fields;
 mod mutate;
@@ -17,17 +18,17 @@ use crate::util;
 use mutate::Good;
 use watch::Ending;
 
-/// How many of each architecture where nothing else is asked for.
+/// Mutations for each architecture, unless `SISKIN_MUTATIONS` is set.
 const MUTATIONS: u64 = 2000;
 
-/// Name and fixture: the smallest of each architecture.
+/// Name and fixture of each architecture: the smallest one.
 const FIXTURES: [(&str, &str); 3] = [
     ("llama", "llama-tied"),
     ("stablelm", "stablelm-qknorm"),
     ("gptneox", "gptneox-sequential"),
 ];
 
-/// What every file goes through; `{}` is the file, `{out}` a place to write to.
+/// The commands that get every file; `{}` is the file, `{out}` a path to write to.
 const COMMANDS: [(&str, &[&str]); 4] = [
     ("inspect", &["inspect", "{}", "--tensors"]),
     (
@@ -81,7 +82,7 @@ fn no_damage_does_harm() {
             println!("  {command:9} exit {code}: {times}");
         }
         assert!(failures.is_empty(), "{name}: {}", failures.join("\n"));
-        // A sieve that lets nothing or everything through proves nothing.
+        // A test in which every file passes, or every file fails, would prove nothing.
         if count >= 100 && single.is_none() {
             for (command, _) in COMMANDS {
                 for code in [0, 1] {
@@ -95,7 +96,7 @@ fn no_damage_does_harm() {
     }
 }
 
-/// A folder in memory where the system has one: every file is written, synced and removed again.
+/// A folder in memory if the system has one, because every file is written, synced and removed.
 fn scratch() -> tempfile::TempDir {
     let shm = Path::new("/dev/shm");
     let builder = tempfile::Builder::new();
@@ -105,7 +106,7 @@ fn scratch() -> tempfile::TempDir {
     }
 }
 
-/// Runs the mutations, two at a time; what came of them, and a line for each that did harm.
+/// Runs the mutations, two at a time; returns the exit codes and one line for each harmful mutation.
 fn all(name: &str, good: &Good, numbers: std::ops::Range<u64>, work: &Path) -> (Tally, Vec<String>) {
     let next = AtomicU64::new(numbers.start);
     let results = Mutex::new((Tally::new(), Vec::new()));

@@ -1,5 +1,5 @@
-//! What every command promises: help with an example, JSON for machines, a closed pipe is no error, no colours
-//! where nobody sees them.
+//! What every command promises: help with an example, JSON output, success if a pipe is closed, and no
+//! colours outside terminals.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The commands that help lists, and those it does not.
+/// The commands that help lists, and the hidden one.
 fn commands() -> Vec<String> {
     let help = text(&succeed(&mut siskin(["--help"])).stdout);
     let listed = help
@@ -26,14 +26,14 @@ fn commands() -> Vec<String> {
     listed.chain(["man"]).map(str::to_owned).collect()
 }
 
-/// Commands with nothing for a machine to read: they print or write what a machine reads already.
+/// Commands without `--json`: what they print or write is already for machines.
 const NO_JSON: [&str; 2] = ["completions", "man"];
 
-/// Commands that measure for minutes: their own tests run them.
+/// Commands that measure for minutes; their own tests run them.
 const SLOW: [&str; 1] = ["tune"];
 
-/// A command line a command that takes the embedded model or a fixture; what it prints is read up to its end, as
-/// JSON with `--json`, and then not at all.
+/// One command line for each command that takes the embedded model or a fixture. The test reads all of its
+/// output with `--json`, and then closes the pipe without reading.
 fn examples(fixture: &Path, model: &Path) -> Vec<Vec<String>> {
     let (fixture, model) = (fixture.to_str().expect("UTF-8"), model.to_str().expect("UTF-8"));
     let text = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
@@ -87,7 +87,7 @@ fn json_is_json_and_a_closed_pipe_is_success() {
     for line in examples {
         let start = |extra: &[&str]| {
             let mut command = siskin(line.iter().map(String::as_str).chain(extra.iter().copied()));
-            // Chat reads its messages from standard input.
+            // `chat` reads its messages from standard input.
             command.stdin(if line[0] == "chat" {
                 Stdio::piped()
             } else {
@@ -168,7 +168,7 @@ fn completions_and_manual_pages_name_every_command() {
     );
 }
 
-/// A terminal: `script` runs a command on one, where the machine has it.
+/// Runs siskin on a terminal that `script` creates; `None` if the machine has no `script`.
 fn on_a_terminal(environment: &[(&str, &str)], line: &str) -> Option<String> {
     if Command::new("script").arg("--version").output().is_err() {
         println!("skipped: no program `script` to make a terminal");

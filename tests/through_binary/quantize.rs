@@ -1,4 +1,5 @@
-//! `siskin quantize` through the binary: the same bytes as converting in one step, and nothing lost.
+//! `siskin quantize` through the binary: it gives the same bytes as converting in one step, and loses
+//! nothing.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -22,8 +23,8 @@ fn header(path: &Path) -> Header {
     Header::read(&files, file).expect("a header")
 }
 
-/// The file with `general.file_type` at the end of its keys: llama.cpp's converter writes none for GPT-NeoX, so
-/// quantize has to add it, and adds it there.
+/// The file with `general.file_type` as its last key. llama.cpp's converter writes no such key for GPT-NeoX,
+/// so quantize has to add it, and adds it at the end.
 fn file_type_last(path: &Path) -> Vec<u8> {
     let (bytes, header) = (std::fs::read(path).expect("there"), header(path));
     let mut metadata = header.metadata.clone();
@@ -48,7 +49,7 @@ fn converting_and_then_quantizing_gives_the_bytes_of_converting_in_one_step() {
             let target = out.path().join("quantized.gguf");
             succeed(&mut quantize(&whole, &target, ty.name(), &["--quiet", "--force"]));
             let same = match name.starts_with("gptneox") {
-                // Of the files that are not quantized, only quantize's say their type.
+                // Of the files that are not quantized, only those that quantize wrote have the key.
                 true if !ty.is_quantized() => {
                     let (a, b) = (header(&direct), header(&target));
                     a.tensors == b.tensors
@@ -65,7 +66,7 @@ fn converting_and_then_quantizing_gives_the_bytes_of_converting_in_one_step() {
     assert_eq!(compared, util::checkpoints().len() * FileType::all().count());
 }
 
-/// A GGUF file with `keys` more, and tensors of zeros: name, type, shape.
+/// Writes a GGUF file with additional `keys`, and with tensors given as name, type and shape.
 fn write_gguf(path: &Path, keys: &[(&str, Value)], tensors: &[(&str, siskin_model::TensorType, &[u64])]) {
     let mut metadata = Metadata::new();
     metadata.set("general.architecture", "llama");
@@ -85,7 +86,7 @@ fn write_gguf(path: &Path, keys: &[(&str, Value)], tensors: &[(&str, siskin_mode
     }
     let mut bytes = Vec::new();
     let start = write_header(&mut bytes, &metadata, &infos, 32).expect("a Vec takes everything");
-    // Bytes that differ, so that a copy that is none shows.
+    // Bytes that differ, so that an incomplete copy is noticed.
     bytes.extend((0..end).map(|n| (n % 60) as u8));
     assert_eq!(bytes.len() as u64, start + end);
     std::fs::write(path, bytes).expect("written");

@@ -1,6 +1,6 @@
 //! Repeatable random numbers: SplitMix64.
 
-/// The generator; its number is the seed.
+/// The generator; start it with a seed.
 pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {

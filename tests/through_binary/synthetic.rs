@@ -1,4 +1,4 @@
-//! Checkpoints of real widths, made on the spot, for what depends on size: memory and speed.
+//! Checkpoints with real widths, made during the test, for what depends on size: memory and speed.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,19 +6,19 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-/// The sizes of a Llama.
+/// The sizes of a model of the Llama architecture.
 pub(crate) struct Sizes {
     pub(crate) layers: u64,
     pub(crate) width: u64,
     pub(crate) ffn: u64,
-    /// Heads of queries, and of keys and values.
+    /// Number of heads of queries, and of keys and values.
     pub(crate) heads: [u64; 2],
     pub(crate) vocabulary: u64,
 }
 
-/// Writes the checkpoint to the folder `dir`, with tied embeddings and bf16 weights. Its tokens are those of the
-/// small fixture, and padding up to the vocabulary. Where `weight` is none the weights are a hole in the file:
-/// zeros that take no room on the disk.
+/// Writes the checkpoint to the folder `dir`, with tied embeddings and bf16 weights. Its tokens are those of
+/// the small fixture, padded to the vocabulary size. If `weight` is `None`, the weights are a hole in the
+/// file: zeros that take no space on disk.
 pub(crate) fn checkpoint(dir: &Path, sizes: &Sizes, weight: Option<&mut dyn FnMut() -> f32>) {
     let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints/llama-tied");
     for name in ["tokenizer.model", "tokenizer_config.json"] {
@@ -40,7 +40,7 @@ pub(crate) fn checkpoint(dir: &Path, sizes: &Sizes, weight: Option<&mut dyn FnMu
     write_safetensors(&dir.join("model.safetensors"), &tensors(sizes), weight);
 }
 
-/// Names and shapes.
+/// Names and shapes of all tensors.
 fn tensors(sizes: &Sizes) -> Vec<(String, Vec<u64>)> {
     let (width, ffn) = (sizes.width, sizes.ffn);
     let kv = width / sizes.heads[0] * sizes.heads[1];

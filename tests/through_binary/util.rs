@@ -1,4 +1,4 @@
-//! What the tests through the binary share: fixtures, a place to write, the program itself.
+//! Shared by the tests through the binary: fixtures, the shared data, and the program itself.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -12,7 +12,7 @@ pub(crate) fn checkpoints() -> Vec<PathBuf> {
     found
 }
 
-/// One fixture checkpoint.
+/// The fixture checkpoint with this folder name.
 pub(crate) fn checkpoint(name: &str) -> PathBuf {
     checkpoints()
         .into_iter()
@@ -20,7 +20,8 @@ pub(crate) fn checkpoint(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("no fixture {name}"))
 }
 
-/// The data beside the project, where it is there; prints why a test is skipped where it is not.
+/// The shared data next to the project; `None`, with a printed notice that the test is skipped, if it is not
+/// there.
 pub(crate) fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("SISKIN_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
@@ -34,11 +35,11 @@ pub(crate) fn shared() -> Option<PathBuf> {
     None
 }
 
-/// The program with arguments; no standard input.
+/// The program with arguments and without standard input.
 pub(crate) fn siskin<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_siskin"));
     command.args(args).stdin(Stdio::null());
-    // What the user of this machine tuned or wrote himself is none of the tests' business.
+    // Keeps the tests from reading this user's own profiles and tuning results.
     command.envs([
         ("XDG_STATE_HOME", "/nonexistent"),
         ("XDG_CONFIG_HOME", "/nonexistent"),
@@ -46,8 +47,8 @@ pub(crate) fn siskin<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S
     command
 }
 
-/// The same, and Ctrl-C reaches it: what a script starts in the background inherits that SIGINT is ignored, and siskin
-/// leaves ignored what was.
+/// The same, but with SIGINT and SIGQUIT enabled: a script's background process inherits ignored signals, and
+/// siskin keeps ignored signals ignored.
 pub(crate) fn siskin_that_hears_signals<S: AsRef<std::ffi::OsStr>>(
     args: impl IntoIterator<Item = S>,
 ) -> Command {
@@ -63,7 +64,7 @@ pub(crate) fn siskin_that_hears_signals<S: AsRef<std::ffi::OsStr>>(
     command
 }
 
-/// Runs to the end and expects success.
+/// Runs the command and expects success.
 pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().expect("the program starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -71,7 +72,7 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// Runs to the end and expects this exit code and one line on stderr; gives the line.
+/// Runs the command, expects this exit code and one line on stderr, and returns that line.
 pub(crate) fn fail(command: &mut Command, code: i32) -> String {
     let output = command.output().expect("the program starts");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -80,7 +81,7 @@ pub(crate) fn fail(command: &mut Command, code: i32) -> String {
     stderr
 }
 
-/// Converts a checkpoint into `out` and gives the file's path.
+/// Converts a checkpoint into the folder `out` and returns the file's path.
 pub(crate) fn convert(checkpoint: &Path, out: &Path, file_type: &str) -> PathBuf {
     let name = checkpoint.file_name().expect("a name").to_string_lossy();
     let file = out.join(format!("{name}-{file_type}.gguf"));

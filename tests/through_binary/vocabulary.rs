@@ -1,4 +1,5 @@
-//! siskin's reading of a vocabulary against llama.cpp's: every piece, and the tokens of random texts.
+//! Compares siskin's reading of a vocabulary with llama.cpp's: every token's text, and the tokens of random
+//! texts.
 
 use std::path::Path;
 
@@ -7,10 +8,10 @@ use siskin::engine::{self, Model, ModelOptions, Token};
 use crate::rng::Rng;
 use crate::{golden, util};
 
-/// Texts of each vocabulary.
+/// Random texts for each vocabulary.
 const TEXTS: usize = 3000;
 
-/// What tokenizers part texts at.
+/// Text at which tokenizers split.
 const JOINTS: [&str; 26] = [
     " ",
     "  ",
@@ -40,7 +41,8 @@ const JOINTS: [&str; 26] = [
     "\u{ad}",
 ];
 
-/// A text of plain characters, characters of all Unicode, joints and spellings of the vocabulary's own tokens.
+/// A text of ASCII characters, characters of all Unicode, split points and texts of the vocabulary's own
+/// tokens.
 fn text(rng: &mut Rng, model: &Model) -> String {
     let mut text = String::new();
     for _ in 0..rng.below(24) {
@@ -58,7 +60,7 @@ fn text(rng: &mut Rng, model: &Model) -> String {
     text
 }
 
-/// Compares the readings of one file.
+/// Compares both readings of one file.
 fn compare(file: &Path, name: &str) {
     let load = |llama_cpp_vocabulary| {
         let options = ModelOptions {
@@ -84,7 +86,7 @@ fn compare(file: &Path, name: &str) {
             );
         }
     }
-    // Every character once, for what it is to the tokenizer: a letter, a number, a blank, a sign.
+    // Every character once, to compare its class in the tokenizer: letter, number, space or symbol.
     for characters in ('\0'..='\u{323af}').collect::<Vec<_>>().chunks(64) {
         let text: String = characters
             .iter()

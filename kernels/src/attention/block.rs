@@ -1,22 +1,22 @@
-//! The algorithm, over whatever lanes there are: online softmax over blocks of positions.
+//! The algorithm, for any width of registers: online softmax over blocks of positions.
 
 use super::Attention;
 use super::lanes::Lanes;
 
-/// The longest head.
+/// The longest head, in numbers.
 pub const MAX_DIM: usize = 256;
-/// Positions scored before their values are summed.
+/// Positions that are scored before their values are summed.
 const BLOCK: usize = 256;
-/// Positions scored together.
+/// Positions that are scored together.
 const POSITIONS: usize = 4;
 
-/// What heads have summed so far.
+/// What `H` heads have summed so far.
 struct Sums<const H: usize> {
-    /// `[H][dim]`, weighted values.
+    /// `[H][dim]`, sums of weighted values.
     values: [[f32; MAX_DIM]; H],
-    /// The largest score.
+    /// The largest score so far.
     most: [f32; H],
-    /// The sum of weights relative to it.
+    /// The sum of the weights relative to `most`.
     weight: [f32; H],
 }
 
@@ -34,7 +34,7 @@ pub(super) unsafe fn run<L: Lanes>(a: &Attention) {
     }
 }
 
-/// The tiles of `H` heads that are this thread's.
+/// Computes this thread's tiles of `H` heads.
 ///
 /// # Safety
 /// As [`run`]; the heads of `a` are whole tiles of `H`.
@@ -71,10 +71,10 @@ unsafe fn heads<L: Lanes, const H: usize>(a: &Attention) {
     }
 }
 
-/// The positions that are not masked out at either end: caches are padded.
+/// The positions without those that are masked out at either end: caches are padded.
 ///
 /// # Safety
-/// A mask, where `a` has one, holds a number for each position.
+/// If `a` has a mask, it has a number for each position.
 unsafe fn seen(a: &Attention) -> std::ops::Range<usize> {
     const MINUS_INFINITY: u16 = 0xfc00;
     if a.mask.is_null() {
@@ -97,7 +97,8 @@ unsafe fn seen(a: &Attention) -> std::ops::Range<usize> {
     clippy::needless_range_loop,
     reason = "the indices run over several arrays: heads, positions, lanes"
 )]
-/// `scores[h][p]` of `count` positions from `start` on; those up to a whole number of lanes are minus infinity.
+/// Computes `scores[h][p]` of `count` positions from `start` on, and fills up to a whole register with minus
+/// infinity.
 ///
 /// # Safety
 /// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
@@ -112,7 +113,7 @@ unsafe fn score<L: Lanes, const H: usize>(
     unsafe {
         let kv = first / a.group;
         for at in (0..count).step_by(POSITIONS) {
-            // The last position stands in for those missing.
+            // The last position fills the missing places.
             let keys: [*const u16; POSITIONS] =
                 std::array::from_fn(|p| a.k.row(kv, start + (at + p).min(count - 1)));
             let mut products = [[L::splat(0.0); POSITIONS]; H];
@@ -147,11 +148,11 @@ unsafe fn score<L: Lanes, const H: usize>(
     }
 }
 
-/// Scores to weights relative to the largest score so far; what was summed before is to be multiplied by what is
-/// returned.
+/// Turns scores into weights relative to the largest score so far. The caller must multiply earlier sums by
+/// the returned factors.
 ///
 /// # Safety
-/// The CPU has `L`'s instructions; inlined into a function compiled for them.
+/// The CPU has `L`'s instructions; inlined into a function that is compiled for them.
 #[inline(always)]
 unsafe fn weigh<L: Lanes, const H: usize>(
     count: usize,
@@ -170,7 +171,7 @@ unsafe fn weigh<L: Lanes, const H: usize>(
             kept[h] = (sums.most[h] - most).exp();
             sums.most[h] = most;
         }
-        // SAFETY: whole lanes of the row.
+        // SAFETY: the row is a whole number of registers.
         unsafe {
             let mut total = L::splat(0.0);
             for at in (0..row.len()).step_by(L::COUNT) {
@@ -190,7 +191,7 @@ unsafe fn weigh<L: Lanes, const H: usize>(
     clippy::needless_range_loop,
     reason = "the indices run over several arrays: heads, positions, lanes"
 )]
-/// Values times weights, added to what was summed before times `kept`.
+/// Adds values times weights to the earlier sums times `kept`.
 ///
 /// # Safety
 /// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
@@ -203,10 +204,10 @@ unsafe fn add_values<L: Lanes, const H: usize>(
     kept: [f32; H],
     sums: &mut Sums<H>,
 ) {
-    /// Registers of values a head at a time.
+    /// Registers of values for each head at a time.
     const WIDE: usize = 2;
-    // SAFETY: the caller's promise; a dimension of 16 is `WIDE` registers at most where lanes are 16, so that
-    // the last may be a repetition, which is not stored.
+    // SAFETY: the caller's promise. With 16 lanes, `dim` may be an odd number of registers; the last step
+    // then takes its one register twice and stores the same numbers twice.
     unsafe {
         let kv = first / a.group;
         for d in (0..a.dim).step_by(L::COUNT * WIDE) {
@@ -239,11 +240,11 @@ unsafe fn add_values<L: Lanes, const H: usize>(
     }
 }
 
-/// e to the power of numbers that are not positive, to a relative 2e-7: 2^n times a polynomial on half an octave
-/// to either side of 1 (Cephes' `expf`). Below -87 it is 0.
+/// e to the power of `x`, which must not be positive, with a relative error of 2e-7: 2^n times a polynomial
+/// on half an octave to either side of 1 (Cephes' `expf`). Below -87 the result is 0.
 ///
 /// # Safety
-/// The CPU has `L`'s instructions; inlined into a function compiled for them.
+/// The CPU has `L`'s instructions; inlined into a function that is compiled for them.
 #[inline(always)]
 unsafe fn exp<L: Lanes>(x: L::V) -> L::V {
     // SAFETY: the caller's promise.

@@ -1,4 +1,4 @@
-//! Attention compiled for each instruction set.
+//! Attention, compiled for each instruction set.
 
 use super::{Attention, Run, block, lanes};
 use crate::Isa;

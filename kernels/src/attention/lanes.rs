@@ -1,39 +1,39 @@
-//! Registers of f32, as wide as the CPU has them.
+//! Registers of f32, as wide as the CPU has.
 
 /// A register of [`Lanes::COUNT`] numbers.
 ///
 /// # Safety
-/// Every method needs a CPU with the instructions and is inlined into a function compiled for it; pointers need
-/// room for a whole register.
+/// Every method needs a CPU with the instructions and is inlined into a function that is compiled for it;
+/// pointers need room for a whole register.
 pub(super) trait Lanes {
     type V: Copy;
     const COUNT: usize;
 
     /// `x` in every lane. SAFETY: the trait's.
     unsafe fn splat(x: f32) -> Self::V;
-    /// Numbers from memory. SAFETY: the trait's.
+    /// Loads numbers from memory. SAFETY: the trait's.
     unsafe fn load(from: *const f32) -> Self::V;
-    /// Numbers to memory. SAFETY: the trait's.
+    /// Stores numbers to memory. SAFETY: the trait's.
     unsafe fn store(to: *mut f32, x: Self::V);
-    /// As many f16 numbers from memory. SAFETY: the trait's.
+    /// Loads as many f16 numbers from memory and widens them. SAFETY: the trait's.
     unsafe fn load_half(from: *const u16) -> Self::V;
-    /// One f16 number. SAFETY: the trait's.
+    /// Widens one f16 number. SAFETY: the trait's.
     unsafe fn half(bits: u16) -> f32;
     /// `a * b`. SAFETY: the trait's.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`. SAFETY: the trait's.
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
-    /// The larger of `a` and `b`. SAFETY: the trait's.
+    /// The larger of `a` and `b`, in each lane. SAFETY: the trait's.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once. SAFETY: the trait's.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// To the nearest whole number. SAFETY: the trait's.
+    /// Rounds to the nearest integer. SAFETY: the trait's.
     unsafe fn round(x: Self::V) -> Self::V;
-    /// 2 to the power of whole numbers in -126..=127. SAFETY: the trait's.
+    /// 2 to the power of `n`, whole numbers in -126..=127. SAFETY: the trait's.
     unsafe fn power_of_two(n: Self::V) -> Self::V;
-    /// `y`, but 0 where `x` is below `limit`. SAFETY: the trait's.
+    /// `y`, but 0 in lanes in which `x` is below `limit`. SAFETY: the trait's.
     unsafe fn zero_below(x: Self::V, limit: Self::V, y: Self::V) -> Self::V;
-    /// All lanes together. SAFETY: the trait's.
+    /// The sum of all lanes. SAFETY: the trait's.
     unsafe fn sum(x: Self::V) -> f32;
 }
 
@@ -182,7 +182,7 @@ mod neon {
 
     pub(in super::super) struct Neon;
 
-    // SAFETY, of all: the trait's promise.
+    // SAFETY, of all blocks here: the trait's promise.
     #[expect(
         clippy::undocumented_unsafe_blocks,
         reason = "one argument stands above for all of them"

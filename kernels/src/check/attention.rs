@@ -1,21 +1,21 @@
-//! Repeatable attentions of one token, and what they are in f64.
+//! Repeatable attentions of one token, and their values in f64.
 
 use crate::{Attention, AttentionKernel, Cache, Strided};
 
-/// What an attention is made of.
+/// The shape of an attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// Heads of keys and values.
+    /// Number of heads of keys and values.
     pub kv_heads: usize,
-    /// Heads that share keys.
+    /// Number of heads that share keys.
     pub group: usize,
-    /// Numbers in a head.
+    /// Numbers per head.
     pub dim: usize,
-    /// Positions.
+    /// Number of positions.
     pub positions: usize,
-    /// Positions masked out at the end, and with them every seventh; `None` for no mask.
+    /// Number of positions masked out at the end; every seventh is then masked out too. `None` for no mask.
     pub masked: Option<usize>,
-    /// How large queries are.
+    /// Factor for the queries.
     pub size: f32,
 }
 
@@ -29,18 +29,18 @@ pub struct AttentionCase {
     mask: Vec<u16>,
 }
 
-/// Numbers that f16 holds, and their bits.
+/// Numbers that f16 can hold, and their bits.
 #[derive(Debug, Clone)]
 struct Half {
     numbers: Vec<f32>,
     bits: Vec<u16>,
 }
 
-/// What products of queries and keys are multiplied by.
+/// Factor for the products of queries and keys.
 const SCALE: f32 = 0.125;
 
 impl AttentionCase {
-    /// The same for the same shape.
+    /// The case for `shape`; the same shape gives the same case.
     pub fn new(shape: Shape) -> Self {
         let mut state = 7;
         let q = (0..shape.kv_heads * shape.group * shape.dim).map(|_| noise(&mut state) * shape.size);
@@ -62,12 +62,12 @@ impl AttentionCase {
         }
     }
 
-    /// What `kernel` makes of it: `[heads][dim]`.
+    /// The results that `kernel` computes: `[heads][dim]`.
     pub fn run(&self, kernel: &AttentionKernel) -> Vec<f32> {
         let Shape { kv_heads, dim, .. } = self.shape;
         let mut q = self.q.clone();
         let mut out = vec![f32::NAN; q.len()];
-        // As llama.cpp has them: positions outside, heads inside.
+        // As in llama.cpp's cache: positions outside, heads inside.
         let cache = |half: &Half| Cache {
             data: half.bits.as_ptr(),
             position_stride: kv_heads * dim * 2,
@@ -91,12 +91,12 @@ impl AttentionCase {
             heads: 0..kv_heads * self.shape.group,
             scale: SCALE,
         };
-        // SAFETY: every row of the shape is in the vectors above, and the results are this function's.
+        // SAFETY: every row of the shape is in the vectors above, and only this function has the results.
         unsafe { kernel.run(&attention) };
         out
     }
 
-    /// What it is: `[heads][dim]`.
+    /// The exact results: `[heads][dim]`.
     pub fn exact(&self) -> Vec<f64> {
         let Shape { kv_heads, group, .. } = self.shape;
         (0..kv_heads * group)
@@ -104,8 +104,8 @@ impl AttentionCase {
             .collect()
     }
 
-    /// How far a kernel that sums in f32 may be from it: a score's rounding error, relative to its largest product
-    /// sum, is a relative error of its weight.
+    /// How far a kernel that sums in f32 may be from [`AttentionCase::exact`]: a score's rounding error,
+    /// relative to its largest product sum, is a relative error of its weight.
     pub fn bound(&self) -> f64 {
         1e-5 + 4e-6 * f64::from(self.shape.size)
     }
@@ -155,7 +155,7 @@ fn noise(state: &mut u64) -> f32 {
     (*state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
 }
 
-/// A number in -1..1 that f16 holds, and its bits.
+/// A number in -1..1 that f16 can hold, and its bits.
 fn half(state: &mut u64) -> (f32, u16) {
     let sixteenths = (noise(state) * 15.0).round();
     let bits = match sixteenths.abs() as u16 {

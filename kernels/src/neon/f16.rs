@@ -5,16 +5,16 @@ use std::arch::aarch64::*;
 use super::widen;
 use crate::rows::{Ahead, kernel};
 
-/// Numbers asked for at a time.
+/// Numbers to prefetch at a time.
 const STEP: usize = 32;
 
 kernel!(pub(super) run, "neon,dotprod,fp16", tile);
 
-/// Eight numbers.
+/// Loads eight numbers.
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
 unsafe fn wide(from: *const u16) -> [float32x4_t; 2] {
-    // SAFETY: the caller has eight.
+    // SAFETY: the caller promises eight numbers.
     let eight = vreinterpretq_f16_u16(unsafe { vld1q_u16(from) });
     [vcvt_f32_f16(vget_low_f16(eight)), vcvt_high_f32_f16(eight)]
 }
@@ -36,7 +36,7 @@ unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, mut ahead:
                 *sum = [vfmaq_f32(sum[0], w0, x0), vfmaq_f32(sum[1], w1, x1)];
             }
         }
-        // The rest one by one, in lane 0.
+        // The remaining numbers one by one, in lane 0.
         for at in whole..len {
             let x = vsetq_lane_f32::<0>(vgetq_lane_f32::<0>(widen(*column.add(at))), vdupq_n_f32(0.0));
             for (row, sum) in rows.iter().zip(&mut sums) {

@@ -6,7 +6,7 @@ use super::{dot, nibbles, totals, widen};
 use crate::block::{Q4_0, Q8_0};
 use crate::rows::{Ahead, kernel};
 
-/// Blocks asked for at a time.
+/// Blocks to prefetch at a time.
 const STEP: usize = 4;
 
 kernel!(pub(super) run, "neon,dotprod,fp16", tile);
@@ -24,7 +24,7 @@ unsafe fn tile(rows: [*const Q4_0; 4], column: *const Q8_0, blocks: usize, mut a
             let y = column.add(b);
             let x = (&raw const (*y).qs).cast::<i8>();
             let (x0, x1, d) = (vld1q_s8(x), vld1q_s8(x.add(16)), widen((*y).d));
-            // Levels are 8 too high.
+            // The stored levels are 8 too high.
             let eight = vdupq_n_s8(-8);
             let start = dot(dot(vdupq_n_s32(0), eight, x0), eight, x1);
             for (row, sum) in rows.iter().zip(&mut sums) {

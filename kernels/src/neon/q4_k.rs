@@ -23,7 +23,7 @@ unsafe fn tile(rows: [*const Q4K; 4], column: *const Q8K, blocks: usize, mut ahe
             let blocks = rows.map(|row| row.add(b));
             let headers = Header::load(blocks.map(|block| block.cast()));
             let mut products = [vdupq_n_s32(0); 4];
-            // A pair of sub-blocks of every row, while its activations are in registers.
+            // A pair of sub-blocks of every row, while their activations are in registers.
             macro_rules! pair {
                 ($pair:literal) => {
                     let (x0, x1) = (activations(x, 2 * $pair), activations(x, 2 * $pair + 1));

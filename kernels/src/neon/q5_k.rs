@@ -9,7 +9,7 @@ use crate::rows::{Ahead, kernel};
 
 kernel!(pub(super) run, "neon,dotprod,fp16", tile);
 
-/// Bit `SUB` of every byte of `high` as bit 4 over `low`.
+/// Moves bit `SUB` of every byte of `high` to bit 4, above `low`.
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
 fn with_bit<const SUB: i32>(low: uint8x16_t, high: uint8x16_t) -> int8x16_t {
@@ -30,7 +30,7 @@ unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, mut ahe
             let x = activations_of(y);
             let blocks = rows.map(|row| row.add(b));
             let headers = Header::load(blocks.map(|block| block.cast()));
-            // Row by row: with the fifth bits of four rows there would not be registers enough.
+            // Row by row: there are not enough registers for the fifth bits of four rows.
             for ((block, header), sum) in blocks.into_iter().zip(headers).zip(&mut sums) {
                 let qs = (&raw const (*block).qs).cast::<u8>();
                 let qh = (&raw const (*block).qh).cast::<u8>();

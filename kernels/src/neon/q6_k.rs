@@ -65,7 +65,7 @@ unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, mut ahe
     totals(sums)
 }
 
-/// A block's scales, and what is to be taken from its products: levels are 32 too high.
+/// A block's scales, and what to subtract from its products, because the stored levels are 32 too high.
 ///
 /// # Safety
 /// `block` must point at a block.
@@ -88,7 +88,7 @@ pub(super) unsafe fn scales(block: *const Q6K, bsums: [int16x8_t; 2]) -> ([int32
     (scales, vnegq_s32(vshlq_n_s32::<5>(excess)))
 }
 
-/// Four times sixteen levels, 32 apart, of one half of a block, from byte `16 * part` of the half's on.
+/// Four times sixteen levels, 32 apart, of one half of a block, from byte `16 * part` of that half on.
 ///
 /// # Safety
 /// `block` must point at a block.
@@ -101,8 +101,8 @@ pub(super) unsafe fn levels(block: *const Q6K, half: usize, part: usize) -> [int
         let qh = (&raw const (*block).qh).cast::<u8>().add(32 * half + 16 * part);
         (vld1q_u8(ql), vld1q_u8(ql.add(32)), vld1q_u8(qh))
     };
-    // Shift and insert: low nibbles stay below bits that come from the left, high ones come from the right below
-    // bits that stay.
+    // Shift and insert: low nibbles stay below bits shifted in from the left; high nibbles are shifted in
+    // from the right, below bits that stay.
     let six = |bits| vreinterpretq_s8_u8(vandq_u8(bits, vdupq_n_u8(63)));
     [
         six(vsliq_n_u8::<4>(even, high)),

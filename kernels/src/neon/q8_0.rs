@@ -6,7 +6,7 @@ use super::{dot, totals, widen};
 use crate::block::Q8_0;
 use crate::rows::{Ahead, kernel};
 
-/// Blocks asked for at a time.
+/// Blocks to prefetch at a time.
 const STEP: usize = 2;
 
 kernel!(pub(super) run, "neon,dotprod,fp16", tile);

@@ -1,10 +1,10 @@
-//! What q4_K and q5_K share: sixteen bytes of steps, scales and minimums at the start of a block.
+//! Shared by q4_K and q5_K: the sixteen bytes of steps, scales and minimums at the start of a block.
 
 use std::arch::aarch64::*;
 
 use crate::block::Q8K;
 
-/// Sums of 32 activations each, and the step.
+/// The sums of 32 activations each, and the step.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
     sums: int16x8_t,
@@ -28,7 +28,7 @@ impl Column {
     }
 }
 
-/// A block's header.
+/// A block's header, unpacked.
 #[derive(Clone, Copy)]
 pub(super) struct Header {
     /// Eight scales.
@@ -39,7 +39,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Those of four blocks.
+    /// Loads the headers of four blocks.
     ///
     /// # Safety
     /// Each block must have sixteen readable bytes.
@@ -52,7 +52,7 @@ impl Header {
         [a, b, c, d]
     }
 
-    /// Those of two, side by side in registers.
+    /// Loads the headers of two blocks, which share registers.
     ///
     /// # Safety
     /// Each block must have sixteen readable bytes.
@@ -70,8 +70,8 @@ impl Header {
                 vmovl_u32(last),
             )
         };
-        // Six bits each: the first four scales and minimums whole in the first eight bytes, whose two upper bits
-        // belong to the last four, the rest of which are the nibbles of the last four bytes.
+        // Six bits each. The first eight bytes hold the first four scales and minimums whole. Their two upper
+        // bits belong to the last four, whose other bits are the nibbles of the last four bytes.
         let six = vdupq_n_u8(0x3f);
         let upper = vreinterpretq_u8_u64(vshrq_n_u64::<2>(first));
         let nibbles = vreinterpretq_u8_u64(vsliq_n_u64::<28>(last, last));
@@ -100,7 +100,7 @@ impl Header {
         }
     }
 
-    /// Adds a block's `products` less what the minimums take away.
+    /// Adds a block's `products`, minus its minimums times the activations.
     #[inline]
     #[target_feature(enable = "neon,dotprod,fp16")]
     pub(super) fn add(&self, column: Column, products: int32x4_t, sum: float32x4_t) -> float32x4_t {
@@ -112,21 +112,21 @@ impl Header {
     }
 }
 
-/// A block's activations, at an address of its own: two are then loaded at once, which the address of the block
-/// with an odd offset does not allow.
+/// The address of a block's activations, in its own register. From there the compiler loads two registers at
+/// once; it cannot from the block's address, from which the offset is not a multiple of 16.
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
 pub(super) fn activations_of(y: *const Q8K) -> *const i8 {
     let mut at = y.wrapping_byte_add(std::mem::offset_of!(Q8K, qs)).cast::<i8>();
-    // SAFETY: no instruction; the compiler must take the address as it is.
+    // SAFETY: contains no instruction; it only makes the compiler use this address as it is.
     unsafe { std::arch::asm!("/* {0} */", inout(reg) at, options(pure, readonly, nostack, preserves_flags)) };
     at
 }
 
-/// Activations of sub-block `sub`.
+/// The activations of sub-block `sub`.
 ///
 /// # Safety
-/// `x` must be a block's activations.
+/// `x` must point at a block's activations.
 #[inline]
 #[target_feature(enable = "neon,dotprod,fp16")]
 pub(super) unsafe fn activations(x: *const i8, sub: usize) -> [int8x16_t; 2] {

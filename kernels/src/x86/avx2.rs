@@ -13,22 +13,22 @@ mod q6_k;
 mod q8_0;
 mod scale_min;
 
-/// What differs: how products become sums in 32 bits.
+/// How products are summed in 32 bits: the part that differs between the instruction sets.
 ///
 /// # Safety
-/// Every method needs a CPU with the instructions, and is inlined into a function compiled for it.
+/// Every method needs a CPU with the instructions, and is inlined into a function that is compiled for it.
 trait Mac {
-    /// `sum` and both of each two 16-bit `products`, times their `scales`.
+    /// Adds pairs of 16-bit `products`, times their `scales`, to `sum`.
     unsafe fn scaled(sum: __m256i, products: __m256i, scales: __m256i) -> __m256i;
 
-    /// `sum` and four products each of unsigned `q` with `x`, where pairs of them fit 16 bits.
+    /// Adds four products of unsigned `q` with `x` to each lane of `sum`; pairs of them must fit 16 bits.
     unsafe fn unsigned(sum: __m256i, q: __m256i, x: __m256i) -> __m256i;
 
-    /// Four products each of signed `q` with `x`. `start` is -128 times the sum of those `x`.
+    /// Sums four products of signed `q` with `x`. `start` is -128 times the sum of those `x`.
     unsafe fn signed(start: __m256i, q: __m256i, x: __m256i) -> __m256i;
 }
 
-/// AVX2.
+/// Plain AVX2, without VNNI.
 struct Plain;
 
 impl Mac for Plain {
@@ -46,7 +46,7 @@ impl Mac for Plain {
 
     #[inline(always)]
     unsafe fn signed(_: __m256i, q: __m256i, x: __m256i) -> __m256i {
-        // |q| by x with q's sign: 2 * 128 * 127 still fits.
+        // |q| times x with q's sign: 2 * 128 * 127 still fits.
         // SAFETY: the caller's promise.
         unsafe {
             Self::unsigned(
@@ -58,7 +58,7 @@ impl Mac for Plain {
     }
 }
 
-/// AVX-VNNI.
+/// AVX2 with AVX-VNNI.
 struct Vnni;
 
 impl Mac for Vnni {
@@ -82,7 +82,7 @@ impl Mac for Vnni {
     }
 }
 
-/// AVX-512 VNNI on half a register: CPUs that have it need not have AVX-VNNI.
+/// AVX-512 VNNI on half a register, because CPUs that have it may lack AVX-VNNI.
 struct Vl;
 
 impl Mac for Vl {
@@ -139,7 +139,7 @@ kernels!(
 );
 
 /// # Safety
-/// `from` must have 32 readable bytes; AVX2.
+/// `from` must have 32 readable bytes; the CPU has AVX2.
 #[inline(always)]
 unsafe fn load<T>(from: *const T) -> __m256i {
     // SAFETY: the caller's promise.
@@ -156,7 +156,7 @@ unsafe fn widen(half: u16) -> __m256 {
     unsafe { _mm256_cvtph_ps(_mm_set1_epi16(half as i16)) }
 }
 
-/// Low nibbles and high nibbles.
+/// Splits bytes into low nibbles and high nibbles.
 ///
 /// # Safety
 /// AVX2.

@@ -1,10 +1,10 @@
 //! AVX-512 with VNNI: four rows at a time, 64 weights in a register.
 //!
-//! Levels are unsigned bytes `q`, activations signed bytes `x`. `maddubs` gives sums of two products in 16 bits,
-//! exactly: `2 * 63 * 127` fits. `dpwssd` multiplies them by their scale and adds both into 32 bits. Across
-//! lanes nothing is added before a row's end.
+//! Levels are unsigned bytes `q`, activations are signed bytes `x`. `maddubs` sums two products in 16 bits,
+//! exactly: `2 * 63 * 127` fits. `dpwssd` multiplies these sums by their scale and adds each pair into 32
+//! bits. Nothing is added across lanes before the end of a row.
 //!
-//! Floats are added in the order of ggml's x86 kernels, so that results have the same bits.
+//! Floats are added in the order of ggml's x86 kernels, so that the results have the same bits.
 
 use std::arch::x86_64::*;
 
@@ -23,13 +23,13 @@ pub(crate) fn kernel(format: Format) -> Run {
         Format::Q4K => q4_k::run,
         Format::Q5K => q5_k::run,
         Format::Q6K => q6_k::run,
-        // Two blocks side by side cost more than they save: their sums must be taken apart again.
+        // Putting two blocks next to each other costs more than it saves: their sums must be separated again.
         Format::Q8_0 | Format::Q4_0 => super::avx2::kernel_vl(format),
         Format::F16 => f16::run,
     }
 }
 
-/// 32 bytes from `low` below 32 bytes from `high`.
+/// Loads 32 bytes from `low` into the lower half of a register and 32 bytes from `high` into the upper.
 ///
 /// # Safety
 /// Both must have 32 readable bytes.
@@ -50,8 +50,9 @@ fn widen(half: u16) -> __m256 {
     _mm256_cvtph_ps(_mm_set1_epi16(half as i16))
 }
 
-/// `sum` and a block's products times their step. Both halves of a register hold products of the same places in
-/// a sub-block: ggml's AVX2 kernels have them in one, and sums in another order would be other numbers.
+/// Adds a block's products times their step to `sum`. Both halves of a register hold products of the same
+/// places in a sub-block. ggml's AVX2 kernels have them in one register, and another order of additions would
+/// give other results.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 fn add_block(products: __m512i, step: __m256, sum: __m256) -> __m256 {
@@ -69,7 +70,7 @@ fn total(lanes: __m256) -> f32 {
     _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
 }
 
-/// Low nibbles and high nibbles.
+/// Splits bytes into low nibbles and high nibbles.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 fn nibbles(bytes: __m512i) -> [__m512i; 2] {
@@ -80,7 +81,7 @@ fn nibbles(bytes: __m512i) -> [__m512i; 2] {
     ]
 }
 
-/// `low | (bits rotated left by counts) & mask`, for bits that lie apart from the rest of their level.
+/// `low | (bits rotated left by counts) & mask`, for bits that are stored apart from the rest of their level.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 fn with_bits(low: __m512i, bits: __m512i, counts: __m512i, mask: __m512i) -> __m512i {
@@ -88,7 +89,7 @@ fn with_bits(low: __m512i, bits: __m512i, counts: __m512i, mask: __m512i) -> __m
     _mm512_ternarylogic_epi32::<0xea>(_mm512_rolv_epi32(bits, counts), mask, low)
 }
 
-/// Left rotations, `low` for the lower half of a register and `high` for the upper.
+/// Counts of left rotations: `low` for the lower half of a register and `high` for the upper.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 fn rotations(low: i32, high: i32) -> __m512i {

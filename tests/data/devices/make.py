@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the trees of /proc and /sys that the tests of `siskin device` read, one folder a machine.
+"""Writes the trees of /proc and /sys that the tests of `siskin device` read, one folder per machine.
 
     python3 tests/data/devices/make.py
 
@@ -86,7 +86,7 @@ MACHINES = {
         **tree("Raspberry Pi 4 Model B Rev 1.4", "raspberrypi,4-model-b", "brcm,bcm2711"),
         **cpus(4, khz=[1800000] * 4), **status("0-3"), **cgroup2("/"),
         **zone(0, "cpu-thermal", 82100),
-        # Too hot now, under-voltage once: bits 1, 2, 3 and 16 to 19.
+        # Too hot now, under-voltage earlier: bits 1, 2, 3 and 16 to 19.
         "sys/devices/platform/soc/soc:firmware/get_throttled": "f000e\n",
     },
     "rk3588": {
@@ -107,7 +107,7 @@ MACHINES = {
         **zone(0, "acpitz", 47000), **zone(1, "x86_pkg_temp", 61000),
         **{f"{CPU}/cpu{i}/thermal_throttle/core_throttle_count": f"{3 if i == 0 else 0}\n" for i in range(8)},
     },
-    # A container of 1.5 CPUs and 1 GiB, in a pod of 768 MiB; the mount shows the pod's part of the tree.
+    # A container with 1.5 CPUs and 1 GiB, in a pod with 768 MiB; the mount shows the pod's part of the tree.
     "container": {
         "proc/cpuinfo": x86_cpuinfo("AMD EPYC 7B12", 8, V3),
         "proc/meminfo": meminfo(32800000, 30000000),

@@ -5,7 +5,7 @@
 set -eu
 program=$(realpath "$1")
 siskin=$(realpath "$2")
-cd "$(dirname "$0")" # so that the golden names the text without a folder
+cd "$(dirname "$0")" # so that the golden has the text's name without a folder
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 "$siskin" convert "../checkpoints/llama-spm" -o "$work/model.gguf" --type f32 --quiet

@@ -1,29 +1,29 @@
-//! Where the fields of a GGUF header stand.
+//! Finds the fields of a GGUF header.
 
-/// What a field is.
+/// The meaning of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Magic, version, counts of tensors and keys.
     Start,
-    /// A key's or a tensor's name, or its length.
+    /// The name of a key or tensor, or its length.
     Name,
     /// The type of a value or of a list's entries.
     ValueType,
     /// A single number, or the bytes of a single text.
     Value,
-    /// The length of a list or of a text.
+    /// Length of a list or a text.
     Length,
-    /// Entries of a list.
+    /// The entries of a list.
     Entries,
-    /// A tensor's number of dimensions, or one of them.
+    /// Number of dimensions of a tensor, or one of them.
     Dimension,
-    /// A tensor's type.
+    /// The type of a tensor.
     TensorType,
-    /// A tensor's offset.
+    /// The offset of a tensor's data.
     Offset,
 }
 
-/// Bytes of the file that mean one thing.
+/// Bytes of the file with one meaning.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     pub(super) kind: Kind,
@@ -31,7 +31,7 @@ pub(super) struct Field {
     pub(super) len: usize,
 }
 
-/// Walks a header that is known to be good.
+/// Walks through a header that is known to be valid.
 struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -78,7 +78,7 @@ impl Walk<'_> {
     }
 }
 
-/// Bytes of a number of a value type.
+/// Bytes that a number of this value type takes.
 fn width(ty: u64) -> usize {
     match ty {
         0 | 1 | 7 => 1,
@@ -88,7 +88,7 @@ fn width(ty: u64) -> usize {
     }
 }
 
-/// All fields of the header, in order.
+/// All fields of the header, in their order in the file.
 pub(super) fn fields(bytes: &[u8]) -> Vec<Field> {
     let mut walk = Walk {
         bytes,

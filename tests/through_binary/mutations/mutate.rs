@@ -1,5 +1,6 @@
-//! Damage: a function of a good file and a number. Half of it hits bytes where they lie, so that what follows is
-//! out of step; half rewrites the header as a whole, so that it parses and lies.
+//! Makes damaged files: each depends only on a good file and a number. Half of the kinds change bytes in
+//! place, so that what follows is misread. The other half rewrite the whole header, so that it parses but is
+//! wrong.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use siskin_model::gguf::{Array, Header, Metadata, Value, write_header};
 use super::fields::{self, Field, Kind};
 use crate::rng::Rng;
 
-/// A good file, read.
+/// A good file with its parsed header.
 pub(super) struct Good {
     pub(super) bytes: Vec<u8>,
     header: Header,
@@ -30,7 +31,7 @@ impl Good {
     }
 }
 
-/// Numbers that programs trip over.
+/// Numbers that often reveal bugs.
 const TRAPS: [u64; 24] = [
     0,
     1,
@@ -72,7 +73,7 @@ const TEXT_TRAPS: [&str; 16] = [
     "", "none", "no_vocab", "llama", "gpt2", "bert", "t5", "rwkv", "plamo2", "yarn", "longrope", "stablelm",
     "gptneox", "qwen2", "default", "phi-3",
 ];
-/// Keys that change what llama.cpp does, behind the architecture's name or whole.
+/// Keys that change what llama.cpp does, either whole or without the architecture's prefix.
 const KEY_TRAPS: [&str; 24] = [
     "expert_count",
     "expert_used_count",
@@ -100,7 +101,7 @@ const KEY_TRAPS: [&str; 24] = [
     "split.count",
 ];
 
-/// What was done, and the damaged file.
+/// A description of the damage, and the damaged file.
 pub(super) fn mutate(good: &Good, number: u64) -> (String, Vec<u8>) {
     let mut rng = Rng(number.wrapping_mul(0x2545_f491_4f6c_dd1d));
     type Damage = fn(&Good, &mut Rng) -> (String, Vec<u8>);
@@ -124,7 +125,7 @@ pub(super) fn mutate(good: &Good, number: u64) -> (String, Vec<u8>) {
     unreachable!("a ticket is below the sum of the weights")
 }
 
-/// Another number in a field of the header, any kind of field as often as any other.
+/// Writes another number into a field of the header; each kind of field is about equally likely.
 fn rewrite_field(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     use Kind::*;
     let kind = *rng.pick(&[
@@ -167,7 +168,7 @@ fn flip_header(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     (what, bytes)
 }
 
-/// A run of weights becomes what no training makes, or some bits of them flip.
+/// Overwrites a run of weights with bytes that no training gives, or flips some bits of weights.
 fn flip_data(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut bytes = good.bytes.clone();
     let (start, end) = (good.header.data_start as usize, bytes.len());
@@ -184,7 +185,7 @@ fn flip_data(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     (format!("bytes {from} to {to} are {byte:#x}"), bytes)
 }
 
-/// Cut at a field or anywhere, or with something behind it.
+/// Cuts the file at a field or anywhere, or appends bytes.
 fn cut(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut bytes = good.bytes.clone();
     let len = match rng.below(3) {
@@ -218,7 +219,7 @@ fn trap_value(rng: &mut Rng) -> Value {
     }
 }
 
-/// A key gets another value, mostly of its own type; or one is added that changes what llama.cpp does.
+/// Sets a key to another value, mostly of the same type, or adds a key that changes what llama.cpp does.
 fn set_key(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut metadata = good.header.metadata.clone();
     let arch = match metadata.get("general.architecture") {
@@ -268,7 +269,7 @@ fn drop_key(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     (format!("without {victim}"), bytes)
 }
 
-/// Tokens, scores, types and merges that are too few, too many, or not what they were.
+/// Makes tokens, scores, types or merges too few, too many or different.
 fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut metadata = good.header.metadata.clone();
     let lists: Vec<String> = metadata
@@ -319,7 +320,8 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     (format!("{key}: {how}"), bytes)
 }
 
-/// Tensors that are gone, named or shaped like others, or of another type; laid out anew so that the file parses.
+/// Removes a tensor, or changes its name, shape or type; all offsets are computed again so that the file
+/// parses.
 fn bend_tensors(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut header = good.header.clone();
     let (a, b) = (rng.below(header.tensors.len()), rng.below(header.tensors.len()));

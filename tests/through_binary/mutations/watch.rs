@@ -1,23 +1,23 @@
-//! A command under watch: 1 GB of address space, 10 s, an honest ending.
+//! Runs a command with limits: 1 GB of address space, 10 s, and a proper exit.
 
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// KiB of address space: more than 1 GB of memory cannot be had with it.
+/// Address space in KiB, which limits memory to about 1 GB.
 const ADDRESS_SPACE: u64 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a command ended.
 pub(crate) enum Ending {
-    /// With exit code 0, or 1 and one line that says why.
+    /// With exit code 0, or with 1 and one line that explains it.
     Code(i32),
-    /// In any other way.
+    /// In any other way, described here.
     Harm(String),
 }
 
-/// Runs the program on `file`; the shell sets the limit that the program inherits.
+/// Runs the program on `file`; a shell sets the limit, which the program inherits.
 pub(crate) fn run(args: &[&str], file: &Path, out: &Path) -> Ending {
     let mut command = Command::new("sh");
     let limit = format!("ulimit -v {ADDRESS_SPACE} && exec \"$@\"");
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &[&str], file: &Path, out: &Path) -> Ending {
             break status;
         }
         if start.elapsed() > PATIENCE {
-            // It may have ended meanwhile.
+            // It may have ended in the meantime.
             let _ = child.kill();
             let _ = child.wait();
             return Ending::Harm(format!("ran longer than {PATIENCE:?}"));

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::total;
 use crate::rows::Ahead;
 
-/// Numbers asked for at a time.
+/// Numbers to prefetch at a time.
 const STEP: usize = 32;
 
 /// # Safety

@@ -6,7 +6,7 @@ use super::{Mac, load, total, widen};
 use crate::block::{Q4_0, Q8_0};
 use crate::rows::Ahead;
 
-/// Blocks asked for at a time.
+/// Blocks to prefetch at a time.
 const STEP: usize = 4;
 
 /// # Safety
@@ -29,7 +29,7 @@ pub(super) unsafe fn tile<M: Mac>(
             let y = column.add(b);
             let (x, d) = (load(&raw const (*y).qs), widen((*y).d));
             let none = _mm256_setzero_si256();
-            // Levels are 8 too high.
+            // The stored levels are 8 too high.
             let start = _mm256_sub_epi32(none, M::unsigned(none, _mm256_set1_epi8(8), x));
             for (row, sum) in rows.iter().zip(&mut sums) {
                 let block = row.add(b);

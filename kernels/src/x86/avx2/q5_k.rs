@@ -26,7 +26,7 @@ pub(super) unsafe fn tile<M: Mac>(
             let y = column.add(b);
             let column = Column::load(y);
             let headers = Headers::load(rows.map(|row| row.add(b).cast()));
-            // Added up before their step, as ggml does here and not in q4_K.
+            // Added up before the multiplication by their step, as ggml does for q5_K, but not for q4_K.
             let taken = headers.minimums(column);
             let taken = _mm256_add_epi32(taken, _mm256_shuffle_epi32::<0xb1>(taken));
             let taken = _mm256_add_epi32(taken, _mm256_shuffle_epi32::<0x4e>(taken));
@@ -43,7 +43,8 @@ pub(super) unsafe fn tile<M: Mac>(
                     let qs = (&raw const (*rows[r].add(b)).qs).cast::<__m256i>().add(pair);
                     let q = nibbles(load(qs));
                     for i in 0..2 {
-                        // Bit `sub` of a byte becomes bit 4; what comes in from the neighbour is masked out.
+                        // Bit `sub` of a byte becomes bit 4; bits that come in from the neighbouring byte are
+                        // masked out.
                         let sub = (2 * pair + i) as i64;
                         let up = _mm_set_epi64x(0, (4 - sub).max(0));
                         let down = _mm_set_epi64x(0, (sub - 4).max(0));

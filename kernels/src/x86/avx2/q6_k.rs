@@ -27,7 +27,7 @@ pub(super) unsafe fn tile<M: Mac>(
             for (row, sum) in rows.iter().zip(&mut sums) {
                 let block = row.add(b);
                 let scales = _mm_loadu_si128((&raw const (*block).scales).cast());
-                // Levels are 32 too high.
+                // The stored levels are 32 too high.
                 let excess = _mm256_madd_epi16(_mm256_cvtepi8_epi16(scales), bsums);
                 let mut acc = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_slli_epi32::<5>(excess));
                 for half in 0..2 {
@@ -45,7 +45,7 @@ pub(super) unsafe fn tile<M: Mac>(
     }
 }
 
-/// Scale `first` for sixteen weights, the next for sixteen more.
+/// Scale `first` for sixteen weights, and the next scale for sixteen more.
 #[inline(always)]
 unsafe fn scale(scales: __m128i, first: usize) -> __m256i {
     let (low, high) = (first as i8, first as i8 + 1);
@@ -56,7 +56,7 @@ unsafe fn scale(scales: __m128i, first: usize) -> __m256i {
     }
 }
 
-/// A half's 128 levels in order.
+/// The 128 levels of a half, in order.
 #[inline(always)]
 unsafe fn levels(block: *const Q6K, half: usize) -> [__m256i; 4] {
     // SAFETY: `block` points at a block; AVX2.

@@ -6,7 +6,7 @@ use super::{Mac, load, total, widen};
 use crate::block::Q8_0;
 use crate::rows::Ahead;
 
-/// Blocks asked for at a time.
+/// Blocks to prefetch at a time.
 const STEP: usize = 2;
 
 /// # Safety

@@ -1,11 +1,11 @@
-//! What q4_K and q5_K share: sixteen bytes of steps, scales and minimums at the start of a block.
+//! Shared by q4_K and q5_K: the sixteen bytes of steps, scales and minimums at the start of a block.
 
 use std::arch::x86_64::*;
 
 use super::{load, widen};
 use crate::block::Q8K;
 
-/// Sums of 32 activations each, in both halves, and the step.
+/// The sums of 32 activations each, repeated in both halves, and the step.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
     sums: __m256i,
@@ -29,7 +29,7 @@ impl Column {
     }
 }
 
-/// The headers of a block in each of two rows; a half a row.
+/// The headers of one block in each of two rows; each row has half a register.
 #[derive(Clone, Copy)]
 pub(super) struct Headers {
     /// `[scales 0-3, minimums 0-3, scales 4-7, minimums 4-7]`.
@@ -49,8 +49,8 @@ impl Headers {
                 _mm256_castsi128_si256(_mm_loadu_si128(blocks[0].cast())),
                 _mm_loadu_si128(blocks[1].cast()),
             );
-            // Six bits each: the first four whole in words 1 and 2, whose two upper bits belong to the last
-            // four, the rest of which are the nibbles of word 3.
+            // Six bits each. Words 1 and 2 hold the first four scales and minimums whole. Their two upper
+            // bits belong to the last four, whose other bits are the nibbles of word 3.
             let first = _mm256_and_si256(raw, _mm256_set1_epi8(63));
             let upper = _mm256_and_si256(_mm256_srli_epi16::<2>(raw), _mm256_set1_epi8(48));
             let lower = _mm256_srlv_epi32(
@@ -70,7 +70,7 @@ impl Headers {
         }
     }
 
-    /// Both rows' scales, in both halves.
+    /// Both rows' scales, repeated in both halves.
     ///
     /// # Safety
     /// AVX2.
@@ -95,7 +95,7 @@ impl Headers {
         unsafe { _mm256_mul_ps(widen(self.d[r]), column.d) }
     }
 
-    /// What the minimums take away, without their steps: four lanes a row.
+    /// The minimums times the activations, without their steps: four lanes per row.
     ///
     /// # Safety
     /// AVX2.
@@ -123,31 +123,31 @@ impl Headers {
     }
 }
 
-/// Scale of sub-block `sub` in every 16 bits, of one row's [`Headers::scales`].
+/// The scale of sub-block `sub` in every 16 bits, from one row's [`Headers::scales`].
 ///
 /// # Safety
 /// AVX2.
 #[inline(always)]
 pub(super) unsafe fn scale(row: __m256i, sub: usize) -> __m256i {
-    // A byte and a zero.
+    // The scale's byte, then a zero.
     let byte = (if sub < 4 { sub } else { sub + 4 }) as i16;
     // SAFETY: the caller's promise.
     unsafe { _mm256_shuffle_epi8(row, _mm256_set1_epi16(i16::MIN | byte)) }
 }
 
-/// Eight lanes, stored.
+/// Stores the eight lanes of a register.
 ///
 /// # Safety
 /// AVX2.
 #[inline(always)]
 pub(super) unsafe fn stored(register: __m256) -> [f32; 8] {
     let mut lanes = [0f32; 8];
-    // SAFETY: eight numbers of room.
+    // SAFETY: the array has room for eight numbers.
     unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), register) };
     lanes
 }
 
-/// Activations of sub-block `sub`.
+/// The activations of sub-block `sub`.
 ///
 /// # Safety
 /// `y` must point at a block; AVX2.

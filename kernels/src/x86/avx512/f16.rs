@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use crate::rows::{Ahead, kernel};
 
-/// Numbers a tile takes at a time: as ggml, four registers that are added up at the end.
+/// Numbers that a tile takes at a time: like ggml's, four registers that are added up at the end.
 const STEP: usize = 64;
 
 kernel!(pub(super) run, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c", tile);
@@ -30,7 +30,7 @@ unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, mut ahead:
     for (r, out) in out.iter_mut().enumerate() {
         let [a, b, c, d] = sums[r];
         let sum = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d)));
-        // The rest one by one.
+        // The remaining numbers one by one.
         *out = (whole..len).fold(f64::from(sum), |sum, at| {
             // SAFETY: as above.
             let (w, x) = unsafe { (*rows[r].add(at), *column.add(at)) };
@@ -40,15 +40,15 @@ unsafe fn tile(rows: [*const u16; 4], column: *const u16, len: usize, mut ahead:
     out
 }
 
-/// Sixteen numbers.
+/// Loads sixteen numbers.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 unsafe fn wide(from: *const u16) -> __m512 {
-    // SAFETY: the caller has sixteen.
+    // SAFETY: the caller promises sixteen numbers.
     _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(from.cast()) })
 }
 
-/// One number.
+/// Widens one number.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 fn narrow(bits: u16) -> f32 {

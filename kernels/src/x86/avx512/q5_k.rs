@@ -12,8 +12,8 @@ kernel!(pub(super) run, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c"
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, mut ahead: Ahead) -> [f32; 4] {
-    // Bits 0 and 2, 1 and 3, 4 and 6, 5 and 7 of a byte belong to the levels in the order of `Column`; each is to
-    // become bit 4.
+    // In the order of `Column`, bits 0 and 2, 1 and 3, 4 and 6, 5 and 7 of a byte belong to the levels; the
+    // rotations move each to bit 4.
     let counts = [
         rotations(4, 2),
         rotations(3, 1),
@@ -30,7 +30,7 @@ unsafe fn tile(rows: [*const Q5K; 4], column: *const Q8K, blocks: usize, mut ahe
             let y = Column::load(column.add(b));
             let blocks = rows.map(|row| row.add(b));
             let headers = Headers::load(blocks.map(|block| block.cast()));
-            // Added up before their step, as ggml does here and not in q4_K.
+            // Added up before the multiplication by their step, as ggml does for q5_K, but not for q4_K.
             let taken = headers.minimums(&y);
             let taken = _mm512_add_epi32(taken, _mm512_shuffle_epi32::<0xb1>(taken));
             let taken = _mm512_add_epi32(taken, _mm512_shuffle_epi32::<0x4e>(taken));

@@ -11,11 +11,11 @@ kernel!(pub(super) run, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c"
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, mut ahead: Ahead) -> [f32; 4] {
-    // Bits 0-1 and 2-3 of a byte of `qh` belong to the low nibbles, 4-5 and 6-7 to the high ones; each pair is to
-    // become bits 4-5.
+    // Bits 0-1 and 2-3 of a byte of `qh` belong to the low nibbles, 4-5 and 6-7 to the high ones; the
+    // rotations move each pair to bits 4-5.
     let (low, high) = (rotations(4, 2), rotations(0, 30));
     let bits = _mm512_set1_epi8(48);
-    // Scale `s` for the eight 16-bit lanes that its sixteen weights become.
+    // Scale `s` for the eight 16-bit lanes that hold the products of its sixteen weights.
     let lanes = _mm512_setr_epi64(
         0,
         0,
@@ -43,7 +43,7 @@ unsafe fn tile(rows: [*const Q6K; 4], column: *const Q8K, blocks: usize, mut ahe
                 let block = row.add(b);
                 let scales = _mm_loadu_si128((&raw const (*block).scales).cast());
                 let scales = _mm256_cvtepi8_epi16(scales);
-                // Levels are 32 too high.
+                // The stored levels are 32 too high.
                 let excess = _mm256_slli_epi32::<5>(_mm256_madd_epi16(scales, negative));
                 let mut acc = _mm512_zextsi256_si512(excess);
                 let scales = _mm512_castsi256_si512(scales);

@@ -1,12 +1,12 @@
-//! What q4_K and q5_K share: sixteen bytes of steps, scales and minimums at the start of a block.
+//! Shared by q4_K and q5_K: the sixteen bytes of steps, scales and minimums at the start of a block.
 
 use std::arch::x86_64::*;
 
 use super::{halves, total, widen};
 use crate::block::Q8K;
 
-/// A super-block's activations, in the order in which the levels of q4_K and q5_K come out of their bytes: of
-/// each 128, first and third quarter, then second and fourth.
+/// A super-block's activations, in the order in which the levels of q4_K and q5_K are unpacked from their
+/// bytes: of each 128, first and third quarter, then second and fourth.
 pub(super) struct Column {
     pub(super) x: [__m512i; 4],
     sums: __m512i,
@@ -19,7 +19,7 @@ impl Column {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
     pub(super) unsafe fn load(y: *const Q8K) -> Self {
-        // SAFETY: every address lies in the block.
+        // SAFETY: every address is in the block.
         unsafe {
             let x = (&raw const (*y).qs).cast::<u8>();
             let sums = (&raw const (*y).bsums).cast::<__m128i>();
@@ -38,7 +38,7 @@ impl Column {
     }
 }
 
-/// The headers of a block in each of four rows; a lane of 128 bits a row.
+/// The headers of one block in each of four rows; each row has a lane of 128 bits.
 pub(super) struct Headers {
     /// `[d, dmin, 12 packed bytes]`, as stored.
     raw: __m512i,
@@ -62,8 +62,8 @@ impl Headers {
             let raw = _mm512_inserti32x4::<3>(raw, lane(3));
             (raw, blocks.map(|block| block.cast::<u16>().read_unaligned()))
         };
-        // Six bits each: the first four whole in words 1 and 2, whose two upper bits belong to the last four,
-        // the rest of which are the nibbles of word 3.
+        // Six bits each. Words 1 and 2 hold the first four scales and minimums whole. Their two upper bits
+        // belong to the last four, whose other bits are the nibbles of word 3.
         let first = _mm512_and_si512(raw, _mm512_set1_epi8(63));
         let upper = _mm512_and_si512(_mm512_srli_epi16::<2>(raw), _mm512_set1_epi8(48));
         let lower = _mm512_shuffle_epi32::<0xff>(raw);
@@ -86,7 +86,7 @@ impl Headers {
             2 => _mm512_shuffle_i32x4::<0xaa>(self.bytes, self.bytes),
             _ => _mm512_shuffle_i32x4::<0xff>(self.bytes, self.bytes),
         };
-        // A byte and a zero, in every 16 bits.
+        // The scale's byte, then a zero, in every 16 bits.
         let pick = |low: i16, high: i16| {
             let zero = i16::MIN;
             let order =
@@ -103,7 +103,7 @@ impl Headers {
         _mm256_mul_ps(widen(self.d[r]), _mm512_castps512_ps256(column.d))
     }
 
-    /// What the minimums take away, without their steps: four lanes a row.
+    /// The minimums times the activations, without their steps: four lanes per row.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
     pub(super) fn minimums(&self, column: &Column) -> __m512i {
@@ -117,7 +117,7 @@ impl Headers {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
     pub(super) fn add_minimums(&self, minimums: __m512i, column: &Column, sums: __m512) -> __m512 {
-        // dmin is the second 16-bit number of a lane.
+        // `dmin` is the second 16-bit number of a lane.
         let order = _mm512_castsi256_si512(_mm256_setr_epi16(
             1, 1, 1, 1, 9, 9, 9, 9, 17, 17, 17, 17, 25, 25, 25, 25,
         ));
@@ -127,7 +127,7 @@ impl Headers {
     }
 }
 
-/// Rows' sums less what their minimums take away.
+/// Subtracts the minimums' part from the rows' sums.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 pub(super) fn finish(sums: [__m256; 4], minimums: [f32; 4]) -> [f32; 4] {
@@ -139,12 +139,12 @@ pub(super) fn finish(sums: [__m256; 4], minimums: [f32; 4]) -> [f32; 4] {
     ]
 }
 
-/// Sixteen lanes, stored.
+/// Stores the sixteen lanes of a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
 pub(super) fn stored(register: __m512) -> [f32; 16] {
     let mut lanes = [0f32; 16];
-    // SAFETY: sixteen numbers of room.
+    // SAFETY: the array has room for sixteen numbers.
     unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), register) };
     lanes
 }
