@@ -65,14 +65,14 @@ PY
     sed 's/^    //' <<'END'
     # Benchmarks
 
-    `make bench-full` ([scripts/bench-full.sh](scripts/bench-full.sh)) writes this file. Each table's command, machine
-    and date are above it. The models have full size and random weights, which change neither speed nor memory;
-    `siskin convert` converted them. Programs and models take turns in one run, so ratios hold for the machine at that
-    time.
+    `make bench-full` ([scripts/bench-full.sh](scripts/bench-full.sh)) writes this file up to "The four models" and keeps
+    the sections after it. Each table has its command, machine and date next to it. The models are of full size with random
+    weights, converted by `siskin convert`; weights change neither speed nor memory. Programs and models take turns in one
+    run, so their ratios hold for the machine as it was then.
 
     ## Speed and memory
-    llama-bench uses a context as long as its test; siskin had 2048 tokens. With a large KV cache this changes the
-    ratios of RSS, but not those of speed.
+    llama-bench takes a context as long as its test; siskin had 2048 tokens. With a large KV cache that changes the ratios
+    of RSS, not those of speed.
 
     Nothing has been measured on a Raspberry Pi 5 yet. To measure there, copy the four models, run the command below
     with `-o json > raspberry-pi-5.json`, and write this file with `--beside raspberry-pi-5=raspberry-pi-5.json`.
@@ -88,6 +88,11 @@ END
     fi
     printf '\n## The four models\nCommand: `siskin models --results results.json -o md`\n\n'
     "$siskin" models --results results.json -o md
+    # What was written by hand stays.
+    if [[ -f $out ]]; then
+        printf '\n'
+        sed -n '/^<!-- By hand from here on/,$p' "$out"
+    fi
 } >"$out.part"
 mv "$out.part" "$out"
 echo "bench-full: wrote $out; pictures are in $full/results.html"

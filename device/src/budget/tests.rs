@@ -172,7 +172,7 @@ fn every_step_is_explained() {
         .map(|r| r.setting)
         .collect();
     assert!(
-        reasons.starts_with(&["repack", "ubatch-size"]),
+        reasons == ["ubatch-size", "repack"],
         "{:?}",
         plan.reasons
     );
