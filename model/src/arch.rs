@@ -8,9 +8,9 @@ mod role;
 mod rule;
 mod stablelm;
 
+use crate::FileType;
 use crate::config::{Config, Sampling};
 use crate::gguf::Metadata;
-use crate::FileType;
 pub use role::{Role, Transform};
 pub use rule::{Dims, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS, Rule};
 

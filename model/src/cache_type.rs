@@ -20,12 +20,7 @@ pub enum CacheType {
 
 impl CacheType {
     /// Every type, the most exact first.
-    pub const ALL: [CacheType; 4] = [
-        CacheType::F32,
-        CacheType::F16,
-        CacheType::Q8_0,
-        CacheType::Q4_0,
-    ];
+    pub const ALL: [CacheType; 4] = [CacheType::F32, CacheType::F16, CacheType::Q8_0, CacheType::Q4_0];
 
     /// The name, as llama.cpp's `--cache-type-k` takes it.
     pub fn name(self) -> &'static str {

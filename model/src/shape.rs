@@ -41,7 +41,9 @@ impl Dimensions {
         let arch = metadata.text("general.architecture").unwrap_or_default();
         let count = |key: &str| number(metadata.get(&format!("{arch}.{key}"))?);
         let (width, heads) = (count("embedding_length"), count("attention.head_count"));
-        let head_dim = width.zip(heads).and_then(|(width, heads)| width.checked_div(heads));
+        let head_dim = width
+            .zip(heads)
+            .and_then(|(width, heads)| width.checked_div(heads));
         Dimensions {
             layers: count("block_count"),
             width,
@@ -240,10 +242,7 @@ fn is_repackable(tensor: &TensorInfo) -> bool {
 /// Bytes of weights read for a token: every matrix whole, but of the embedding one row, unless it serves as the
 /// output too; of a mixture of experts, those in use.
 fn weight_bytes_per_token(header: &Header, arch: &str) -> u64 {
-    let tied = !header
-        .tensors
-        .iter()
-        .any(|tensor| tensor.name == "output.weight");
+    let tied = !header.tensors.iter().any(|tensor| tensor.name == "output.weight");
     let read = |tensor: &TensorInfo| {
         let name = tensor.name.as_str();
         if LOOKED_UP.contains(&name) && !(tied && name == LOOKED_UP[0]) {

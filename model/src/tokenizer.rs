@@ -11,26 +11,26 @@
 //! ```
 //!
 //! Results equal llama.cpp's, token for token (`tests/through_binary/vocabulary.rs` compares them over random
-//! texts). If a file uses anything this module is not sure to reproduce, [`Outline::of`] leaves the
+//! texts). If a file uses anything this module is not sure to reproduce, [`Outline::from_metadata`] leaves the
 //! vocabulary to llama.cpp.
 
+mod bpe;
 pub mod bytes;
 mod index;
-mod kinds;
-mod merge;
+mod pre_tokenizer;
 pub mod size;
 mod special;
-mod split;
 mod token_bytes;
+mod token_type;
 
 use crate::gguf::{Array, Metadata, Strings, Value};
 
-pub use kinds::Kind;
+pub use token_type::TokenType;
 
+use bpe::Pair;
 use index::{Merges, Tokens};
-use merge::Pair;
+use pre_tokenizer::PreTokenizer;
 use special::Special;
-use split::Splitter;
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
@@ -38,9 +38,9 @@ const MERGES: &str = "tokenizer.ggml.merges";
 
 /// The tokens of a model, and what it needs to convert text to them and back.
 #[derive(Debug)]
-pub struct Vocabulary {
+pub struct Tokenizer {
     tokens: Tokens,
-    kinds: Vec<Kind>,
+    types: Vec<TokenType>,
     special: Special,
     family: Family,
 }
@@ -53,13 +53,13 @@ enum Family {
     SentencePiece {
         scores: Vec<f32>,
         /// Whether a space is put before the text and before what follows a special token.
-        leading_space: bool,
+        space_prefix: bool,
         /// The token for each byte value, if there is one.
         bytes: Box<[Option<u32>; 256]>,
     },
     /// Byte-level BPE: each word separately; neighbours are merged in the order of a list.
     ByteLevel {
-        splitter: Splitter,
+        pre_tokenizer: PreTokenizer,
         merges: Merges,
         /// Whether a word that is a token is taken whole instead of being merged from its parts.
         whole_words: bool,
@@ -69,31 +69,31 @@ enum Family {
 /// The settings that a header gives for its vocabulary, once all of them are known to be supported.
 #[derive(Debug)]
 pub struct Outline {
-    kinds: Vec<Kind>,
+    types: Vec<TokenType>,
     keys: special::Keys,
-    leading_space: bool,
+    space_prefix: bool,
     /// `None` for SentencePiece.
-    splitter: Option<Splitter>,
+    pre_tokenizer: Option<PreTokenizer>,
 }
 
 impl Outline {
     /// Reads a header that passed `siskin_model::validate`. Returns `None` if llama.cpp would do something
     /// with it that this module does not implement.
-    pub fn of(metadata: &Metadata) -> Option<Self> {
+    pub fn from_metadata(metadata: &Metadata) -> Option<Self> {
         // llama.cpp recognises these models by name and strips the blanks around their special tokens.
         let name = metadata.text("general.name").unwrap_or_default().to_lowercase();
         if ["phi-3", "phi3"].iter().any(|part| name.contains(part)) {
             return None;
         }
-        let splitter = match metadata.text("tokenizer.ggml.model")? {
+        let pre_tokenizer = match metadata.text("tokenizer.ggml.model")? {
             "llama" => None,
-            "gpt2" => Some(Splitter::named(metadata.text("tokenizer.ggml.pre")?)?),
+            "gpt2" => Some(PreTokenizer::named(metadata.text("tokenizer.ggml.pre")?)?),
             _ => return None,
         };
         // llama.cpp ends texts at a NUL and gives empty ones a name.
         let odd = |texts: &Strings| texts.iter().any(|text| text.is_empty() || text.contains('\0'));
         let tokens = metadata.strings(TOKENS)?;
-        if odd(tokens) || (splitter.is_some() && odd(metadata.strings(MERGES)?)) {
+        if odd(tokens) || (pre_tokenizer.is_some() && odd(metadata.strings(MERGES)?)) {
             return None;
         }
         match metadata.get(SCORES) {
@@ -101,54 +101,54 @@ impl Outline {
             None => {}
             Some(_) => return None,
         }
-        let defaults = match splitter {
+        let defaults = match pre_tokenizer {
             None => special::Defaults::SENTENCE_PIECE,
-            Some(splitter) => special::Defaults::byte_level(splitter == Splitter::LLAMA3),
+            Some(pre_tokenizer) => special::Defaults::byte_level(pre_tokenizer == PreTokenizer::LLAMA3),
         };
         Some(Outline {
-            kinds: kinds::read(metadata, tokens.len())?,
+            types: token_type::read(metadata, tokens.len())?,
             keys: special::Keys::read(metadata, &defaults, tokens.len())?,
-            leading_space: special::flag(metadata, "tokenizer.ggml.add_space_prefix", true)?,
-            splitter,
+            space_prefix: special::flag(metadata, "tokenizer.ggml.add_space_prefix", true)?,
+            pre_tokenizer,
         })
     }
 
     /// The number of tokens in the vocabulary.
     pub fn len(&self) -> usize {
-        self.kinds.len()
+        self.types.len()
     }
 }
 
-impl Vocabulary {
+impl Tokenizer {
     /// Builds the vocabulary from the header that `outline` was read from, and moves the header's lists out
     /// of `metadata`. Returns `None` if a merge is not made of tokens.
-    pub fn build(outline: Outline, metadata: &mut Metadata) -> Option<Self> {
+    pub fn new(outline: Outline, metadata: &mut Metadata) -> Option<Self> {
         let Outline {
-            mut kinds,
+            mut types,
             keys,
-            leading_space,
-            splitter,
+            space_prefix,
+            pre_tokenizer,
         } = outline;
         let tokens = Tokens::new(take(metadata, TOKENS));
-        let family = match splitter {
+        let family = match pre_tokenizer {
             None => Family::SentencePiece {
                 scores: match metadata.get_mut(SCORES) {
                     Some(Value::Array(Array::F32(scores))) => std::mem::take(scores),
-                    _ => vec![0.0; kinds.len()],
+                    _ => vec![0.0; types.len()],
                 },
-                leading_space,
+                space_prefix,
                 bytes: Box::new(std::array::from_fn(|byte| tokens.of_byte(byte as u8))),
             },
-            Some(splitter) => Family::ByteLevel {
-                splitter,
+            Some(pre_tokenizer) => Family::ByteLevel {
+                pre_tokenizer,
                 merges: Merges::new(&take(metadata, MERGES), &tokens)?,
-                whole_words: splitter == Splitter::LLAMA3,
+                whole_words: pre_tokenizer == PreTokenizer::LLAMA3,
             },
         };
-        let special = Special::find(&tokens, &mut kinds, keys);
-        Some(Vocabulary {
+        let special = Special::find(&tokens, &mut types, keys);
+        Some(Tokenizer {
             tokens,
-            kinds,
+            types,
             special,
             family,
         })
@@ -163,7 +163,7 @@ impl Vocabulary {
         self.special.cut(
             text,
             &self.tokens,
-            &self.kinds,
+            &self.types,
             parse_special,
             |part| match part {
                 special::Part::Token(id) => {
@@ -185,10 +185,10 @@ impl Vocabulary {
         match &self.family {
             Family::SentencePiece {
                 scores,
-                leading_space,
+                space_prefix,
                 bytes,
             } => {
-                let space = if *leading_space && after_special {
+                let space = if *space_prefix && after_special {
                     "\u{2581}"
                 } else {
                     ""
@@ -197,20 +197,20 @@ impl Vocabulary {
                 let find = |text: &str| self.tokens.find(text);
                 let rank = |pair: Pair<'_>| {
                     let token = find(pair.text)?;
-                    Some((merge::descending(scores[token as usize]), token))
+                    Some((bpe::descending(scores[token as usize]), token))
                 };
-                merge::merge(&text, find, rank, |part, token| match token {
+                bpe::merge(&text, find, rank, |part, token| match token {
                     Some(id) => ids.push(id),
                     None => ids.extend(part.bytes().filter_map(|byte| bytes[usize::from(byte)])),
                 });
             }
             Family::ByteLevel {
-                splitter,
+                pre_tokenizer,
                 merges,
                 whole_words,
             } => {
                 let mut word = String::new();
-                for part in splitter.words(text) {
+                for part in pre_tokenizer.words(text) {
                     word.clear();
                     word.extend(part.bytes().map(bytes::spelling));
                     if let Some(id) = Some(&word)
@@ -226,7 +226,7 @@ impl Vocabulary {
                         Some((rank, find(pair.text)?))
                     };
                     // If a byte's spelling is not a token, the byte is lost, as with llama.cpp.
-                    merge::merge(&word, find, rank, |_, token| ids.extend(token));
+                    bpe::merge(&word, find, rank, |_, token| ids.extend(token));
                 }
             }
         }
@@ -234,18 +234,18 @@ impl Vocabulary {
 
     /// The bytes of token `id`. Control tokens have none unless `special` is set.
     pub fn piece(&self, id: u32, special: bool) -> Vec<u8> {
-        let (Some(kind), Some(text)) = (self.kind(id), self.spelling(id)) else {
+        let (Some(kind), Some(text)) = (self.token_type(id), self.spelling(id)) else {
             return Vec::new();
         };
         match kind {
-            Kind::Control | Kind::Unknown if !special => Vec::new(),
-            Kind::Control | Kind::Unknown | Kind::UserDefined => text.as_bytes().to_vec(),
-            Kind::Normal => match self.family {
+            TokenType::Control | TokenType::Unknown if !special => Vec::new(),
+            TokenType::Control | TokenType::Unknown | TokenType::UserDefined => text.as_bytes().to_vec(),
+            TokenType::Normal => match self.family {
                 Family::SentencePiece { .. } => text.replace('\u{2581}', " ").into_bytes(),
                 Family::ByteLevel { .. } => token_bytes::decode(text),
             },
-            Kind::Byte => token_bytes::of_hex(text).into_iter().collect(),
-            Kind::Unused | Kind::Undefined => Vec::new(),
+            TokenType::Byte => token_bytes::of_hex(text).into_iter().collect(),
+            TokenType::Unused | TokenType::Undefined => Vec::new(),
         }
     }
 
@@ -254,14 +254,14 @@ impl Vocabulary {
         self.tokens.text(id)
     }
 
-    /// The kind of token `id`; `None` if there is no such token.
-    pub fn kind(&self, id: u32) -> Option<Kind> {
-        self.kinds.get(id as usize).copied()
+    /// The type of token `id`; `None` if there is no such token.
+    pub fn token_type(&self, id: u32) -> Option<TokenType> {
+        self.types.get(id as usize).copied()
     }
 
     /// Whether the token ends a text or a turn.
-    pub fn is_end(&self, id: u32) -> bool {
-        self.special.is_end(id)
+    pub fn is_eog(&self, id: u32) -> bool {
+        self.special.is_eog(id)
     }
 
     /// The token that begins texts. The model may not want it there: see [`adds_bos`](Self::adds_bos).
@@ -285,7 +285,7 @@ impl Vocabulary {
     }
 
     /// Whether the vocabulary spells the space before the first word, as SentencePiece does.
-    pub fn leads_with_space(&self) -> bool {
+    pub fn adds_space_prefix(&self) -> bool {
         matches!(self.family, Family::SentencePiece { .. })
     }
 }

@@ -4,16 +4,16 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use siskin_model::files::Files;
-use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
 use crate::imatrix::{Imatrix, ImatrixError};
 use crate::plan::Plan;
 use crate::planner::{self, PlanError};
-use siskin_model::FileType;
 use crate::requantize::{self, RequantizeError};
 use crate::stream::{self, Progress, StreamError, StreamOptions};
-use siskin_model::atomic_file::{self, Overwrite, AtomicFile, AtomicFileError};
 use crate::tokenizer::{self, TokenizerError};
+use siskin_model::FileType;
+use siskin_model::atomic_file::{self, AtomicFile, AtomicFileError, Overwrite};
+use siskin_model::files::Files;
+use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
 
 /// A conversion failed. The target is unchanged.
 #[derive(Debug, thiserror::Error)]

@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use siskin_model::files::{FileError, Files};
-use siskin_model::gguf::{GgufError, MAGIC};
 use crate::plan::{Plan, PlannedTensor};
 use siskin_model::arch::Role;
+use siskin_model::files::{FileError, Files};
+use siskin_model::gguf::{GgufError, MAGIC};
 
 mod gguf;
 mod legacy;

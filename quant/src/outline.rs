@@ -49,7 +49,9 @@ pub fn header(config: &Config, file_type: FileType) -> Result<Header, ArchError>
         };
         let bytes = tensor.ty.tensor_bytes(&tensor.shape).unwrap_or(0);
         offset = offset.saturating_add(bytes);
-        offset = offset.checked_next_multiple_of(DEFAULT_ALIGNMENT).unwrap_or(u64::MAX);
+        offset = offset
+            .checked_next_multiple_of(DEFAULT_ALIGNMENT)
+            .unwrap_or(u64::MAX);
         tensor
     };
     let tensors: Vec<TensorInfo> = rules.into_iter().map(tensor).collect();
@@ -70,7 +72,12 @@ pub fn header(config: &Config, file_type: FileType) -> Result<Header, ArchError>
 pub fn shape(config: &Config, file_type: FileType) -> Result<Shape, OutlineError> {
     let outline = header(config, file_type)?;
     let (tokens, merges) = vocabulary(config, Arch::of(config)?);
-    let of_type = |ty: FileType| Some((ty, Shape::from_header(&header(config, ty).ok()?).ok()?.weight_bytes));
+    let of_type = |ty: FileType| {
+        Some((
+            ty,
+            Shape::from_header(&header(config, ty).ok()?).ok()?.weight_bytes,
+        ))
+    };
     Ok(Shape {
         vocabulary: tokens.count,
         vocabulary_bytes: size::own(tokens, merges),
@@ -124,6 +131,9 @@ mod tests {
         );
         let tied = text.replace("embeddings\":false", "embeddings\":true");
         let tied: Config = serde_json::from_str(&tied).expect("a config");
-        assert_eq!(header(&tied, FileType::Q4KM).expect("a header").tensors.len(), 2 + 22 * 9);
+        assert_eq!(
+            header(&tied, FileType::Q4KM).expect("a header").tensors.len(),
+            2 + 22 * 9
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! The whole conversion as data: the name, sources, transform, type, shape and offset of every tensor, known
 //! before any tensor is read.
 
+use crate::view::View;
 use siskin_model::TensorType;
 use siskin_model::arch::{Role, Transform};
 use siskin_model::gguf::Metadata;
-use crate::view::View;
 
 /// The version of the block formats (`GGML_QNT_VERSION`), written as `general.quantization_version`.
 pub(crate) const QUANTIZATION_VERSION: u32 = 2;

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::checkpoint::Checkpoint;
+use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
+use crate::recipe::{self, Facts};
+use crate::view::View;
+use siskin_model::FileType;
 use siskin_model::TensorType;
 use siskin_model::arch::{self, Arch, ArchError, Rule};
-use crate::checkpoint::Checkpoint;
-use siskin_model::gguf::{DEFAULT_ALIGNMENT, Metadata};
-use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
 use siskin_model::arch::{Role, Transform};
-use crate::recipe::{self, Facts};
-use siskin_model::FileType;
-use crate::view::View;
+use siskin_model::gguf::{DEFAULT_ALIGNMENT, Metadata};
 
 /// Suffixes of buffers that old checkpoints contain and no architecture reads.
 const IGNORED: [&str; 3] = [

@@ -5,15 +5,15 @@
 //! type. So converting to a type gives the same file as converting to f32 and then quantizing to that type.
 //! The mixes are llama-quantize's for models without experts.
 
+use crate::block;
+use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
+use crate::recipe::{Facts, role_of, tensor_type};
+use crate::view::View;
+use siskin_model::FileType;
 use siskin_model::TensorType;
 use siskin_model::arch::MAX_DIM;
-use crate::block;
-use siskin_model::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
-use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
 use siskin_model::arch::{Role, Transform};
-use crate::recipe::{Facts, role_of, tensor_type};
-use siskin_model::FileType;
-use crate::view::View;
+use siskin_model::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
 
 /// Longest accepted row in weights: far above any model's, and only a few megabytes for each row in flight.
 const MAX_ROW: u64 = MAX_DIM;

@@ -18,11 +18,11 @@ use flush::Flusher;
 use piece::Buffers;
 
 use crate::block::Effort;
-use siskin_model::files::{FileError, Files};
-use siskin_model::gguf::DEFAULT_ALIGNMENT;
 use crate::imatrix::Imatrix;
 use crate::plan::{Plan, PlannedTensor};
 use siskin_model::atomic_file::{AtomicFile, AtomicFileError};
+use siskin_model::files::{FileError, Files};
+use siskin_model::gguf::DEFAULT_ALIGNMENT;
 
 /// Approximate number of weights per piece: large enough to hide the cost of handing it over, small enough
 /// that the buffers of sixteen workers stay far below the memory budget.
@@ -222,11 +222,11 @@ fn pad(target: &AtomicFile, written: u64) -> Result<u64, AtomicFileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use siskin_model::TensorType;
     use crate::plan::Source;
-use siskin_model::arch::{Role, Transform};
-    use siskin_model::atomic_file::Overwrite;
     use crate::view::View;
+    use siskin_model::TensorType;
+    use siskin_model::arch::{Role, Transform};
+    use siskin_model::atomic_file::Overwrite;
     use std::path::Path;
 
     /// A file of f32 values and a plan for it; an output is (name, transform, shape in ggml's order).

@@ -12,25 +12,14 @@ mod special;
 
 use std::path::{Path, PathBuf};
 
-use siskin_model::arch::Arch;
 use crate::checkpoint::{CheckpointError, MAX_JSON, read_json};
+use siskin_model::arch::Arch;
 use siskin_model::config::Config;
 use siskin_model::gguf::Metadata;
+use siskin_model::tokenizer::TokenType;
 
 /// Size limit of `tokenizer.json` in bytes; the largest vocabularies take 33 MB.
 const MAX_TOKENIZER: u64 = 40 << 20;
-
-/// The type of a token, numbered as in llama.cpp (`enum llama_token_type`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i32)]
-enum TokenType {
-    Normal = 1,
-    Unknown = 2,
-    Control = 3,
-    UserDefined = 4,
-    Unused = 5,
-    Byte = 6,
-}
 
 /// A tokenizer cannot be converted.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use siskin_model::FileType;
 use siskin_model::TensorType;
 use siskin_quant::recipe::{Facts, role_of, tensor_type};
-use siskin_model::FileType;
 
 /// One tensor of a golden file.
 struct Golden {

@@ -8,13 +8,13 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use siskin_model::FileType;
+use siskin_model::atomic_file::Overwrite;
+use siskin_model::files::Files;
+use siskin_model::gguf::{Array, Header, Value};
 use siskin_quant::block;
 use siskin_quant::block::Effort;
 use siskin_quant::convert::Conversion;
-use siskin_model::files::Files;
-use siskin_model::gguf::{Array, Header, Value};
 use siskin_quant::stream::StreamOptions;
-use siskin_model::atomic_file::Overwrite;
 
 fn checkpoints() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/checkpoints");

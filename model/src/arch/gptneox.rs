@@ -1,9 +1,9 @@
 //! GPT-NeoX (Pythia): LayerNorm with bias, fused q, k and v, biases everywhere, parallel residual.
 
 use super::{ArchError, Dims, Keys, Rule};
-use crate::config::Config;
 use super::{Role, Transform};
 use crate::FileType;
+use crate::config::Config;
 
 pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) {
     let rotary = config.partial_rotary_factor().unwrap_or(0.25);

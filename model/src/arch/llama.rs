@@ -1,9 +1,9 @@
 //! Llama: RMSNorm, RoPE on whole heads, grouped-query attention, gated feed-forward.
 
 use super::{ArchError, Dims, Keys, Rule};
-use crate::config::{Config, RopeScaling};
 use super::{Role, Transform};
 use crate::FileType;
+use crate::config::{Config, RopeScaling};
 
 pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) -> Result<(), ArchError> {
     keys.count("block_count", config.num_hidden_layers.into());

@@ -1,8 +1,8 @@
 //! The rule for one output tensor, and the dimensions that the tables use.
 
 use super::ArchError;
-use crate::config::Config;
 use super::{Role, Transform};
+use crate::config::Config;
 
 /// One output tensor of an architecture, keyed by its GGUF name.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,8 +2,8 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::gguf::Strings;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// Tokens by text; a token's index is its id.
 pub(super) struct Tokens {

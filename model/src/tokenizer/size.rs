@@ -35,7 +35,7 @@ impl List {
 /// Bytes that a header's vocabulary takes, whether siskin or llama.cpp reads it.
 pub fn from_metadata(metadata: &Metadata) -> u64 {
     let (tokens, merges) = (List::of(metadata, TOKENS), List::of(metadata, MERGES));
-    match Outline::of(metadata) {
+    match Outline::from_metadata(metadata) {
         Some(_) => own(tokens, merges.count),
         None => LLAMA_CPP_TOKEN * tokens.count + 2 * tokens.text + LLAMA_CPP_MERGE * merges.count,
     }

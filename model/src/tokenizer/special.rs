@@ -6,7 +6,7 @@
 use crate::gguf::{Metadata, Value};
 
 use super::index::Tokens;
-use super::kinds::Kind;
+use super::token_type::TokenType;
 
 /// Tokens that end a text or a turn. They are control tokens whatever the file says.
 const ENDS: [&str; 22] = [
@@ -219,44 +219,49 @@ pub(super) enum Part<'a> {
 }
 
 impl Special {
-    /// Finds the special tokens, and corrects the kinds given by the file as llama.cpp does.
-    pub(super) fn find(tokens: &Tokens, kinds: &mut [Kind], keys: Keys) -> Self {
+    /// Finds the special tokens, and corrects the types given by the file as llama.cpp does.
+    pub(super) fn find(tokens: &Tokens, types: &mut [TokenType], keys: Keys) -> Self {
         let mut ends = Vec::new();
         for (row, named) in INFILL.iter().zip(keys.infill) {
             let spelled = || row.spellings.iter().filter_map(|text| tokens.find(text)).min();
-            let found = named.or_else(|| spelled().inspect(|&id| kinds[id as usize] = Kind::Control));
+            let found = named.or_else(|| spelled().inspect(|&id| types[id as usize] = TokenType::Control));
             ends.extend(found.filter(|_| row.ends));
         }
         for id in ENDS.iter().filter_map(|text| tokens.find(text)) {
-            kinds[id as usize] = Kind::Control;
+            types[id as usize] = TokenType::Control;
             ends.push(id);
         }
         for id in TEXTS.iter().filter_map(|text| tokens.find(text)) {
-            kinds[id as usize] = Kind::UserDefined;
+            types[id as usize] = TokenType::UserDefined;
         }
         ends.extend([Some(keys.eos), keys.eot, keys.eom].into_iter().flatten());
         let ending = |text: &str, ends: &[u32]| tokens.find(text).filter(|id| ends.contains(id));
-        let mut not_an_end = |text: &str, kind: Kind, ends: &mut Vec<u32>| {
+        let mut not_an_end = |text: &str, kind: TokenType, ends: &mut Vec<u32>| {
             if let Some(id) = ending(text, ends) {
                 ends.retain(|&end| end != id);
-                kinds[id as usize] = kind;
+                types[id as usize] = kind;
             }
         };
         // If calls end a turn, `<|end|>` ends only a part of one.
         let has = |text: &str, ends: &[u32]| ending(text, ends).is_some();
         let calls = has("<|call|>", &ends) || has("<|calls|>", &ends);
         if calls && (has("<|return|>", &ends) || has("<|flush|>", &ends)) {
-            not_an_end("<|end|>", Kind::UserDefined, &mut ends);
+            not_an_end("<|end|>", TokenType::UserDefined, &mut ends);
         }
         if has("<|tool_response>", &ends) || has("<|plamo:eos|>", &ends) {
-            not_an_end("</s>", Kind::Normal, &mut ends);
+            not_an_end("</s>", TokenType::Normal, &mut ends);
         }
         ends.sort_unstable();
         ends.dedup();
-        let is_sought = |kind: Kind| matches!(kind, Kind::Control | Kind::UserDefined | Kind::Unknown);
+        let is_sought = |kind: TokenType| {
+            matches!(
+                kind,
+                TokenType::Control | TokenType::UserDefined | TokenType::Unknown
+            )
+        };
         let mut sought: Vec<(usize, u32)> = tokens
             .iter()
-            .filter(|(id, _)| is_sought(kinds[*id as usize]))
+            .filter(|(id, _)| is_sought(types[*id as usize]))
             .map(|(id, text)| (text.len(), id))
             .collect();
         sought.sort_by_key(|&(len, _)| std::cmp::Reverse(len));
@@ -267,7 +272,7 @@ impl Special {
         }
     }
 
-    pub(super) fn is_end(&self, id: u32) -> bool {
+    pub(super) fn is_eog(&self, id: u32) -> bool {
         self.ends.binary_search(&id).is_ok()
     }
 
@@ -277,14 +282,14 @@ impl Special {
         &self,
         text: &str,
         tokens: &Tokens,
-        kinds: &[Kind],
+        types: &[TokenType],
         parse_special: bool,
         mut each: impl FnMut(Part<'_>),
     ) {
         let mut parts = Vec::from_iter((!text.is_empty()).then_some(Part::Text(text)));
         for &id in &self.sought {
-            let (kind, spelling) = (kinds[id as usize], tokens.text(id).unwrap_or_default());
-            if (!parse_special && kind != Kind::UserDefined) || !text.contains(spelling) {
+            let (kind, spelling) = (types[id as usize], tokens.text(id).unwrap_or_default());
+            if (!parse_special && kind != TokenType::UserDefined) || !text.contains(spelling) {
                 continue;
             }
             let mut cut = Vec::with_capacity(parts.len() + 2);
@@ -308,8 +313,8 @@ impl Special {
 mod tests {
     use super::*;
 
-    fn found(texts: &[&str], kinds: &mut Vec<Kind>) -> (Tokens, Special) {
-        kinds.resize(texts.len(), Kind::Normal);
+    fn found(texts: &[&str], types: &mut Vec<TokenType>) -> (Tokens, Special) {
+        types.resize(texts.len(), TokenType::Normal);
         let tokens = Tokens::new(texts.iter().collect());
         let keys = Keys::read(
             &Metadata::new(),
@@ -320,48 +325,61 @@ mod tests {
             },
             texts.len(),
         );
-        let special = Special::find(&tokens, kinds, keys.expect("no keys"));
+        let special = Special::find(&tokens, types, keys.expect("no keys"));
         (tokens, special)
     }
 
     #[test]
     fn ends_are_known_by_their_spelling() {
-        /// Tokens, expected ends, expected kinds.
-        type Case = (&'static [&'static str], &'static [u32], &'static [(usize, Kind)]);
+        /// Tokens, expected ends, expected types.
+        type Case = (
+            &'static [&'static str],
+            &'static [u32],
+            &'static [(usize, TokenType)],
+        );
         let cases: [Case; 4] = [
             (
                 &["x", "</s>", "b"],
                 &[0, 1],
-                &[(1, Kind::Control), (2, Kind::Normal)],
+                &[(1, TokenType::Control), (2, TokenType::Normal)],
             ),
             (
                 &["x", "<|return|>", "<|call|>", "<|end|>"],
                 &[0, 1, 2],
-                &[(3, Kind::UserDefined)],
+                &[(3, TokenType::UserDefined)],
             ),
-            (&["x", "<|tool_response>", "</s>"], &[0, 1], &[(2, Kind::Normal)]),
+            (
+                &["x", "<|tool_response>", "</s>"],
+                &[0, 1],
+                &[(2, TokenType::Normal)],
+            ),
             (
                 &["x", "<|fim_pad|>", "<fim_prefix>", "<|start|>"],
                 &[0, 1],
-                &[(2, Kind::Control), (3, Kind::UserDefined)],
+                &[(2, TokenType::Control), (3, TokenType::UserDefined)],
             ),
         ];
         for (texts, ends, want) in cases {
-            let mut kinds = Vec::new();
-            let (_, special) = found(texts, &mut kinds);
+            let mut types = Vec::new();
+            let (_, special) = found(texts, &mut types);
             assert_eq!(special.ends, ends, "{texts:?}");
             want.iter()
-                .for_each(|&(id, kind)| assert_eq!(kinds[id], kind, "{texts:?} {id}"));
+                .for_each(|&(id, kind)| assert_eq!(types[id], kind, "{texts:?} {id}"));
         }
     }
 
     #[test]
     fn the_longest_are_cut_out_first() {
-        let mut kinds = vec![Kind::Normal, Kind::Control, Kind::UserDefined, Kind::Control];
-        let (tokens, special) = found(&["x", "<a>", "<u>", "<a><a>"], &mut kinds);
+        let mut types = vec![
+            TokenType::Normal,
+            TokenType::Control,
+            TokenType::UserDefined,
+            TokenType::Control,
+        ];
+        let (tokens, special) = found(&["x", "<a>", "<u>", "<a><a>"], &mut types);
         let cut = |text: &str, parse: bool| {
             let mut parts = Vec::new();
-            special.cut(text, &tokens, &kinds, parse, |part| {
+            special.cut(text, &tokens, &types, parse, |part| {
                 parts.push(match part {
                     Part::Text(text) => text.to_owned(),
                     Part::Token(id) => id.to_string(),

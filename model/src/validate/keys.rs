@@ -152,7 +152,9 @@ pub(super) fn check(arch: Arch, metadata: &Metadata) -> Result<Checked, Validate
     let kv_heads = stated.kv_heads.unwrap_or_default();
     let head_dim = stated.key_length.unwrap_or_default();
     let value_length = stated.value_length.unwrap_or_default();
-    let rotary = metadata.get(&full("rope.dimension_count")).and_then(Value::as_count);
+    let rotary = metadata
+        .get(&full("rope.dimension_count"))
+        .and_then(Value::as_count);
     let rotary = rotary.unwrap_or(head_dim);
     let whole_heads = head_dim * heads == width;
     let rules = [
@@ -196,7 +198,10 @@ pub(super) fn check(arch: Arch, metadata: &Metadata) -> Result<Checked, Validate
         return Err(ValidateError::key(full(key), problem));
     }
     Ok(Checked {
-        layers: stated.layers.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+        layers: stated
+            .layers
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or_default(),
         width,
         ffn: stated.ffn.unwrap_or_default(),
         heads,

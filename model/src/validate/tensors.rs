@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use super::ValidateError;
 use super::keys::Checked;
 use crate::TensorType;
+use crate::arch::Role;
 use crate::arch::{Arch, Rule};
 use crate::config::Config;
 use crate::gguf::{Header, TensorInfo};
-use crate::arch::Role;
 
 /// Checks the tensors of `header` against the same table that conversion uses.
 pub(super) fn check(arch: Arch, shape: &Checked, header: &Header) -> Result<(), ValidateError> {

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde::de::{Error as _, MapAccess, Visitor};
 
 use super::CheckpointError;
+use crate::view::View;
 use siskin_model::TensorType;
 use siskin_model::files::Files;
-use crate::view::View;
 
 /// Size limit of a header in bytes: enough for a hundred thousand tensors, a thousand times as many as any
 /// supported model has.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::gguf::{CHUNK_SIZE, CHUNKS, COUNTS, DATASETS, SUMS};
 use siskin_model::TensorType;
+use siskin_model::atomic_file::{AtomicFile, AtomicFileError, Overwrite};
 use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, Metadata, TensorInfo};
-use siskin_model::atomic_file::{Overwrite, AtomicFile, AtomicFileError};
 
 /// Statistics of the inputs of a tensor.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::{StreamError, StreamOptions};
-use siskin_model::TensorType;
 use crate::block::{self, Effort, Search};
-use siskin_model::files::Files;
 use crate::plan::{Plan, PlannedTensor};
+use siskin_model::TensorType;
 use siskin_model::arch::Transform;
+use siskin_model::files::Files;
 
 /// Rows of one tensor that a worker computes at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]

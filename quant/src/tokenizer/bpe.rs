@@ -1,8 +1,9 @@
 //! Byte-level BPE: converts `tokenizer.json` to GGUF's `gpt2` keys.
 
 use super::hf::{Merge, Processing, Tokenizer};
-use super::{TokenType, Tokens, looks_special};
+use super::{Tokens, looks_special};
 use siskin_model::gguf::Metadata;
+use siskin_model::tokenizer::TokenType;
 
 /// Returns the keys of the vocabulary and merges, and the parts of the file that the special tokens need.
 pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, Processing), String> {
@@ -88,8 +89,8 @@ fn merge(merge: Merge) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use siskin_model::gguf::{Array, Value};
     use serde_json::json;
+    use siskin_model::gguf::{Array, Value};
 
     fn tokenizer(merges: serde_json::Value, added: serde_json::Value) -> Tokenizer {
         serde_json::from_value(json!({

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::hf::TokenizerConfig;
-use super::{TokenType, TokenizerError, Tokens, looks_special};
+use super::{TokenizerError, Tokens, looks_special};
 use crate::checkpoint::{MAX_JSON, read_json};
 use siskin_model::files::Files;
 use siskin_model::gguf::Metadata;
+use siskin_model::tokenizer::TokenType;
 
 /// Size limit of `tokenizer.model` in bytes.
 const MAX_FILE: u64 = 16 << 20;

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::mem;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -10,13 +11,16 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use sys::llama_model_kv_override__bindgen_ty_1 as Content;
 
-use super::ModelOptions;
+use super::LoadOptions;
 
 /// llama.cpp's global state, created once per process.
 pub(super) fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     BACKEND.get_or_init(|| {
-        crate::kernel::select_default();
+        if !LOG.load(Ordering::Relaxed) {
+            silence();
+        }
+        crate::ggml_hook::select_default();
         LlamaBackend::init().expect("the only initialisation in this process")
     })
 }
@@ -44,15 +48,25 @@ pub fn llama_cpp_version() -> String {
     version.to_string_lossy().into_owned()
 }
 
+/// Whether llama.cpp's log is shown.
+static LOG: AtomicBool = AtomicBool::new(false);
+
+/// Has llama.cpp write its log to stderr. By default it is silent, and errors carry its first complaint.
+pub fn show_log() {
+    LOG.store(true, Ordering::Relaxed);
+    // SAFETY: null stands for llama.cpp's own way of logging; no user data is passed.
+    unsafe { sys::llama_log_set(None, ptr::null_mut()) };
+}
+
 /// Drops what llama.cpp would log to stderr; errors are kept, so that loading can report them.
-pub fn silence() {
+fn silence() {
     // SAFETY: the callback has the required signature, reads nothing but the text while the text lives,
     // cannot panic and lives for ever; no user data is passed.
     unsafe { sys::llama_log_set(Some(keep_errors), ptr::null_mut()) };
 }
 
 /// The first error that llama.cpp logged, without the function name in front of it.
-fn first_error() -> String {
+pub(super) fn first_error() -> String {
     let text = FIRST_ERROR
         .lock()
         .map(|mut text| mem::take(&mut *text))
@@ -62,9 +76,14 @@ fn first_error() -> String {
         .map(|(_, reason)| reason)
     {
         Some(reason) => reason.to_owned(),
-        None if text.is_empty() => "it did not say why; run again with -v".into(),
+        None if text.is_empty() => "it gave no reason".into(),
         None => text,
     }
+}
+
+/// Forgets what was logged before.
+pub(super) fn forget_error() {
+    drop(first_error());
 }
 
 /// The features that llama.cpp's kernels were compiled with, by its own names, e.g. `AVX2`, `DOTPROD`.
@@ -92,21 +111,21 @@ pub fn compiled_features() -> Vec<String> {
 /// into a second copy in addition to the mapped file.
 pub(super) fn load(
     path: &CStr,
-    options: &ModelOptions,
+    options: &LoadOptions,
     no_vocabulary: Option<NoVocabulary>,
 ) -> Result<LlamaModel, String> {
     backend();
     let overrides = no_vocabulary.map(|dummy| dummy.overrides()).transpose()?;
-    drop(first_error());
+    forget_error();
     // SAFETY: takes no argument, returns a plain struct by value.
     let mut params = unsafe { sys::llama_model_default_params() };
     params.n_gpu_layers = 0;
-    params.use_extra_bufts = options.repack;
+    params.use_extra_bufts = options.values.repack;
     params.vocab_only = options.vocab_only;
     if let Some(overrides) = &overrides {
         params.kv_overrides = overrides.as_ptr();
     }
-    params.load_mode = match (options.mmap, options.mlock) {
+    params.load_mode = match (options.values.mmap, options.values.mlock) {
         (false, false) => sys::LLAMA_LOAD_MODE_NONE,
         (true, false) => sys::LLAMA_LOAD_MODE_MMAP,
         (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
@@ -210,10 +229,10 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_model_is_refused_and_nothing_is_freed_twice() {
-        silence();
+        backend();
         let path = CString::new("/dev/null").expect("no NUL");
         for _ in 0..2 {
-            assert!(load(&path, &ModelOptions::default(), None).is_err());
+            assert!(load(&path, &LoadOptions::default(), None).is_err());
         }
     }
 }

@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 use llama_cpp_sys_2 as sys;
 
 /// The input rows that a tensor is multiplied with.
-pub(super) struct Product<'a> {
+pub struct MulMat<'a> {
     /// Numbers in a row.
-    pub(super) columns: usize,
+    columns: usize,
     /// Matrices of the tensor: 1 unless it has more than two dimensions.
-    pub(super) matrices: usize,
+    matrices: usize,
     /// There are `shape[1] * shape[2]` parts of `shape[0]` rows each.
     shape: [usize; 3],
     /// Bytes from one row, one part and one group of parts to the next.
@@ -20,9 +20,9 @@ pub(super) struct Product<'a> {
     life: PhantomData<&'a [f32]>,
 }
 
-impl<'a> Product<'a> {
+impl<'a> MulMat<'a> {
     /// The rows that `tensor` multiplies `input` with; `None` if they are not in memory as f32, row by row.
-    pub(super) fn of(tensor: &'a sys::ggml_tensor, input: &'a sys::ggml_tensor) -> Option<Self> {
+    pub(super) fn new(tensor: &'a sys::ggml_tensor, input: &'a sys::ggml_tensor) -> Option<Self> {
         let size = |v: i64| usize::try_from(v).ok().filter(|v| *v > 0);
         let [columns, a, b, c] = [
             size(input.ne[0])?,
@@ -36,7 +36,7 @@ impl<'a> Product<'a> {
         let plain = input.type_ == sys::GGML_TYPE_F32 && input.nb[0] == size_of::<f32>();
         let aligned = input.data.addr().is_multiple_of(align_of::<f32>())
             && input.nb.iter().all(|n| n.is_multiple_of(4));
-        (host && plain && aligned && !input.data.is_null()).then_some(Product {
+        (host && plain && aligned && !input.data.is_null()).then_some(MulMat {
             columns,
             matrices: repeat[0] * repeat[1],
             shape: [a, b, c],
@@ -48,12 +48,12 @@ impl<'a> Product<'a> {
     }
 
     /// The number of rows.
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Each row, with the index of the matrix it is multiplied with.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &'a [f32])> {
+    pub fn rows(&self) -> impl Iterator<Item = (usize, &'a [f32])> {
         let [a, b, c] = self.shape;
         (0..c)
             .flat_map(move |k| (0..b).map(move |j| (k, j)))

@@ -1,8 +1,12 @@
 //! Chooses the next token.
 
 use llama_cpp_2::sampling::LlamaSampler;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token::data::LlamaTokenData;
+use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 
-use super::{EngineError, Model, Session, Token};
+use super::Token;
+use crate::Error;
 
 /// Sampling settings, with llama.cpp's names and defaults.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -42,7 +46,7 @@ impl SamplerConfig {
     ///
     /// # Errors
     /// If a setting is out of its range or not finite.
-    pub fn check(&self) -> Result<(), EngineError> {
+    pub fn check(&self) -> Result<(), Error> {
         let rules: [(&'static str, f32, bool, &'static str); 4] = [
             ("temp", self.temp, self.temp >= 0.0, "0 or more"),
             (
@@ -68,23 +72,23 @@ impl SamplerConfig {
             .into_iter()
             .find(|(_, value, fine, _)| !fine || !value.is_finite())
         {
-            Some((name, value, _, allowed)) => Err(EngineError::Setting { name, value, allowed }),
+            Some((name, value, _, allowed)) => Err(Error::Parameter { name, value, allowed }),
             None => Ok(()),
         }
     }
 
-    /// Builds the chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw.
-    pub(super) fn build(&self, model: &Model) -> Result<Sampler, EngineError> {
+    /// The chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw. `vocabulary` is the number of
+    /// its tokens.
+    pub(crate) fn build(&self, vocabulary: usize) -> Result<Sampler, Error> {
         self.check()?;
         if self.temp == 0.0 && self.repeat_penalty == 1.0 {
-            return Ok(Sampler::MostLikely);
+            return Ok(Sampler::Greedy);
         }
         let mut chain = Vec::new();
         if self.repeat_penalty != 1.0 {
-            let (vocabulary, last) = (model.inner.n_vocab(), self.repeat_last_n.max(0));
             chain.push(LlamaSampler::penalties(
-                vocabulary,
-                last,
+                i32::try_from(vocabulary).unwrap_or(i32::MAX),
+                self.repeat_last_n.max(0),
                 self.repeat_penalty,
                 0.0,
                 0.0,
@@ -92,41 +96,60 @@ impl SamplerConfig {
         }
         if self.temp == 0.0 {
             chain.push(LlamaSampler::greedy());
-            return Ok(Sampler::Chain(LlamaSampler::chain_simple(chain)));
+        } else {
+            let seed = self.seed.unwrap_or_else(random_seed);
+            chain.extend([
+                LlamaSampler::top_k(self.top_k),
+                LlamaSampler::top_p(self.top_p, 1),
+                LlamaSampler::min_p(self.min_p, 1),
+                LlamaSampler::temp(self.temp),
+                LlamaSampler::dist(seed),
+            ]);
         }
-        let seed = self.seed.unwrap_or_else(random_seed);
-        chain.extend([
-            LlamaSampler::top_k(self.top_k),
-            LlamaSampler::top_p(self.top_p, 1),
-            LlamaSampler::min_p(self.min_p, 1),
-            LlamaSampler::temp(self.temp),
-            LlamaSampler::dist(seed),
-        ]);
-        Ok(Sampler::Chain(LlamaSampler::chain_simple(chain)))
+        Ok(Sampler::Chain {
+            chain: LlamaSampler::chain_simple(chain),
+            candidates: LlamaTokenDataArray::new(Vec::with_capacity(vocabulary), false),
+        })
     }
 }
 
-/// Draws tokens from logits.
-pub(super) enum Sampler {
-    /// The most likely token, read directly from the logits: llama.cpp would first list every token with its
-    /// probability, 1.5 MB for Llama-3.2.
-    MostLikely,
+/// Chooses tokens from rows of logits.
+#[derive(Debug)]
+pub(crate) enum Sampler {
+    /// The most likely token, read off the logits: llama.cpp would list every token with its probability first, 1.5 MB
+    /// of Llama-3.2's.
+    Greedy,
     /// llama.cpp's samplers, one after another.
-    Chain(LlamaSampler),
+    Chain {
+        chain: LlamaSampler,
+        /// Room for every token with its probability, kept from token to token.
+        candidates: LlamaTokenDataArray,
+    },
 }
 
 impl Sampler {
-    /// The next token of a session whose logits are `logits`.
-    pub(super) fn draw(&mut self, session: &Session<'_>, logits: &[f32]) -> Token {
-        match self {
-            Sampler::MostLikely => most_likely(logits),
-            Sampler::Chain(chain) => Token(chain.sample(session.context(), -1).0),
-        }
+    /// The next token after `logits`; the samplers remember it.
+    pub(crate) fn draw(&mut self, logits: &[f32]) -> Token {
+        let Sampler::Chain { chain, candidates } = self else {
+            return argmax(logits);
+        };
+        candidates.data.clear();
+        let all = (0..).zip(logits);
+        candidates
+            .data
+            .extend(all.map(|(id, &logit)| LlamaTokenData::new(LlamaToken(id), logit, 0.0)));
+        (candidates.selected, candidates.sorted) = (None, false);
+        chain.apply(candidates);
+        let token = candidates
+            .selected_token()
+            .map_or_else(|| argmax(logits), |token| Token(token.0));
+        chain.accept(LlamaToken(token.0));
+        token
     }
 }
 
-/// The most likely token; the first one if several are equal.
-pub fn most_likely(logits: &[f32]) -> Token {
+/// The most likely token; the first of equals.
+pub fn argmax(logits: &[f32]) -> Token {
     let ids = (0..).zip(logits);
     let best = ids.reduce(|best, next| if next.1 > best.1 { next } else { best });
     Token(best.map_or(0, |(id, _)| id))
@@ -143,14 +166,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_of_the_most_likely() {
+    fn the_first_of_the_argmax() {
         for (logits, want) in [
             (&[][..], 0),
             (&[-1.0], 0),
             (&[-3.0, 2.0, 2.0, 1.0], 1),
             (&[0.0, -0.0, 0.5], 2),
         ] {
-            assert_eq!(most_likely(logits), Token(want), "{logits:?}");
+            assert_eq!(argmax(logits), Token(want), "{logits:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Text to tokens and back: by siskin's own reading of the vocabulary, or by llama.cpp where that does not know it.
+//! Text to tokens and back: by siskin's own tokenizer, or by llama.cpp's if siskin does not know the vocabulary.
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
@@ -6,20 +6,20 @@ use llama_cpp_2::token_type::LlamaTokenAttr;
 use llama_cpp_2::vocab::VocabType;
 
 use super::{Model, Token};
-use siskin_model::tokenizer::{Kind, Vocabulary};
+use siskin_model::tokenizer::{TokenType, Tokenizer};
 
 /// Whose vocabulary a model uses.
 #[derive(Debug)]
-pub(super) enum Words {
+pub(super) enum Vocab {
     /// siskin's own; llama.cpp has loaded none.
-    Own(Box<Vocabulary>),
+    Own(Box<Tokenizer>),
     /// llama.cpp's.
     LlamaCpp,
 }
 
 /// A token that templates write by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(crate) enum SpecialToken {
     /// Begins texts.
     Bos,
     /// Ends texts.
@@ -28,18 +28,45 @@ pub(super) enum Named {
     Pad,
 }
 
+/// How a text becomes tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokenize {
+    /// Add the tokens that the model wants around a text (BOS, EOS).
+    pub add_special: bool,
+    /// Recognise special tokens such as `<s>` that are written out in the text.
+    pub parse_special: bool,
+}
+
+impl Tokenize {
+    /// Plain text in the middle of another: nothing is added, nothing is recognised.
+    pub const PLAIN: Tokenize = Tokenize {
+        add_special: false,
+        parse_special: false,
+    };
+    /// A whole text from a stranger: the model's tokens are added, and its spellings are only text.
+    pub const TEXT: Tokenize = Tokenize {
+        add_special: true,
+        parse_special: false,
+    };
+    /// A prompt that may write special tokens itself.
+    pub const PROMPT: Tokenize = Tokenize {
+        add_special: true,
+        parse_special: true,
+    };
+}
+
 impl Model {
-    /// The token ids of `text`. With `special`, the tokens that the model wants around a text are added; with
-    /// `parse_special`, special tokens written out in the text are taken as such.
-    pub fn tokenize(&self, text: &str, special: bool, parse_special: bool) -> Vec<Token> {
-        match &self.words {
-            Words::Own(own) => own
+    /// The token ids of `text`.
+    pub fn tokenize(&self, text: &str, options: Tokenize) -> Vec<Token> {
+        let (special, parse_special) = (options.add_special, options.parse_special);
+        match self.vocab() {
+            Vocab::Own(own) => own
                 .tokenize(text, special, parse_special)
                 .into_iter()
                 .map(token)
                 .collect(),
-            Words::LlamaCpp => {
-                let vocab = self.inner.vocab();
+            Vocab::LlamaCpp => {
+                let vocab = self.llama().vocab();
                 let tokens = vocab.tokenize(text.as_bytes(), special, parse_special);
                 tokens.into_iter().map(|token| Token(token.0)).collect()
             }
@@ -49,11 +76,11 @@ impl Model {
     /// The bytes a token stands for: part of a UTF-8 text, not always whole characters. Control tokens stand
     /// for nothing unless `special`.
     pub fn piece(&self, token: Token, special: bool) -> Vec<u8> {
-        match (&self.words, self.id(token)) {
+        match (self.vocab(), self.id(token)) {
             (_, None) => Vec::new(),
-            (Words::Own(own), Some(id)) => own.piece(id, special),
-            (Words::LlamaCpp, Some(_)) => {
-                self.inner
+            (Vocab::Own(own), Some(id)) => own.piece(id, special),
+            (Vocab::LlamaCpp, Some(_)) => {
+                self.llama()
                     .vocab()
                     .token_to_piece(LlamaToken(token.0), special, None)
             }
@@ -61,54 +88,54 @@ impl Model {
     }
 
     /// True for tokens that end a text or a turn.
-    pub fn is_end(&self, token: Token) -> bool {
-        match &self.words {
-            Words::Own(own) => self.id(token).is_some_and(|id| own.is_end(id)),
-            Words::LlamaCpp => self.inner.vocab().is_eog(LlamaToken(token.0)),
+    pub fn is_eog(&self, token: Token) -> bool {
+        match self.vocab() {
+            Vocab::Own(own) => self.id(token).is_some_and(|id| own.is_eog(id)),
+            Vocab::LlamaCpp => self.llama().vocab().is_eog(LlamaToken(token.0)),
         }
     }
 
     /// The token that begins texts, where the model wants one there.
-    pub fn begin(&self) -> Option<Token> {
-        match &self.words {
-            Words::Own(own) => own.keys().begin().map(token),
-            Words::LlamaCpp => {
-                let vocab = self.inner.vocab();
+    pub fn bos(&self) -> Option<Token> {
+        match self.vocab() {
+            Vocab::Own(own) => own.adds_bos().then(|| token(own.bos_id())),
+            Vocab::LlamaCpp => {
+                let vocab = self.llama().vocab();
                 vocab.should_add_bos().then(|| Token(vocab.bos().0))
             }
         }
     }
 
     /// True where the vocabulary writes the space before the first word, as SentencePiece's does.
-    pub fn leads_with_space(&self) -> bool {
-        match &self.words {
-            Words::Own(own) => own.leads_with_space(),
-            Words::LlamaCpp => self.inner.vocab().vocab_type() == VocabType::SPM,
+    pub fn adds_space_prefix(&self) -> bool {
+        match self.vocab() {
+            Vocab::Own(own) => own.adds_space_prefix(),
+            Vocab::LlamaCpp => self.llama().vocab().vocab_type() == VocabType::SPM,
         }
     }
 
     /// Tokens in the vocabulary.
     pub fn vocabulary_len(&self) -> usize {
-        usize::try_from(self.inner.n_vocab()).unwrap_or_default()
+        usize::try_from(self.llama().n_vocab()).unwrap_or_default()
     }
 
     /// True where siskin reads the vocabulary, false where llama.cpp does.
-    pub fn reads_vocabulary(&self) -> bool {
-        matches!(self.words, Words::Own(_))
+    pub fn has_own_tokenizer(&self) -> bool {
+        matches!(self.vocab(), Vocab::Own(_))
     }
 
     /// Every token.
-    pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
-        (0..self.inner.n_vocab()).map(Token)
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = Token> {
+        (0..self.llama().n_vocab()).map(Token)
     }
 
     /// A token's text as the vocabulary spells it; `None` where there is no such token.
-    pub(super) fn spelling(&self, token: Token) -> Option<String> {
+    pub(crate) fn spelling(&self, token: Token) -> Option<String> {
         let id = self.id(token)?;
-        match &self.words {
-            Words::Own(own) => own.spelling(id).map(str::to_owned),
-            Words::LlamaCpp => {
-                let vocab = self.inner.vocab();
+        match self.vocab() {
+            Vocab::Own(own) => own.spelling(id).map(str::to_owned),
+            Vocab::LlamaCpp => {
+                let vocab = self.llama().vocab();
                 let text = vocab.text(LlamaToken(token.0))?;
                 text.to_str().ok().map(str::to_owned)
             }
@@ -116,30 +143,30 @@ impl Model {
     }
 
     /// The spelling of a token that templates name, where the model has it.
-    pub(super) fn named(&self, name: Named) -> Option<String> {
-        let token = match (&self.words, name) {
-            (Words::Own(own), Named::Bos) => token(own.keys().bos),
-            (Words::Own(own), Named::Eos) => token(own.keys().eos),
-            (Words::Own(own), Named::Pad) => token(own.keys().pad?),
-            (Words::LlamaCpp, Named::Bos) => Token(self.inner.vocab().bos().0),
-            (Words::LlamaCpp, Named::Eos) => Token(self.inner.vocab().eos().0),
-            (Words::LlamaCpp, Named::Pad) => Token(self.inner.vocab().pad().0),
+    pub(crate) fn special_token(&self, name: SpecialToken) -> Option<String> {
+        let token = match (self.vocab(), name) {
+            (Vocab::Own(own), SpecialToken::Bos) => token(own.bos_id()),
+            (Vocab::Own(own), SpecialToken::Eos) => token(own.eos_id()),
+            (Vocab::Own(own), SpecialToken::Pad) => token(own.pad_id()?),
+            (Vocab::LlamaCpp, SpecialToken::Bos) => Token(self.llama().vocab().bos().0),
+            (Vocab::LlamaCpp, SpecialToken::Eos) => Token(self.llama().vocab().eos().0),
+            (Vocab::LlamaCpp, SpecialToken::Pad) => Token(self.llama().vocab().pad().0),
         };
         self.spelling(token)
     }
 
     /// What a token is for.
-    pub(super) fn kind(&self, token: Token) -> Kind {
-        let kind = match &self.words {
-            Words::Own(own) => self.id(token).and_then(|id| own.kind(id)),
-            Words::LlamaCpp => self.id(token).map(|_| kind(&self.inner, token)),
+    pub(crate) fn token_type(&self, token: Token) -> TokenType {
+        let kind = match self.vocab() {
+            Vocab::Own(own) => self.id(token).and_then(|id| own.token_type(id)),
+            Vocab::LlamaCpp => self.id(token).map(|_| kind(self.llama(), token)),
         };
-        kind.unwrap_or(Kind::Undefined)
+        kind.unwrap_or(TokenType::Undefined)
     }
 
     fn id(&self, token: Token) -> Option<u32> {
         let id = u32::try_from(token.0).ok()?;
-        (token.0 < self.inner.n_vocab()).then_some(id)
+        (token.0 < self.llama().n_vocab()).then_some(id)
     }
 }
 
@@ -149,16 +176,16 @@ fn token(id: u32) -> Token {
 }
 
 /// What llama.cpp says a token is for. It sets several marks at once; a control token is one whatever else it is.
-fn kind(model: &LlamaModel, token: Token) -> Kind {
+fn kind(model: &LlamaModel, token: Token) -> TokenType {
     let attributes = model.vocab().attr(LlamaToken(token.0));
     let table = [
-        (LlamaTokenAttr::Control, Kind::Control),
-        (LlamaTokenAttr::Unknown, Kind::Unknown),
-        (LlamaTokenAttr::UserDefined, Kind::UserDefined),
-        (LlamaTokenAttr::Byte, Kind::Byte),
-        (LlamaTokenAttr::Unused, Kind::Unused),
-        (LlamaTokenAttr::Normal, Kind::Normal),
+        (LlamaTokenAttr::Control, TokenType::Control),
+        (LlamaTokenAttr::Unknown, TokenType::Unknown),
+        (LlamaTokenAttr::UserDefined, TokenType::UserDefined),
+        (LlamaTokenAttr::Byte, TokenType::Byte),
+        (LlamaTokenAttr::Unused, TokenType::Unused),
+        (LlamaTokenAttr::Normal, TokenType::Normal),
     ];
     let row = table.iter().find(|row| attributes.contains(row.0));
-    row.map_or(Kind::Undefined, |row| row.1)
+    row.map_or(TokenType::Undefined, |row| row.1)
 }

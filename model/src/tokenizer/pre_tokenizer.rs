@@ -13,7 +13,7 @@ use unicode_general_category::{GeneralCategory, get_general_category};
 
 /// The expression that splits a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Splitter {
+pub(super) enum PreTokenizer {
     /// GPT-2's expression.
     Gpt2,
     /// Llama 3's and its relatives': letters may follow one other character, and line ends may follow signs.
@@ -25,12 +25,12 @@ pub(super) enum Splitter {
 
 /// llama.cpp's names (`tokenizer.ggml.pre`). OLMo's expression is GPT-NeoX's; llama.cpp does not normalise
 /// text to NFC.
-const NAMES: [(&str, Splitter); 5] = [
-    ("gpt-2", Splitter::Gpt2),
-    ("llama-bpe", Splitter::LLAMA3),
-    ("olmo", Splitter::Gpt2),
-    ("qwen2", Splitter::Llama3 { digits: 1 }),
-    ("stablelm2", Splitter::Llama3 { digits: 1 }),
+const NAMES: [(&str, PreTokenizer); 5] = [
+    ("gpt-2", PreTokenizer::Gpt2),
+    ("llama-bpe", PreTokenizer::LLAMA3),
+    ("olmo", PreTokenizer::Gpt2),
+    ("qwen2", PreTokenizer::Llama3 { digits: 1 }),
+    ("stablelm2", PreTokenizer::Llama3 { digits: 1 }),
 ];
 
 /// The classes of characters that the expressions distinguish.
@@ -42,9 +42,9 @@ enum Class {
     Sign,
 }
 
-impl Splitter {
+impl PreTokenizer {
     /// Llama 3's expression: up to three digits.
-    pub(super) const LLAMA3: Splitter = Splitter::Llama3 { digits: 3 };
+    pub(super) const LLAMA3: PreTokenizer = PreTokenizer::Llama3 { digits: 3 };
 
     /// The expression that has this name in llama.cpp.
     pub(super) fn named(name: &str) -> Option<Self> {
@@ -70,8 +70,8 @@ impl Splitter {
         }
         // The character that may precede the word, and the rest after it.
         let lead = match self {
-            Splitter::Gpt2 => first == ' ',
-            Splitter::Llama3 { .. } => {
+            PreTokenizer::Gpt2 => first == ' ',
+            PreTokenizer::Llama3 { .. } => {
                 !matches!(first, '\r' | '\n') && !matches!(class(first), Class::Letter | Class::Number)
             }
         };
@@ -88,22 +88,22 @@ impl Splitter {
         }
         let space = usize::from(first == ' ');
         let (numbers, signs) = match self {
-            Splitter::Gpt2 => (
+            PreTokenizer::Gpt2 => (
                 run(&text[space..], Class::Number, any),
                 run(&text[space..], Class::Sign, any),
             ),
-            Splitter::Llama3 { digits } => (
+            PreTokenizer::Llama3 { digits } => (
                 run(text, Class::Number, digits),
                 run(&text[space..], Class::Sign, any),
             ),
         };
         if numbers > 0 {
-            return Some(numbers + if self == Splitter::Gpt2 { space } else { 0 });
+            return Some(numbers + if self == PreTokenizer::Gpt2 { space } else { 0 });
         }
         if signs > 0 {
             let end = space + signs;
             let lines = text[end..].len() - text[end..].trim_start_matches(['\r', '\n']).len();
-            return Some(end + if self == Splitter::Gpt2 { 0 } else { lines });
+            return Some(end + if self == PreTokenizer::Gpt2 { 0 } else { lines });
         }
         Some(self.blanks(text))
     }
@@ -112,8 +112,8 @@ impl Splitter {
     fn contraction(self, text: &str) -> Option<usize> {
         let rest = text.strip_prefix('\'')?;
         let same = |ending: &&&str| match self {
-            Splitter::Gpt2 => rest.starts_with(**ending),
-            Splitter::Llama3 { .. } => rest
+            PreTokenizer::Gpt2 => rest.starts_with(**ending),
+            PreTokenizer::Llama3 { .. } => rest
                 .get(..ending.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(ending)),
         };
@@ -127,7 +127,7 @@ impl Splitter {
         let after = text.trim_start();
         let blanks = &text[..text.len() - after.len()];
         let line_end = blanks.rfind(['\r', '\n']).map(|at| at + 1);
-        if let (Splitter::Llama3 { .. }, Some(end)) = (self, line_end) {
+        if let (PreTokenizer::Llama3 { .. }, Some(end)) = (self, line_end) {
             return end;
         }
         let last = blanks.chars().next_back().map_or(0, char::len_utf8);
@@ -168,43 +168,47 @@ mod tests {
     #[test]
     fn names_are_sorted_and_known() {
         assert!(NAMES.is_sorted_by(|a, b| a.0 < b.0));
-        assert_eq!(Splitter::named("default"), None);
+        assert_eq!(PreTokenizer::named("default"), None);
     }
 
     #[test]
     fn words_as_the_expressions_part_them() {
-        let one = Splitter::Llama3 { digits: 1 };
-        let cases: [(Splitter, &str, &[&str]); 16] = [
-            (Splitter::Gpt2, "", &[]),
+        let one = PreTokenizer::Llama3 { digits: 1 };
+        let cases: [(PreTokenizer, &str, &[&str]); 16] = [
+            (PreTokenizer::Gpt2, "", &[]),
             (
-                Splitter::Gpt2,
+                PreTokenizer::Gpt2,
                 "Hello, world's 12345!",
                 &["Hello", ",", " world", "'s", " 12345", "!"],
             ),
-            (Splitter::Gpt2, "it'S 'tis", &["it", "'", "S", " '", "tis"]),
-            (Splitter::Gpt2, "a  b", &["a", " ", " b"]),
-            (Splitter::Gpt2, "a\n\n b  ", &["a", "\n\n", " b", "  "]),
-            (Splitter::Gpt2, "!!\n", &["!!", "\n"]),
-            (Splitter::Gpt2, "\tx", &["\t", "x"]),
+            (PreTokenizer::Gpt2, "it'S 'tis", &["it", "'", "S", " '", "tis"]),
+            (PreTokenizer::Gpt2, "a  b", &["a", " ", " b"]),
+            (PreTokenizer::Gpt2, "a\n\n b  ", &["a", "\n\n", " b", "  "]),
+            (PreTokenizer::Gpt2, "!!\n", &["!!", "\n"]),
+            (PreTokenizer::Gpt2, "\tx", &["\t", "x"]),
             (
-                Splitter::LLAMA3,
+                PreTokenizer::LLAMA3,
                 "Hello, world'S 12345!",
                 &["Hello", ",", " world", "'S", " ", "123", "45", "!"],
             ),
             (one, "a 12", &["a", " ", "1", "2"]),
-            (Splitter::LLAMA3, "a  b", &["a", " ", " b"]),
-            (Splitter::LLAMA3, "a \n \n  b", &["a", " \n \n", " ", " b"]),
-            (Splitter::LLAMA3, "!!\r\n\nx", &["!!\r\n\n", "x"]),
-            (Splitter::LLAMA3, "\tx(y", &["\tx", "(y"]),
-            (Splitter::LLAMA3, " é\u{301}²", &[" é", "\u{301}", "²"]),
-            (Splitter::LLAMA3, "中文 １２３４", &["中文", " ", "１２３", "４"]),
-            (Splitter::LLAMA3, "'ſ we'LL", &["'ſ", " we", "'LL"]),
+            (PreTokenizer::LLAMA3, "a  b", &["a", " ", " b"]),
+            (PreTokenizer::LLAMA3, "a \n \n  b", &["a", " \n \n", " ", " b"]),
+            (PreTokenizer::LLAMA3, "!!\r\n\nx", &["!!\r\n\n", "x"]),
+            (PreTokenizer::LLAMA3, "\tx(y", &["\tx", "(y"]),
+            (PreTokenizer::LLAMA3, " é\u{301}²", &[" é", "\u{301}", "²"]),
+            (
+                PreTokenizer::LLAMA3,
+                "中文 １２３４",
+                &["中文", " ", "１２３", "４"],
+            ),
+            (PreTokenizer::LLAMA3, "'ſ we'LL", &["'ſ", " we", "'LL"]),
         ];
-        for (splitter, text, want) in cases {
+        for (pre_tokenizer, text, want) in cases {
             assert_eq!(
-                splitter.words(text).collect::<Vec<_>>(),
+                pre_tokenizer.words(text).collect::<Vec<_>>(),
                 want,
-                "{splitter:?} {text:?}"
+                "{pre_tokenizer:?} {text:?}"
             );
         }
     }
