@@ -168,6 +168,14 @@ pub struct Resolved {
     pub plan: Option<Plan>,
 }
 
+impl Resolved {
+    /// The context in tokens; `None` if nobody asked for one and there was no plan to choose one.
+    pub fn context(&self) -> Option<u32> {
+        let chosen = self.plan.is_some() || self.origins.context != Origin::Default;
+        chosen.then_some(self.values.context)
+    }
+}
+
 /// One setting for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {

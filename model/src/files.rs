@@ -94,6 +94,11 @@ impl Files {
         self.0.is_empty()
     }
 
+    /// The open file `index`.
+    pub fn file(&self, index: usize) -> &File {
+        &self.0[index].file
+    }
+
     /// Path of file `index`.
     pub fn path(&self, index: usize) -> &Path {
         &self.0[index].path

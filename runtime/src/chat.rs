@@ -1,35 +1,52 @@
 //! Chat: a conversation on the model's own template, kept in the session's cache from turn to turn.
 //!
 //! Each turn the whole conversation is rendered and tokenized again, and only what differs from the cache is
-//! computed: what was said cannot drift from what the model saw. Where the context is full, the oldest turns go.
+//! computed, so the conversation and what the model saw cannot drift apart. If the context is full, the oldest turns
+//! are dropped.
+//!
+//! ```no_run
+//! use siskin_runtime::{Model, Sampling};
+//! use siskin_runtime::chat::{Chat, ChatEvent};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = Model::builder("model.gguf").load()?;
+//! let mut chat = Chat::open(&model, Some("You are brief.".into()))?;
+//! for event in chat.reply("Who was Marie Curie?", &Sampling::default(), None)? {
+//!     if let ChatEvent::Text(piece) = event? {
+//!         print!("{piece}");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod bounded;
 mod control;
 mod conversation;
 mod json;
+mod reply;
 mod template;
 #[cfg(test)]
 mod tests;
-mod watch;
+mod watchdog;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
 
 pub use conversation::{Conversation, ConversationError, Message, Role};
 pub use template::{Template, TemplateError, TemplateTokens};
 
-use super::words::Named;
-use super::{EngineError, Model, Session, Token};
-use control::ControlTokens;
+pub use reply::{ChatEvent, Reply};
 
-/// Tokens computed between two looks at whether to go on.
-const PIECE: usize = 256;
+use crate::Error;
+use crate::engine::{Model, Session, SpecialToken, Token};
+use control::ControlTokens;
 
 /// A conversation and the session it runs in.
 #[derive(Debug)]
-pub struct Chat<'m> {
-    session: Session<'m>,
+pub struct Chat {
+    session: Session,
     template: Template,
     control: ControlTokens,
     conversation: Conversation,
@@ -50,16 +67,17 @@ pub struct Prepared {
 
 /// A turn could not be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChatError {
     /// The template failed.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// The engine failed.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(#[from] Error),
     /// The system prompt and the last message alone are longer than the context.
     #[error(
-        "{tokens} tokens do not fit into a context of {context}, even with every earlier turn left out; say it shorter or enlarge the context with -c"
+        "{tokens} tokens do not fit into a context of {context}, even with every earlier turn left out"
     )]
     TooLong {
         /// Tokens of the system prompt, the last message and the template around them.
@@ -83,9 +101,9 @@ pub fn template_of(model: &Model, now: ZonedDateTime) -> Result<Option<Template>
 /// A template from elsewhere, with the model's tokens.
 pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<Template, TemplateError> {
     let tokens = TemplateTokens {
-        bos: model.named(Named::Bos),
-        eos: model.named(Named::Eos),
-        pad: model.named(Named::Pad),
+        bos: model.special_token(SpecialToken::Bos),
+        eos: model.special_token(SpecialToken::Eos),
+        pad: model.special_token(SpecialToken::Pad),
     };
     Template::new(source, tokens, now)
 }
@@ -95,7 +113,7 @@ pub fn tokenize(model: &Model, template: &Template, messages: &[Message]) -> Res
     tokens(
         model,
         template,
-        &ControlTokens::of(model, template),
+        &ControlTokens::new(model, template),
         messages.to_vec(),
     )
 }
@@ -113,10 +131,20 @@ fn tokens(
     Ok(control.tokenize(model, &text, marks))
 }
 
-impl<'m> Chat<'m> {
+impl Chat {
+    /// An empty conversation on the model's own template, with the settings that the model was loaded with; on the plain
+    /// template if the model has none.
+    ///
+    /// # Errors
+    /// llama.cpp cannot make a context, or the model's template is broken.
+    pub fn open(model: &Model, system: Option<String>) -> Result<Self, ChatError> {
+        let template = template_of(model, ZonedDateTime::now())?.unwrap_or_else(Template::plain);
+        Ok(Chat::new(model.session()?, template, system))
+    }
+
     /// An empty conversation.
-    pub fn new(session: Session<'m>, template: Template, system: Option<String>) -> Self {
-        let control = ControlTokens::of(session.model(), &template);
+    pub fn new(session: Session, template: Template, system: Option<String>) -> Self {
+        let control = ControlTokens::new(session.model(), &template);
         Chat {
             session,
             template,
@@ -141,12 +169,12 @@ impl<'m> Chat<'m> {
     }
 
     /// The session.
-    pub fn session(&self) -> &Session<'m> {
+    pub fn session(&self) -> &Session {
         &self.session
     }
 
     /// The session, to continue from where [`Chat::prepare`] left it.
-    pub fn session_mut(&mut self) -> &mut Session<'m> {
+    pub fn session_mut(&mut self) -> &mut Session {
         &mut self.session
     }
 
@@ -157,7 +185,7 @@ impl<'m> Chat<'m> {
         &mut self,
         made: &[Token],
         reserve: usize,
-        interrupted: &AtomicBool,
+        interrupted: Option<&AtomicBool>,
     ) -> Result<Prepared, ChatError> {
         let context = self.session.capacity();
         let room = context as usize;
@@ -179,19 +207,12 @@ impl<'m> Chat<'m> {
             dropped += 1;
         };
         let reused = self.session.keep_prefix(&all);
-        let mut prepared = Prepared {
+        let complete = self.session.decode_until(&all[reused..], interrupted)?;
+        Ok(Prepared {
             tokens: all.len(),
             reused,
             dropped,
-            complete: true,
-        };
-        for piece in all[reused..].chunks(PIECE) {
-            if interrupted.load(Ordering::Relaxed) {
-                prepared.complete = false;
-                break;
-            }
-            self.session.feed(piece)?;
-        }
-        Ok(prepared)
+            complete,
+        })
     }
 }

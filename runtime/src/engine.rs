@@ -20,5 +20,7 @@ pub use model::{LoadOptions, Model, Token};
 pub use mul_mat::MulMat;
 pub(crate) use sampler::Sampler;
 pub use sampler::{SamplerConfig, argmax};
+pub(crate) use session::{Draw, Drawn};
 pub use session::{Samples, Session};
 pub(crate) use vocab::SpecialToken;
+pub use vocab::Tokenize;

@@ -21,25 +21,39 @@ mod abi;
 mod attention;
 #[cfg(own_kernels)]
 mod check;
-mod choice;
 #[cfg(own_kernels)]
 mod product;
 #[cfg(own_kernels)]
-mod real;
+mod original;
 #[cfg(own_kernels)]
 mod seam;
 #[cfg(not(own_kernels))]
-#[path = "kernel/absent.rs"]
+#[path = "ggml_hook/disabled.rs"]
 mod seam;
 #[cfg(own_kernels)]
-mod share;
+mod partition;
 
-pub use choice::{Calls, ENVIRONMENT, Kernels, Settings, Status};
+mod status;
+
+use siskin_device::settings::{Kernels, UnknownName};
+
+pub use status::{Calls, ENVIRONMENT, Status};
 
 /// Switches between ggml's kernels and siskin's. Call it between decodes only: a product that is being
 /// computed during the switch may be wrong.
-pub fn select(settings: &Settings) -> Status {
-    seam::select(settings)
+///
+/// `prefetch_bytes` of weights are requested from memory before they are needed; 0 for none.
+pub fn select(kernels: Kernels, prefetch_bytes: u32) -> Status {
+    seam::select(kernels, prefetch_bytes)
+}
+
+/// The kernels that the environment variable [`ENVIRONMENT`] names, if it is set.
+///
+/// # Errors
+/// It names none that there are.
+pub fn environment() -> Result<Option<Kernels>, UnknownName> {
+    let named = std::env::var(ENVIRONMENT).ok();
+    named.map(|name| name.parse()).transpose()
 }
 
 /// The kernels in use, and why siskin's are not if they cannot be.

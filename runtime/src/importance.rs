@@ -1,56 +1,102 @@
 //! An importance matrix, collected from a run: what each column of the model's matrices is multiplied with.
 
+mod collector;
+
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use siskin_quant::imatrix::Sums;
+use siskin_device::settings::Values;
 
-use super::collector::Collector;
-use super::watch::Watched;
-use super::{EngineError, Model, Token};
+use crate::engine::{Batch, Context, ContextOptions, EvalCallback, Model, MulMat, Rows, SequenceId, Token};
+use crate::Error;
+use collector::Collector;
+
+pub use collector::Sums;
+
+/// Tokens computed together. llama.cpp keeps the logits of each, so this bounds memory.
+const BATCH: usize = 128;
 
 /// Collects from chunks of text.
 #[derive(Debug)]
-pub struct Importance<'m> {
-    model: &'m Model,
-    context: Watched<'m>,
+pub struct Importance {
+    context: Context,
+    sequence: SequenceId,
+    collected: Shared,
     chunk: u32,
 }
 
-/// How to collect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ImportanceOptions {
-    /// Tokens of a chunk: the context.
-    pub chunk: u32,
-    /// Threads.
-    pub threads: usize,
-    /// Collect for the output matrix as well, or for the embedding that serves as one.
-    pub output: bool,
+/// The collector, which the context's callback fills.
+#[derive(Debug, Clone)]
+struct Shared(Arc<Mutex<Collector>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Collector> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
-impl<'m> Importance<'m> {
-    /// A context of one chunk.
-    pub fn new(model: &'m Model, options: &ImportanceOptions) -> Result<Self, EngineError> {
-        let collector = Collector::new(options.output);
-        Ok(Importance {
+impl EvalCallback for Shared {
+    fn wants(&mut self, tensor: &str) -> bool {
+        self.lock().wants(tensor)
+    }
+
+    fn mul_mat(&mut self, tensor: &str, product: &MulMat<'_>) {
+        self.lock().add(tensor, product);
+    }
+}
+
+impl Importance {
+    /// A context of one chunk of `chunk` tokens. With `output`, the output matrix is collected too, or the embedding
+    /// that serves as one.
+    ///
+    /// # Errors
+    /// llama.cpp cannot make the context.
+    pub fn new(model: &Model, chunk: u32, output: bool) -> Result<Self, Error> {
+        let collected = Shared(Arc::new(Mutex::new(Collector::new(output))));
+        let settings = model.settings().values;
+        let values = Values {
+            ubatch: (BATCH as u32).min(chunk),
+            // A chunk is a prompt; and sums are exact only over exact keys.
+            threads: settings.threads_batch,
+            threads_batch: settings.threads_batch,
+            ..Values::default()
+        };
+        let mut context = Context::new(
             model,
-            context: Watched::new(model, options.chunk, options.threads, collector)?,
-            chunk: options.chunk,
+            ContextOptions {
+                context: Some(chunk),
+                callback: Some(Box::new(collected.clone())),
+                ..ContextOptions::from(values)
+            },
+        )?;
+        let sequence = context.sequence()?;
+        Ok(Importance {
+            context,
+            sequence,
+            collected,
+            chunk,
         })
     }
 
-    /// Runs one chunk of tokens, alone: the token in front is the one that begins texts, where the model has one.
-    pub fn feed(&mut self, tokens: &[Token]) -> Result<(), EngineError> {
+    /// Runs one chunk of tokens on its own. Its first token is replaced by the one that begins texts, if the model has
+    /// one.
+    ///
+    /// # Errors
+    /// llama.cpp fails, or a matrix is multiplied with what is not a number.
+    pub fn add(&mut self, tokens: &[Token]) -> Result<(), Error> {
         let mut tokens = tokens.to_vec();
-        if let (Some(first), Some(begin)) = (tokens.first_mut(), self.model.begin()) {
-            *first = begin;
+        if let (Some(first), Some(bos)) = (tokens.first_mut(), self.context.model().bos()) {
+            *first = bos;
         }
-        self.context.run(&tokens)?;
-        let tensors = self.context.watcher().sums();
-        let broken = tensors
-            .iter()
-            .find(|(_, sums)| sums.squares.iter().any(|v| !v.is_finite()));
-        match broken {
-            Some((tensor, _)) => Err(EngineError::NonFinite(tensor.clone())),
+        self.context.clear(self.sequence);
+        for part in tokens.chunks(BATCH) {
+            // Every token is an output: llama.cpp drops the others before the last layer's products.
+            let mut batch = Batch::new();
+            batch.push(self.sequence, part, Rows::All);
+            self.context.decode(&batch, |_| {})?;
+        }
+        match self.collected.lock().broken() {
+            Some(tensor) => Err(Error::NonFinite(tensor.to_owned())),
             None => Ok(()),
         }
     }
@@ -60,8 +106,8 @@ impl<'m> Importance<'m> {
         self.chunk
     }
 
-    /// What was collected.
+    /// What was collected, by the name of the tensor.
     pub fn into_sums(self) -> BTreeMap<String, Sums> {
-        self.context.into_watcher().into_sums()
+        std::mem::take(&mut *self.collected.lock()).into_sums()
     }
 }

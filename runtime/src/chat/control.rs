@@ -8,10 +8,10 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::super::{Model, Token};
+use crate::engine::{Model, Token, Tokenize};
 use super::conversation::Message;
 use super::template::Template;
-use siskin_model::tokenizer::Kind;
+use siskin_model::tokenizer::TokenType;
 
 /// The control tokens of a vocabulary and their spellings.
 #[derive(Debug)]
@@ -40,11 +40,11 @@ pub(super) struct Marks {
 impl ControlTokens {
     /// The control tokens of the model's vocabulary: those of the control or unknown kind, and user-defined
     /// ones that the template spells out.
-    pub(super) fn of(model: &Model, template: &Template) -> Self {
+    pub(super) fn new(model: &Model, template: &Template) -> Self {
         let control = |token: Token| {
-            let (plain, stubborn) = match model.kind(token) {
-                Kind::Control | Kind::Unknown => (true, false),
-                Kind::UserDefined => (false, true),
+            let (plain, stubborn) = match model.token_type(token) {
+                TokenType::Control | TokenType::Unknown => (true, false),
+                TokenType::UserDefined => (false, true),
                 _ => return None,
             };
             let spelling = model.spelling(token)?;
@@ -57,10 +57,10 @@ impl ControlTokens {
                 stubborn,
             })
         };
-        ControlTokens::new(model.tokens().filter_map(control).collect())
+        ControlTokens::from_tokens(model.tokens().filter_map(control).collect())
     }
 
-    fn new(tokens: Vec<Control>) -> Self {
+    fn from_tokens(tokens: Vec<Control>) -> Self {
         let spellings = tokens.iter().map(|control| control.spelling.as_str());
         let search = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
@@ -139,8 +139,8 @@ impl ControlTokens {
             done = found.end();
         }
         plain(model, &text[done..], marks, &mut tokens);
-        if let Some(begin) = model.begin().filter(|begin| tokens.first() != Some(begin)) {
-            tokens.insert(0, begin);
+        if let Some(bos) = model.bos().filter(|bos| tokens.first() != Some(bos)) {
+            tokens.insert(0, bos);
         }
         tokens
     }
@@ -151,7 +151,7 @@ fn plain(model: &Model, text: &str, marks: Marks, tokens: &mut Vec<Token>) {
     for part in text.split(marks.cut) {
         let part = part.replace(marks.join, "");
         if !part.is_empty() {
-            tokens.extend(model.tokenize(&part, false, false));
+            tokens.extend(model.tokenize(&part, Tokenize::PLAIN));
         }
     }
 }
@@ -175,7 +175,7 @@ mod tests {
             spelling: spelling.into(),
             stubborn,
         };
-        ControlTokens::new(spellings.into_iter().enumerate().map(control).collect())
+        ControlTokens::from_tokens(spellings.into_iter().enumerate().map(control).collect())
     }
 
     #[test]

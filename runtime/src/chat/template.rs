@@ -10,7 +10,7 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, context, escape_fo
 
 use super::bounded::Bounded;
 use super::conversation::{Message, Role};
-use super::{json, watch};
+use super::{json, watchdog};
 
 /// The longest template compiled, in bytes; real ones have a few thousand.
 const MAX_SOURCE: usize = 1 << 20;
@@ -164,7 +164,7 @@ impl Template {
         };
         // Fuel covers all that a template does, except turning a list into text, whose length may be
         // exponential in the work that made it. That is watched from outside.
-        watch::watched(move || render(&environment, context)).ok_or(TemplateError::Runaway)?
+        watchdog::watched(move || render(&environment, context)).ok_or(TemplateError::Runaway)?
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::device::memory::Memory;
+use siskin_device::memory::Memory;
 
 /// The longest time that such work may take.
 const TIME: Duration = Duration::from_secs(4);

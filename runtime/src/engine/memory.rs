@@ -19,6 +19,28 @@ const LEAST: usize = 64 << 20;
 /// Collapses pages into huge ones now instead of in the background (Linux 6.1).
 const MADV_COLLAPSE: i32 = 25;
 
+/// A model file, mapped to read its header.
+#[derive(Debug)]
+pub(super) struct Mapped(memmap2::Mmap);
+
+impl Mapped {
+    /// Maps the whole file and has the system read ahead; `None` if its file system cannot.
+    pub(super) fn new(file: &std::fs::File) -> Option<Self> {
+        // SAFETY: the mapping is read-only, and read only to parse a header that is checked byte for byte. If another
+        // process changes the file meanwhile, the checks see other bytes; if one cuts it, reading ends the process, as
+        // it does while llama.cpp maps the same file to compute.
+        let map = unsafe { memmap2::Mmap::map(file) }.ok()?;
+        // llama.cpp reads all of it next. Without the advice it is only slower.
+        let _ = map.advise(memmap2::Advice::WillNeed);
+        Some(Mapped(map))
+    }
+
+    /// The file's bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// A line of `/proc/self/maps`.
 #[derive(Debug, PartialEq, Eq)]
 struct Mapping<'t> {

@@ -1,4 +1,4 @@
-//! A model: weights and vocabulary.
+//! A model: weights and tokenizer.
 
 use std::ffi::{CStr, CString};
 use std::io::Write;
@@ -6,14 +6,20 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::model::LlamaModel;
+use siskin_device::budget::DEFAULT_CONTEXT;
+use siskin_device::settings::{Resolved, Values};
 use siskin_model::gguf::Header;
+use siskin_model::shape::Dimensions;
+use siskin_model::tokenizer::{Outline, Tokenizer};
 
-use super::words::Words;
-use super::{EngineError, pages, preflight, raw};
-use siskin_model::tokenizer::{Outline, Vocabulary};
+use super::vocab::Vocab;
+use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, validate};
+use crate::Error;
 
 /// A token's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -21,105 +27,188 @@ use siskin_model::tokenizer::{Outline, Vocabulary};
 pub struct Token(pub i32);
 
 /// How to load a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ModelOptions {
-    /// Map the file instead of reading it: weights stay in the page cache and are shared between processes.
-    pub mmap: bool,
-    /// Keep the weights from being swapped out.
-    pub mlock: bool,
-    /// Let llama.cpp repack weights for the CPU: faster on some CPUs, at the price of a second copy.
-    pub repack: bool,
-    /// Load the vocabulary only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Whether weights are mapped, locked and repacked; the other values are for contexts.
+    pub values: Values,
+    /// Load the tokenizer only.
     pub vocab_only: bool,
-    /// Have llama.cpp read the vocabulary, in five times the memory, also where siskin can.
+    /// Have llama.cpp read the vocabulary, in five times the memory, even if siskin can.
     pub llama_cpp_vocabulary: bool,
     /// Load architectures too whose shapes siskin cannot check: llama.cpp may abort the process on damaged ones.
     pub any_architecture: bool,
 }
 
-impl Default for ModelOptions {
-    fn default() -> Self {
-        ModelOptions {
-            mmap: true,
-            mlock: false,
-            repack: false,
-            vocab_only: false,
-            llama_cpp_vocabulary: false,
-            any_architecture: false,
-        }
-    }
-}
+/// A loaded model. Cloning it gives another handle to the same weights.
+#[derive(Debug, Clone)]
+pub struct Model(Arc<Loaded>);
 
-/// A loaded model.
 #[derive(Debug)]
-pub struct Model {
-    pub(super) inner: LlamaModel,
-    pub(super) words: Words,
+struct Loaded {
+    llama: LlamaModel,
+    vocab: Vocab,
+    head_dim: Option<u64>,
+    settings: Resolved,
     load_time: Duration,
 }
 
 impl Model {
-    /// Loads the GGUF file at `path`. It is checked first: llama.cpp aborts the process on some damaged files.
-    pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, EngineError> {
+    /// Loads a model with these options and nothing else: no memory plan, no profile, no affinity. Programs want
+    /// [`Model::builder`]; tests and measurements want this.
+    ///
+    /// The file is checked first: llama.cpp aborts the process on some damaged files.
+    ///
+    /// # Errors
+    /// The file cannot be read, is damaged, or llama.cpp refuses it.
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        let settings = Resolved {
+            values: options.values,
+            ..Resolved::default()
+        };
+        Model::load_resolved(path, options, settings)
+    }
+
+    /// The same, of a model in memory: through an anonymous file if the system has them, else a temporary one.
+    ///
+    /// # Errors
+    /// As [`Model::load`]'s.
+    pub fn load_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self, Error> {
+        with_file(bytes, |path| Model::load(path, options))
+    }
+
+    /// The same, of the model at `path`, or of the embedded one.
+    ///
+    /// # Errors
+    /// As [`Model::load`]'s.
+    pub fn open(path: Option<&Path>, options: &LoadOptions) -> Result<Self, Error> {
+        match path {
+            Some(path) => Model::load(path, options),
+            None => Model::load_bytes(STORYTELLER, options),
+        }
+    }
+
+    /// The same, with the settings that contexts of this model will have.
+    pub(crate) fn open_resolved(
+        path: Option<&Path>,
+        options: &LoadOptions,
+        settings: Resolved,
+    ) -> Result<Self, Error> {
+        match path {
+            Some(path) => Model::load_resolved(path, options, settings),
+            None => with_file(STORYTELLER, |path| Model::load_resolved(path, options, settings)),
+        }
+    }
+
+    fn load_resolved(path: &Path, options: &LoadOptions, settings: Resolved) -> Result<Self, Error> {
         let start = Instant::now();
         let mut header = validate::check(path, options)?;
-        let not_a_model = |reason: &str| EngineError::NotAModel {
-            path: path.to_owned(),
-            reason: reason.into(),
+        let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::Path(path.to_owned()))?;
+        let values = &options.values;
+        let before = if values.mmap {
+            vec![]
+        } else {
+            memory::anonymous()
         };
-        let c_path =
-            CString::new(path.as_os_str().as_bytes()).map_err(|_| not_a_model("a path with a NUL byte"))?;
-        let before = if options.mmap { vec![] } else { pages::anonymous() };
-        let (inner, words) = load(&c_path, options, &mut header).map_err(|reason| EngineError::Load {
+        let (llama, vocab) = load(&c_path, options, &mut header).map_err(|reason| Error::Load {
             path: path.to_owned(),
             reason,
         })?;
         match lookup_only(&header) {
-            _ if !options.mmap => pages::make_huge(&before),
-            Some(bytes) if !options.mlock => pages::drop_mapped(path, bytes),
+            _ if !values.mmap => memory::make_huge(&before),
+            Some(bytes) if !values.mlock => memory::drop_mapped(path, bytes),
             _ => {}
         }
+        let head_dim = Dimensions::from_metadata(&header.metadata).key_length;
         drop(header);
-        pages::trim();
-        Ok(Model {
-            inner,
-            words,
+        memory::trim();
+        Ok(Model(Arc::new(Loaded {
+            llama,
+            vocab,
+            head_dim,
+            settings,
             load_time: start.elapsed(),
-        })
+        })))
     }
 
-    /// Loads a model from memory, through an anonymous file where the system has them, else a temporary one.
-    pub fn load_bytes(bytes: &[u8], options: &ModelOptions) -> Result<Self, EngineError> {
-        let io = |source| EngineError::Io {
-            path: "the embedded model".into(),
-            source,
-        };
-        let mut file = match rustix::fs::memfd_create("siskin-model", rustix::fs::MemfdFlags::CLOEXEC) {
-            Ok(fd) => std::fs::File::from(fd),
-            Err(_) => tempfile::tempfile().map_err(io)?,
-        };
-        file.write_all(bytes).map_err(io)?;
-        Model::load(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref(), options)
+    /// An empty session with the settings that the model was loaded with.
+    ///
+    /// # Errors
+    /// llama.cpp cannot make a context with them.
+    pub fn session(&self) -> Result<Session, Error> {
+        Session::new(self, self.context_options())
     }
 
-    /// The chat template that came with the model, as written; `None` where there is none or it is no text.
+    /// An empty context for many sequences; `options` are best made from [`Model::context_options`].
+    ///
+    /// # Errors
+    /// llama.cpp cannot make it.
+    pub fn context(&self, options: ContextOptions) -> Result<Context, Error> {
+        Context::new(self, options)
+    }
+
+    /// The settings that the model was loaded with, for a context of one sequence.
+    pub fn context_options(&self) -> ContextOptions {
+        ContextOptions {
+            context: self.settings().context(),
+            ..ContextOptions::from(self.settings().values)
+        }
+    }
+
+    /// The settings in force, and where each came from.
+    pub fn settings(&self) -> &Resolved {
+        &self.0.settings
+    }
+
+    /// The chat template that came with the model, as written; `None` if there is none or it is not text.
     pub fn chat_template(&self) -> Option<String> {
-        self.inner.chat_template(None).ok()?.to_string().ok()
+        self.0.llama.chat_template(None).ok()?.to_string().ok()
     }
 
-    /// The context the model was trained with, in tokens.
+    /// The context that the model was trained with, in tokens.
     pub fn training_context(&self) -> u32 {
-        self.inner.n_ctx_train()
+        self.0.llama.n_ctx_train()
+    }
+
+    /// The context taken if none is asked for: the training length, at most 4096 tokens.
+    pub(super) fn default_context(&self) -> u32 {
+        self.training_context().min(DEFAULT_CONTEXT)
+    }
+
+    /// Numbers of a head, if the file states them.
+    pub(super) fn head_dim(&self) -> Option<u64> {
+        self.0.head_dim
     }
 
     /// How long loading took.
     pub fn load_time(&self) -> Duration {
-        self.load_time
+        self.0.load_time
+    }
+
+    pub(super) fn llama(&self) -> &LlamaModel {
+        &self.0.llama
+    }
+
+    pub(super) fn vocab(&self) -> &Vocab {
+        &self.0.vocab
+    }
+
+    pub(super) fn raw(&self) -> NonNull<llama_cpp_sys_2::llama_model> {
+        ffi::model(&self.0.llama)
     }
 }
 
-/// Loads the weights by llama.cpp and the vocabulary by siskin, side by side; or both by llama.cpp.
-fn load(path: &CStr, options: &ModelOptions, header: &mut Header) -> Result<(LlamaModel, Words), String> {
+/// Puts `bytes` where llama.cpp can open them by a path.
+fn with_file(bytes: &[u8], load: impl FnOnce(&Path) -> Result<Model, Error>) -> Result<Model, Error> {
+    let mut file = match rustix::fs::memfd_create("siskin-model", rustix::fs::MemfdFlags::CLOEXEC) {
+        Ok(fd) => std::fs::File::from(fd),
+        Err(_) => tempfile::tempfile().map_err(Error::Embedded)?,
+    };
+    file.write_all(bytes).map_err(Error::Embedded)?;
+    load(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref())
+}
+
+/// Loads the weights by llama.cpp and the tokenizer by siskin, at the same time; or both by llama.cpp.
+fn load(path: &CStr, options: &LoadOptions, header: &mut Header) -> Result<(LlamaModel, Vocab), String> {
     let architecture = header
         .metadata
         .text("general.architecture")
@@ -127,32 +216,33 @@ fn load(path: &CStr, options: &ModelOptions, header: &mut Header) -> Result<(Lla
         .to_owned();
     let outline = match options.llama_cpp_vocabulary {
         true => None,
-        false => Outline::of(&header.metadata),
+        false => Outline::from_metadata(&header.metadata),
     };
     if let Some(outline) = outline {
-        let no_vocabulary = raw::NoVocabulary {
+        let no_vocabulary = ffi::NoVocabulary {
             architecture: &architecture,
             tokens: outline.len(),
         };
         let metadata = &mut header.metadata;
-        let (inner, own) = std::thread::scope(|scope| {
-            let own = scope.spawn(|| Vocabulary::build(outline, metadata));
-            let inner = raw::load(path, options, Some(no_vocabulary));
+        let (llama, own) = std::thread::scope(|scope| {
+            let own = scope.spawn(|| Tokenizer::new(outline, metadata));
+            let llama = ffi::load(path, options, Some(no_vocabulary));
             let own = own.join();
             (
-                inner,
+                llama,
                 own.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             )
         });
-        let inner = inner?;
+        let llama = llama?;
         if let Some(own) = own {
-            return Ok((inner, Words::Own(Box::new(own))));
+            return Ok((llama, Vocab::Own(Box::new(own))));
         }
     }
-    Ok((raw::load(path, options, None)?, Words::LlamaCpp))
+    Ok((ffi::load(path, options, None)?, Vocab::LlamaCpp))
 }
 
-/// The bytes of the input embedding, where it is not the output too: a row a token is read, it need not stay.
+/// The bytes of the input embedding, if it is not the output too: decoding reads a row of it a token, so it need not
+/// stay in memory.
 fn lookup_only(header: &Header) -> Option<Range<u64>> {
     let tensor = |name: &str| header.tensors.iter().find(|tensor| tensor.name == name);
     let embedding = tensor("token_embd.weight").filter(|_| tensor("output.weight").is_some())?;

@@ -47,6 +47,16 @@ impl<'a> MulMat<'a> {
         })
     }
 
+    /// Numbers of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Matrices of the tensor: 1 unless it has more than two dimensions.
+    pub fn matrices(&self) -> usize {
+        self.matrices
+    }
+
     /// The number of rows.
     pub fn count(&self) -> usize {
         self.shape.iter().product()

@@ -1,278 +1,257 @@
-//! A session: a model, a context of limited size, and what was fed into it.
+//! A session: a context of one sequence, and the logits that continue it.
 
-use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
-use llama_cpp_2::llama_batch::LlamaBatch;
-use llama_cpp_2::token::LlamaToken;
-use llama_cpp_sys_2::{
-    LLAMA_FLASH_ATTN_TYPE_AUTO, LLAMA_FLASH_ATTN_TYPE_DISABLED, LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    llama_flash_attn_type,
-};
+use super::{Batch, Context, ContextOptions, Model, Rows, Sampler, SamplerConfig, SequenceId, Token};
+use crate::Error;
 
-use super::{EngineError, Generate, Model, SamplerConfig, Token, raw};
-use crate::device::profile::{KvType, Switch};
-
-/// The largest context taken where none is asked for: the training length of Llama 3.2 would be 4 GiB of KV cache.
-const DEFAULT_CONTEXT: u32 = 4096;
-/// Tokens handed over together.
-const BATCH: u32 = 512;
-
-/// How to run a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionOptions {
-    /// Context in tokens; where `None`, the training length, at most 4096.
-    pub context: Option<u32>,
-    /// How keys and values are stored.
-    pub kv_type: KvType,
-    /// Whether attention is computed in one fused step; quantized values need it, f32 ones do without.
-    pub flash_attention: Switch,
-    /// Tokens computed together; bounds the compute buffers.
-    pub ubatch: u32,
-    /// Threads for decoding, a token at a time.
-    pub threads: usize,
-    /// Threads for the prompt, many tokens at a time.
-    pub threads_batch: usize,
-}
-
-impl Default for SessionOptions {
-    fn default() -> Self {
-        let cpus = crate::device::available_cpus();
-        SessionOptions {
-            context: None,
-            kv_type: KvType::F16,
-            flash_attention: Switch::Auto,
-            ubatch: BATCH,
-            threads: cpus,
-            threads_batch: cpus,
-        }
-    }
-}
-
-/// A running context.
+/// One text in a context of its own.
 #[derive(Debug)]
-pub struct Session<'m> {
-    model: &'m Model,
-    context: LlamaContext<'m>,
-    capacity: u32,
-    /// What was fed, in order; the cache holds their keys and values.
-    tokens: Vec<Token>,
-    /// The token whose logits are at hand.
-    last: Option<Token>,
+pub struct Session {
+    context: Context,
+    sequence: SequenceId,
+    /// Tokens computed between two looks at whether to stop.
+    step: usize,
 }
 
-impl SessionOptions {
-    /// llama.cpp's flash attention rounds to f16 on the way: exact keys and values want the plain form.
-    fn flash_attention(&self) -> llama_flash_attn_type {
-        match (self.kv_type, self.flash_attention) {
-            (KvType::F32, _) | (_, Switch::Off) => LLAMA_FLASH_ATTN_TYPE_DISABLED,
-            (_, Switch::On) => LLAMA_FLASH_ATTN_TYPE_ENABLED,
-            (_, Switch::Auto) => LLAMA_FLASH_ATTN_TYPE_AUTO,
-        }
-    }
-}
-
-impl From<KvType> for KvCacheType {
-    fn from(ty: KvType) -> Self {
-        match ty {
-            KvType::F16 => KvCacheType::F16,
-            KvType::F32 => KvCacheType::F32,
-            KvType::Q8_0 => KvCacheType::Q8_0,
-            KvType::Q4_0 => KvCacheType::Q4_0,
-        }
-    }
-}
-
-impl<'m> Session<'m> {
-    /// An empty context.
-    pub fn new(model: &'m Model, options: &SessionOptions) -> Result<Self, EngineError> {
-        let capacity = options
-            .context
-            .unwrap_or_else(|| model.training_context().min(DEFAULT_CONTEXT))
-            .max(1);
-        let threads = |count: usize| i32::try_from(count.max(1)).unwrap_or(i32::MAX);
-        let params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(capacity))
-            .with_n_batch(BATCH.max(options.ubatch))
-            .with_n_ubatch(options.ubatch.max(1))
-            .with_flash_attention_policy(options.flash_attention())
-            .with_type_k(options.kv_type.into())
-            .with_type_v(options.kv_type.into())
-            .with_n_threads(threads(options.threads))
-            .with_n_threads_batch(threads(options.threads_batch));
-        let context =
-            model
-                .inner
-                .new_context(raw::backend(), params)
-                .map_err(|error| EngineError::Context {
-                    context: capacity,
-                    reason: error.to_string(),
-                })?;
-        // llama.cpp rounds contexts up; what was asked for is what counts.
-        let capacity = capacity.min(context.n_ctx());
-        Ok(Session {
+impl Session {
+    /// An empty session.
+    ///
+    /// # Errors
+    /// llama.cpp cannot make a context with these options.
+    pub fn new(model: &Model, options: ContextOptions) -> Result<Self, Error> {
+        let step = options.values.ubatch.max(1) as usize;
+        let mut context = Context::new(
             model,
+            ContextOptions {
+                sequences: 1,
+                ..options
+            },
+        )?;
+        let sequence = context.sequence()?;
+        Ok(Session {
             context,
-            capacity,
-            tokens: Vec::new(),
-            last: None,
+            sequence,
+            step,
         })
     }
 
     /// The model.
-    pub fn model(&self) -> &'m Model {
-        self.model
+    pub fn model(&self) -> &Model {
+        self.context.model()
     }
 
-    /// Tokens the context has room for.
+    /// Tokens that the context has room for.
     pub fn capacity(&self) -> u32 {
-        self.capacity
+        self.context.capacity()
     }
 
-    /// Tokens fed so far.
-    pub fn position(&self) -> u32 {
-        u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
-    }
-
-    /// What was fed so far.
+    /// What was computed, in order.
     pub fn tokens(&self) -> &[Token] {
-        &self.tokens
+        self.context.tokens(self.sequence)
     }
 
-    /// The token fed last.
-    pub fn last(&self) -> Option<Token> {
-        self.last
+    /// Tokens computed so far.
+    pub fn len(&self) -> usize {
+        self.tokens().len()
     }
 
-    /// Makes ready for `tokens` to be the whole context: keeps what they begin with and is in the cache already,
-    /// forgets the rest, and gives the number kept. It is less than their number, so that there is a token to
-    /// feed next, whose logits continue them.
-    pub fn keep_prefix(&mut self, tokens: &[Token]) -> usize {
-        let same = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-        let keep = same.min(tokens.len().saturating_sub(1));
-        // Memories of recurrent models cannot be cut: everything is fed again.
-        if self.rewind(u32::try_from(keep).unwrap_or(u32::MAX)).is_err() {
-            self.context.clear_kv_cache();
-            self.tokens.clear();
-            self.last = None;
-        }
-        self.tokens.len()
+    /// True if nothing was computed yet.
+    pub fn is_empty(&self) -> bool {
+        self.tokens().is_empty()
     }
 
-    /// Feeds tokens; logits of the last are kept. More than there is room for are refused before any is fed.
-    pub fn feed(&mut self, tokens: &[Token]) -> Result<(), EngineError> {
-        self.feed_batches(tokens, false, |_| {})
-    }
-
-    /// Feeds tokens and returns the logits behind each: `[tokens][vocabulary]`.
-    pub fn feed_for_logits(&mut self, tokens: &[Token]) -> Result<Vec<Vec<f32>>, EngineError> {
-        let mut rows = Vec::with_capacity(tokens.len());
-        self.feed_batches(tokens, true, |logits| rows.push(logits.to_vec()))?;
-        Ok(rows)
-    }
-
-    /// The logits behind the token fed last: `[vocabulary]`; `None` before the first.
+    /// The logits after the last token: one number for each token of the vocabulary. `None` if nothing was computed
+    /// since the session began or was truncated.
     pub fn logits(&self) -> Option<&[f32]> {
-        self.last.map(|_| self.context.get_logits_ith(-1))
+        self.context.logits(self.sequence)
     }
 
-    /// Takes out every token from `position` on, as if it had not been fed; nothing to do where none was.
-    pub fn rewind(&mut self, position: u32) -> Result<(), EngineError> {
-        if position >= self.position() {
-            return Ok(());
-        }
-        let failed = |reason: String| EngineError::Decode {
-            tokens: 0,
-            position,
-            reason,
-        };
-        let removed = self.context.clear_kv_cache_seq(Some(0), Some(position), None);
-        if !removed.map_err(|error| failed(error.to_string()))? {
-            return Err(failed("this model's memory cannot be rewound".into()));
-        }
-        self.tokens.truncate(position as usize);
-        self.last = None;
-        Ok(())
+    /// Computes tokens; the logits after the last are kept.
+    ///
+    /// # Errors
+    /// They do not fit (then nothing is computed), or llama.cpp fails.
+    pub fn decode(&mut self, tokens: &[Token]) -> Result<(), Error> {
+        self.decode_until(tokens, None).map(|_| ())
     }
 
-    /// Continues the text with tokens drawn as `config` says, until an end token or a full context.
-    pub fn generate(&mut self, config: &SamplerConfig) -> Result<Generate<'_, 'm>, EngineError> {
-        Generate::new(self, config)
-    }
-
-    pub(super) fn context(&self) -> &LlamaContext<'m> {
-        &self.context
-    }
-
-    fn feed_batches(
-        &mut self,
-        tokens: &[Token],
-        every: bool,
-        mut row: impl FnMut(&[f32]),
-    ) -> Result<(), EngineError> {
-        let (context, position) = (self.capacity(), self.position());
-        let room = context.saturating_sub(position);
-        if u32::try_from(tokens.len()).map_or(true, |count| count > room) {
-            return Err(EngineError::TooLong {
+    /// The same, piece by piece, and stops early once `stop` is true. Returns whether it reached the end.
+    ///
+    /// # Errors
+    /// As [`Session::decode`]'s.
+    pub fn decode_until(&mut self, tokens: &[Token], stop: Option<&AtomicBool>) -> Result<bool, Error> {
+        let room = self.context.room(self.sequence);
+        if tokens.len() > room as usize {
+            return Err(Error::ContextFull {
                 tokens: tokens.len(),
                 room,
-                context,
+                context: self.capacity(),
             });
         }
-        // A small context makes llama.cpp's batch smaller than the one asked for.
-        let batch_len = self.context.n_batch().max(1) as usize;
-        for chunk in tokens.chunks(batch_len) {
-            let position = self.position();
-            let failed = |reason: String| EngineError::Decode {
-                tokens: chunk.len(),
-                position,
-                reason,
-            };
-            let mut batch = LlamaBatch::new(chunk.len(), 1);
-            for (at, token) in chunk.iter().enumerate() {
-                let logits = at + 1 == chunk.len() || every;
-                let place = i32::try_from(position as usize + at).map_err(|e| failed(e.to_string()))?;
-                batch
-                    .add(LlamaToken(token.0), place, &[0], logits)
-                    .map_err(|e| failed(e.to_string()))?;
+        let count = tokens.len().div_ceil(self.step);
+        for (index, piece) in tokens.chunks(self.step).enumerate() {
+            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Ok(false);
             }
-            self.context
-                .decode(&mut batch)
-                .map_err(|e| failed(e.to_string()))?;
-            self.tokens.extend_from_slice(chunk);
-            self.last = chunk.last().copied();
-            for at in (0..chunk.len()).filter(|_| every) {
-                row(self
-                    .context
-                    .get_logits_ith(i32::try_from(at).map_err(|e| failed(e.to_string()))?));
-            }
+            let rows = if index + 1 == count { Rows::Last } else { Rows::None };
+            self.compute(piece, rows, |_| {})?;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Computes tokens and lends the logits after each to `on_row`, in order.
+    ///
+    /// # Errors
+    /// As [`Session::decode`]'s.
+    pub fn decode_rows(&mut self, tokens: &[Token], on_row: impl FnMut(&[f32])) -> Result<(), Error> {
+        self.compute(tokens, Rows::All, on_row)
+    }
+
+    /// Takes out every token from position `len` on, as if it had not been computed.
+    ///
+    /// # Errors
+    /// The model's memory cannot be cut, as that of recurrent models.
+    pub fn truncate(&mut self, len: usize) -> Result<(), Error> {
+        self.context.truncate(self.sequence, len)
+    }
+
+    /// Makes ready for `tokens` to be the whole context: keeps what they begin with and the cache has, and returns how
+    /// many that is. See [`Context::keep_prefix`].
+    pub fn keep_prefix(&mut self, tokens: &[Token]) -> usize {
+        self.context.keep_prefix(self.sequence, tokens)
+    }
+
+    /// Continues with tokens chosen as `config` describes, until an end token or a full context. For text, see
+    /// [`Session::generate`].
+    ///
+    /// # Errors
+    /// A parameter is out of its range.
+    pub fn sample(&mut self, config: &SamplerConfig) -> Result<Samples<'_>, Error> {
+        let draw = Draw::new(config.build(self.model().vocabulary_len())?);
+        Ok(Samples {
+            session: self,
+            draw,
+            done: false,
+        })
+    }
+
+    fn compute(&mut self, tokens: &[Token], rows: Rows, mut on_row: impl FnMut(&[f32])) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.push(self.sequence, tokens, rows);
+        self.context.decode(&batch, |row| on_row(row.logits))
+    }
+}
+
+/// What drawing a token came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drawn {
+    /// A token.
+    Token(Token),
+    /// The model ended the text.
+    End,
+    /// The context has no room for the last token.
+    Full,
+}
+
+/// Draws one token after the other.
+#[derive(Debug)]
+pub(crate) struct Draw {
+    sampler: Sampler,
+    /// Drawn, and not computed yet: the last token of a text costs no computation.
+    pending: Option<Token>,
+}
+
+impl Draw {
+    pub(crate) fn new(sampler: Sampler) -> Self {
+        Draw {
+            sampler,
+            pending: None,
+        }
+    }
+
+    /// Forgets the token that was not computed yet: the caller has put it into the session.
+    pub(crate) fn forget_pending(&mut self) {
+        self.pending = None;
+    }
+
+    /// Computes the token drawn last, and draws the next.
+    pub(crate) fn next(&mut self, session: &mut Session) -> Result<Drawn, Error> {
+        if let Some(token) = self.pending {
+            if session.context.room(session.sequence) == 0 {
+                return Ok(Drawn::Full);
+            }
+            session.decode(&[token])?;
+            self.pending = None;
+        }
+        // Samplers sort by probability, and NaN cannot be sorted.
+        let logits = session.logits().ok_or(Error::EmptyPrompt)?;
+        if logits.iter().any(|x| !x.is_finite()) {
+            let position = u32::try_from(session.len()).unwrap_or(u32::MAX);
+            return Err(Error::NotANumber { position });
+        }
+        let token = self.sampler.draw(logits);
+        if session.model().is_eog(token) {
+            return Ok(Drawn::End);
+        }
+        self.pending = Some(token);
+        Ok(Drawn::Token(token))
+    }
+}
+
+/// Tokens drawn one after another. It ends at a token that ends the text (which it does not give), or if the context is
+/// full; [`Samples::is_full`] tells the two apart.
+#[derive(Debug)]
+pub struct Samples<'s> {
+    session: &'s mut Session,
+    draw: Draw,
+    done: bool,
+}
+
+impl Samples<'_> {
+    /// True if no token fits any more.
+    pub fn is_full(&self) -> bool {
+        self.draw.pending.is_some() && self.session.context.room(self.session.sequence) == 0
+    }
+}
+
+impl Iterator for Samples<'_> {
+    type Item = Result<Token, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let drawn = self.draw.next(self.session);
+        self.done = !matches!(drawn, Ok(Drawn::Token(_)));
+        match drawn {
+            Ok(Drawn::Token(token)) => Some(Ok(token)),
+            Ok(Drawn::End | Drawn::Full) => None,
+            Err(error) => Some(Err(error)),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{ModelOptions, STORYTELLER, silence};
+    use crate::engine::{LoadOptions, STORYTELLER};
+    use crate::Tokenize;
 
     #[test]
-    fn what_was_rewound_was_never_fed() {
-        silence();
-        let model = Model::load_bytes(STORYTELLER, &ModelOptions::default()).expect("the embedded model");
-        let mut session = Session::new(&model, &SessionOptions::default()).expect("a session");
-        let tokens = model.tokenize("Once upon a time there was a king", true, false);
+    fn what_was_truncated_was_never_computed() {
+        let model = Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model");
+        let mut session = Session::new(&model, ContextOptions::default()).expect("a session");
+        let tokens = model.tokenize("Once upon a time there was a king", Tokenize::TEXT);
         let (start, rest) = tokens.split_at(4);
-        session.feed(start).expect("fed");
-        session.feed(rest).expect("fed");
+        session.decode(start).expect("room");
+        session.decode(rest).expect("room");
         let want = session.logits().expect("logits").to_vec();
-        session.rewind(4).expect("rewound");
-        assert_eq!((session.position(), session.logits()), (4, None));
-        session.feed(&start[..2]).expect("fed");
-        session.rewind(4).expect("rewound");
-        session.rewind(9).expect("nothing to do");
-        session.feed(rest).expect("fed");
+        session.truncate(4).expect("truncated");
+        assert_eq!((session.len(), session.logits()), (4, None));
+        session.decode(&start[..2]).expect("room");
+        session.truncate(4).expect("truncated");
+        session.truncate(9).expect("nothing to do");
+        session.decode(rest).expect("room");
         assert_eq!(session.logits().expect("logits"), want);
     }
 }

@@ -1,8 +1,10 @@
 //! A build without siskin's kernels, by choice or because none exist for its CPU: ggml's are always used.
 
-use super::{Calls, Kernels, Settings, Status};
+use siskin_device::settings::Kernels;
 
-pub(super) fn select(_: &Settings) -> Status {
+use super::{Calls, Status};
+
+pub(super) fn select(_: Kernels, _: u32) -> Status {
     status()
 }
 
@@ -23,7 +25,7 @@ pub(super) fn calls() -> Calls {
 
 fn reason() -> &'static str {
     match cfg!(feature = "kernels") {
-        true => "siskin has no kernels for 32-bit CPUs and others than x86-64 and ARMv8",
+        true => "siskin has kernels for x86-64 and 64-bit ARM only",
         false => "this program was built without its own kernels",
     }
 }

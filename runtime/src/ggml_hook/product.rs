@@ -6,7 +6,7 @@ use std::ops::Range;
 use siskin_kernels::{Format, Kernel, Product};
 
 use super::abi::{self, ComputeParams};
-use super::share::{GROUP, Shares};
+use super::partition::{GROUP, Shares};
 
 /// The arguments of ggml's `llamafile_sgemm`.
 #[derive(Debug, Clone, Copy)]

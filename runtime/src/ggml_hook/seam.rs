@@ -5,11 +5,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use llama_cpp_sys_2::ggml_tensor;
+use siskin_device::settings::{Kernels, Values};
 use siskin_kernels::{AttentionKernel, Isa, Kernel};
 
 use super::abi::{self, ComputeParams};
 use super::product::{Call, Work};
-use super::{Calls, Kernels, Settings, Status, attention, check, real};
+use super::{Calls, Status, attention, check, environment, original};
 
 /// Whether the wrappers compute or call ggml's own functions.
 static ON: AtomicBool = AtomicBool::new(false);
@@ -28,17 +29,19 @@ struct Set {
     attention: AttentionKernel,
 }
 
-pub(super) fn select(settings: &Settings) -> Status {
+pub(super) fn select(asked: Kernels, prefetch_bytes: u32) -> Status {
     SELECTED.store(true, Ordering::Relaxed);
-    let usable = settings.kernels == Kernels::Siskin && kernels().is_ok();
-    AHEAD.store(settings.prefetch_bytes, Ordering::Relaxed);
+    let usable = asked == Kernels::Siskin && kernels().is_ok();
+    AHEAD.store(prefetch_bytes, Ordering::Relaxed);
     ON.store(usable, Ordering::Release);
     status()
 }
 
 pub(super) fn select_default() {
     if !SELECTED.load(Ordering::Relaxed) {
-        select(&Settings::from_environment());
+        let values = Values::default();
+        let kernels = environment().ok().flatten().unwrap_or(values.kernels);
+        select(kernels, values.prefetch_bytes);
     }
 }
 
@@ -66,7 +69,7 @@ fn kernels() -> &'static Result<Set, String> {
             __wrap_llamafile_sgemm as abi::Sgemm,
             __wrap_ggml_compute_forward_flash_attn_ext as abi::FlashAttention,
         ));
-        if real::llamafile_sgemm().is_none() || real::flash_attention().is_none() {
+        if original::llamafile_sgemm().is_none() || original::flash_attention().is_none() {
             return Err("not linked into this program: its linker was not asked for --wrap".into());
         }
         let isa = Isa::best().ok_or("no kernels are written for this CPU's instructions")?;
@@ -118,12 +121,12 @@ unsafe extern "C" fn __wrap_llamafile_sgemm(
         if let Some(work) = unsafe { Work::of(&call, &set.products, ahead) } {
             // SAFETY: ggml promises the rows, columns and results that the call names. `Work` uses ggml's
             // counter only if it has pieces, and it has pieces only if ggml has set the counter.
-            unsafe { work.run(|| real::next_piece(params)) };
+            unsafe { work.run(|| original::next_piece(params)) };
             PRODUCTS.fetch_add(1, Ordering::Relaxed);
             return true;
         }
     }
-    let Some(real) = real::llamafile_sgemm() else {
+    let Some(real) = original::llamafile_sgemm() else {
         return false;
     };
     // SAFETY: ggml's own function with ggml's own arguments.
@@ -150,7 +153,7 @@ unsafe extern "C" fn __wrap_ggml_compute_forward_flash_attn_ext(
             return;
         }
     }
-    if let Some(real) = real::flash_attention() {
+    if let Some(real) = original::flash_attention() {
         // SAFETY: ggml's own function with ggml's own arguments.
         unsafe { real(params, dst) }
     }
@@ -162,12 +165,9 @@ mod tests {
 
     #[test]
     fn the_switch_turns_and_says_so() {
-        let off = select(&Settings {
-            kernels: Kernels::Ggml,
-            prefetch_bytes: 0,
-        });
+        let off = select(Kernels::Ggml, 0);
         assert_eq!(off.kernels, Kernels::Ggml);
-        let on = select(&Settings::default());
+        let on = select(Kernels::Siskin, 8192);
         println!("{on}");
         match Isa::best() {
             Some(isa) if cfg!(kernel_seam) => {

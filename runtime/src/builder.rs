@@ -1,0 +1,390 @@
+//! The one way to load a model: probe, profile, tuned settings, memory plan, affinity, kernels, load.
+
+use std::path::{Path, PathBuf};
+
+use siskin_device::isa::{CpuArch, Fit, Isa};
+use siskin_device::probe::{Machine, Root};
+use siskin_device::profile::{self, Profile, Traits};
+use siskin_device::settings::{
+    self, Affinity, Kernels, Origin, Overrides, Priority, Resolved, Sources,
+};
+use siskin_device::tuned::{self, Tuned};
+use siskin_model::files::Files;
+use siskin_model::gguf::Header;
+use siskin_model::shape::Shape;
+
+use crate::engine::{LoadOptions, Model, STORYTELLER, compiled_features};
+use crate::{Error, ggml_hook};
+
+/// A machine with its profile, as everything that loads a model sees it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Device {
+    /// What the machine has.
+    pub machine: Machine,
+    /// `None` if no profile fits.
+    pub profile: Option<Profile>,
+    /// What this program's ggml kernels were compiled with.
+    pub compiled: Vec<Isa>,
+    /// What of the CPU they leave unused, and what they use that it lacks.
+    pub isa: Fit,
+}
+
+impl Device {
+    /// Probes this machine and chooses its profile.
+    ///
+    /// # Errors
+    /// A profile of the user's cannot be used.
+    pub fn probe() -> Result<Self, Error> {
+        Device::probe_under(&Root::system())
+    }
+
+    /// The same for the machine whose `/proc` and `/sys` are under `root`.
+    ///
+    /// # Errors
+    /// A profile of the user's cannot be used.
+    pub fn probe_under(root: &Root) -> Result<Self, Error> {
+        let machine = Machine::probe(root);
+        let profiles = profile::with_user(profile::user_folder().as_deref())?;
+        let profile = profile::choose(&profiles, &Traits::of(&machine)).cloned();
+        let compiled = Isa::from_ggml(compiled_features().iter().map(String::as_str));
+        // A fixture of another architecture says nothing about this program.
+        let isa = match CpuArch::of_this_program() {
+            Some(arch) if arch == machine.cpus.arch => Fit::of(&compiled, &machine.cpus.isa),
+            _ => Fit::default(),
+        };
+        Ok(Device {
+            machine,
+            profile,
+            compiled,
+            isa,
+        })
+    }
+
+    /// The profile's name.
+    pub fn profile_name(&self) -> &str {
+        self.profile.as_ref().map_or("native", |profile| &profile.name)
+    }
+
+    /// True if llama.cpp would take its AMX kernels for repacked weights. GCC 12 drops half of the stores to the tile
+    /// configuration that they load, so that loading it faults; nothing tells which compiler built them.
+    fn repack_faults(&self) -> bool {
+        [&self.compiled, &self.machine.cpus.isa]
+            .iter()
+            .all(|list| list.contains(&Isa::AmxInt8))
+    }
+
+    /// Binds this thread, and those that it will start, to the CPUs that `affinity` names.
+    ///
+    /// # Errors
+    /// The system refuses; the threads then run on every CPU.
+    pub fn bind(&self, affinity: Affinity) -> std::io::Result<()> {
+        let cpus = &self.machine.cpus.details;
+        if affinity == Affinity::None || cpus.iter().all(|cpu| cpu.big) {
+            return Ok(());
+        }
+        let mut set = rustix::thread::CpuSet::new();
+        let usable = cpus.iter().filter(|cpu| cpu.big && cpu.allowed);
+        usable
+            .filter(|cpu| cpu.id < rustix::thread::CpuSet::MAX_CPU)
+            .for_each(|cpu| set.set(cpu.id));
+        Ok(rustix::thread::sched_setaffinity(None, &set)?)
+    }
+}
+
+/// Something that a user should know, although the model can be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The file of tuned settings cannot be read.
+    #[error(transparent)]
+    TunedStore(#[from] tuned::DamagedStore),
+    /// Something of the machine cannot be read, and what was taken instead.
+    #[error("{0}")]
+    Machine(String),
+    /// This program does not fit the CPU.
+    #[error("{0}")]
+    Instructions(String),
+    /// siskin's kernels were asked for and cannot be used.
+    #[error("siskin's kernels cannot be used, ggml's are: {0}")]
+    Kernels(String),
+    /// The threads could not be bound.
+    #[error("the threads are not bound to the fast CPUs: {0}")]
+    Affinity(std::io::Error),
+}
+
+/// Where a model is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    File(PathBuf),
+    Embedded,
+}
+
+/// Says how a model is to be loaded; see [`Model::builder`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    place: Place,
+    typed: Overrides,
+    environment: Overrides,
+    priority: Priority,
+    force: bool,
+    use_tuned: bool,
+    any_architecture: bool,
+    device: Option<Device>,
+}
+
+impl Model {
+    /// The way to load the GGUF file at `path`: it probes the machine, takes what was tuned for it or its profile's
+    /// settings, plans the memory, refuses what does not fit, binds threads and switches siskin's kernels on.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), siskin_runtime::Error> {
+    /// let model = siskin_runtime::Model::builder("llama-q4_k_m.gguf").context(4096).load()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(path: impl Into<PathBuf>) -> Builder {
+        Builder::new(Place::File(path.into()))
+    }
+
+    /// The same for the embedded storyteller of 3.7 million parameters.
+    pub fn embedded() -> Builder {
+        Builder::new(Place::Embedded)
+    }
+}
+
+impl Builder {
+    fn new(place: Place) -> Self {
+        Builder {
+            place,
+            typed: Overrides::default(),
+            environment: Overrides::default(),
+            priority: Priority::Balanced,
+            force: false,
+            use_tuned: true,
+            any_architecture: false,
+            device: None,
+        }
+    }
+
+    /// Context in tokens; 0 for as many as fit, up to the training length.
+    pub fn context(mut self, tokens: u32) -> Self {
+        self.typed.context = Some(tokens);
+        self
+    }
+
+    /// Threads for decoding, and for the prompt if nothing else is set for it.
+    pub fn threads(mut self, count: usize) -> Self {
+        self.typed.threads = Some(count);
+        self
+    }
+
+    /// Settings that were asked for by name; they replace those asked for before.
+    pub fn overrides(mut self, typed: Overrides) -> Self {
+        self.typed = typed;
+        self
+    }
+
+    /// Settings that the environment names; weaker than those asked for.
+    pub fn environment(mut self, environment: Overrides) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// What matters most.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Load even what does not fit into memory.
+    pub fn force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+
+    /// Whether settings that were tuned on this machine are used; they are by default.
+    pub fn use_tuned(mut self, use_tuned: bool) -> Self {
+        self.use_tuned = use_tuned;
+        self
+    }
+
+    /// Load architectures too whose shapes siskin cannot check: llama.cpp may abort the process on damaged files.
+    pub fn any_architecture(mut self, any: bool) -> Self {
+        self.any_architecture = any;
+        self
+    }
+
+    /// A device that was probed before.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// Decides every setting, and loads nothing yet.
+    ///
+    /// # Errors
+    /// The model does not fit, or a setting cannot be had.
+    pub fn plan(self) -> Result<LoadPlan, Error> {
+        // A file that cannot be planned is loaded with the defaults: loading it has the better error.
+        let shape = self.shape().ok();
+        self.plan_for(shape)
+    }
+
+    /// The same, for a model whose shape is known already.
+    ///
+    /// # Errors
+    /// As [`Builder::plan`]'s.
+    pub fn plan_for(self, shape: Option<Shape>) -> Result<LoadPlan, Error> {
+        let device = match self.device.clone() {
+            Some(device) => device,
+            None => Device::probe()?,
+        };
+        let mut notices: Vec<Notice> = Vec::new();
+        let tuned = match self.tuned(&device, shape.as_ref()) {
+            Ok(tuned) => tuned,
+            Err(damaged) => {
+                notices.push(damaged.into());
+                None
+            }
+        };
+        notices.extend(device.machine.notes.iter().cloned().map(Notice::Machine));
+        let warning = device.isa.warning(device.profile_name());
+        notices.extend(warning.map(Notice::Instructions));
+        let settings = settings::resolve(&Sources {
+            typed: &self.typed,
+            environment: &self.environment,
+            priority: self.priority,
+            force: self.force,
+            tuned: tuned.as_ref(),
+            profile: device.profile.as_ref(),
+            machine: &device.machine,
+            shape: shape.as_ref(),
+            repack_faults: device.repack_faults(),
+        })?;
+        Ok(LoadPlan {
+            place: self.place,
+            any_architecture: self.any_architecture,
+            device,
+            shape,
+            settings,
+            notices,
+        })
+    }
+
+    /// Plans and loads.
+    ///
+    /// # Errors
+    /// The model does not fit, the file is damaged, or llama.cpp refuses it.
+    pub fn load(self) -> Result<Model, Error> {
+        self.plan()?.load()
+    }
+
+    fn shape(&self) -> Result<Shape, Box<dyn std::error::Error>> {
+        let header = match &self.place {
+            Place::File(path) => read_header(path)?,
+            Place::Embedded => Header::parse(STORYTELLER, STORYTELLER.len() as u64)?,
+        };
+        Ok(Shape::from_header(&header)?)
+    }
+
+    fn tuned(&self, device: &Device, shape: Option<&Shape>) -> Result<Option<Tuned>, tuned::DamagedStore> {
+        let known = shape.zip(tuned::path()).filter(|_| self.use_tuned);
+        known.map_or(Ok(None), |(shape, path)| {
+            tuned::load(&path, &tuned::key(&device.machine, shape))
+        })
+    }
+}
+
+fn read_header(path: &Path) -> Result<Header, Error> {
+    let mut files = Files::new();
+    let index = files.open(path)?;
+    Ok(Header::read(&files, index)?)
+}
+
+/// A model that can be loaded, and how. Between planning and loading, a program may set up what only a process can:
+/// its environment, what it tells its user.
+#[derive(Debug)]
+pub struct LoadPlan {
+    place: Place,
+    any_architecture: bool,
+    /// The machine.
+    pub device: Device,
+    /// The model's shape; `None` if its header does not state it.
+    pub shape: Option<Shape>,
+    /// The settings in force, where each came from, and what they take.
+    pub settings: Resolved,
+    /// What a user should know.
+    pub notices: Vec<Notice>,
+}
+
+impl LoadPlan {
+    /// Binds this thread and switches the kernels. [`LoadPlan::load`] does so too; a program that runs the model in
+    /// other processes does it there.
+    pub fn apply(&self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let (values, origins) = (&self.settings.values, &self.settings.origins);
+        let status = ggml_hook::select(values.kernels, values.prefetch_bytes);
+        let asked = matches!(origins.kernels, Origin::Flag | Origin::Environment);
+        if let (true, Kernels::Siskin, Some(reason)) = (asked, values.kernels, status.reason) {
+            notices.push(Notice::Kernels(reason));
+        }
+        if let Err(error) = self.device.bind(values.affinity) {
+            notices.push(Notice::Affinity(error));
+        }
+        notices
+    }
+
+    /// Binds threads, switches the kernels and loads the model.
+    ///
+    /// # Errors
+    /// The file is damaged, or llama.cpp refuses it.
+    pub fn load(mut self) -> Result<Model, Error> {
+        let notices = self.apply();
+        self.notices.extend(notices);
+        let options = LoadOptions {
+            values: self.settings.values,
+            any_architecture: self.any_architecture,
+            ..LoadOptions::default()
+        };
+        let path = match &self.place {
+            Place::File(path) => Some(path.as_path()),
+            Place::Embedded => None,
+        };
+        Model::open_resolved(path, &options, self.settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sampling;
+
+    #[test]
+    fn three_lines_make_a_text() {
+        let model = Model::embedded().context(256).load().expect("loads");
+        let mut session = model.session().expect("a session");
+        assert_eq!(session.capacity(), 256);
+        let text: String = session
+            .generate("Once upon a time", &Sampling::greedy().max_tokens(8))
+            .expect("a text")
+            .map(|piece| piece.expect("a piece"))
+            .collect();
+        assert!(text.len() > 8, "{text:?}");
+    }
+
+    #[test]
+    fn plans_name_the_source_of_each_setting() {
+        let plan = Model::embedded().threads(1).use_tuned(false).plan().expect("fits");
+        let (values, origins) = (&plan.settings.values, &plan.settings.origins);
+        assert_eq!((values.threads, origins.threads), (1, Origin::Flag));
+        assert_eq!((values.threads_batch, origins.threads_batch), (1, Origin::Flag));
+        assert!(plan.settings.plan.is_some_and(|plan| plan.fits));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error_of_its_kind() {
+        let error = Model::builder("/nonexistent.gguf").load().expect_err("no file");
+        assert_eq!(error.kind(), crate::ErrorKind::File);
+        assert!(error.to_string().starts_with("/nonexistent.gguf: "), "{error}");
+    }
+}
