@@ -28,6 +28,6 @@ pub mod tokenizer;
 mod types;
 pub mod validate;
 
-pub use cache_type::CacheType;
+pub use cache_type::{CacheType, UnknownCacheType};
 pub use file_type::{FileType, UnknownFileType};
 pub use types::TensorType;

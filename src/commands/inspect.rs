@@ -14,7 +14,7 @@ use siskin_model::files::Files;
 use siskin_model::gguf::{GgufError, Header};
 use siskin_model::summary::Summary;
 
-use super::text;
+use crate::render::text;
 
 /// Shows what a GGUF file contains: architecture, parameters, types, context, metadata
 #[derive(Debug, clap::Args)]
