@@ -43,6 +43,19 @@ pub struct StreamOptions<'a> {
     pub cancel: &'a AtomicBool,
 }
 
+impl<'a> StreamOptions<'a> {
+    /// The usual: finite weights only, normal effort, no importance matrix.
+    pub fn new(threads: usize, cancel: &'a AtomicBool) -> Self {
+        StreamOptions {
+            threads,
+            allow_nonfinite: false,
+            effort: Effort::Normal,
+            imatrix: None,
+            cancel,
+        }
+    }
+}
+
 /// Progress of a run; reported after each piece is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
