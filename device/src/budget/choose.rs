@@ -217,9 +217,7 @@ fn first_reasons(
         ("repack", asked(fixed.repack.is_some(), repack)),
         ("mmap", asked(fixed.mmap.is_some(), mmap)),
     ];
-    reasons
-        .map(|(setting, reason)| Reason { setting, reason })
-        .into()
+    reasons.map(|(setting, reason)| Reason { setting, reason }).into()
 }
 
 fn context_reason(shape: &Shape, fixed: &Overrides, settings: &Values) -> String {

@@ -76,10 +76,7 @@ pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
 /// What a plan takes beyond the file and the keys and values, without a repacked copy: buffers, vocabulary, program,
 /// less what of the file does not stay resident.
 pub(super) fn beyond_file_and_cache(shape: &Shape, settings: &Values) -> u64 {
-    let all: u64 = items(shape, settings)
-        .iter()
-        .map(|item| item.bytes)
-        .sum();
+    let all: u64 = items(shape, settings).iter().map(|item| item.bytes).sum();
     let file = shape.weight_bytes.saturating_add(shape.header_bytes);
     let known = [
         file,

@@ -54,7 +54,9 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Resolved, SettingsError> {
     if sources.repack_faults && sources.typed.repack == Some(true) && !sources.force {
         return Err(SettingsError::RepackFaults);
     }
-    let run = sources.profile.map_or_else(Run::default, |profile| profile.run.clone());
+    let run = sources
+        .profile
+        .map_or_else(Run::default, |profile| profile.run.clone());
     let mut resolved = Resolved::default();
     for (layer, origin) in layers(sources, &run) {
         resolved.apply(&layer, origin);

@@ -135,7 +135,10 @@ fn typed_then_tuned_then_profile_then_default() {
     let pi = || Case::on("raspberry-pi-5");
     let plain = pi().resolved();
     assert_eq!(threads(&plain), ((2, Origin::Profile), (4, Origin::Profile)));
-    assert_eq!((plain.values.context, plain.origins.context), (2048, Origin::Default));
+    assert_eq!(
+        (plain.values.context, plain.origins.context),
+        (2048, Origin::Default)
+    );
     let tuned = Case {
         tuned: Some(tuned()),
         ..pi()
@@ -144,7 +147,10 @@ fn typed_then_tuned_then_profile_then_default() {
     // Never more threads than there are CPUs, whatever an old measurement states.
     assert_eq!(threads(&measured), ((3, Origin::Tuned), (4, Origin::Tuned)));
     assert_eq!(measured.values.wait_policy, WaitPolicy::Passive);
-    assert_eq!((measured.values.ubatch, measured.origins.ubatch), (64, Origin::Tuned));
+    assert_eq!(
+        (measured.values.ubatch, measured.origins.ubatch),
+        (64, Origin::Tuned)
+    );
     let typed = Overrides {
         threads: Some(1),
         repack: Some(true),
