@@ -8,9 +8,9 @@ mod role;
 mod rule;
 mod stablelm;
 
-use crate::FileType;
 use crate::config::{Config, Sampling};
 use crate::gguf::Metadata;
+use crate::{ErrorKind, FileType};
 pub use role::{Role, Transform};
 pub use rule::{Dims, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS, Rule};
 
@@ -35,9 +35,10 @@ const ARCHS: [(Arch, &str, &str); 3] = [
 
 /// siskin cannot convert what the configuration describes.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArchError {
     /// `architectures` has no architecture that siskin knows.
-    #[error("config.json: architecture {found:?} is not supported; siskin converts {}", ARCHS.map(|row| row.1).join(", "))]
+    #[error("config.json: architecture {found:?} is not supported; supported: {}", ARCHS.map(|row| row.1).join(", "))]
     Unknown {
         /// First entry of `architectures`, or an empty string.
         found: String,
@@ -45,6 +46,16 @@ pub enum ArchError {
     /// A field is missing or has an impossible value.
     #[error("config.json: {0}")]
     Config(String),
+}
+
+impl ArchError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ArchError::Unknown { .. } => ErrorKind::Unsupported,
+            ArchError::Config(_) => ErrorKind::Damaged,
+        }
+    }
 }
 
 impl Arch {

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
 
+use crate::ErrorKind;
+
 /// A set of open files, addressed by index.
 #[derive(Debug, Default)]
 pub struct Files(Vec<Opened>);
@@ -25,6 +27,7 @@ struct Opened {
 
 /// A file could not be opened or read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// The system reported an error.
     #[error("{}: {source}", path.display())]
@@ -40,8 +43,8 @@ pub enum FileError {
         /// The path that was given.
         path: PathBuf,
     },
-    /// The requested range does not lie within the file.
-    #[error("{}: bytes {start} to {end} lie past the end of the file ({len} bytes); it is truncated, get it again", path.display())]
+    /// The requested range is not within the file.
+    #[error("{}: bytes {start} to {end} are past the end of the file ({len} bytes); it is truncated, get it again", path.display())]
     PastEnd {
         /// Path of the file.
         path: PathBuf,
@@ -52,6 +55,17 @@ pub enum FileError {
         /// Current size of the file in bytes.
         len: u64,
     },
+}
+
+impl FileError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            FileError::Io { .. } => ErrorKind::Io,
+            FileError::NotAFile { .. } => ErrorKind::Path,
+            FileError::PastEnd { .. } => ErrorKind::Damaged,
+        }
+    }
 }
 
 impl Files {

@@ -10,13 +10,14 @@ use crate::planner::{self, PlanError};
 use crate::requantize::{self, RequantizeError};
 use crate::stream::{self, Progress, StreamError, StreamOptions};
 use crate::tokenizer::{self, TokenizerError};
-use siskin_model::FileType;
 use siskin_model::atomic_file::{self, AtomicFile, AtomicFileError, Overwrite};
 use siskin_model::files::Files;
 use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
+use siskin_model::{ErrorKind, FileType};
 
 /// A conversion failed. The target is unchanged.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConvertError {
     /// The checkpoint cannot be read.
     #[error(transparent)]
@@ -55,6 +56,23 @@ pub enum ConvertError {
     /// The output could not be written.
     #[error(transparent)]
     Target(#[from] AtomicFileError),
+}
+
+impl ConvertError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ConvertError::Checkpoint(source) => source.kind(),
+            ConvertError::Tokenizer(source) => source.kind(),
+            ConvertError::Plan { source, .. } => source.kind(),
+            ConvertError::Gguf(source) => source.kind(),
+            ConvertError::Requantize { source, .. } => source.kind(),
+            ConvertError::InPlace(_) => ErrorKind::Path,
+            ConvertError::Imatrix(source) => source.kind(),
+            ConvertError::Stream(source) => source.kind(),
+            ConvertError::Target(source) => source.kind(),
+        }
+    }
 }
 
 /// A conversion that is ready to run.

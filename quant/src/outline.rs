@@ -11,6 +11,7 @@ use crate::recipe::{self, Facts};
 
 /// The configuration describes nothing whose sizes can be known.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OutlineError {
     /// siskin does not convert it.
     #[error(transparent)]

@@ -7,11 +7,10 @@ use crate::checkpoint::Checkpoint;
 use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
 use crate::recipe::{self, Facts};
 use crate::view::View;
-use siskin_model::FileType;
-use siskin_model::TensorType;
 use siskin_model::arch::{self, Arch, ArchError, Rule};
 use siskin_model::arch::{Role, Transform};
 use siskin_model::gguf::{DEFAULT_ALIGNMENT, Metadata};
+use siskin_model::{ErrorKind, FileType, TensorType};
 
 /// Suffixes of buffers that old checkpoints contain and no architecture reads.
 const IGNORED: [&str; 3] = [
@@ -22,6 +21,7 @@ const IGNORED: [&str; 3] = [
 
 /// The checkpoint does not match its configuration.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// The configuration itself is wrong.
     #[error(transparent)]
@@ -33,7 +33,7 @@ pub enum PlanError {
     #[error("tensor {0} is not part of this architecture; converting without it would change the model")]
     Unexpected(String),
     /// The shape of a tensor does not match the configuration.
-    #[error("tensor {name} has shape {found:?}, but config.json makes it {expected:?}")]
+    #[error("tensor {name} has shape {found:?}, but config.json requires {expected:?}")]
     Shape {
         /// Name of the tensor in the checkpoint.
         name: String,
@@ -42,6 +42,16 @@ pub enum PlanError {
         /// Expected shape, outermost dimension first.
         expected: Vec<u64>,
     },
+}
+
+impl PlanError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            PlanError::Arch(source) => source.kind(),
+            PlanError::Missing(_) | PlanError::Unexpected(_) | PlanError::Shape { .. } => ErrorKind::Mismatch,
+        }
+    }
 }
 
 /// The type that `auto` selects: bf16 if the first matrix is bf16, else f16.
@@ -252,7 +262,7 @@ mod tests {
             (
                 "shape",
                 |c| c.tensors.get_mut("lm_head.weight").expect("there").shape = vec![512, 255],
-                "tensor lm_head.weight has shape [512, 255], but config.json makes it [512, 256]",
+                "tensor lm_head.weight has shape [512, 255], but config.json requires [512, 256]",
             ),
             (
                 "layers",
@@ -277,7 +287,7 @@ mod tests {
             (
                 "\"num_key_value_heads\":2",
                 "\"num_key_value_heads\":3",
-                "no multiple of num_key_value_heads",
+                "not a multiple of num_key_value_heads",
             ),
             (
                 "\"num_hidden_layers\":2",

@@ -164,7 +164,7 @@ impl Dims {
             ),
             (
                 !dims.heads.is_multiple_of(dims.kv_heads),
-                "num_attention_heads is no multiple of num_key_value_heads",
+                "num_attention_heads is not a multiple of num_key_value_heads",
             ),
             (
                 !dims.head_dim.is_multiple_of(2),
@@ -172,7 +172,7 @@ impl Dims {
             ),
             (
                 config.head_dim.is_none() && !dims.width.is_multiple_of(dims.heads),
-                "hidden_size is no multiple of num_attention_heads",
+                "hidden_size is not a multiple of num_attention_heads",
             ),
         ];
         match checks.into_iter().find(|(wrong, _)| *wrong) {

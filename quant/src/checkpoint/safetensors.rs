@@ -55,7 +55,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
                         slot.insert(map.next_value()?);
                     }
                     Slot::Occupied(slot) => {
-                        return Err(M::Error::custom(format!("tensor {} stands twice", slot.key())));
+                        return Err(M::Error::custom(format!("tensor {} appears twice", slot.key())));
                     }
                 }
             }
@@ -84,7 +84,7 @@ pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, Vie
     let length = u64::from_le_bytes(length[..].try_into().expect("eight bytes were read"));
     if length > MAX_HEADER {
         return Err(damaged(format!(
-            "a header of {length} bytes; this is no safetensors file, or it is damaged"
+            "a header of {length} bytes; not a safetensors file, or damaged"
         )));
     }
     let data_start = 8 + length;
@@ -262,7 +262,7 @@ mod tests {
             (
                 "twice",
                 header(&format!(r#"{{"a":{0},"a":{0}}}"#, entry("[2]", 0, 8)), 8),
-                "tensor a stands twice",
+                "tensor a appears twice",
             ),
             (
                 "backwards",

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::TokenizerError;
 use super::hf::{AddedToken, Piece, Processing, Processor, TokenizerConfig};
+use super::{ContentError, TokenizerError};
 use crate::checkpoint::CheckpointError;
 use siskin_model::config::Config;
 use siskin_model::files::Files;
@@ -203,15 +203,16 @@ fn read_text(path: &Path) -> Result<Option<String>, TokenizerError> {
     let mut files = Files::new();
     let file = files.open(path).map_err(CheckpointError::from)?;
     let len = files.len(file);
-    let error = |reason: String| TokenizerError::File {
+    let error = |source: ContentError| TokenizerError::File {
         path: path.to_owned(),
-        reason,
+        source,
     };
     if len > MAX_TEMPLATE {
-        return Err(error(format!("{len} bytes, more than any honest chat template")));
+        let limit = MAX_TEMPLATE;
+        return Err(error(ContentError::TooLarge { len, limit }));
     }
     let bytes = files.read(file, 0..len).map_err(CheckpointError::from)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| error("not UTF-8".into()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| error(ContentError::Damaged("not UTF-8".into())))?;
     Ok(Some(text.to_owned()))
 }
 
