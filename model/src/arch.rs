@@ -63,7 +63,7 @@ impl Arch {
     ///
     /// # Errors
     /// Fails if siskin does not know the architecture.
-    pub fn of(config: &Config) -> Result<Self, ArchError> {
+    pub fn from_config(config: &Config) -> Result<Self, ArchError> {
         let found = config.architectures.first().map_or("", String::as_str);
         let row = ARCHS.iter().find(|row| row.1 == found);
         row.map(|row| row.0).ok_or_else(|| ArchError::Unknown {
@@ -88,7 +88,7 @@ impl Arch {
 
     /// The tensors of a checkpoint with this architecture and configuration.
     pub fn rules(self, config: &Config) -> Result<Vec<Rule>, ArchError> {
-        let dims = Dims::of(config)?;
+        let dims = Dims::from_config(config)?;
         match self {
             Arch::Llama => llama::rules(config, &dims),
             Arch::StableLm => stablelm::rules(config, &dims),
@@ -122,7 +122,7 @@ impl Keys {
         self.metadata.set(format!("{}.{key}", self.prefix), value);
     }
 
-    /// Sets a count, which is a u32 in GGUF; the checks of [`Dims::of`] keep it in range.
+    /// Sets a count, which is a u32 in GGUF; the checks of [`Dims::from_config`] keep it in range.
     fn count(&mut self, key: &str, value: u64) {
         self.set(key, u32::try_from(value).unwrap_or(u32::MAX));
     }
@@ -196,7 +196,7 @@ mod tests {
                 r#"{{"architectures":["{class}"],"hidden_size":1,"intermediate_size":1,"num_hidden_layers":1,"num_attention_heads":1}}"#
             );
             let config: Config = serde_json::from_str(&text).expect("a config");
-            assert_eq!(Arch::of(&config).expect("known"), arch);
+            assert_eq!(Arch::from_config(&config).expect("known"), arch);
         }
     }
 

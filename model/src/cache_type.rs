@@ -70,7 +70,7 @@ mod tests {
         for (ty, name, bytes) in cases {
             assert_eq!((ty.name(), ty.bytes(32)), (name, bytes));
             assert_eq!(serde_json::to_value(ty).expect("a name"), name);
-            assert_eq!(ty.bytes(33) > ty.bytes(32), true);
+            assert!(ty.bytes(33) > ty.bytes(32));
         }
     }
 }

@@ -32,4 +32,4 @@ pub mod validate;
 pub use cache_type::CacheType;
 pub use error_kind::ErrorKind;
 pub use file_type::{FileType, UnknownFileType};
-pub use types::TensorType;
+pub use types::{TensorType, UnknownTensorType};

@@ -10,6 +10,7 @@ use siskin_model::config::{Config, Sampling};
 use siskin_model::files::{FileError, Files};
 
 use crate::view::View;
+use safetensors::HeaderError;
 
 /// A checkpoint whose headers have been read; tensor bytes stay on disk.
 #[derive(Debug)]
@@ -53,12 +54,12 @@ pub enum CheckpointError {
         reason: String,
     },
     /// A safetensors header is damaged.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {source}", path.display())]
     Header {
         /// Path of the file.
         path: PathBuf,
         /// What is wrong with the header.
-        reason: String,
+        source: HeaderError,
     },
     /// Two shards contain the same tensor.
     #[error("{}: tensor {tensor} is also in another shard; the checkpoint is damaged", path.display())]

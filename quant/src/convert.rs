@@ -96,7 +96,7 @@ impl Conversion {
     /// # Errors
     /// Fails if the checkpoint or its tokenizer cannot be converted, or if the importance matrix does not
     /// fit.
-    pub fn of(
+    pub fn from_checkpoint(
         dir: &Path,
         file_type: Option<FileType>,
         imatrix: Option<&Imatrix>,
@@ -119,7 +119,7 @@ impl Conversion {
     ///
     /// # Errors
     /// Fails if the file cannot be read or quantized, or if the importance matrix does not fit.
-    pub fn of_gguf(
+    pub fn from_gguf(
         path: &Path,
         file_type: FileType,
         allow_requantize: bool,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::checkpoint::Checkpoint;
 use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
-use crate::recipe::{self, Facts};
+use crate::recipe::{self, TypeContext};
 use crate::view::View;
 use siskin_model::arch::{self, Arch, ArchError, Rule};
 use siskin_model::arch::{Role, Transform};
@@ -69,11 +69,11 @@ pub fn stored_type(checkpoint: &Checkpoint) -> FileType {
 /// # Errors
 /// Fails if the configuration is impossible, or if a tensor is missing, unexpected or of another shape.
 pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
-    let arch = Arch::of(&checkpoint.config)?;
+    let arch = Arch::from_config(&checkpoint.config)?;
     let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
     rules
         .iter()
-        .try_for_each(|rule| sources(rule, &checkpoint.tensors).map(drop))
+        .try_for_each(|rule| find_sources(rule, &checkpoint.tensors).map(drop))
 }
 
 /// Plans the conversion of `checkpoint` to a file of type `file_type`. `vocabulary` is the result of
@@ -88,9 +88,9 @@ pub fn plan_checkpoint(
     vocabulary: Metadata,
     imatrix: bool,
 ) -> Result<Plan, PlanError> {
-    let arch = Arch::of(&checkpoint.config)?;
+    let arch = Arch::from_config(&checkpoint.config)?;
     let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
-    let facts = Facts {
+    let context = TypeContext {
         n_layers: checkpoint.config.num_hidden_layers,
         tied: !rules.iter().any(|rule| rule.role == Role::Output),
         imatrix,
@@ -98,8 +98,8 @@ pub fn plan_checkpoint(
     let mut offset = 0;
     let mut tensors = Vec::with_capacity(rules.len());
     for rule in rules {
-        let sources = sources(&rule, &checkpoint.tensors)?;
-        let ty = recipe::tensor_type(file_type, &facts, rule.role, rule.layer, &rule.shape);
+        let sources = find_sources(&rule, &checkpoint.tensors)?;
+        let ty = recipe::tensor_type(file_type, &context, rule.role, rule.layer, &rule.shape);
         let Rule {
             output: name,
             transform,
@@ -160,7 +160,7 @@ fn used_rules(rules: Vec<Rule>, tensors: &BTreeMap<String, View>) -> Result<Vec<
 }
 
 /// Finds the rule's sources in the checkpoint and checks their shapes.
-fn sources(rule: &Rule, tensors: &BTreeMap<String, View>) -> Result<Vec<Source>, PlanError> {
+fn find_sources(rule: &Rule, tensors: &BTreeMap<String, View>) -> Result<Vec<Source>, PlanError> {
     let expected: Vec<u64> = match rule.transform {
         Transform::Stack => vec![rule.shape[0]],
         _ => rule.shape.iter().rev().copied().collect(),
@@ -193,7 +193,7 @@ mod tests {
     /// A checkpoint in memory with exactly the tensors that the architecture's rules require.
     fn checkpoint(config: &str) -> Checkpoint {
         let config = serde_json::from_str(config).expect("a config");
-        let rules = Arch::of(&config)
+        let rules = Arch::from_config(&config)
             .and_then(|arch| arch.rules(&config))
             .expect("rules");
         let mut tensors = BTreeMap::new();

@@ -7,7 +7,7 @@
 
 use crate::block;
 use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
-use crate::recipe::{Facts, role_of, tensor_type};
+use crate::recipe::{TypeContext, role_of, tensor_type};
 use crate::view::View;
 use siskin_model::arch::{MAX_DIM, Role, Transform};
 use siskin_model::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
@@ -91,14 +91,14 @@ pub fn plan_requantize(
     allow_requantize: bool,
     imatrix: bool,
 ) -> Result<Plan, RequantizeError> {
-    let facts = facts(&header, imatrix)?;
+    let context = type_context(&header, imatrix)?;
     let mut offset = 0;
     let mut tensors = Vec::with_capacity(header.tensors.len());
     for tensor in &header.tensors {
         let (role, layer) = role_of(&tensor.name);
         let ty = match is_kept(role, &tensor.shape) {
             true => tensor.ty,
-            false => tensor_type(file_type, &facts, role, layer, &tensor.shape),
+            false => tensor_type(file_type, &context, role, layer, &tensor.shape),
         };
         check_change(tensor, ty, allow_requantize)?;
         let planned = PlannedTensor {
@@ -120,7 +120,7 @@ pub fn plan_requantize(
     })
 }
 
-fn facts(header: &Header, imatrix: bool) -> Result<Facts, RequantizeError> {
+fn type_context(header: &Header, imatrix: bool) -> Result<TypeContext, RequantizeError> {
     let metadata = &header.metadata;
     let missing = |key: &str, expected| RequantizeError::Key {
         key: key.to_owned(),
@@ -140,7 +140,7 @@ fn facts(header: &Header, imatrix: bool) -> Result<Facts, RequantizeError> {
         return Err(RequantizeError::NoTensors);
     }
     let tied = !header.tensors.iter().any(|tensor| tensor.name == "output.weight");
-    Ok(Facts {
+    Ok(TypeContext {
         n_layers,
         tied,
         imatrix,

@@ -103,7 +103,7 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
     let settings: Option<hf::TokenizerConfig> = read_json(&dir.join("tokenizer_config.json"), MAX_JSON)?;
     let json_path = dir.join("tokenizer.json");
     let mut keys = Metadata::new();
-    let is_llama = Arch::of(config).is_ok_and(|arch| arch == Arch::Llama);
+    let is_llama = Arch::from_config(config).is_ok_and(|arch| arch == Arch::Llama);
     if let Some(add) = settings
         .as_ref()
         .and_then(|s| s.add_prefix_space)

@@ -28,10 +28,12 @@ const FIXED: u64 = 13 << 20;
 pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
     let item = |what, bytes, detail| Item { what, bytes, detail };
     let kv = shape.kv_bytes(settings.cache_type, settings.context);
-    let (compute, output) = (compute(shape, settings), output(shape));
+    let (compute_bytes, output_bytes) = (compute(shape, settings), output(shape));
     // After loading a mapped input embedding is dropped; what comes then takes its place at the peak.
     let dropped = if settings.mmap {
-        shape.embedding_bytes.min(kv.saturating_add(compute + output))
+        shape
+            .embedding_bytes
+            .min(kv.saturating_add(compute_bytes + output_bytes))
     } else {
         0
     };
@@ -54,12 +56,12 @@ pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
         ),
         item(
             "compute buffers",
-            compute,
+            compute_bytes,
             format!("{} tokens at a time", settings.ubatch),
         ),
         item(
             "output buffers",
-            output,
+            output_bytes,
             format!("logits of {} tokens", shape.vocabulary),
         ),
         item(

@@ -104,7 +104,8 @@ impl Case<'_> {
         if let Some(mib) = self.usable_mib {
             machine.ram.usable_bytes = mib << 20;
         }
-        let profile: Option<&Profile> = choose(&profiles, &Traits::of(&machine)).filter(|_| self.profiled);
+        let profile: Option<&Profile> =
+            choose(&profiles, &Traits::from_machine(&machine)).filter(|_| self.profiled);
         resolve(&Sources {
             typed: &self.typed,
             environment: &self.environment,

@@ -123,7 +123,7 @@ pub const MAX_LAYERS: u32 = 512;
 
 impl Dims {
     /// Reads the dimensions of `config` and checks that each is possible.
-    pub fn of(config: &Config) -> Result<Self, ArchError> {
+    pub fn from_config(config: &Config) -> Result<Self, ArchError> {
         let vocab = config
             .vocab_size
             .ok_or_else(|| ArchError::Config("vocab_size is missing".into()))?;

@@ -35,7 +35,7 @@ pub(super) fn tokens(metadata: &Metadata) -> Option<&Strings> {
 
 /// Checks tokens, lists, merges and special tokens.
 pub(super) fn check(metadata: &Metadata) -> Result<(), ValidateError> {
-    let family = family(metadata)?;
+    let family = read_family(metadata)?;
     let Some(tokens) = tokens(metadata) else {
         return Err(ValidateError::key(
             "tokenizer.ggml.tokens",
@@ -83,7 +83,7 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), ValidateError> {
     }
 }
 
-fn family(metadata: &Metadata) -> Result<Family, ValidateError> {
+fn read_family(metadata: &Metadata) -> Result<Family, ValidateError> {
     const KEY: &str = "tokenizer.ggml.model";
     match metadata.get(KEY) {
         Some(Value::String(name)) if name == "llama" => Ok(Family::SentencePiece),
@@ -169,7 +169,7 @@ fn every_byte(tokens: &HashSet<std::borrow::Cow<'_, str>>) -> Result<(), Validat
 
 fn spelled_out(tokens: &Strings) -> Result<(), ValidateError> {
     let spelled = |token: &str| {
-        let others = token.chars().filter(|&c| bytes::of(c).is_none()).count();
+        let others = token.chars().filter(|&c| bytes::from_char(c).is_none()).count();
         others as u64 * (token.len() as u64 + 32)
     };
     let all: u64 = tokens.iter().map(spelled).sum();

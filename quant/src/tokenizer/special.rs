@@ -78,7 +78,7 @@ pub(super) fn keys(
     for at in 0..KINDS.len() {
         set(at, configured(at));
     }
-    let adds = adds(processing.post_processor.as_ref(), settings);
+    let adds = added_around(processing.post_processor.as_ref(), settings);
     for (kind, add) in [("bos", adds.bos), ("eos", adds.eos), ("sep", adds.sep)] {
         if let Some(add) = add.or_else(|| settings?.adds(kind)) {
             keys.set(format!("tokenizer.ggml.add_{kind}_token"), add);
@@ -88,7 +88,7 @@ pub(super) fn keys(
 }
 
 /// What the post-processor adds around a text.
-fn adds(processor: Option<&Processor>, settings: Option<&TokenizerConfig>) -> Adds {
+fn added_around(processor: Option<&Processor>, settings: Option<&TokenizerConfig>) -> Adds {
     let mut adds = Adds::default();
     let Some(processor) = processor else { return adds };
     let chain = match processor.processors.as_slice() {
@@ -232,7 +232,7 @@ mod tests {
             let processor: Processor = serde_json::from_value(processor).expect("a processor");
             let settings: Option<TokenizerConfig> =
                 settings.map(|s| serde_json::from_value(s.clone()).expect("settings"));
-            let adds = adds(Some(&processor), settings.as_ref());
+            let adds = added_around(Some(&processor), settings.as_ref());
             (adds.bos, adds.eos, adds.sep)
         };
         let (some, no) = (Some(true), Some(false));
