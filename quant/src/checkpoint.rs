@@ -352,6 +352,17 @@ mod tests {
                 ],
                 "tensor c is in a shard, but not in the index",
             ),
+            (
+                "Git LFS",
+                vec![
+                    ("config.json", CONFIG.into()),
+                    (
+                        "model.safetensors",
+                        b"version https://git-lfs.github.com/spec/v1\n".to_vec(),
+                    ),
+                ],
+                "model.safetensors: a Git LFS pointer, not the file itself; run `git lfs pull`",
+            ),
         ];
         for (name, files, want) in cases {
             let dir = tempfile::tempdir().expect("a temporary folder");
