@@ -20,6 +20,8 @@ mod index;
 mod pre_tokenizer;
 pub mod size;
 mod special;
+#[doc(hidden)]
+pub mod spellings;
 mod token_bytes;
 mod token_type;
 
