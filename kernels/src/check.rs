@@ -89,7 +89,10 @@ impl Case {
         }
     }
 
-    /// The case as a kernel takes it; `out` must have room for a result of each row.
+    /// The case as a kernel takes it.
+    ///
+    /// # Panics
+    /// If `out` has no room for a result of each row.
     pub fn product(&self, out: &mut [f32], ahead: usize) -> Product {
         assert!(out.len() >= self.count, "room for {} rows", self.count);
         Product {

@@ -87,6 +87,9 @@ impl Arch {
     }
 
     /// The tensors of a checkpoint with this architecture and configuration.
+    ///
+    /// # Errors
+    /// Fails if a field of the configuration is missing, impossible or not supported.
     pub fn rules(self, config: &Config) -> Result<Vec<Rule>, ArchError> {
         let dims = Dims::from_config(config)?;
         match self {
@@ -97,6 +100,9 @@ impl Arch {
     }
 
     /// The keys of this architecture, in the order of llama.cpp's converter.
+    ///
+    /// # Errors
+    /// Fails if siskin does not support the RoPE scaling of the configuration.
     pub fn keys(self, config: &Config, file_type: FileType) -> Result<Metadata, ArchError> {
         let mut keys = Keys {
             prefix: self.name(),

@@ -230,3 +230,38 @@ fn infos(plan: &Plan) -> Vec<TensorInfo> {
     };
     plan.tensors.iter().map(info).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn kinds_come_from_the_innermost_error() {
+        let path = PathBuf::from("x");
+        let exists = || AtomicFileError::Exists(path.clone());
+        let pointer = || siskin_model::files::FileError::LfsPointer { path: path.clone() };
+        let requantize = |source| ConvertError::Requantize {
+            file: "x".into(),
+            source,
+        };
+        let quantized = RequantizeError::Quantized {
+            tensor: "x".into(),
+            ty: siskin_model::TensorType::Q8_0,
+        };
+        let cases: [(ConvertError, ErrorKind); 6] = [
+            (exists().into(), ErrorKind::Exists),
+            (StreamError::Write(exists()).into(), ErrorKind::Exists),
+            (GgufError::File(pointer()).into(), ErrorKind::LfsPointer),
+            (
+                TokenizerError::Read(CheckpointError::File(pointer())).into(),
+                ErrorKind::LfsPointer,
+            ),
+            (requantize(quantized), ErrorKind::AlreadyQuantized),
+            (requantize(RequantizeError::Split(3)), ErrorKind::Split),
+        ];
+        for (error, want) in cases {
+            assert_eq!(error.kind(), want, "{error}");
+        }
+    }
+}

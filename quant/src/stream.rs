@@ -345,11 +345,11 @@ mod tests {
         let outputs = [("weights", Transform::Copy, vec![1000, 4000])];
         let (files, plan) = plan_over(dir.path(), &values, &outputs);
         let error = run(dir.path(), &plan, &files, false).expect_err("a NaN");
+        assert_eq!(error.kind(), ErrorKind::NonFinite);
+        let text = error.to_string();
         assert!(
-            error
-                .to_string()
-                .starts_with("tensor weights: weight 123 of row 2000 is NaN"),
-            "{error}"
+            text.starts_with("tensor weights: weight 123 of row 2000 is NaN"),
+            "{text}"
         );
         assert!(matches!(
             run(dir.path(), &plan, &files, true),

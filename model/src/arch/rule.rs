@@ -123,6 +123,9 @@ pub const MAX_LAYERS: u32 = 512;
 
 impl Dims {
     /// Reads the dimensions of `config` and checks that each is possible.
+    ///
+    /// # Errors
+    /// Returns the first dimension that is missing or impossible.
     pub fn from_config(config: &Config) -> Result<Self, ArchError> {
         let vocab = config
             .vocab_size
