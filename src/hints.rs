@@ -5,7 +5,11 @@ use siskin::chat::ChatError;
 use siskin::device::budget::BudgetError;
 use siskin::device::settings::SettingsError;
 use siskin::{Error, ErrorKind};
+use siskin_model::ErrorKind as FileKind;
 use siskin_model::atomic_file::AtomicFileError;
+use siskin_model::gguf::{GgufError, HeaderError, Problem};
+use siskin_quant::convert::ConvertError;
+use siskin_quant::imatrix::ImatrixError;
 
 /// The long names of the flags that the command has.
 #[derive(Debug, Default)]
@@ -47,19 +51,64 @@ pub(crate) fn hint(error: &anyhow::Error, flags: &Flags) -> Option<String> {
                 _ => None,
             };
         }
-        match cause.downcast_ref::<AtomicFileError>() {
-            Some(AtomicFileError::Exists(_)) => flags.with("force", "--force replaces it").map(str::to_owned),
-            _ => None,
-        }
+        file(cause, flags)
     })
 }
 
+/// What the crates below the runtime report of files.
+fn file(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option<String> {
+    let kind = cause
+        .downcast_ref::<AtomicFileError>()
+        .map(AtomicFileError::kind)
+        .or_else(|| cause.downcast_ref::<ConvertError>().map(ConvertError::kind))
+        .or_else(|| cause.downcast_ref::<ImatrixError>().map(ImatrixError::kind))
+        .or_else(|| cause.downcast_ref::<GgufError>().map(GgufError::kind))?;
+    let hint = match kind {
+        FileKind::Exists => flags.with("force", "--force overwrites it")?,
+        FileKind::NonFinite => flags.with("allow-nonfinite", "--allow-nonfinite accepts them")?,
+        FileKind::AlreadyQuantized => flags.with("allow-requantize", "--allow-requantize accepts the loss")?,
+        FileKind::Split => "llama-gguf-split --merge joins the parts",
+        FileKind::Format => return format(cause).map(str::to_owned),
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Files of another format than was expected: how one gets the right one.
+fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(cause);
+    while let Some(error) = cause {
+        if let Some(HeaderError {
+            problem: Problem::Magic(_),
+            ..
+        }) = error.downcast_ref()
+        {
+            return Some("siskin convert DIR -o FILE.gguf makes a GGUF file from a checkpoint");
+        }
+        if let Some(ImatrixError::Empty { .. }) = error.downcast_ref() {
+            return Some("siskin imatrix makes one");
+        }
+        cause = error.source();
+    }
+    None
+}
+
 fn runtime(error: &Error, flags: &Flags) -> Option<String> {
+    if let Error::Header(header) = error {
+        return file(header, flags);
+    }
+    if let Error::Invalid { source, .. } = error {
+        match source.kind() {
+            FileKind::Alignment => return Some("siskin quantize writes an aligned copy".into()),
+            FileKind::Split => return Some("llama-gguf-split --merge joins the parts".into()),
+            _ => {}
+        }
+    }
     if let Error::Settings(settings) = error {
         return match settings {
             SettingsError::Budget(error) => Some(smaller(error, flags)),
             SettingsError::RepackFaults => flags
-                .with("repack", "leave --repack out, or add --force")
+                .with("repack", "leave out --repack; --force uses it anyway")
                 .map(str::to_owned),
             _ => None,
         };
@@ -71,7 +120,7 @@ fn runtime(error: &Error, flags: &Flags) -> Option<String> {
     }
     let hint = match error.kind() {
         ErrorKind::ContextFull => flags.with("ctx-size", "shorten the prompt, or use a larger context with -c"),
-        ErrorKind::UnknownArchitecture => flags.with("any-arch", "--any-arch runs it unchecked"),
+        ErrorKind::UnknownArchitecture => flags.with("any-arch", "--any-arch runs it unchecked, at your own risk"),
         ErrorKind::Engine => flags.with("verbose", "-v shows llama.cpp's log"),
         _ => None,
     };
@@ -134,7 +183,7 @@ mod tests {
             (
                 anyhow::Error::from(AtomicFileError::Exists("x".into())).context("writing"),
                 &["force"],
-                Some("--force replaces it"),
+                Some("--force overwrites it"),
             ),
             (anyhow::anyhow!("anything"), &["force"], None),
         ];

@@ -86,6 +86,7 @@ mod tests {
             assert_eq!((ty.name(), ty.bytes(32)), (name, bytes));
             assert_eq!(serde_json::to_value(ty).expect("a name"), name);
             assert_eq!(name.to_uppercase().parse(), Ok(ty));
+            assert!(ty.bytes(33) > ty.bytes(32));
         }
     }
 }

@@ -41,7 +41,7 @@ fn parse_type(text: &str) -> Result<TypeArg, String> {
 }
 
 pub(crate) fn main(args: ConvertArgs) -> anyhow::Result<ExitCode> {
-    let plan = |imatrix: Option<&Imatrix>| Conversion::of(&args.dir, args.file_type.0, imatrix);
+    let plan = |imatrix: Option<&Imatrix>| Conversion::from_checkpoint(&args.dir, args.file_type.0, imatrix);
     let task = format!("cannot convert {}", args.dir.display());
     args.write.carry_out(plan, args.output.as_deref(), &task)
 }

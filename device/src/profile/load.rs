@@ -43,6 +43,7 @@ const MAX_PROFILE: u64 = 1 << 20;
 
 /// Why a profile cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProfileError {
     /// The file or folder cannot be read.
     #[error("{}: {source}", path.display())]
