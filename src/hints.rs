@@ -85,7 +85,7 @@ fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         {
             return Some("siskin convert DIR -o FILE.gguf makes a GGUF file from a checkpoint");
         }
-        if let Some(ImatrixError::Empty { .. }) = error.downcast_ref() {
+        if let Some(ImatrixError::Empty(_)) = error.downcast_ref() {
             return Some("siskin imatrix makes one");
         }
         cause = error.source();
