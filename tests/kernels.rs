@@ -3,7 +3,6 @@
 //! The switch belongs to the whole process, so these tests are a separate program and take turns.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 
 use siskin::device::settings::{Kernels, Values};
@@ -232,21 +231,7 @@ const HEADERS: [(&str, &str); 5] = [
 
 #[test]
 fn signatures_are_those_of_the_headers() {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["metadata", "--format-version", "1", "--offline", "--locked"]);
-    let Ok(output) = command.current_dir(env!("CARGO_MANIFEST_DIR")).output() else {
-        siskin_testing::skip("no cargo to ask where llama.cpp's headers are");
-        return;
-    };
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata");
-    let packages = metadata["packages"].as_array().expect("packages");
-    let sys = packages
-        .iter()
-        .find(|package| package["name"] == "llama-cpp-sys-2")
-        .expect("llama.cpp");
-    let manifest = Path::new(sys["manifest_path"].as_str().expect("a path"));
-    let folder = manifest.with_file_name("llama.cpp/ggml/src/ggml-cpu");
+    let folder = siskin_testing::llama_cpp().join("ggml/src/ggml-cpu");
     let words = |text: &str| text.split_whitespace().collect::<String>();
     for (file, wanted) in HEADERS {
         let text = std::fs::read_to_string(folder.join(file)).expect("a header");
