@@ -57,7 +57,7 @@ bench-full: build
 FUZZ_SECONDS ?= 60
 fuzz: build
 	./fuzz/seeds.sh
-	for target in gguf safetensors tokenizer; do \
+	for target in gguf safetensors text tokenizer; do \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1000 -timeout=10 || exit 1; \
 	done
 

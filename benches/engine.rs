@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use siskin::engine::chat::{self, Message, Role, Template};
-use siskin::engine::{self, Model, ModelOptions, STORYTELLER, SamplerConfig, Session, SessionOptions, Token};
+use siskin::chat::{self, Message, Role, Template};
+use siskin::{ContextOptions, LoadOptions, Model, STORYTELLER, SamplerConfig, Session, Token, Tokenize};
 use siskin_model::gguf::Header;
 
 /// Repeated, this gives a text of about a thousand tokens in any vocabulary.
@@ -41,7 +41,6 @@ fn fixtures(folder: &Path) -> Vec<(&'static str, PathBuf)> {
 }
 
 fn open(criterion: &mut Criterion) {
-    engine::silence();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut group = criterion.benchmark_group("gguf_open");
     // The reader reads only what is before the tensors' data.
@@ -58,7 +57,7 @@ fn open(criterion: &mut Criterion) {
         });
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(BenchmarkId::new("load", name), |bench| {
-            bench.iter(|| Model::load(&path, &ModelOptions::default()).expect("a model"));
+            bench.iter(|| Model::load(&path, &LoadOptions::default()).expect("a model"));
         });
     }
 }
@@ -70,26 +69,25 @@ fn tokenize(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(text.len() as u64));
     for (name, path) in fixtures(folder.path()) {
         for (reader, llama_cpp_vocabulary) in [("siskin", false), ("llama.cpp", true)] {
-            let options = ModelOptions {
+            let options = LoadOptions {
                 vocab_only: true,
                 llama_cpp_vocabulary,
-                ..ModelOptions::default()
+                ..LoadOptions::default()
             };
             let model = Model::load(&path, &options).expect("a vocabulary");
             group.bench_function(BenchmarkId::new(reader, name), |bench| {
-                bench.iter(|| model.tokenize(black_box(&text), true, false))
+                bench.iter(|| model.tokenize(black_box(&text), Tokenize::TEXT))
             });
         }
     }
 }
 
 fn storyteller() -> Model {
-    engine::silence();
-    Model::load_bytes(STORYTELLER, &ModelOptions::default()).expect("the embedded model")
+    Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model")
 }
 
 fn tokens(model: &Model, count: usize) -> Vec<Token> {
-    let mut tokens = model.tokenize(&TEXT.repeat(64), true, false);
+    let mut tokens = model.tokenize(&TEXT.repeat(64), Tokenize::TEXT);
     tokens.truncate(count);
     assert_eq!(tokens.len(), count);
     tokens
@@ -97,15 +95,15 @@ fn tokens(model: &Model, count: usize) -> Vec<Token> {
 
 fn compute(criterion: &mut Criterion) {
     let model = storyteller();
-    let mut session = Session::new(&model, &SessionOptions::default()).expect("a session");
+    let mut session = Session::new(&model, ContextOptions::default()).expect("a session");
     let mut group = criterion.benchmark_group("prefill");
     for count in [32, 256] {
         let tokens = tokens(&model, count);
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::new("embedded", count), |bench| {
             bench.iter(|| {
-                session.rewind(0).expect("rewound");
-                session.feed(black_box(&tokens)).expect("fed");
+                session.truncate(0).expect("rewound");
+                session.decode(black_box(&tokens)).expect("fed");
             });
         });
     }
@@ -113,13 +111,13 @@ fn compute(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(1));
     for depth in [16, 256] {
-        session.rewind(0).expect("rewound");
-        session.feed(&tokens(&model, depth)).expect("fed");
+        session.truncate(0).expect("rewound");
+        session.decode(&tokens(&model, depth)).expect("fed");
         let next = tokens(&model, 1);
         group.bench_function(BenchmarkId::new("embedded", depth), |bench| {
             bench.iter(|| {
-                session.feed(black_box(&next)).expect("fed");
-                session.rewind(depth as u32).expect("rewound");
+                session.decode(black_box(&next)).expect("fed");
+                session.truncate(depth).expect("rewound");
             });
         });
     }
@@ -128,8 +126,8 @@ fn compute(criterion: &mut Criterion) {
 /// Builds a sampler chain and draws one token from the logits of the embedded model's vocabulary.
 fn sample(criterion: &mut Criterion) {
     let model = storyteller();
-    let mut session = Session::new(&model, &SessionOptions::default()).expect("a session");
-    session.feed(&tokens(&model, 16)).expect("fed");
+    let mut session = Session::new(&model, ContextOptions::default()).expect("a session");
+    session.decode(&tokens(&model, 16)).expect("fed");
     let greedy = SamplerConfig {
         temp: 0.0,
         ..SamplerConfig::default()
@@ -150,7 +148,7 @@ fn sample(criterion: &mut Criterion) {
         ("repeat_penalty", penalty),
     ] {
         group.bench_function(name, |bench| {
-            bench.iter(|| session.generate(black_box(&config)).expect("a chain").next());
+            bench.iter(|| session.sample(black_box(&config)).expect("a chain").next());
         });
     }
 }

@@ -75,7 +75,7 @@ fn conversion(c: &mut Criterion) {
     let mut group = c.benchmark_group("convert");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
     for ty in [FileType::Q4KM, FileType::Q8_0, FileType::F16] {
-        let conversion = Conversion::of(dir.path(), Some(ty), None).expect("planned");
+        let conversion = Conversion::from_checkpoint(dir.path(), Some(ty), None).expect("planned");
         group.throughput(Throughput::Bytes(4 * conversion.plan.weights()));
         group.bench_function(ty.name(), |b| {
             b.iter(|| {

@@ -1,128 +1,22 @@
-//! The commands: one file each, from what was typed to what it means to one library call.
+//! The commands, one file each: parse, resolve, call the library, print.
 
-use std::process::ExitCode;
-
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-
-/// A line to stderr; where nobody reads it, it is lost, which is no error.
-macro_rules! say {
-    ($($words:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($words)*);
-    }};
-}
-
-mod answer;
-mod bench;
-mod chat;
-mod completions;
-mod convert;
-mod device;
-mod environment;
-pub(crate) mod exit;
-mod explain;
-mod fit;
-mod imatrix;
-mod inspect;
-mod interrupt;
+pub(crate) mod bench;
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod convert;
+pub(crate) mod device;
+pub(crate) mod fit;
+pub(crate) mod imatrix;
+pub(crate) mod inspect;
 mod kernels;
-mod man;
-mod model_facts;
-mod models;
-mod plan_table;
-mod progress;
-mod quantize;
-mod run;
+pub(crate) mod man;
+pub(crate) mod models;
+mod notices;
+pub(crate) mod quantize;
+pub(crate) mod run;
 mod sampling_args;
 mod session_args;
-mod size;
 mod stats;
-mod style;
-mod text;
-mod text_input;
-mod tokenize;
-mod tune;
-mod tune_round;
+pub(crate) mod tokenize;
+pub(crate) mod tune;
 mod write;
-
-/// Small language models on small machines.
-#[derive(Debug, Parser)]
-#[command(name = "siskin", version, about, max_term_width = 100)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Run(run::RunArgs),
-    Convert(convert::ConvertArgs),
-    Quantize(quantize::QuantizeArgs),
-    Inspect(inspect::InspectArgs),
-    Tokenize(tokenize::TokenizeArgs),
-    Bench(Box<bench::BenchArgs>),
-    Models(models::ModelsArgs),
-    Device(device::DeviceArgs),
-    Fit(fit::FitArgs),
-    Tune(tune::TuneArgs),
-    Chat(chat::ChatArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
-    Imatrix(imatrix::ImatrixArgs),
-}
-
-/// The command line. Of a flag that is typed twice the last counts, as with llama.cpp and git.
-fn command() -> clap::Command {
-    Args::command().mut_subcommands(|sub| sub.args_override_self(true))
-}
-
-/// Reads the command line. clap's own rule for colours is not ours: it takes CI for a terminal that has them.
-pub(crate) fn parse() -> Result<Args, clap::Error> {
-    let matches = command().color(style::of_help()).try_get_matches()?;
-    Args::from_arg_matches(&matches)
-}
-
-/// Carries out what was typed.
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match args.command {
-        Command::Run(args) => run::main(args),
-        Command::Convert(args) => convert::main(args),
-        Command::Quantize(args) => quantize::main(args),
-        Command::Inspect(args) => inspect::main(args),
-        Command::Tokenize(args) => tokenize::main(args),
-        Command::Bench(args) => bench::main(*args),
-        Command::Models(args) => models::main(args),
-        Command::Device(args) => device::main(args),
-        Command::Fit(args) => fit::main(args),
-        Command::Tune(args) => tune::main(args),
-        Command::Chat(args) => chat::main(args),
-        Command::Completions(args) => completions::main(args),
-        Command::Man(args) => man::main(args),
-        Command::Imatrix(args) => imatrix::main(args),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_flag_typed_twice_the_last_counts_and_lists_grow() {
-        let parse = |words: &str| command().try_get_matches_from(words.split(' ')).expect(words);
-        let twice = parse("siskin run -c 1 -c 2 --stop a --stop b --no-mmap --no-mmap");
-        let twice = twice.subcommand_matches("run").expect("run");
-        assert_eq!(twice.get_one("ctx_size"), Some(&2u32));
-        let stops: Vec<&String> = twice.get_many("stop").expect("stops").collect();
-        assert_eq!(stops, ["a", "b"]);
-    }
-
-    #[test]
-    fn the_command_line_is_consistent_and_every_command_shows_an_example() {
-        let mut command = Args::command();
-        command.clone().debug_assert();
-        for sub in command.get_subcommands_mut() {
-            let help = sub.render_long_help().to_string();
-            assert!(help.contains("Example:\n  siskin "), "{}: {help}", sub.get_name());
-        }
-    }
-}

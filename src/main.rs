@@ -1,16 +1,33 @@
 //! The program: parse, run, print the error on one line, exit code.
 
+#![deny(unsafe_code)]
+
 use std::process::ExitCode;
 
+/// Writes a line to stderr; write errors are ignored.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod cli;
+mod commands;
+mod environment;
+mod exit;
+mod hints;
+mod interrupt;
+mod render;
+mod text_input;
 
 fn main() -> ExitCode {
-    let args = match cli::parse() {
-        Ok(args) => args,
-        Err(message) => return cli::exit::usage(&message),
+    let (args, flags) = match cli::parse() {
+        Ok(parsed) => parsed,
+        Err(message) => return exit::usage(&message),
     };
     match cli::run(args) {
         Ok(code) => code,
-        Err(error) => cli::exit::failure(&error),
+        Err(error) => exit::failure(&error, &flags),
     }
 }

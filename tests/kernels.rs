@@ -6,46 +6,41 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 
-use siskin::engine::{self, Model, ModelOptions, SamplerConfig, Session, SessionOptions, Token};
-use siskin::kernel::{self, Kernels, Settings};
+use siskin::device::settings::{Kernels, Values};
+use siskin::{ContextOptions, LoadOptions, Model, STORYTELLER, SamplerConfig, Session, Token, Tokenize, ggml_hook};
 
-#[allow(dead_code)]
-#[path = "through_binary/util.rs"]
-mod util;
+/// The program, which converts the fixtures.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_siskin");
 
 /// File types with kernels for their products. Rows whose length a type does not divide get another type.
 const TYPES: [&str; 6] = ["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0"];
 
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
-    engine::silence();
     TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Selects `kernels` and returns whether they are in use; prints why a test is skipped if they are not.
 fn switch(kernels: Kernels) -> bool {
-    let status = kernel::select(&Settings {
-        kernels,
-        ..Settings::default()
-    });
+    let status = ggml_hook::select(kernels, Values::default().prefetch_bytes);
     if kernels == Kernels::Siskin && status.kernels != kernels {
-        println!("skipped: {status}");
+        siskin_testing::skip(&status.to_string());
     }
     status.kernels == kernels
 }
 
 fn model(path: &Path) -> Model {
-    Model::load(path, &ModelOptions::default()).expect("a model")
+    Model::load(path, &LoadOptions::default()).expect("a model")
 }
 
 fn greedy(model: &Model, prompt: &str, count: usize) -> Vec<Token> {
-    let mut session = Session::new(model, &SessionOptions::default()).expect("a session");
-    session.feed(&model.tokenize(prompt, true, true)).expect("room");
+    let mut session = Session::new(model, ContextOptions::default()).expect("a session");
+    session.decode(&model.tokenize(prompt, Tokenize::PROMPT)).expect("room");
     let config = SamplerConfig {
         temp: 0.0,
         ..SamplerConfig::default()
     };
-    let drawn = session.generate(&config).expect("a generator").take(count);
+    let drawn = session.sample(&config).expect("a generator").take(count);
     drawn.map(|token| token.expect("a token")).collect()
 }
 
@@ -54,21 +49,21 @@ fn greedy_output_is_the_same_with_either_kernel() {
     let _turn = turn();
     let out = tempfile::tempdir().expect("a temporary folder");
     let mut files: Vec<(PathBuf, String)> = Vec::new();
-    for dir in util::checkpoints() {
+    for dir in siskin_testing::checkpoints() {
         for ty in TYPES {
             files.push((
-                util::convert(&dir, out.path(), ty),
+                siskin_testing::convert(PROGRAM, &dir, out.path(), ty),
                 format!("{} {ty}", dir.display()),
             ));
         }
     }
-    if let Some(shared) = util::shared() {
+    if let Some(shared) = siskin_testing::shared() {
         for ty in TYPES {
             let dir = shared.join("stories260k-hf");
-            files.push((util::convert(&dir, out.path(), ty), format!("stories260k {ty}")));
+            files.push((siskin_testing::convert(PROGRAM, &dir, out.path(), ty), format!("stories260k {ty}")));
         }
     }
-    let embedded = Model::load_bytes(engine::STORYTELLER, &ModelOptions::default()).expect("embedded");
+    let embedded = Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("embedded");
     let models = files.iter().map(|(path, name)| (model(path), name.clone()));
     for (model, name) in models.chain([(embedded, "embedded".to_owned())]) {
         assert!(switch(Kernels::Ggml));
@@ -84,26 +79,28 @@ fn greedy_output_is_the_same_with_either_kernel() {
 fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
     let _turn = turn();
     let out = tempfile::tempdir().expect("a temporary folder");
-    let model = model(&util::convert(
-        &util::checkpoint("llama-spm"),
+    let model = model(&siskin_testing::convert(PROGRAM, 
+        &siskin_testing::checkpoint("llama-spm"),
         out.path(),
         "q4_k_m",
     ));
-    let options = SessionOptions {
+    let options = || ContextOptions {
         context: Some(512),
-        threads: 2,
-        threads_batch: 2,
-        ..SessionOptions::default()
+        ..ContextOptions::from(Values {
+            threads: 2,
+            threads_batch: 2,
+            ..Values::default()
+        })
     };
-    let text = vec![model.tokenize("a", false, false)[0]; 300];
+    let text = vec![model.tokenize("a", Tokenize::PLAIN)[0]; 300];
     // Operations computed while `tokens` are fed at once, with `before` tokens before them.
     let count = |kernels, before: usize, tokens: usize| {
         let used = switch(kernels);
-        let mut session = Session::new(&model, &options).expect("a session");
-        session.feed(&text[..before]).expect("room");
-        let start = kernel::calls();
-        session.feed(&text[..tokens]).expect("room");
-        let end = kernel::calls();
+        let mut session = Session::new(&model, options()).expect("a session");
+        session.decode(&text[..before]).expect("room");
+        let start = ggml_hook::calls();
+        session.decode(&text[..tokens]).expect("room");
+        let end = ggml_hook::calls();
         used.then(|| (end.products - start.products, end.attentions - start.attentions))
     };
     assert_eq!(count(Kernels::Ggml, 0, 1), Some((0, 0)));
@@ -122,16 +119,16 @@ fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
 #[test]
 fn perplexity_is_the_same_with_either_kernel() {
     let _turn = turn();
-    let Some(shared) = util::shared() else { return };
+    let Some(shared) = siskin_testing::shared() else { return };
     let text = std::fs::read(shared.join("text/wikitext-2/wiki.test.raw")).expect("wikitext-2");
     let text = String::from_utf8_lossy(&text[..64 << 10]).into_owned();
     let out = tempfile::tempdir().expect("a temporary folder");
     for (dir, ty) in [
         (shared.join("stories260k-hf"), "q8_0"),
-        (util::checkpoint("llama-spm"), "q4_k_m"),
-        (util::checkpoint("llama-spm"), "q5_k_m"),
+        (siskin_testing::checkpoint("llama-spm"), "q4_k_m"),
+        (siskin_testing::checkpoint("llama-spm"), "q5_k_m"),
     ] {
-        let model = model(&util::convert(&dir, out.path(), ty));
+        let model = model(&siskin_testing::convert(PROGRAM, &dir, out.path(), ty));
         assert!(switch(Kernels::Ggml));
         let theirs = perplexity(&model, &text);
         if !switch(Kernels::Siskin) {
@@ -149,19 +146,21 @@ fn perplexity_is_the_same_with_either_kernel() {
 
 /// Perplexity of `text` in windows of 256 tokens, one token at a time, as in decoding.
 fn perplexity(model: &Model, text: &str) -> f64 {
-    let tokens = model.tokenize(text, false, false);
-    let options = SessionOptions {
+    let tokens = model.tokenize(text, Tokenize::PLAIN);
+    let options = ContextOptions {
         context: Some(256),
-        threads: 1,
-        threads_batch: 1,
-        ..SessionOptions::default()
+        ..ContextOptions::from(Values {
+            threads: 1,
+            threads_batch: 1,
+            ..Values::default()
+        })
     };
-    let mut session = Session::new(model, &options).expect("a session");
+    let mut session = Session::new(model, options).expect("a session");
     let (mut sum, mut count) = (0.0, 0);
     for window in tokens.chunks_exact(256) {
-        session.rewind(0).expect("rewinds");
+        session.truncate(0).expect("rewinds");
         for pair in window.windows(2) {
-            session.feed(&pair[..1]).expect("room");
+            session.decode(&pair[..1]).expect("room");
             let logits = session.logits().expect("logits");
             let most = logits.iter().fold(f32::NEG_INFINITY, |most, x| most.max(*x));
             let total: f64 = logits.iter().map(|x| f64::from(x - most).exp()).sum();
@@ -176,12 +175,12 @@ fn perplexity(model: &Model, text: &str) -> f64 {
 #[test]
 fn the_switch_is_a_flag_and_an_environment_variable() {
     let used = |arguments: &[&str], environment: Option<&str>| -> serde_json::Value {
-        let mut command = util::siskin(["run", "-p", "Once", "-n", "4", "--temp", "0", "--json"]);
-        command.args(arguments).env_remove(kernel::ENVIRONMENT);
+        let mut command = siskin_testing::command(PROGRAM, ["run", "-p", "Once", "-n", "4", "--temp", "0", "--json"]);
+        command.args(arguments).env_remove(ggml_hook::ENVIRONMENT);
         if let Some(value) = environment {
-            command.env(kernel::ENVIRONMENT, value);
+            command.env(ggml_hook::ENVIRONMENT, value);
         }
-        let output = util::succeed(&mut command);
+        let output = siskin_testing::succeed(&mut command);
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         report["settings"]["kernels"]["kernels"].clone()
     };
@@ -190,19 +189,19 @@ fn the_switch_is_a_flag_and_an_environment_variable() {
     assert_eq!(used(&[], Some("ggml")), "ggml");
     assert_eq!(used(&["--kernels", "siskin"], Some("ggml")), best);
     assert_eq!(used(&[], Some("siskin")), best);
-    let mut wrong = util::siskin(["run", "-n", "1"]);
-    let line = util::fail(wrong.env(kernel::ENVIRONMENT, "mine"), 1);
+    let mut wrong = siskin_testing::command(PROGRAM, ["run", "-n", "1"]);
+    let line = siskin_testing::fail(wrong.env(ggml_hook::ENVIRONMENT, "mine"), 1);
     assert!(
-        line.contains("SISKIN_KERNELS: 'mine' is neither ggml nor siskin"),
+        line.contains("SISKIN_KERNELS: \"mine\" is not one of ggml, siskin"),
         "{line}"
     );
-    let flag = util::siskin(["run", "--kernels", "mine"])
+    let flag = siskin_testing::command(PROGRAM, ["run", "--kernels", "mine"])
         .output()
         .expect("the program starts");
     assert_eq!(flag.status.code(), Some(2));
 }
 
-/// What `src/kernel/` assumes about ggml's internals, as ggml's source has it, without the spaces.
+/// What `runtime/src/ggml_hook/` assumes about ggml's internals, as ggml's source has it, without the spaces.
 const HEADERS: [(&str, &str); 5] = [
     (
         "llamafile/sgemm.h",
@@ -237,7 +236,7 @@ fn signatures_are_those_of_the_headers() {
     let mut command = Command::new(cargo);
     command.args(["metadata", "--format-version", "1", "--offline", "--locked"]);
     let Ok(output) = command.current_dir(env!("CARGO_MANIFEST_DIR")).output() else {
-        println!("skipped: no cargo to ask where llama.cpp's headers are");
+        siskin_testing::skip("no cargo to ask where llama.cpp's headers are");
         return;
     };
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata");

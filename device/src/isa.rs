@@ -132,7 +132,7 @@ pub struct Fit {
 
 impl Fit {
     /// Compares the two lists. Extensions that llama.cpp does not report are left out.
-    pub fn of(compiled: &[Isa], available: &[Isa]) -> Self {
+    pub fn new(compiled: &[Isa], available: &[Isa]) -> Self {
         let without = |these: &[Isa], those: &[Isa], keep: fn(Isa) -> bool| -> Vec<Isa> {
             these
                 .iter()
@@ -212,7 +212,7 @@ mod tests {
             (&a76, &a76, ""),
         ];
         for (compiled, available, want) in cases {
-            let warning = Fit::of(compiled, available).warning("mine").unwrap_or_default();
+            let warning = Fit::new(compiled, available).warning("mine").unwrap_or_default();
             assert!(
                 warning.contains(want) && want.is_empty() == warning.is_empty(),
                 "{warning}"

@@ -36,7 +36,7 @@ impl Machine {
     /// Reads everything under `root`. An entry that cannot be read is left out or replaced, with a note.
     pub fn probe(root: &Root) -> Self {
         let board = Board::probe(root);
-        let groups = cgroup::Groups::of_this_process(root);
+        let groups = cgroup::Groups::current(root);
         let cpus = Cpus::probe(root, &groups);
         let ram = Ram::probe(root, &groups);
         let heat = Heat::probe(root);
@@ -52,7 +52,7 @@ impl Machine {
 
 impl CpuArch {
     /// The architecture this program was built for; `None` if siskin has no profile for it.
-    pub fn of_this_program() -> Option<Self> {
+    pub fn current() -> Option<Self> {
         match std::env::consts::ARCH {
             "aarch64" => Some(CpuArch::Aarch64),
             "arm" => Some(CpuArch::Arm),

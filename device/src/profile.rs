@@ -156,6 +156,13 @@ impl Run {
         Overrides {
             threads: Some(self.threads.count(cpus)),
             threads_batch: Some(self.threads_batch.count(cpus)),
+            ..self.overrides_without_threads()
+        }
+    }
+
+    /// The same of a device that is not this one: its CPUs cannot be counted here.
+    pub fn overrides_without_threads(&self) -> Overrides {
+        Overrides {
             affinity: Some(self.affinity),
             ubatch: Some(self.ubatch.0),
             cache_type: Some(self.cache_type),

@@ -35,6 +35,18 @@ macro_rules! settings {
             }
         }
 
+        impl Values {
+            /// These, with the values that `layer` has in their place.
+            pub fn with(self, layer: &Overrides) -> Self {
+                Values { $($field: layer.$field.unwrap_or(self.$field),)* }
+            }
+
+            /// Every setting for people: the name of its flag, its value.
+            pub fn rows(&self) -> Vec<(&'static str, String)> {
+                vec![$(($flag, word(&self.$field)),)*]
+            }
+        }
+
         /// A value for some settings; `None` leaves the choice to others.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default)]

@@ -3,9 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use siskin_model::gguf::{Header, write_header};
-use siskin_quant::requantize::plan_requantize;
 use siskin_model::summary::Summary;
 use siskin_model::{FileType, validate};
+use siskin_quant::requantize::plan_requantize;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(header) = Header::parse(data, data.len() as u64) else {
@@ -18,9 +18,9 @@ fuzz_target!(|data: &[u8]| {
     let mut again = Vec::new();
     write_header(&mut again, &header.metadata, &header.tensors, header.alignment).expect("a Vec takes everything");
     assert_eq!(again[8..].len() as u64, header.data_start - 8);
-    let _ = Summary::of(&header);
+    let _ = Summary::from_header(&header);
     let _ = validate::check_model(&header, true);
-    if let Ok(plan) = plan_requantize(header, 0, FileType::Q4KM, true) {
+    if let Ok(plan) = plan_requantize(header, 0, FileType::Q4KM, true, false) {
         let _ = plan.data_bytes();
     }
 });

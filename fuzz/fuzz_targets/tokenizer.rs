@@ -14,5 +14,5 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    let _ = tokenizer::of_json(data, &CONFIG);
+    let _ = tokenizer::from_json(data, &CONFIG);
 });

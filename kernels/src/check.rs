@@ -89,7 +89,10 @@ impl Case {
         }
     }
 
-    /// The case as a kernel takes it; `out` must have room for a result of each row.
+    /// The case as a kernel takes it.
+    ///
+    /// # Panics
+    /// If `out` has no room for a result of each row.
     pub fn product(&self, out: &mut [f32], ahead: usize) -> Product {
         assert!(out.len() >= self.count, "room for {} rows", self.count);
         Product {
@@ -164,7 +167,8 @@ struct Weight {
     size: f64,
 }
 
-/// Repeatable noise: xorshift64*.
+/// Repeatable noise: xorshift64*. Written out, because the program checks its kernels with these cases when it
+/// starts: a crate of random numbers would be a dependency of every build, for eight lines.
 struct Noise(u64);
 
 impl Noise {
@@ -173,6 +177,11 @@ impl Noise {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number in -1..1.
+    fn signed_unit(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 }
 

@@ -8,9 +8,9 @@ mod role;
 mod rule;
 mod stablelm;
 
-use crate::FileType;
 use crate::config::{Config, Sampling};
 use crate::gguf::Metadata;
+use crate::{ErrorKind, FileType};
 pub use role::{Role, Transform};
 pub use rule::{Dims, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS, Rule};
 
@@ -35,9 +35,10 @@ const ARCHS: [(Arch, &str, &str); 3] = [
 
 /// siskin cannot convert what the configuration describes.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArchError {
     /// `architectures` has no architecture that siskin knows.
-    #[error("config.json: architecture {found:?} is not supported; siskin converts {}", ARCHS.map(|row| row.1).join(", "))]
+    #[error("config.json: architecture {found:?} is not supported; supported: {}", ARCHS.map(|row| row.1).join(", "))]
     Unknown {
         /// First entry of `architectures`, or an empty string.
         found: String,
@@ -47,12 +48,22 @@ pub enum ArchError {
     Config(String),
 }
 
+impl ArchError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ArchError::Unknown { .. } => ErrorKind::Unsupported,
+            ArchError::Config(_) => ErrorKind::Damaged,
+        }
+    }
+}
+
 impl Arch {
     /// Returns the architecture that `config.json` names.
     ///
     /// # Errors
     /// Fails if siskin does not know the architecture.
-    pub fn of(config: &Config) -> Result<Self, ArchError> {
+    pub fn from_config(config: &Config) -> Result<Self, ArchError> {
         let found = config.architectures.first().map_or("", String::as_str);
         let row = ARCHS.iter().find(|row| row.1 == found);
         row.map(|row| row.0).ok_or_else(|| ArchError::Unknown {
@@ -76,8 +87,11 @@ impl Arch {
     }
 
     /// The tensors of a checkpoint with this architecture and configuration.
+    ///
+    /// # Errors
+    /// Fails if a field of the configuration is missing, impossible or not supported.
     pub fn rules(self, config: &Config) -> Result<Vec<Rule>, ArchError> {
-        let dims = Dims::of(config)?;
+        let dims = Dims::from_config(config)?;
         match self {
             Arch::Llama => llama::rules(config, &dims),
             Arch::StableLm => stablelm::rules(config, &dims),
@@ -86,6 +100,9 @@ impl Arch {
     }
 
     /// The keys of this architecture, in the order of llama.cpp's converter.
+    ///
+    /// # Errors
+    /// Fails if siskin does not support the RoPE scaling of the configuration.
     pub fn keys(self, config: &Config, file_type: FileType) -> Result<Metadata, ArchError> {
         let mut keys = Keys {
             prefix: self.name(),
@@ -111,7 +128,7 @@ impl Keys {
         self.metadata.set(format!("{}.{key}", self.prefix), value);
     }
 
-    /// Sets a count, which is a u32 in GGUF; the checks of [`Dims::of`] keep it in range.
+    /// Sets a count, which is a u32 in GGUF; the checks of [`Dims::from_config`] keep it in range.
     fn count(&mut self, key: &str, value: u64) {
         self.set(key, u32::try_from(value).unwrap_or(u32::MAX));
     }
@@ -185,7 +202,7 @@ mod tests {
                 r#"{{"architectures":["{class}"],"hidden_size":1,"intermediate_size":1,"num_hidden_layers":1,"num_attention_heads":1}}"#
             );
             let config: Config = serde_json::from_str(&text).expect("a config");
-            assert_eq!(Arch::of(&config).expect("known"), arch);
+            assert_eq!(Arch::from_config(&config).expect("known"), arch);
         }
     }
 

@@ -7,6 +7,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::ErrorKind;
+
 /// Suffix of every temporary sibling.
 const SUFFIX: &str = ".partial";
 
@@ -30,15 +32,16 @@ pub struct AtomicFile {
 
 /// The output could not be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AtomicFileError {
     /// The target exists, and the caller did not ask to replace it.
-    #[error("{}: exists already; give --force to replace it", .0.display())]
+    #[error("{}: already exists", .0.display())]
     Exists(PathBuf),
     /// The target is a folder or a device, or its name ends in `/`.
-    #[error("{}: not a file name to write to; name a file", .0.display())]
+    #[error("{}: not a regular file; name a file to write to", .0.display())]
     NotAFile(PathBuf),
     /// Another process is writing the same target with the same temporary name.
-    #[error("{}: another siskin is writing it", .0.display())]
+    #[error("{}: another process is writing it", .0.display())]
     Busy(PathBuf),
     /// The system reported an error.
     #[error("{}: cannot write: {source}", path.display())]
@@ -48,6 +51,18 @@ pub enum AtomicFileError {
         /// Error reported by the system.
         source: io::Error,
     },
+}
+
+impl AtomicFileError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            AtomicFileError::Exists(_) => ErrorKind::Exists,
+            AtomicFileError::NotAFile(_) => ErrorKind::Path,
+            AtomicFileError::Busy(_) => ErrorKind::Busy,
+            AtomicFileError::Io { .. } => ErrorKind::Io,
+        }
+    }
 }
 
 impl AtomicFile {

@@ -48,6 +48,21 @@ impl CacheType {
     }
 }
 
+/// A name that no type of the KV cache has; [`CacheType`]'s `FromStr` gives it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown cache type {0:?}; known: {known}", known = CacheType::ALL.map(CacheType::name).join(", "))]
+pub struct UnknownCacheType(pub String);
+
+impl std::str::FromStr for CacheType {
+    type Err = UnknownCacheType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCacheType> {
+        let mut all = CacheType::ALL.into_iter();
+        all.find(|ty| ty.name().eq_ignore_ascii_case(text))
+            .ok_or_else(|| UnknownCacheType(text.to_owned()))
+    }
+}
+
 impl std::fmt::Display for CacheType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
@@ -70,7 +85,8 @@ mod tests {
         for (ty, name, bytes) in cases {
             assert_eq!((ty.name(), ty.bytes(32)), (name, bytes));
             assert_eq!(serde_json::to_value(ty).expect("a name"), name);
-            assert_eq!(ty.bytes(33) > ty.bytes(32), true);
+            assert_eq!(name.to_uppercase().parse(), Ok(ty));
+            assert!(ty.bytes(33) > ty.bytes(32));
         }
     }
 }

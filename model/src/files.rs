@@ -12,6 +12,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
 
+use crate::ErrorKind;
+
+/// First bytes of every Git LFS pointer: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 /// A set of open files, addressed by index.
 #[derive(Debug, Default)]
 pub struct Files(Vec<Opened>);
@@ -25,6 +30,7 @@ struct Opened {
 
 /// A file could not be opened or read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// The system reported an error.
     #[error("{}: {source}", path.display())]
@@ -40,8 +46,14 @@ pub enum FileError {
         /// The path that was given.
         path: PathBuf,
     },
-    /// The requested range does not lie within the file.
-    #[error("{}: bytes {start} to {end} lie past the end of the file ({len} bytes); it is truncated, get it again", path.display())]
+    /// The file is a Git LFS pointer: the repository was cloned without its large files.
+    #[error("{}: a Git LFS pointer, not the file itself; run `git lfs pull` in the repository", path.display())]
+    LfsPointer {
+        /// Path of the file.
+        path: PathBuf,
+    },
+    /// The requested range is not within the file.
+    #[error("{}: bytes {start} to {end} are past the end of the file ({len} bytes); it is truncated, get it again", path.display())]
     PastEnd {
         /// Path of the file.
         path: PathBuf,
@@ -54,6 +66,18 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            FileError::Io { .. } => ErrorKind::Io,
+            FileError::NotAFile { .. } => ErrorKind::Path,
+            FileError::LfsPointer { .. } => ErrorKind::LfsPointer,
+            FileError::PastEnd { .. } => ErrorKind::Damaged,
+        }
+    }
+}
+
 impl Files {
     /// Creates an empty set.
     pub fn new() -> Self {
@@ -63,7 +87,8 @@ impl Files {
     /// Opens a regular file and returns its index.
     ///
     /// # Errors
-    /// Fails if the path cannot be opened or is not a regular file.
+    /// Fails if the path cannot be opened, is not a regular file, or if the file is a Git LFS pointer: every reader
+    /// would report it as damaged, and nobody would know why.
     pub fn open(&mut self, path: &Path) -> Result<usize, FileError> {
         let io = |source| FileError::Io {
             path: path.to_owned(),
@@ -73,6 +98,11 @@ impl Files {
         let meta = file.metadata().map_err(io)?;
         if !meta.is_file() {
             return Err(FileError::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        if is_lfs_pointer(&file).map_err(io)? {
+            return Err(FileError::LfsPointer {
                 path: path.to_owned(),
             });
         }
@@ -179,6 +209,16 @@ impl Files {
     }
 }
 
+/// True if the file begins as a Git LFS pointer does.
+fn is_lfs_pointer(file: &File) -> io::Result<bool> {
+    let mut start = [0; LFS_POINTER.len()];
+    match file.read_exact_at(&mut start, 0) {
+        Ok(()) => Ok(start == LFS_POINTER),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +248,27 @@ mod tests {
             files.read(index, 0..100),
             Err(FileError::PastEnd { len: 5, .. })
         ));
+    }
+
+    #[test]
+    fn pointers_of_git_lfs_are_refused() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("model.safetensors");
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+        let cases = [
+            ("", false),
+            ("version", false),
+            ("version https://git-lfs.github.com/spec", false),
+            (" version https://git-lfs.github.com/spec/v1\n", false),
+            ("version https://git-lfs.github.com/spec/", true),
+            (pointer, true),
+        ];
+        for (text, refused) in cases {
+            std::fs::write(&path, text).expect("written");
+            let opened = Files::new().open(&path);
+            let is_pointer = matches!(opened, Err(FileError::LfsPointer { .. }));
+            assert_eq!((is_pointer, opened.is_err()), (refused, refused), "{text:?}");
+        }
     }
 
     #[test]

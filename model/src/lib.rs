@@ -19,6 +19,7 @@ pub mod arch;
 pub mod atomic_file;
 mod cache_type;
 pub mod config;
+mod error_kind;
 mod file_type;
 pub mod files;
 pub mod gguf;
@@ -28,6 +29,7 @@ pub mod tokenizer;
 mod types;
 pub mod validate;
 
-pub use cache_type::CacheType;
+pub use cache_type::{CacheType, UnknownCacheType};
+pub use error_kind::ErrorKind;
 pub use file_type::{FileType, UnknownFileType};
-pub use types::TensorType;
+pub use types::{TensorType, UnknownTensorType};

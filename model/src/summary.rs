@@ -70,7 +70,7 @@ pub struct Summary {
 
 impl Summary {
     /// Computes the figures of the file with this header.
-    pub fn of(header: &Header) -> Self {
+    pub fn from_header(header: &Header) -> Self {
         let text = |key: &str| header.metadata.text(key).map(str::to_owned);
         let architecture = text("general.architecture");
         let stated = Dimensions::from_metadata(&header.metadata);
@@ -189,7 +189,7 @@ mod tests {
             data_start: 64,
             file_len: 1000,
         };
-        let summary = Summary::of(&header);
+        let summary = Summary::from_header(&header);
         assert_eq!(
             (summary.parameters, summary.file_type),
             (704, Some(FileType::Q8_0))
@@ -202,9 +202,9 @@ mod tests {
         // Wrong or missing keys leave figures out.
         header.metadata.set("x.attention.head_count", 0u32);
         header.metadata.set("x.context_length", "long");
-        let summary = Summary::of(&header);
+        let summary = Summary::from_header(&header);
         assert_eq!((summary.kv_bytes_per_token, summary.context), (None, None));
         header.metadata.set("general.architecture", 1u32);
-        assert_eq!(Summary::of(&header).layers, None);
+        assert_eq!(Summary::from_header(&header).layers, None);
     }
 }

@@ -20,6 +20,8 @@ mod index;
 mod pre_tokenizer;
 pub mod size;
 mod special;
+#[doc(hidden)]
+pub mod spellings;
 mod token_bytes;
 mod token_type;
 
@@ -114,7 +116,7 @@ impl Outline {
     }
 
     /// The number of tokens in the vocabulary.
-    pub fn len(&self) -> usize {
+    pub fn token_count(&self) -> usize {
         self.types.len()
     }
 }
@@ -137,7 +139,7 @@ impl Tokenizer {
                     _ => vec![0.0; types.len()],
                 },
                 space_prefix,
-                bytes: Box::new(std::array::from_fn(|byte| tokens.of_byte(byte as u8))),
+                bytes: Box::new(std::array::from_fn(|byte| tokens.find_byte(byte as u8))),
             },
             Some(pre_tokenizer) => Family::ByteLevel {
                 pre_tokenizer,
@@ -244,7 +246,7 @@ impl Tokenizer {
                 Family::SentencePiece { .. } => text.replace('\u{2581}', " ").into_bytes(),
                 Family::ByteLevel { .. } => token_bytes::decode(text),
             },
-            TokenType::Byte => token_bytes::of_hex(text).into_iter().collect(),
+            TokenType::Byte => token_bytes::from_hex(text).into_iter().collect(),
             TokenType::Unused | TokenType::Undefined => Vec::new(),
         }
     }

@@ -202,21 +202,19 @@ impl serde::Serialize for TensorType {
 }
 
 impl FromStr for TensorType {
-    type Err = String;
+    type Err = UnknownTensorType;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        TABLE
-            .iter()
-            .find(|row| row.1.eq_ignore_ascii_case(text))
-            .map(|row| row.0)
-            .ok_or_else(|| {
-                format!(
-                    "unknown tensor type {text:?}; known: {}",
-                    TABLE.map(|row| row.1).join(", ")
-                )
-            })
+    fn from_str(text: &str) -> Result<Self, UnknownTensorType> {
+        let row = TABLE.iter().find(|row| row.1.eq_ignore_ascii_case(text));
+        row.map(|row| row.0)
+            .ok_or_else(|| UnknownTensorType(text.to_owned()))
     }
 }
+
+/// A name that no tensor type has; [`TensorType`]'s `FromStr` gives it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown tensor type {0:?}; known: {known}", known = TABLE.map(|row| row.1).join(", "))]
+pub struct UnknownTensorType(pub String);
 
 #[cfg(test)]
 mod tests {

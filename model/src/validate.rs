@@ -9,6 +9,7 @@ mod keys;
 mod tensors;
 mod vocabulary;
 
+use crate::ErrorKind;
 use crate::arch::Arch;
 use crate::gguf::{Header, Value, shortened};
 
@@ -21,6 +22,7 @@ const MAP_ALIGNMENT: u64 = 32;
 
 /// The reason why a model must not be handed to llama.cpp.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ValidateError {
     /// A key is missing, has another type, or has an impossible value.
     #[error("key {key:?} {problem}")]
@@ -42,20 +44,33 @@ pub enum ValidateError {
     #[error("the vocabulary {0}")]
     Vocabulary(String),
     /// siskin does not know the shapes of this architecture.
-    #[error("architecture {0:?} is not one that siskin can check; it knows {known} (--any-arch runs it unchecked)", known = Arch::names().join(", "))]
+    #[error("architecture {0:?} is not supported; supported: {known}", known = Arch::names().join(", "))]
     Architecture(String),
     /// The header is larger than that of any model; this is its size in bytes.
-    #[error("a header of {} MiB; no model needs more than {} MiB", .0 >> 20, MAX_HEADER >> 20)]
+    #[error("the header takes {} MiB; no model needs more than {} MiB", .0 >> 20, MAX_HEADER >> 20)]
     LargeHeader(u64),
     /// llama.cpp cannot map data with this alignment.
-    #[error("alignment {0}; llama.cpp needs {MAP_ALIGNMENT} or more (siskin quantize writes such a file)")]
+    #[error("tensors are aligned to {0} bytes; llama.cpp needs {MAP_ALIGNMENT} or more")]
     Alignment(u64),
     /// The file is one part of a model split into this many files.
-    #[error("one part of {0}; join them with llama-gguf-split --merge first")]
+    #[error("the file is one part of {0}; join the parts first")]
     Split(u64),
 }
 
 impl ValidateError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ValidateError::Key { .. } | ValidateError::Tensor { .. } | ValidateError::Vocabulary(_) => {
+                ErrorKind::Damaged
+            }
+            ValidateError::Architecture(_) => ErrorKind::UnknownArchitecture,
+            ValidateError::LargeHeader(_) => ErrorKind::TooLarge,
+            ValidateError::Alignment(_) => ErrorKind::Alignment,
+            ValidateError::Split(_) => ErrorKind::Split,
+        }
+    }
+
     fn key(key: impl Into<String>, problem: impl Into<String>) -> Self {
         ValidateError::Key {
             key: key.into(),
@@ -111,10 +126,10 @@ pub fn check_model(header: &Header, any_architecture: bool) -> Result<(), Valida
 fn architecture(header: &Header) -> Result<&str, ValidateError> {
     match header.metadata.get("general.architecture") {
         Some(Value::String(name)) => Ok(name),
-        Some(_) => Err(ValidateError::key("general.architecture", "is not a text")),
+        Some(_) => Err(ValidateError::key("general.architecture", "is not a string")),
         None => Err(ValidateError::key(
             "general.architecture",
-            "is missing; this GGUF file holds no model",
+            "is missing; the GGUF file contains no model",
         )),
     }
 }

@@ -230,10 +230,10 @@ fn hostile_headers_are_named_for_what_they_are() {
             "version 1",
             VERSION,
             &[1],
-            "version 1; versions 2 and 3 can be read",
+            "version 1 is not supported; versions 2 and 3 are",
         ),
-        ("version 4", VERSION, &[4], "version 4;"),
-        ("version 0", VERSION, &[0], "version 0;"),
+        ("version 4", VERSION, &[4], "version 4 is"),
+        ("version 0", VERSION, &[0], "version 0 is"),
         ("big-endian", VERSION, &[0, 0, 0, 3], "big-endian"),
         (
             "tensors",
@@ -329,7 +329,7 @@ fn hostile_headers_are_named_for_what_they_are() {
             "5 dimensions",
             N_DIMS,
             &[5],
-            "tensor \"one\" (byte 117): 5 dimensions; 1 to 4",
+            "tensor \"one\" (byte 117): 5 dimensions instead of 1 to 4",
         ),
         ("no weights", ROW, &[0], "shape [0, 2] has no weights"),
         (
@@ -373,7 +373,7 @@ fn hostile_headers_are_named_for_what_they_are() {
             "the same name",
             SECOND_NAME,
             b"one",
-            "tensor \"one\" (byte 149): it stands twice",
+            "tensor \"one\" (byte 149): it appears twice",
         ),
     ];
     for (case, position, damage, want) in cases {

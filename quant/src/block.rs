@@ -32,7 +32,7 @@ mod weighted;
 
 pub use float::{all_finite, first_nonfinite};
 pub use lanes::Isa;
-pub use search::{Effort, Search};
+pub use search::{Effort, Search, UnknownEffort};
 
 /// Weights per super-block of the K formats.
 const SUPER: usize = 256;
@@ -137,7 +137,7 @@ fn check(ty: TensorType, weights: usize, bytes: usize) {
 fn each_row(len: usize, src: &[f32], dst: &mut [u8], mut quantize: impl FnMut(&[f32], &mut [u8])) {
     assert!(
         len == 0 && src.is_empty() || src.len().is_multiple_of(len),
-        "{} weights are no rows of {len}",
+        "{} weights are not whole rows of {len}",
         src.len()
     );
     if src.is_empty() {

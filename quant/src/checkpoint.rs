@@ -5,10 +5,12 @@ pub mod safetensors;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use siskin_model::ErrorKind;
 use siskin_model::config::{Config, Sampling};
 use siskin_model::files::{FileError, Files};
 
 use crate::view::View;
+use safetensors::HeaderError;
 
 /// A checkpoint whose headers have been read; tensor bytes stay on disk.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub struct Checkpoint {
 
 /// A checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CheckpointError {
     /// A file could not be opened or read.
     #[error(transparent)]
@@ -51,15 +54,15 @@ pub enum CheckpointError {
         reason: String,
     },
     /// A safetensors header is damaged.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {source}", path.display())]
     Header {
         /// Path of the file.
         path: PathBuf,
         /// What is wrong with the header.
-        reason: String,
+        source: HeaderError,
     },
     /// Two shards contain the same tensor.
-    #[error("{}: tensor {tensor} stands in another shard too; the checkpoint is damaged", path.display())]
+    #[error("{}: tensor {tensor} is also in another shard; the checkpoint is damaged", path.display())]
     Twice {
         /// Path of the second shard.
         path: PathBuf,
@@ -74,6 +77,21 @@ pub enum CheckpointError {
         /// How the index and the shard disagree.
         reason: String,
     },
+}
+
+impl CheckpointError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            CheckpointError::File(source) => source.kind(),
+            CheckpointError::NotAFolder(_) => ErrorKind::Path,
+            CheckpointError::Missing { .. } => ErrorKind::Missing,
+            CheckpointError::Json { .. }
+            | CheckpointError::Header { .. }
+            | CheckpointError::Twice { .. }
+            | CheckpointError::Index { .. } => ErrorKind::Damaged,
+        }
+    }
 }
 
 /// Size limit of a configuration in bytes: far above any real one. Its parsed tree takes a hundred times its
@@ -156,7 +174,8 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     let len = files.len(file);
     if len > limit {
         return Err(json(format!(
-            "{len} bytes, more than any honest file of this kind"
+            "{len} bytes, larger than the {} MiB limit for this file",
+            limit >> 20
         )));
     }
     let bytes = files.read(file, 0..len)?;
@@ -223,7 +242,7 @@ impl Index {
                         .is_some_and(|n| n == shard.as_str()) => {}
                 Some(_) => {
                     return error(format!(
-                        "tensor {name} is not in {shard}, where the index puts it"
+                        "tensor {name} is not in {shard}, although the index lists it there"
                     ));
                 }
                 None => {
@@ -322,7 +341,7 @@ mod tests {
                     ("1.safetensors", shard(&["a"])),
                     ("2.safetensors", shard(&["a", "b"])),
                 ],
-                "tensor a stands in another shard too",
+                "tensor a is also in another shard",
             ),
             (
                 "unlisted",
@@ -332,6 +351,17 @@ mod tests {
                     ("1.safetensors", shard(&["a", "c"])),
                 ],
                 "tensor c is in a shard, but not in the index",
+            ),
+            (
+                "Git LFS",
+                vec![
+                    ("config.json", CONFIG.into()),
+                    (
+                        "model.safetensors",
+                        b"version https://git-lfs.github.com/spec/v1\n".to_vec(),
+                    ),
+                ],
+                "model.safetensors: a Git LFS pointer, not the file itself; run `git lfs pull`",
             ),
         ];
         for (name, files, want) in cases {

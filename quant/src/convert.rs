@@ -10,13 +10,14 @@ use crate::planner::{self, PlanError};
 use crate::requantize::{self, RequantizeError};
 use crate::stream::{self, Progress, StreamError, StreamOptions};
 use crate::tokenizer::{self, TokenizerError};
-use siskin_model::FileType;
 use siskin_model::atomic_file::{self, AtomicFile, AtomicFileError, Overwrite};
 use siskin_model::files::Files;
 use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
+use siskin_model::{ErrorKind, FileType};
 
 /// A conversion failed. The target is unchanged.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConvertError {
     /// The checkpoint cannot be read.
     #[error(transparent)]
@@ -57,6 +58,23 @@ pub enum ConvertError {
     Target(#[from] AtomicFileError),
 }
 
+impl ConvertError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ConvertError::Checkpoint(source) => source.kind(),
+            ConvertError::Tokenizer(source) => source.kind(),
+            ConvertError::Plan { source, .. } => source.kind(),
+            ConvertError::Gguf(source) => source.kind(),
+            ConvertError::Requantize { source, .. } => source.kind(),
+            ConvertError::InPlace(_) => ErrorKind::Path,
+            ConvertError::Imatrix(source) => source.kind(),
+            ConvertError::Stream(source) => source.kind(),
+            ConvertError::Target(source) => source.kind(),
+        }
+    }
+}
+
 /// A conversion that is ready to run.
 #[derive(Debug)]
 pub struct Conversion {
@@ -78,7 +96,7 @@ impl Conversion {
     /// # Errors
     /// Fails if the checkpoint or its tokenizer cannot be converted, or if the importance matrix does not
     /// fit.
-    pub fn of(
+    pub fn from_checkpoint(
         dir: &Path,
         file_type: Option<FileType>,
         imatrix: Option<&Imatrix>,
@@ -101,7 +119,7 @@ impl Conversion {
     ///
     /// # Errors
     /// Fails if the file cannot be read or quantized, or if the importance matrix does not fit.
-    pub fn of_gguf(
+    pub fn from_gguf(
         path: &Path,
         file_type: FileType,
         allow_requantize: bool,
@@ -211,4 +229,39 @@ fn infos(plan: &Plan) -> Vec<TensorInfo> {
         offset: t.offset,
     };
     plan.tensors.iter().map(info).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn kinds_come_from_the_innermost_error() {
+        let path = PathBuf::from("x");
+        let exists = || AtomicFileError::Exists(path.clone());
+        let pointer = || siskin_model::files::FileError::LfsPointer { path: path.clone() };
+        let requantize = |source| ConvertError::Requantize {
+            file: "x".into(),
+            source,
+        };
+        let quantized = RequantizeError::Quantized {
+            tensor: "x".into(),
+            ty: siskin_model::TensorType::Q8_0,
+        };
+        let cases: [(ConvertError, ErrorKind); 6] = [
+            (exists().into(), ErrorKind::Exists),
+            (StreamError::Write(exists()).into(), ErrorKind::Exists),
+            (GgufError::File(pointer()).into(), ErrorKind::LfsPointer),
+            (
+                TokenizerError::Read(CheckpointError::File(pointer())).into(),
+                ErrorKind::LfsPointer,
+            ),
+            (requantize(quantized), ErrorKind::AlreadyQuantized),
+            (requantize(RequantizeError::Split(3)), ErrorKind::Split),
+        ];
+        for (error, want) in cases {
+            assert_eq!(error.kind(), want, "{error}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::plan::{Plan, PlannedTensor};
+use siskin_model::ErrorKind;
 use siskin_model::arch::Role;
 use siskin_model::files::{FileError, Files};
 use siskin_model::gguf::{GgufError, MAGIC};
@@ -24,6 +25,7 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// An importance matrix cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImatrixError {
     /// The file cannot be opened or read.
     #[error(transparent)]
@@ -39,9 +41,12 @@ pub enum ImatrixError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The file is a GGUF file without importances, such as a model.
+    #[error("{}: not an importance matrix: no tensor is named *.in_sum2", .0.display())]
+    Empty(PathBuf),
     /// The importance matrix was made for another model.
     #[error(
-        "{}: tensor {tensor:?} has {found} importances where this model's has {expected} columns; the matrix is of another model",
+        "{}: tensor {tensor:?} has {found} importances, but this model's has {expected} columns; the matrix was made for another model",
         path.display()
     )]
     Size {
@@ -55,13 +60,26 @@ pub enum ImatrixError {
         expected: u64,
     },
     /// The importance matrix has no entry for any tensor of the model.
-    #[error("{}: none of its {entries} entries names a matrix of this model; the matrix is of another model", path.display())]
+    #[error("{}: none of its {entries} entries names a matrix of this model; it was made for another model", path.display())]
     Stranger {
         /// Path of the file.
         path: PathBuf,
         /// Number of entries in the file.
         entries: usize,
     },
+}
+
+impl ImatrixError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ImatrixError::File(source) => source.kind(),
+            ImatrixError::Gguf(source) => source.kind(),
+            ImatrixError::Content { .. } => ErrorKind::Damaged,
+            ImatrixError::Empty(_) => ErrorKind::Format,
+            ImatrixError::Size { .. } | ImatrixError::Stranger { .. } => ErrorKind::Mismatch,
+        }
+    }
 }
 
 /// An importance matrix: one value for each column of each matrix.
@@ -104,26 +122,24 @@ impl Imatrix {
             files.read_into(file, 0..len, &mut bytes)?;
             legacy::read(path, &bytes).map_err(content)?
         };
-        imatrix.check().map_err(content)?;
-        Ok(imatrix)
+        if imatrix.entries.is_empty() {
+            return Err(ImatrixError::Empty(path.to_owned()));
+        }
+        match imatrix.impossible_value() {
+            Some((name, value)) => Err(content(format!(
+                "{name:?} contains {value}, which is not a mean of squares; the file is damaged"
+            ))),
+            None => Ok(imatrix),
+        }
     }
 
-    fn check(&self) -> Result<(), String> {
-        if self.entries.is_empty() {
-            return Err(
-                "no importance matrix is in it: no tensor is named *.in_sum2; make one with siskin imatrix"
-                    .into(),
-            );
-        }
-        for (name, values) in &self.entries {
-            // The condition is negated so that NaN fails as well.
-            if let Some(bad) = values.iter().find(|v| !(**v >= 0.0 && v.is_finite())) {
-                return Err(format!(
-                    "{name:?} holds {bad}, which is no mean of squares; the file is damaged"
-                ));
-            }
-        }
-        Ok(())
+    /// The first value that is negative or not finite, with the name of its tensor.
+    fn impossible_value(&self) -> Option<(&str, f32)> {
+        let possible = |value: &f32| *value >= 0.0 && value.is_finite();
+        self.entries.iter().find_map(|(name, values)| {
+            let bad = values.iter().copied().find(|value| !possible(value))?;
+            Some((name.as_str(), bad))
+        })
     }
 
     /// Number of tensors with an entry.

@@ -7,10 +7,11 @@ use siskin_model::gguf::{DEFAULT_ALIGNMENT, Header, TensorInfo};
 use siskin_model::shape::{Shape, ShapeError};
 use siskin_model::tokenizer::size::{self, List};
 
-use crate::recipe::{self, Facts};
+use crate::recipe::{self, TypeContext};
 
 /// The configuration describes nothing whose sizes can be known.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OutlineError {
     /// siskin does not convert it.
     #[error(transparent)]
@@ -22,18 +23,18 @@ pub enum OutlineError {
 
 /// The header of the file of type `file_type` that a checkpoint with this configuration becomes, without the
 /// tokenizer and without the text keys. Tensors that some checkpoints of the architecture have and the configuration
-/// does not tell of (biases, norms of heads) are left out: all of them together are some KiB.
+/// does not mention (biases, norms of heads) are left out: all of them together are some KiB.
 ///
 /// # Errors
 /// An architecture that siskin does not convert, or a field with an impossible value.
 pub fn header(config: &Config, file_type: FileType) -> Result<Header, ArchError> {
-    let arch = Arch::of(config)?;
+    let arch = Arch::from_config(config)?;
     let mut rules = arch.rules(config)?;
     rules.retain(|rule| !rule.optional);
     let mut metadata = arch.keys(config, file_type)?;
     metadata.set("general.architecture", arch.name());
     metadata.set("general.file_type", file_type.id());
-    let facts = Facts {
+    let context = TypeContext {
         n_layers: config.num_hidden_layers,
         tied: !rules.iter().any(|rule| rule.role == Role::Output),
         imatrix: false,
@@ -42,7 +43,7 @@ pub fn header(config: &Config, file_type: FileType) -> Result<Header, ArchError>
     let mut offset: u64 = 0;
     let tensor = |rule: Rule| {
         let tensor = TensorInfo {
-            ty: recipe::tensor_type(file_type, &facts, rule.role, rule.layer, &rule.shape),
+            ty: recipe::tensor_type(file_type, &context, rule.role, rule.layer, &rule.shape),
             name: rule.output,
             shape: rule.shape,
             offset,
@@ -71,7 +72,7 @@ pub fn header(config: &Config, file_type: FileType) -> Result<Header, ArchError>
 /// As [`header`]'s.
 pub fn shape(config: &Config, file_type: FileType) -> Result<Shape, OutlineError> {
     let outline = header(config, file_type)?;
-    let (tokens, merges) = vocabulary(config, Arch::of(config)?);
+    let (tokens, merges) = vocabulary(config, Arch::from_config(config)?);
     let of_type = |ty: FileType| {
         Some((
             ty,

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::checkpoint::Checkpoint;
 use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
-use crate::recipe::{self, Facts};
+use crate::recipe::{self, TypeContext};
 use crate::view::View;
-use siskin_model::FileType;
-use siskin_model::TensorType;
 use siskin_model::arch::{self, Arch, ArchError, Rule};
 use siskin_model::arch::{Role, Transform};
 use siskin_model::gguf::{DEFAULT_ALIGNMENT, Metadata};
+use siskin_model::{ErrorKind, FileType, TensorType};
 
 /// Suffixes of buffers that old checkpoints contain and no architecture reads.
 const IGNORED: [&str; 3] = [
@@ -22,6 +21,7 @@ const IGNORED: [&str; 3] = [
 
 /// The checkpoint does not match its configuration.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// The configuration itself is wrong.
     #[error(transparent)]
@@ -33,7 +33,7 @@ pub enum PlanError {
     #[error("tensor {0} is not part of this architecture; converting without it would change the model")]
     Unexpected(String),
     /// The shape of a tensor does not match the configuration.
-    #[error("tensor {name} has shape {found:?}, but config.json makes it {expected:?}")]
+    #[error("tensor {name} has shape {found:?}, but config.json requires {expected:?}")]
     Shape {
         /// Name of the tensor in the checkpoint.
         name: String,
@@ -42,6 +42,16 @@ pub enum PlanError {
         /// Expected shape, outermost dimension first.
         expected: Vec<u64>,
     },
+}
+
+impl PlanError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            PlanError::Arch(source) => source.kind(),
+            PlanError::Missing(_) | PlanError::Unexpected(_) | PlanError::Shape { .. } => ErrorKind::Mismatch,
+        }
+    }
 }
 
 /// The type that `auto` selects: bf16 if the first matrix is bf16, else f16.
@@ -59,11 +69,11 @@ pub fn stored_type(checkpoint: &Checkpoint) -> FileType {
 /// # Errors
 /// Fails if the configuration is impossible, or if a tensor is missing, unexpected or of another shape.
 pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
-    let arch = Arch::of(&checkpoint.config)?;
+    let arch = Arch::from_config(&checkpoint.config)?;
     let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
     rules
         .iter()
-        .try_for_each(|rule| sources(rule, &checkpoint.tensors).map(drop))
+        .try_for_each(|rule| find_sources(rule, &checkpoint.tensors).map(drop))
 }
 
 /// Plans the conversion of `checkpoint` to a file of type `file_type`. `vocabulary` is the result of
@@ -78,9 +88,9 @@ pub fn plan_checkpoint(
     vocabulary: Metadata,
     imatrix: bool,
 ) -> Result<Plan, PlanError> {
-    let arch = Arch::of(&checkpoint.config)?;
+    let arch = Arch::from_config(&checkpoint.config)?;
     let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
-    let facts = Facts {
+    let context = TypeContext {
         n_layers: checkpoint.config.num_hidden_layers,
         tied: !rules.iter().any(|rule| rule.role == Role::Output),
         imatrix,
@@ -88,8 +98,8 @@ pub fn plan_checkpoint(
     let mut offset = 0;
     let mut tensors = Vec::with_capacity(rules.len());
     for rule in rules {
-        let sources = sources(&rule, &checkpoint.tensors)?;
-        let ty = recipe::tensor_type(file_type, &facts, rule.role, rule.layer, &rule.shape);
+        let sources = find_sources(&rule, &checkpoint.tensors)?;
+        let ty = recipe::tensor_type(file_type, &context, rule.role, rule.layer, &rule.shape);
         let Rule {
             output: name,
             transform,
@@ -150,7 +160,7 @@ fn used_rules(rules: Vec<Rule>, tensors: &BTreeMap<String, View>) -> Result<Vec<
 }
 
 /// Finds the rule's sources in the checkpoint and checks their shapes.
-fn sources(rule: &Rule, tensors: &BTreeMap<String, View>) -> Result<Vec<Source>, PlanError> {
+fn find_sources(rule: &Rule, tensors: &BTreeMap<String, View>) -> Result<Vec<Source>, PlanError> {
     let expected: Vec<u64> = match rule.transform {
         Transform::Stack => vec![rule.shape[0]],
         _ => rule.shape.iter().rev().copied().collect(),
@@ -183,7 +193,7 @@ mod tests {
     /// A checkpoint in memory with exactly the tensors that the architecture's rules require.
     fn checkpoint(config: &str) -> Checkpoint {
         let config = serde_json::from_str(config).expect("a config");
-        let rules = Arch::of(&config)
+        let rules = Arch::from_config(&config)
             .and_then(|arch| arch.rules(&config))
             .expect("rules");
         let mut tensors = BTreeMap::new();
@@ -252,7 +262,7 @@ mod tests {
             (
                 "shape",
                 |c| c.tensors.get_mut("lm_head.weight").expect("there").shape = vec![512, 255],
-                "tensor lm_head.weight has shape [512, 255], but config.json makes it [512, 256]",
+                "tensor lm_head.weight has shape [512, 255], but config.json requires [512, 256]",
             ),
             (
                 "layers",
@@ -277,7 +287,7 @@ mod tests {
             (
                 "\"num_key_value_heads\":2",
                 "\"num_key_value_heads\":3",
-                "no multiple of num_key_value_heads",
+                "not a multiple of num_key_value_heads",
             ),
             (
                 "\"num_hidden_layers\":2",

@@ -72,7 +72,7 @@ pub fn role_of(name: &str) -> (Role, Option<u32>) {
 
 /// Properties of the whole model that the mixes depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
+pub struct TypeContext {
     /// Number of transformer blocks.
     pub n_layers: u32,
     /// True if the model has no `output.weight`: the embedding matrix is also the output matrix.
@@ -85,7 +85,7 @@ pub struct Facts {
 /// first.
 pub fn tensor_type(
     file_type: FileType,
-    facts: &Facts,
+    context: &TypeContext,
     role: Role,
     layer: Option<u32>,
     shape: &[u64],
@@ -96,23 +96,23 @@ pub fn tensor_type(
     if !file_type.is_quantized() {
         return file_type.base();
     }
-    fitting(mixed(file_type, facts, role, layer.unwrap_or(0)), shape[0])
+    fitting(mixed(file_type, context, role, layer.unwrap_or(0)), shape[0])
 }
 
 /// The type from the mix, before the row length is checked.
-fn mixed(file_type: FileType, facts: &Facts, role: Role, layer: u32) -> TensorType {
+fn mixed(file_type: FileType, context: &TypeContext, role: Role, layer: u32) -> TensorType {
     use FileType::*;
     let base = file_type.base();
-    let n_layers = facts.n_layers;
+    let n_layers = context.n_layers;
     let first_eighth = layer < n_layers / 8;
     match (role, file_type) {
         (Role::Output, _) => as_output(base),
-        (Role::TokenEmbd, _) if facts.tied => as_output(base),
+        (Role::TokenEmbd, _) if context.tied => as_output(base),
         (Role::AttnV | Role::AttnQkv, Q4KM | Q5KM) if deserves_more_bits(layer, n_layers) => TensorType::Q6K,
         (Role::AttnV | Role::AttnQkv, Q4KS) if layer < 4 => TensorType::Q5K,
         (Role::FfnDown, Q4KM | Q5KM) if deserves_more_bits(layer, n_layers) => TensorType::Q6K,
         (Role::FfnDown, Q4KS) if first_eighth => TensorType::Q5K,
-        (Role::FfnDown, Q4_0) if first_eighth && facts.imatrix => TensorType::Q4_1,
+        (Role::FfnDown, Q4_0) if first_eighth && context.imatrix => TensorType::Q4_1,
         _ => base,
     }
 }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn rows_that_blocks_do_not_fit() {
-        let facts = Facts {
+        let context = TypeContext {
             n_layers: 2,
             tied: false,
             imatrix: false,
@@ -168,7 +168,7 @@ mod tests {
             (FileType::Bf16, Role::AttnQ, 48, TensorType::Bf16),
         ];
         for (file_type, role, len, want) in cases {
-            let got = tensor_type(file_type, &facts, role, Some(0), &[len, 2]);
+            let got = tensor_type(file_type, &context, role, Some(0), &[len, 2]);
             assert_eq!(got, want, "{file_type} {role:?} {len}");
         }
     }
@@ -195,18 +195,18 @@ mod tests {
 
     #[test]
     fn vectors_stay_f32() {
-        let facts = Facts {
+        let context = TypeContext {
             n_layers: 2,
             tied: true,
             imatrix: true,
         };
         for file_type in FileType::all() {
             assert_eq!(
-                tensor_type(file_type, &facts, Role::Vector, Some(1), &[64, 32]),
+                tensor_type(file_type, &context, Role::Vector, Some(1), &[64, 32]),
                 TensorType::F32
             );
             assert_eq!(
-                tensor_type(file_type, &facts, Role::Other, None, &[256]),
+                tensor_type(file_type, &context, Role::Other, None, &[256]),
                 TensorType::F32
             );
         }

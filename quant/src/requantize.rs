@@ -7,22 +7,21 @@
 
 use crate::block;
 use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
-use crate::recipe::{Facts, role_of, tensor_type};
+use crate::recipe::{TypeContext, role_of, tensor_type};
 use crate::view::View;
-use siskin_model::FileType;
-use siskin_model::TensorType;
-use siskin_model::arch::MAX_DIM;
-use siskin_model::arch::{Role, Transform};
+use siskin_model::arch::{MAX_DIM, Role, Transform};
 use siskin_model::gguf::{DEFAULT_ALIGNMENT, Header, Metadata, TensorInfo, Value, align_up};
+use siskin_model::{ErrorKind, FileType, TensorType};
 
 /// Longest accepted row in weights: far above any model's, and only a few megabytes for each row in flight.
 const MAX_ROW: u64 = MAX_DIM;
 
 /// Why a GGUF file cannot be quantized.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequantizeError {
     /// A key that every model needs is missing or has another type.
-    #[error("key {key:?} is missing or not {expected}; the file holds no model")]
+    #[error("key {key:?} is missing or not {expected}; the file contains no model")]
     Key {
         /// Name of the key.
         key: String,
@@ -30,14 +29,14 @@ pub enum RequantizeError {
         expected: &'static str,
     },
     /// The file is one part of a model split into this many files.
-    #[error("the file is one part of {0}; join them with llama-gguf-split --merge first")]
+    #[error("the file is one part of {0}; join the parts first")]
     Split(u64),
     /// The file has no tensors.
-    #[error("the file holds no tensors, only a vocabulary")]
+    #[error("the file contains no tensors, only a vocabulary")]
     NoTensors,
     /// The rows of a tensor are longer than those of any model.
     #[error(
-        "tensor {tensor:?} has rows of {len} weights, more than any model's; the file is damaged, get it again"
+        "tensor {tensor:?} has rows of {len} weights, more than any model; the file is damaged, get it again"
     )]
     LongRow {
         /// Name of the tensor.
@@ -47,7 +46,7 @@ pub enum RequantizeError {
     },
     /// A tensor is already quantized.
     #[error(
-        "tensor {tensor:?} is {ty} already; take an f32, f16 or bf16 file, or accept the loss with --allow-requantize"
+        "tensor {tensor:?} is already {ty}; quantizing it again loses more, use an f32, f16 or bf16 file"
     )]
     Quantized {
         /// Name of the tensor.
@@ -56,13 +55,26 @@ pub enum RequantizeError {
         ty: TensorType,
     },
     /// siskin cannot dequantize the type of a tensor.
-    #[error("tensor {tensor:?} is {ty}, which siskin cannot read; take an f32, f16 or bf16 file")]
+    #[error("tensor {tensor:?} is {ty}, which siskin cannot read; use an f32, f16 or bf16 file")]
     Unreadable {
         /// Name of the tensor.
         tensor: String,
         /// Its current type.
         ty: TensorType,
     },
+}
+
+impl RequantizeError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            RequantizeError::Key { .. } | RequantizeError::NoTensors => ErrorKind::Format,
+            RequantizeError::Split(_) => ErrorKind::Split,
+            RequantizeError::LongRow { .. } => ErrorKind::Damaged,
+            RequantizeError::Quantized { .. } => ErrorKind::AlreadyQuantized,
+            RequantizeError::Unreadable { .. } => ErrorKind::Unsupported,
+        }
+    }
 }
 
 /// Plans the conversion of a GGUF file to type `file_type`. The file has this `header` and is number `file`
@@ -79,14 +91,14 @@ pub fn plan_requantize(
     allow_requantize: bool,
     imatrix: bool,
 ) -> Result<Plan, RequantizeError> {
-    let facts = facts(&header, imatrix)?;
+    let context = type_context(&header, imatrix)?;
     let mut offset = 0;
     let mut tensors = Vec::with_capacity(header.tensors.len());
     for tensor in &header.tensors {
         let (role, layer) = role_of(&tensor.name);
         let ty = match is_kept(role, &tensor.shape) {
             true => tensor.ty,
-            false => tensor_type(file_type, &facts, role, layer, &tensor.shape),
+            false => tensor_type(file_type, &context, role, layer, &tensor.shape),
         };
         check_change(tensor, ty, allow_requantize)?;
         let planned = PlannedTensor {
@@ -108,7 +120,7 @@ pub fn plan_requantize(
     })
 }
 
-fn facts(header: &Header, imatrix: bool) -> Result<Facts, RequantizeError> {
+fn type_context(header: &Header, imatrix: bool) -> Result<TypeContext, RequantizeError> {
     let metadata = &header.metadata;
     let missing = |key: &str, expected| RequantizeError::Key {
         key: key.to_owned(),
@@ -128,7 +140,7 @@ fn facts(header: &Header, imatrix: bool) -> Result<Facts, RequantizeError> {
         return Err(RequantizeError::NoTensors);
     }
     let tied = !header.tensors.iter().any(|tensor| tensor.name == "output.weight");
-    Ok(Facts {
+    Ok(TypeContext {
         n_layers,
         tied,
         imatrix,
@@ -271,7 +283,7 @@ mod tests {
         };
         let error = |header: &Header, allow| plan(header, allow).unwrap_err().to_string();
 
-        assert!(error(&header(&quantized), false).contains("\"output.weight\" is q8_0 already"));
+        assert!(error(&header(&quantized), false).contains("\"output.weight\" is already q8_0"));
         plan(&header(&quantized), true).unwrap();
         assert!(error(&header(&unreadable), true).contains("is iq4_nl, which siskin cannot read"));
 

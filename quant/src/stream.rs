@@ -20,6 +20,7 @@ use piece::Buffers;
 use crate::block::Effort;
 use crate::imatrix::Imatrix;
 use crate::plan::{Plan, PlannedTensor};
+use siskin_model::ErrorKind;
 use siskin_model::atomic_file::{AtomicFile, AtomicFileError};
 use siskin_model::files::{FileError, Files};
 use siskin_model::gguf::DEFAULT_ALIGNMENT;
@@ -43,6 +44,19 @@ pub struct StreamOptions<'a> {
     pub cancel: &'a AtomicBool,
 }
 
+impl<'a> StreamOptions<'a> {
+    /// The usual: finite weights only, normal effort, no importance matrix.
+    pub fn new(threads: usize, cancel: &'a AtomicBool) -> Self {
+        StreamOptions {
+            threads,
+            allow_nonfinite: false,
+            effort: Effort::Normal,
+            imatrix: None,
+            cancel,
+        }
+    }
+}
+
 /// Progress of a run; reported after each piece is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
@@ -58,6 +72,7 @@ pub struct Progress<'a> {
 
 /// A plan could not be executed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StreamError {
     /// An input could not be read.
     #[error("tensor {tensor}: {source}")]
@@ -71,9 +86,7 @@ pub enum StreamError {
     #[error(transparent)]
     Write(#[from] AtomicFileError),
     /// A weight is NaN or infinite.
-    #[error(
-        "tensor {tensor}: weight {index} of row {row} is {value}; the weights are damaged (--allow-nonfinite takes them all the same)"
-    )]
+    #[error("tensor {tensor}: weight {index} of row {row} is {value}; the weights are damaged")]
     NonFinite {
         /// Name of the output tensor.
         tensor: String,
@@ -101,6 +114,19 @@ pub enum StreamError {
     /// The run was stopped by `cancel`.
     #[error("interrupted; nothing was written")]
     Interrupted,
+}
+
+impl StreamError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            StreamError::Read { source, .. } => source.kind(),
+            StreamError::Write(source) => source.kind(),
+            StreamError::NonFinite { .. } => ErrorKind::NonFinite,
+            StreamError::Threads { .. } | StreamError::Worker { .. } => ErrorKind::Internal,
+            StreamError::Interrupted => ErrorKind::Interrupted,
+        }
+    }
 }
 
 /// Number of a piece, and its computed buffers or an error.
@@ -332,11 +358,11 @@ mod tests {
         let outputs = [("weights", Transform::Copy, vec![1000, 4000])];
         let (files, plan) = plan_over(dir.path(), &values, &outputs);
         let error = run(dir.path(), &plan, &files, false).expect_err("a NaN");
+        assert_eq!(error.kind(), ErrorKind::NonFinite);
+        let text = error.to_string();
         assert!(
-            error
-                .to_string()
-                .starts_with("tensor weights: weight 123 of row 2000 is NaN"),
-            "{error}"
+            text.starts_with("tensor weights: weight 123 of row 2000 is NaN"),
+            "{text}"
         );
         assert!(matches!(
             run(dir.path(), &plan, &files, true),

@@ -13,6 +13,7 @@ mod special;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{CheckpointError, MAX_JSON, read_json};
+use siskin_model::ErrorKind;
 use siskin_model::arch::Arch;
 use siskin_model::config::Config;
 use siskin_model::gguf::Metadata;
@@ -23,17 +24,18 @@ const MAX_TOKENIZER: u64 = 40 << 20;
 
 /// A tokenizer cannot be converted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenizerError {
     /// A tokenizer file could not be read.
     #[error(transparent)]
     Read(#[from] CheckpointError),
-    /// The content of a file is damaged or of a kind that siskin does not know.
-    #[error("{}: {reason}", path.display())]
+    /// The content of a file is damaged or not supported.
+    #[error("{}: {source}", path.display())]
     File {
         /// Path of the file.
         path: PathBuf,
-        /// What is wrong, and what to do.
-        reason: String,
+        /// What is wrong.
+        source: ContentError,
     },
     /// The folder has no tokenizer files.
     #[error("{}: neither tokenizer.model nor tokenizer.json in this folder; get the model's tokenizer files too", .0.display())]
@@ -50,6 +52,48 @@ pub enum TokenizerError {
     },
 }
 
+/// What is wrong with the content of a tokenizer file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentError {
+    /// The file is damaged, or contradicts `config.json`.
+    #[error("{0}")]
+    Damaged(String),
+    /// The file describes a tokenizer that siskin does not support.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The file is larger than the limit in bytes for files of its kind.
+    #[error("{len} bytes, larger than the {} MiB limit for this file", limit >> 20)]
+    TooLarge {
+        /// Size of the file in bytes.
+        len: u64,
+        /// Size limit in bytes.
+        limit: u64,
+    },
+}
+
+impl From<String> for ContentError {
+    fn from(reason: String) -> Self {
+        ContentError::Damaged(reason)
+    }
+}
+
+impl TokenizerError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            TokenizerError::Read(source) => source.kind(),
+            TokenizerError::File { source, .. } => match source {
+                ContentError::Damaged(_) => ErrorKind::Damaged,
+                ContentError::Unsupported(_) => ErrorKind::Unsupported,
+                ContentError::TooLarge { .. } => ErrorKind::TooLarge,
+            },
+            TokenizerError::Missing(_) => ErrorKind::Missing,
+            TokenizerError::TooSmall { .. } => ErrorKind::Mismatch,
+        }
+    }
+}
+
 /// Returns the `tokenizer.*` keys for the checkpoint in `dir`.
 ///
 /// # Errors
@@ -59,7 +103,7 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
     let settings: Option<hf::TokenizerConfig> = read_json(&dir.join("tokenizer_config.json"), MAX_JSON)?;
     let json_path = dir.join("tokenizer.json");
     let mut keys = Metadata::new();
-    let is_llama = Arch::of(config).is_ok_and(|arch| arch == Arch::Llama);
+    let is_llama = Arch::from_config(config).is_ok_and(|arch| arch == Arch::Llama);
     if let Some(add) = settings
         .as_ref()
         .and_then(|s| s.add_prefix_space)
@@ -78,9 +122,9 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
     } else {
         let json: hf::Tokenizer =
             read_json(&json_path, MAX_TOKENIZER)?.ok_or_else(|| TokenizerError::Missing(dir.to_owned()))?;
-        let at_json = |reason| TokenizerError::File {
+        let at_json = |source| TokenizerError::File {
             path: json_path.clone(),
-            reason,
+            source,
         };
         let pre = pretokenizer::recognise(&json).map_err(at_json)?;
         let (bpe, rest) = bpe::keys(json, pre, rows).map_err(at_json)?;
@@ -105,8 +149,8 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
 /// `tokenizer_config.json`, no chat template.
 ///
 /// # Errors
-/// Returns a sentence without a path if the JSON is damaged or of an unknown kind.
-pub fn of_json(json: &[u8], config: &Config) -> Result<Metadata, String> {
+/// Fails if the JSON is damaged, or describes a tokenizer that siskin does not support.
+pub fn from_json(json: &[u8], config: &Config) -> Result<Metadata, ContentError> {
     let json: hf::Tokenizer = serde_json::from_slice(json).map_err(|e| e.to_string())?;
     let pre = pretokenizer::recognise(&json)?;
     let (mut keys, processing) = bpe::keys(json, pre, config.vocab_size.unwrap_or_default())?;

@@ -27,6 +27,9 @@ const DIGESTS: [(TensorType, &str); 10] = [
 const EACH: usize = 256 * 37;
 
 /// Weights of several kinds, from arithmetic that gives the same bits on every machine.
+///
+/// The generator is written out here and not taken from a library: the digests above are recorded from its numbers,
+/// and the next version of a library may give others.
 fn weights() -> Vec<f32> {
     let mut seed = 11u64;
     let mut uniform = move || {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use siskin_model::FileType;
 use siskin_model::TensorType;
-use siskin_quant::recipe::{Facts, role_of, tensor_type};
+use siskin_quant::recipe::{TypeContext, role_of, tensor_type};
 
 /// One tensor of a golden file.
 struct Golden {
@@ -65,7 +65,7 @@ fn every_tensor_gets_llama_quantizes_type() {
         let case = path.file_stem().unwrap().to_string_lossy();
         let text = fs::read_to_string(&path).unwrap();
         let (first, rest) = text.split_once('\n').unwrap();
-        let facts = Facts {
+        let context = TypeContext {
             n_layers: first.strip_prefix("layers ").unwrap().parse().unwrap(),
             tied: !text.contains("\noutput.weight "),
             imatrix: case.starts_with("imatrix"),
@@ -76,7 +76,7 @@ fn every_tensor_gets_llama_quantizes_type() {
             let file_type: FileType = file_type.parse().unwrap();
             for golden in lines.lines().flat_map(tensors) {
                 let (role, layer) = role_of(&golden.name);
-                let got = tensor_type(file_type, &facts, role, layer, &golden.shape);
+                let got = tensor_type(file_type, &context, role, layer, &golden.shape);
                 assert_eq!(got, golden.ty, "{case} {file_type} {}", golden.name);
             }
             sections += 1;

@@ -25,8 +25,8 @@ fn checkpoints() -> Vec<PathBuf> {
 }
 
 fn convert(dir: &Path, out: &Path, file_type: Option<FileType>, threads: usize) -> FileType {
-    let conversion =
-        Conversion::of(dir, file_type, None).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    let conversion = Conversion::from_checkpoint(dir, file_type, None)
+        .unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     let cancel = AtomicBool::new(false);
     let options = StreamOptions {
         threads,

@@ -45,11 +45,11 @@ impl Device {
     pub fn probe_under(root: &Root) -> Result<Self, Error> {
         let machine = Machine::probe(root);
         let profiles = profile::with_user(profile::user_folder().as_deref())?;
-        let profile = profile::choose(&profiles, &Traits::of(&machine)).cloned();
+        let profile = profile::choose(&profiles, &Traits::from_machine(&machine)).cloned();
         let compiled = Isa::from_ggml(compiled_features().iter().map(String::as_str));
         // A fixture of another architecture says nothing about this program.
-        let isa = match CpuArch::of_this_program() {
-            Some(arch) if arch == machine.cpus.arch => Fit::of(&compiled, &machine.cpus.isa),
+        let isa = match CpuArch::current() {
+            Some(arch) if arch == machine.cpus.arch => Fit::new(&compiled, &machine.cpus.isa),
             _ => Fit::default(),
         };
         Ok(Device {

@@ -10,20 +10,23 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use jiff::ZonedDateTime;
-use siskin::engine::Model;
-use siskin::engine::chat::{self, Chat, ChatError, Template, TemplateError};
+use siskin::chat::{self, Chat, ChatError, Template, TemplateError};
+use siskin::{Model, Sampling};
 
-use super::sampling_args::{Sampling, SamplingArgs};
+use super::sampling_args::SamplingArgs;
 use super::session_args::SessionArgs;
-use super::stats::{self, Stats};
-use super::{exit, interrupt, style, text_input};
+use super::stats::Stats;
+use crate::render::style;
+use crate::hints::Flags;
+use crate::{exit, interrupt, text_input};
 use command::{COMMANDS, Command};
 use input::{Input, Typed};
 
-/// Talks with a model, on its own chat template
+/// Chats with a model, using its chat template
 ///
-/// On a terminal, /help lists the commands, Ctrl-C stops an answer, a line that ends with \ or text in """ goes on
-/// over several lines. Elsewhere every line of standard input is a message, and standard output gets the answers.
+/// On a terminal, /help lists the commands, Ctrl-C stops an answer, and a message goes on over several lines if a line
+/// ends with \ or the text is in """. Without a terminal, every line of standard input is a message, and standard
+/// output gets the answers.
 #[derive(Debug, clap::Args)]
 #[command(
     after_long_help = "Example:\n  siskin chat tinyllama-q4_k_m.gguf --system \"You are brief.\" --temp 0.2"
@@ -39,7 +42,7 @@ pub(crate) struct ChatArgs {
     sampling: SamplingArgs,
     #[command(flatten)]
     session: SessionArgs,
-    /// Print one JSON object a turn instead of the answers
+    /// Print one JSON object per turn instead of the answers
     #[arg(long)]
     json: bool,
     /// Print speed and memory to stderr after each answer
@@ -48,26 +51,25 @@ pub(crate) struct ChatArgs {
 }
 
 pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
-    let runtime = args.session.resolve()?;
-    let mut sampling = args.sampling.resolve()?;
+    let plan = args.session.plan()?;
+    let sampling = args.sampling.sampling()?;
     let given = args
         .chat_template_file
         .as_deref()
         .map(text_input::file)
         .transpose()?;
     interrupt::listen();
-    let model = runtime.load()?;
+    let model = plan.load()?;
     let template = match template(&model, given.as_deref()).with_context(|| hint(&args))? {
         Some(template) => template,
         None => {
-            say!("siskin: this model has no chat template; talking plainly, as User and Assistant");
-            sampling.stops.push("\nUser:".into());
+            say!("siskin: this model has no chat template; using plain \"User:\"/\"Assistant:\" turns");
             Template::plain()
         }
     };
-    let session = runtime.start(&model)?;
+    let session = model.session()?;
     let context = session.capacity();
-    let mut talk = Talk {
+    let mut talk = ChatLoop {
         chat: Chat::new(session, template, args.system),
         sampling,
         json: args.json,
@@ -84,7 +86,7 @@ pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
             .as_deref()
             .unwrap_or(Path::new("the embedded storyteller"));
         let line = format!(
-            "{}, a context of {context} tokens. /help lists the commands, Ctrl-D leaves.",
+            "{}, a context of {context} tokens. /help lists the commands, Ctrl-D quits.",
             name.display()
         );
         say!("{}", style::dim(&line, style::stderr()));
@@ -101,7 +103,7 @@ fn template(model: &Model, given: Option<&str>) -> Result<Option<Template>, Temp
     }
 }
 
-/// Where a template came from, and what to do.
+/// Which template an error is about, and what to do.
 fn hint(args: &ChatArgs) -> String {
     match &args.chat_template_file {
         Some(path) => path.display().to_string(),
@@ -110,8 +112,8 @@ fn hint(args: &ChatArgs) -> String {
 }
 
 /// A conversation going on.
-struct Talk<'m> {
-    chat: Chat<'m>,
+struct ChatLoop {
+    chat: Chat,
     sampling: Sampling,
     json: bool,
     show_stats: bool,
@@ -130,7 +132,7 @@ enum Next {
     Leave(u8),
 }
 
-impl Talk<'_> {
+impl ChatLoop {
     fn run(&mut self, input: &mut Input) -> anyhow::Result<ExitCode> {
         let mut interrupts = 0;
         let code = loop {
@@ -142,7 +144,7 @@ impl Talk<'_> {
             };
             match typed {
                 Typed::Interrupt if interrupts == 2 => break interrupt::exit_code(),
-                Typed::Interrupt => say!("Ctrl-C again or Ctrl-D leaves."),
+                Typed::Interrupt => say!("Press Ctrl-C again or Ctrl-D to quit."),
                 Typed::End => break self.code(input),
                 Typed::Line(line) => match self.take(line, input.is_terminal())? {
                     Next::Leave(code) => break code.max(self.code(input)),
@@ -173,7 +175,7 @@ impl Talk<'_> {
         };
         done.or_else(|error| {
             self.failed = true;
-            say!("siskin: {}", exit::one_line(&error));
+            say!("siskin: {}", exit::with_hint(&error, &Flags::default()));
             Ok(Next::Listen)
         })
     }
@@ -196,12 +198,12 @@ impl Talk<'_> {
                 let known = self.file.as_deref() == Some(Path::new(path));
                 store::save(talk, Path::new(path), replace || known)?;
                 self.file = Some(path.into());
-                say!("saved in {path}; turns: {}", talk.turns().0);
+                say!("saved in {path}: {}", turns(talk.turns().0));
             }
             Command::Load(path) => {
                 *talk = store::load(Path::new(path))?;
                 self.file = Some(path.into());
-                say!("loaded from {path}; turns: {}", talk.turns().0);
+                say!("loaded from {path}: {}", turns(talk.turns().0));
             }
             Command::Quit => {}
         }
@@ -209,16 +211,29 @@ impl Talk<'_> {
     }
 
     fn print_stats(&self) {
-        let (turns, unseen) = self.chat.conversation().turns();
+        let (count, unseen) = self.chat.conversation().turns();
         let session = self.chat.session();
+        let dropped = match unseen {
+            0 => "none dropped".into(),
+            count => format!("{count} dropped to make room"),
+        };
         say!(
-            "context  {} of {} tokens; turns: {turns}, of them out of sight: {unseen}",
-            session.position(),
-            session.capacity()
+            "context  {} of {} tokens; {}, {dropped}",
+            session.len(),
+            session.capacity(),
+            turns(count)
         );
         if let Some(last) = &self.last {
-            stats::print(last);
+            last.print();
         }
+    }
+}
+
+/// A number of turns in words.
+fn turns(count: usize) -> String {
+    match count {
+        1 => "1 turn".into(),
+        count => format!("{count} turns"),
     }
 }
 

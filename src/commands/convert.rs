@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use siskin_model::FileType;
+use siskin_model::{FileType, UnknownFileType};
 use siskin_quant::convert::Conversion;
 use siskin_quant::imatrix::Imatrix;
 
@@ -37,11 +37,11 @@ fn parse_type(text: &str) -> Result<TypeArg, String> {
     }
     text.parse()
         .map(|ty| TypeArg(Some(ty)))
-        .map_err(|error: String| format!("{error}, auto"))
+        .map_err(|error: UnknownFileType| format!("{error}, auto"))
 }
 
 pub(crate) fn main(args: ConvertArgs) -> anyhow::Result<ExitCode> {
-    let plan = |imatrix: Option<&Imatrix>| Conversion::of(&args.dir, args.file_type.0, imatrix);
+    let plan = |imatrix: Option<&Imatrix>| Conversion::from_checkpoint(&args.dir, args.file_type.0, imatrix);
     let task = format!("cannot convert {}", args.dir.display());
     args.write.carry_out(plan, args.output.as_deref(), &task)
 }

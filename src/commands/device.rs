@@ -4,18 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use serde::Serialize;
-use siskin::device::budget::ModelFacts;
-use siskin::device::isa::{CpuArch, Fit, Isa};
+use siskin::device::isa::Isa;
 use siskin::device::probe::{Machine, Root};
-use siskin::device::profile::{self, Affinity, Profile};
-use siskin::device::settings::{self, Flags, Settings, Sources};
-use siskin::device::tuned::{self, Tuned};
-use siskin::engine;
-use siskin::kernel;
+use siskin::device::settings::Values;
+use siskin::{Device, Notice, ggml_hook};
 
-use super::{kernels, size};
+use super::{kernels, notices};
+use crate::render::size;
 
 /// Shows this machine and the profile chosen for it
 #[derive(Debug, clap::Args)]
@@ -29,131 +25,11 @@ pub(crate) struct DeviceArgs {
     root: PathBuf,
 }
 
-/// A machine with its profile, as every command that loads a model sees it.
-#[derive(Debug, Serialize)]
-pub(crate) struct Device {
-    pub(crate) machine: Machine,
-    /// `None` where no profile fits.
-    pub(crate) profile: Option<Profile>,
-    /// What this binary's kernels were compiled with.
-    pub(crate) compiled: Vec<Isa>,
-    pub(crate) isa: Fit,
-}
-
-impl Device {
-    /// Probes the machine under `root` and chooses its profile.
-    pub(crate) fn probe(root: &Root) -> anyhow::Result<Self> {
-        let machine = Machine::probe(root);
-        let profiles = profile::with_user(profile::user_folder().as_deref())?;
-        let profile = profile::choose(&profiles, &profile::Traits::of(&machine)).cloned();
-        let compiled = Isa::from_ggml(engine::compiled_features().iter().map(String::as_str));
-        // A fixture of another architecture says nothing of this binary.
-        let isa = match CpuArch::of_this_program() {
-            Some(arch) if arch == machine.cpus.arch => Fit::of(&compiled, &machine.cpus.isa),
-            _ => Fit::default(),
-        };
-        Ok(Device {
-            machine,
-            profile,
-            compiled,
-            isa,
-        })
-    }
-
-    /// Decides how a model of this shape is run here; the second part is to be said of what was tuned.
-    pub(crate) fn settings(
-        &self,
-        flags: &Flags,
-        facts: Option<&ModelFacts>,
-    ) -> anyhow::Result<(Settings, Option<String>)> {
-        let tuned = facts.zip(tuned::path());
-        let tuned = tuned.map(|(facts, path)| tuned::load(&path, &tuned::key(&self.machine, facts)));
-        let (tuned, note) = tuned.unwrap_or_default();
-        Ok((self.resolve(flags, tuned.as_ref(), facts)?, note))
-    }
-
-    /// The same without what was tuned.
-    pub(crate) fn untuned(&self, flags: &Flags, facts: Option<&ModelFacts>) -> anyhow::Result<Settings> {
-        self.resolve(flags, None, facts)
-    }
-
-    fn resolve(
-        &self,
-        flags: &Flags,
-        tuned: Option<&Tuned>,
-        facts: Option<&ModelFacts>,
-    ) -> anyhow::Result<Settings> {
-        let amx = self.repacks_for_amx();
-        if amx && flags.repack == Some(true) && !flags.force {
-            bail!(
-                "--repack: on this CPU llama.cpp would repack the weights for AMX, and its AMX code, compiled by \
-                 GCC 12, ends the program; leave it out, or say --force"
-            );
-        }
-        // A profile or an old measurement asks for no more than a flag may.
-        let (mut profile, mut tuned) = (self.profile.clone(), tuned.cloned());
-        if amx {
-            profile.iter_mut().for_each(|profile| profile.run.repack = false);
-            tuned.iter_mut().for_each(|tuned| tuned.settings.repack = false);
-        }
-        Ok(settings::resolve(&Sources {
-            flags,
-            tuned: tuned.as_ref(),
-            profile: profile.as_ref(),
-            machine: &self.machine,
-            facts,
-        })?)
-    }
-
-    /// True where llama.cpp would take its AMX kernels for repacked weights. GCC 12 drops half of the stores to the
-    /// tile configuration that they load, so that loading it faults; nothing tells which compiler built them.
-    fn repacks_for_amx(&self) -> bool {
-        [&self.compiled, &self.machine.cpus.isa]
-            .iter()
-            .all(|list| list.contains(&Isa::AmxInt8))
-    }
-
-    /// Binds this thread, and those it will start, to the CPUs that `affinity` names.
-    pub(crate) fn bind(&self, affinity: Affinity) {
-        let cpus = &self.machine.cpus.details;
-        if affinity == Affinity::None || cpus.iter().all(|cpu| cpu.big) {
-            return;
-        }
-        let mut set = rustix::thread::CpuSet::new();
-        let usable = cpus.iter().filter(|cpu| cpu.big && cpu.allowed);
-        usable
-            .filter(|cpu| cpu.id < rustix::thread::CpuSet::MAX_CPU)
-            .for_each(|cpu| set.set(cpu.id));
-        if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-            say!("siskin: the threads are not bound to the fast CPUs: {error}");
-        }
-    }
-
-    /// The profile's name.
-    pub(crate) fn name(&self) -> &str {
-        self.profile.as_ref().map_or("native", |profile| &profile.name)
-    }
-
-    /// What is to be said before a model is loaded: entries that could not be read, instructions unused or lacking.
-    pub(crate) fn warn(&self) {
-        for note in &self.machine.notes {
-            say!("siskin: {note}");
-        }
-        if let Some(warning) = self.isa.warning(self.name()) {
-            say!("siskin: {warning}");
-        }
-    }
-}
-
 pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
-    engine::silence();
-    let device = Device::probe(&Root::at(args.root))?;
-    let default = kernel::Settings::default();
-    let asked = kernels::asked(None)?.map(|asked| asked.value);
-    let kernels = kernel::select(&kernel::Settings {
-        kernels: asked.unwrap_or(default.kernels),
-        ..default
-    });
+    let device = Device::probe_under(&Root::at(args.root))?;
+    let default = Values::default();
+    let asked = kernels::environment()?.kernels;
+    let kernels = ggml_hook::select(asked.unwrap_or(default.kernels), default.prefetch_bytes);
     if args.json {
         let shown = Shown {
             device: &device,
@@ -163,8 +39,15 @@ pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
     } else {
         std::io::stdout().write_all(table(&device, &kernels).as_bytes())?;
     }
-    device.warn();
+    warn(&device);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what could not be read of the machine, and instructions that are unused or missing.
+pub(super) fn warn(device: &Device) {
+    let notes = device.machine.notes.iter().cloned().map(Notice::Machine);
+    let warning = device.isa.warning(device.profile_name()).map(Notice::Instructions);
+    notices::print(&notes.chain(warning).collect::<Vec<_>>());
 }
 
 /// What `--json` shows.
@@ -172,10 +55,10 @@ pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
 struct Shown<'a> {
     #[serde(flatten)]
     device: &'a Device,
-    kernels: kernel::Status,
+    kernels: ggml_hook::Status,
 }
 
-fn table(device: &Device, kernels: &kernel::Status) -> String {
+fn table(device: &Device, kernels: &ggml_hook::Status) -> String {
     let machine = &device.machine;
     let profile = device.profile.as_ref().map_or("none fits".into(), |profile| {
         let own = if profile.user { ", your own" } else { "" };
@@ -223,7 +106,7 @@ fn cpu(machine: &Machine) -> String {
 fn available(machine: &Machine) -> String {
     let cpus = &machine.cpus;
     let mut text = format!(
-        "{} CPUs: {} fast, {} on cores of their own",
+        "{} CPUs ({} performance cores, {} physical)",
         cpus.available, cpus.big, cpus.physical
     );
     if let Some(quota) = cpus.quota {
@@ -262,7 +145,7 @@ fn heat(machine: &Machine) -> String {
             _ => "never throttled".into(),
         },
         (None, Some(events)) => format!("throttled {events} times since the start"),
-        (None, None) => "whether it throttles is unknown".into(),
+        (None, None) => "throttling unknown".into(),
     };
     format!("{hottest}; {throttled}")
 }

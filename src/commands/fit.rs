@@ -1,20 +1,28 @@
 //! `siskin fit`: will a model fit, on this machine or on another, before anything is loaded or downloaded.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde::Serialize;
-use siskin::device::budget::{self, BudgetError, Plan, Room, Wishes};
+use siskin::Device;
+use siskin::device::budget::{self, BudgetError, Constraints, MemoryLimit, Plan};
 use siskin::device::probe::Root;
 use siskin::device::profile::{self, Profile, Run};
-use siskin::engine;
+use siskin::device::settings::{Overrides, Values};
 use siskin_model::FileType;
+use siskin_model::config::Config;
+use siskin_model::files::Files;
+use siskin_model::gguf::Header;
+use siskin_model::shape::Shape;
+use siskin_quant::outline;
 
-use super::device::Device;
+use super::device;
 use super::session_args::TuningArgs;
-use super::{explain, model_facts, size};
+use crate::hints::{self, Flags};
+use crate::render::{explain, size};
+use crate::text_input;
 
 /// Plans what a model takes in memory, for this machine or another
 #[derive(Debug, clap::Args)]
@@ -25,10 +33,10 @@ pub(crate) struct FitArgs {
     /// Plan for the device of this profile [default: this machine]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// Memory: of the device, or usable on this machine, e.g. 2GiB or 900MiB
+    /// Memory of the device, or usable on this machine, e.g. 2GiB or 900MiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     ram: Option<u64>,
-    /// File type, where the model is not a GGUF file [default: the profile's first]
+    /// File type, if the model is not a GGUF file [default: the profile's first]
     #[arg(long = "type", value_name = "TYPE")]
     file_type: Option<FileType>,
     #[command(flatten)]
@@ -49,81 +57,81 @@ struct Report<'a> {
 }
 
 /// The machine a plan is made for.
-struct Place {
+struct PlanTarget {
     name: String,
     run: Run,
     cpus: usize,
-    room: Room,
+    /// The profile's settings there.
+    base: Overrides,
+    limit: MemoryLimit,
 }
 
 pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
-    engine::silence();
-    let place = match &args.device {
+    let target = match &args.device {
         Some(name) => there(name, args.ram)?,
         None => here(args.ram)?,
     };
-    let first = place.run.file_types.first().and_then(|name| name.parse().ok());
+    let first = target.run.file_types.first().and_then(|name| name.parse().ok());
     let file_type = args.file_type.or(first).unwrap_or(FileType::Q4KM);
-    let facts = model_facts::of_any(&args.model, file_type)?;
-    let flags = args.tuning.flags()?;
-    args.tuning.warn(place.cpus);
-    let wishes = Wishes {
+    let shape = shape(&args.model, file_type)?;
+    let (typed, priority) = args.tuning.overrides()?;
+    args.tuning.warn(target.cpus);
+    let values = Values::default()
+        .with(&target.base)
+        .with(&priority.overrides())
+        .with(&typed);
+    let constraints = Constraints {
+        fixed: &typed,
+        priority,
         force: false,
-        ..flags.wishes()
     };
-    let plan = budget::plan(&facts, &place.run, &place.room, &wishes);
+    let plan = budget::plan(&shape, &values, &target.limit, &constraints);
     if args.json {
-        print_json(&place, facts.file_type, &plan)?;
+        print_json(&target, shape.file_type, &plan)?;
         return Ok(ExitCode::from(u8::from(plan.is_err())));
     }
     let plan = plan?;
     let mut out = std::io::stdout();
-    let ty = facts.file_type.map_or("other types".into(), |ty| ty.to_string());
+    let ty = shape.file_type.map_or("other types".into(), |ty| ty.to_string());
     writeln!(
         out,
         "fits on {}: {} of {} blocks, {ty}",
-        place.name, facts.arch, facts.layers
+        target.name, shape.arch, shape.layers
     )?;
     for reason in &plan.reasons {
-        writeln!(
-            out,
+        let line = format!(
             "{:<16}{:>9}  {}",
             reason.setting,
-            value(&plan, reason.setting),
+            value(&plan.settings, reason.setting),
             reason.reason
-        )?;
+        );
+        writeln!(out, "{}", line.trim_end())?;
     }
     out.write_all(explain::plan_table(&plan).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A setting of the plan by the name of its flag.
-fn value(plan: &Plan, setting: &str) -> String {
-    let settings = &plan.settings;
-    let on_off = |on: bool| if on { "on" } else { "off" };
-    match setting {
-        "ctx-size" => settings.context.to_string(),
-        "cache-type" => budget::kv_name(settings.kv_type).into(),
-        "ubatch-size" => settings.ubatch.to_string(),
-        "repack" => on_off(settings.repack).into(),
-        "mmap" => on_off(settings.mmap).into(),
-        _ => String::new(),
-    }
+fn value(settings: &Values, setting: &str) -> String {
+    let rows = settings.rows();
+    let row = rows.into_iter().find(|(name, _)| *name == setting);
+    row.map_or(String::new(), |(_, value)| value)
 }
 
 fn print_json(
-    place: &Place,
+    target: &PlanTarget,
     file_type: Option<FileType>,
     plan: &Result<Plan, BudgetError>,
 ) -> anyhow::Result<()> {
     let error = plan.as_ref().err();
+    let refusal = error.map(|error| format!("{error}; {}", hints::smaller(error, &Flags::default())));
     let report = Report {
-        device: &place.name,
+        device: &target.name,
         file_type,
         plan: plan.as_ref().ok(),
         largest_context: error.and_then(|error| error.largest_context),
         smaller_type: error.and_then(|error| error.smaller_type),
-        refusal: error.map(ToString::to_string),
+        refusal,
     };
     Ok(writeln!(
         std::io::stdout(),
@@ -132,17 +140,43 @@ fn print_json(
     )?)
 }
 
-fn here(ram: Option<u64>) -> anyhow::Result<Place> {
-    let device = Device::probe(&Root::system())?;
-    device.warn();
+/// The shape of a GGUF file, of a `config.json`, or of a checkpoint's folder; the latter two in files of type
+/// `file_type`.
+fn shape(path: &Path, file_type: FileType) -> anyhow::Result<Shape> {
+    let config = if path.is_dir() {
+        path.join("config.json")
+    } else {
+        path.to_owned()
+    };
+    let name = || config.display().to_string();
+    if config.extension().is_some_and(|extension| extension == "json") {
+        let config: Config = serde_json::from_str(&text_input::file(&config)?).with_context(name)?;
+        return outline::shape(&config, file_type).with_context(name);
+    }
+    if !path.exists() {
+        bail!(
+            "{}: no such file; name a GGUF file, a config.json or a checkpoint's folder",
+            path.display()
+        );
+    }
+    let mut files = Files::new();
+    let index = files.open(path)?;
+    let header = Header::read(&files, index)?;
+    Shape::from_header(&header).with_context(name)
+}
+
+fn here(ram: Option<u64>) -> anyhow::Result<PlanTarget> {
+    let device = Device::probe_under(&Root::system())?;
+    device::warn(&device);
     let run = device
         .profile
         .as_ref()
         .map_or_else(Run::default, |profile| profile.run.clone());
-    Ok(Place {
-        name: format!("this machine ({})", device.name()),
+    Ok(PlanTarget {
+        name: format!("this machine ({})", device.profile_name()),
         cpus: device.machine.cpus.available,
-        room: Room {
+        base: run.overrides(&device.machine.cpus),
+        limit: MemoryLimit {
             usable_bytes: ram.unwrap_or(device.machine.ram.usable_bytes),
             reserve_bytes: run.reserve_mib << 20,
         },
@@ -151,18 +185,19 @@ fn here(ram: Option<u64>) -> anyhow::Result<Place> {
 }
 
 /// A profile's device: its memory less what its system takes.
-fn there(name: &str, ram: Option<u64>) -> anyhow::Result<Place> {
+fn there(name: &str, ram: Option<u64>) -> anyhow::Result<PlanTarget> {
     let profiles = profile::with_user(profile::user_folder().as_deref())?;
     let Some(Profile { hardware, run, .. }) = profiles.iter().find(|profile| profile.name == name) else {
         let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
         bail!("--device {name}: no such profile; there are {}", names.join(", "));
     };
     let ram = ram.unwrap_or(hardware.ram_mib << 20);
-    Ok(Place {
+    Ok(PlanTarget {
         name: format!("{name} with {}", size::bytes(ram)),
         run: run.clone(),
         cpus: hardware.cpus.0 as usize,
-        room: Room {
+        base: run.overrides_without_threads(),
+        limit: MemoryLimit {
             usable_bytes: ram.saturating_sub(hardware.system_mib << 20),
             reserve_bytes: run.reserve_mib << 20,
         },

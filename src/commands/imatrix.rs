@@ -8,13 +8,16 @@ use std::time::Instant;
 
 use anyhow::bail;
 use serde_json::json;
-use siskin::device::{self, memory::Memory};
-use siskin::engine::{self, Importance, ImportanceOptions, Model, ModelOptions};
-use siskin_quant::imatrix::Collected;
+use siskin::device::memory::Memory;
+use siskin::device::settings::Overrides;
+use siskin::{Importance, Model, Tokenize};
 use siskin_model::atomic_file::{self, Overwrite};
+use siskin_quant::imatrix::{Collected, Sums};
 
-use super::progress::Chunks;
-use super::{interrupt, size, text, text_input};
+use super::{kernels, notices};
+use crate::render::progress::Chunks;
+use crate::render::{size, text};
+use crate::{interrupt, text_input};
 
 /// The fewest tokens of a chunk: fewer say nothing of a model.
 const MIN_CHUNK: u32 = 16;
@@ -25,15 +28,15 @@ const MIN_CHUNK: u32 = 16;
     after_long_help = "Example:\n  siskin imatrix tinyllama-f16.gguf --file calibration.txt -o tinyllama.imatrix.gguf"
 )]
 pub(crate) struct ImatrixArgs {
-    /// GGUF file, best of an unquantized model
+    /// GGUF file, preferably unquantized
     model: PathBuf,
-    /// Text to run: like what the model is for
+    /// Calibration text, similar to the intended use
     #[arg(short, long, value_name = "TEXT")]
     file: PathBuf,
     /// GGUF file to write, in llama.cpp's format
     #[arg(short, long, value_name = "OUT.gguf")]
     output: PathBuf,
-    /// Tokens of a chunk: each is run alone
+    /// Tokens per chunk; chunks are independent
     #[arg(short, long, value_name = "N", default_value_t = 512)]
     ctx_size: u32,
     /// Stop after this many chunks [default: the whole text]
@@ -42,13 +45,13 @@ pub(crate) struct ImatrixArgs {
     /// Collect for the output matrix too
     #[arg(long)]
     process_output: bool,
-    /// Threads [default: the CPUs available]
+    /// Threads [default: as tuned, else the device's profile]
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
-    /// Replace the output where it exists
+    /// Overwrite the output file if it exists
     #[arg(long)]
     force: bool,
-    /// No progress, no closing line
+    /// Print no progress and no summary
     #[arg(short, long)]
     quiet: bool,
     /// Print one JSON object on stdout
@@ -57,18 +60,17 @@ pub(crate) struct ImatrixArgs {
 }
 
 pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
-    engine::silence();
     args.check()?;
-    let existing = if args.force {
+    let overwrite = if args.force {
         Overwrite::Replace
     } else {
         Overwrite::Refuse
     };
-    atomic_file::check(&args.output, existing)?;
+    atomic_file::check(&args.output, overwrite)?;
     let start = Instant::now();
     let content = text_input::file(&args.file)?;
-    let model = Model::load(&args.model, &ModelOptions::default())?;
-    let tokens = model.tokenize(&content, true, false);
+    let model = args.load()?;
+    let tokens = model.tokenize(&content, Tokenize::TEXT);
     let chunk = args.ctx_size as usize;
     let whole = tokens.len() / chunk;
     if whole == 0 {
@@ -79,12 +81,7 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let chunks = whole.min(args.chunks.unwrap_or(whole));
-    let options = ImportanceOptions {
-        chunk: args.ctx_size,
-        threads: args.threads.unwrap_or_else(device::available_cpus),
-        output: args.process_output,
-    };
-    let mut importance = Importance::new(&model, &options)?;
+    let mut importance = Importance::new(&model, args.ctx_size, args.process_output)?;
     let cancel = interrupt::listen();
     let shown = Chunks::new(args.quiet || args.json, chunks);
     for part in tokens.chunks_exact(chunk).take(chunks) {
@@ -93,24 +90,43 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
             say!("siskin: interrupted; {} is as it was", args.output.display());
             return Ok(ExitCode::from(interrupt::exit_code()));
         }
-        importance.feed(part)?;
+        importance.add(part)?;
         shown.step();
     }
     shown.finish();
+    let sums = importance.into_sums().into_iter();
+    let sums = sums.map(|(tensor, sums)| {
+        let (squares, count) = (sums.squares, sums.count);
+        (tensor, Sums { squares, count })
+    });
     let collected = Collected {
-        tensors: importance.into_sums(),
+        tensors: sums.collect(),
         dataset: args.file.display().to_string(),
         chunks: u32::try_from(chunks)?,
         chunk_size: args.ctx_size,
     };
     if collected.tensors.is_empty() {
-        bail!("{}: no matrix of it was multiplied", args.model.display());
+        bail!("{}: none of its matrices was multiplied", args.model.display());
     }
-    collected.write(&args.output, existing)?;
+    collected.write(&args.output, overwrite)?;
     args.close(&collected, start.elapsed().as_secs_f64())
 }
 
 impl ImatrixArgs {
+    /// Loads the model for chunks: in a context of one, with the tuned threads.
+    fn load(&self) -> anyhow::Result<Model> {
+        let plan = Model::builder(&self.model)
+            .overrides(Overrides {
+                context: Some(self.ctx_size),
+                threads: self.threads,
+                ..Overrides::default()
+            })
+            .environment(kernels::environment()?)
+            .plan()?;
+        notices::print(&plan.notices);
+        Ok(plan.load()?)
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         if self.ctx_size < MIN_CHUNK {
             bail!("--ctx-size is {}; give at least {MIN_CHUNK}", self.ctx_size);

@@ -14,7 +14,7 @@ use siskin_model::files::Files;
 use siskin_model::gguf::{GgufError, Header};
 use siskin_model::summary::Summary;
 
-use super::text;
+use crate::render::text;
 
 /// Shows what a GGUF file contains: architecture, parameters, types, context, metadata
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub(crate) fn main(args: InspectArgs) -> anyhow::Result<ExitCode> {
     let mut files = Files::new();
     let file = files.open(&args.file).map_err(GgufError::from)?;
     let header = Header::read(&files, file)?;
-    let summary = Summary::of(&header);
+    let summary = Summary::from_header(&header);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if args.json {
         let report = report::json(&args.file, &summary, &header, args.tensors)?;

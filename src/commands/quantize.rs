@@ -31,7 +31,7 @@ pub(crate) struct QuantizeArgs {
 
 pub(crate) fn main(args: QuantizeArgs) -> anyhow::Result<ExitCode> {
     let plan = |imatrix: Option<&Imatrix>| {
-        Conversion::of_gguf(&args.input, args.file_type, args.allow_requantize, imatrix)
+        Conversion::from_gguf(&args.input, args.file_type, args.allow_requantize, imatrix)
     };
     let task = format!("cannot quantize {}", args.input.display());
     args.write.carry_out(plan, Some(&args.output), &task)

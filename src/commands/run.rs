@@ -1,27 +1,26 @@
-//! `siskin run`: text from a model, streamed as it is made.
+//! `siskin run`: continues a text with a model.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use siskin::engine::{SamplerConfig, Token};
-use siskin::kernel;
+use siskin::{SamplerConfig, StopReason, Token, Tokenize, ggml_hook};
 
-use super::answer::{StopReason, Writer};
 use super::sampling_args::SamplingArgs;
 use super::session_args::SessionArgs;
-use super::stats::{self, Clock, Stats};
-use super::{interrupt, text, text_input};
+use super::stats::Stats;
+use crate::render::text;
+use crate::{interrupt, text_input};
 
-/// What the embedded storyteller is asked where nobody says anything.
+/// Default prompt of the embedded model.
 const DEFAULT_PROMPT: &str = "Once upon a time";
 
 /// Continues a text with a model
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin run model.gguf -p \"Once upon a time\" -n 100 --temp 0")]
 pub(crate) struct RunArgs {
-    /// Prompt; read from standard input where neither this nor -f is given
+    /// Prompt [default: standard input]
     #[arg(short, long, conflicts_with = "file")]
     prompt: Option<String>,
     /// Read the prompt from this file
@@ -47,75 +46,75 @@ struct Settings {
     context: u32,
     threads: usize,
     threads_batch: usize,
-    kernels: kernel::Status,
+    kernels: ggml_hook::Status,
     #[serde(flatten)]
     sampler: SamplerConfig,
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
-    prompt: String,
-    text: String,
-    tokens: Vec<Token>,
-    stop: StopReason,
+struct Report<'a> {
+    prompt: &'a str,
+    text: &'a str,
+    tokens: &'a [Token],
+    stop: Option<StopReason>,
     settings: Settings,
     stats: Stats,
 }
 
 pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let runtime = args.session.resolve()?;
-    let sampling = args.sampling.resolve()?;
+    let plan = args.session.plan()?;
+    let sampling = args.sampling.sampling()?;
     let prompt = prompt(&args)?;
     let interrupted = interrupt::listen();
-    let model = runtime.load()?;
-    let mut session = runtime.start(&model)?;
+    let model = plan.load()?;
+    let mut session = model.session()?;
+    let values = model.settings().values;
+    let settings = Settings {
+        context: session.capacity(),
+        threads: values.threads,
+        threads_batch: values.threads_batch,
+        kernels: ggml_hook::status(),
+        sampler: sampling.config,
+    };
 
-    let tokens = model.tokenize(&prompt, true, true);
-    let mut clock = Clock::start();
-    session.feed(&tokens)?;
-    clock.prompt_done();
-    let mut show = |text: &str| {
-        if args.json { Ok(()) } else { Ok(text::put(text)?) }
+    let tokens = model.tokenize(&prompt, Tokenize::PROMPT);
+    let mut generation = session.generate_from(&tokens, &sampling, Some(interrupted))?;
+    // SentencePiece writes a space before a text's first word; it is not part of the text.
+    if prompt.is_empty() && tokens.len() <= 1 && model.adds_space_prefix() {
+        generation.strip_leading_space();
+    }
+    let show = |text: &str| {
+        if args.json { Ok(()) } else { text::put(text) }
     };
     if !args.no_display_prompt {
         show(&prompt)?;
     }
-    // SentencePiece writes a space before a text's first word; it is no part of the text.
-    let strip_space = tokens.len() <= 1 && prompt.is_empty() && model.leads_with_space();
-    let mut writer = Writer::new(&sampling, strip_space, &mut show);
-    let stop = writer.draw(&mut session, interrupted, &mut clock)?;
-    let answer = writer.finish(stop)?;
+    for piece in &mut generation {
+        show(&piece?)?;
+    }
     // A file or a pipe gets the text and nothing else.
     if std::io::stdout().is_terminal() {
         show("\n")?;
     }
 
-    let stats = clock.stats(&model, tokens.len(), answer.tokens.len());
+    let stats = Stats::new(generation.usage(), &model);
+    let stop = generation.stop_reason();
     if args.json {
-        let (threads, threads_batch) = runtime.threads();
-        let settings = Settings {
-            context: session.capacity(),
-            threads,
-            threads_batch,
-            kernels: kernel::status(),
-            sampler: sampling.config,
-        };
         let report = Report {
-            prompt,
-            text: answer.text,
-            tokens: answer.tokens,
-            stop: answer.stop,
+            prompt: &prompt,
+            text: generation.text(),
+            tokens: generation.tokens(),
+            stop,
             settings,
             stats,
         };
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
     } else if args.stats {
-        stats::print(&stats);
+        stats.print();
     }
-    let code = if answer.stop == StopReason::Interrupted {
-        interrupt::exit_code()
-    } else {
-        0
+    let code = match stop {
+        Some(StopReason::Interrupted) => interrupt::exit_code(),
+        _ => 0,
     };
     // The process ends here, and the system takes its memory back at once; to free a large vocabulary piece by piece
     // takes as long as a token or two.

@@ -1,12 +1,12 @@
-//! The flags of sampling and of a text's end, shared by the commands that make text: typed, then meant.
+//! The flags of sampling and of a text's end, shared by the commands that make text.
 
 use anyhow::bail;
-use siskin::engine::SamplerConfig;
+use siskin::{SamplerConfig, Sampling};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SamplingArgs {
-    /// Tokens to make at most; -1 until the model ends the text or the context is full
+    /// Maximum number of tokens to generate; -1 for no limit
     #[arg(
         short,
         long,
@@ -18,38 +18,29 @@ pub(crate) struct SamplingArgs {
     /// Temperature; 0 always takes the most likely token
     #[arg(long, value_name = "T", default_value_t = SamplerConfig::default().temp, allow_negative_numbers = true)]
     temp: f32,
-    /// Only the K most likely tokens; 0 for all
+    /// Sample from the K most likely tokens; 0 for all
     #[arg(long, value_name = "K", default_value_t = SamplerConfig::default().top_k)]
     top_k: i32,
-    /// Only the most likely tokens that together have this probability
+    /// Sample from the most likely tokens that together have this probability
     #[arg(long, value_name = "P", default_value_t = SamplerConfig::default().top_p)]
     top_p: f32,
-    /// Only tokens at least this likely relative to the most likely
+    /// Sample from tokens at least this likely, relative to the most likely
     #[arg(long, value_name = "P", default_value_t = SamplerConfig::default().min_p)]
     min_p: f32,
     /// Penalty on the last 64 tokens; 1 for none
     #[arg(long, value_name = "X", default_value_t = SamplerConfig::default().repeat_penalty)]
     repeat_penalty: f32,
-    /// Seed of the random numbers [default: another each time]
+    /// Random seed [default: random]
     #[arg(short, long, value_name = "N")]
     seed: Option<u32>,
-    /// End before this text comes (may be given several times)
+    /// Stop when this text appears; it is not printed (may be given several times)
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
 }
 
-/// What it means: how tokens are drawn, and what ends the text besides the model.
-#[derive(Debug, Clone)]
-pub(crate) struct Sampling {
-    pub(crate) config: SamplerConfig,
-    /// Tokens to make at most.
-    pub(crate) limit: usize,
-    pub(crate) stops: Vec<String>,
-}
-
 impl SamplingArgs {
-    /// From typed to meant; settings that mean nothing are refused.
-    pub(crate) fn resolve(&self) -> anyhow::Result<Sampling> {
+    /// What was typed, checked.
+    pub(crate) fn sampling(&self) -> anyhow::Result<Sampling> {
         let config = SamplerConfig {
             temp: self.temp,
             top_k: self.top_k,
@@ -68,8 +59,8 @@ impl SamplingArgs {
         }
         Ok(Sampling {
             config,
-            limit: usize::try_from(self.n_predict).unwrap_or(usize::MAX),
-            stops: self.stop.clone(),
+            max_tokens: usize::try_from(self.n_predict).ok(),
+            stop: self.stop.clone(),
         })
     }
 }

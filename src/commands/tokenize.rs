@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use siskin::engine::{self, Model, ModelOptions, Token};
+use siskin::{LoadOptions, Model, Token, Tokenize};
 
-use super::text_input;
+use crate::text_input;
 
 /// Shows the tokens of a text
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,6 @@ pub(crate) struct TokenizeArgs {
 }
 
 pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
-    engine::silence();
     let text = match (&args.text, &args.file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => text_input::file(path)?,
@@ -44,12 +43,16 @@ pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
     };
     let model = Model::load(
         &args.model,
-        &ModelOptions {
+        &LoadOptions {
             vocab_only: true,
-            ..ModelOptions::default()
+            ..LoadOptions::default()
         },
     )?;
-    let tokens = model.tokenize(&text, !args.no_bos, args.special);
+    let options = Tokenize {
+        add_special: !args.no_bos,
+        parse_special: args.special,
+    };
+    let tokens = model.tokenize(&text, options);
     let mut out = std::io::stdout().lock();
     if args.json {
         let pieces: Vec<String> = tokens.iter().map(|token| shown(&model, *token)).collect();

@@ -14,8 +14,9 @@ use siskin_quant::imatrix::Imatrix;
 use siskin_quant::stream::{StreamError, StreamOptions};
 use siskin_model::atomic_file::Overwrite;
 
-use super::progress::Shown;
-use super::{interrupt, plan_table, size, text};
+use crate::interrupt;
+use crate::render::progress::Shown;
+use crate::render::{plan_table, size, text};
 
 /// Flags of the commands that write a GGUF file.
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub(crate) struct WriteArgs {
     /// Worker threads [default: the CPUs available]
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
-    /// Replace the output if it exists
+    /// Overwrite the output file if it exists
     #[arg(long)]
     force: bool,
     /// Print the plan and write nothing
@@ -32,13 +33,13 @@ pub(crate) struct WriteArgs {
     /// Accept weights that are NaN or infinite
     #[arg(long)]
     allow_nonfinite: bool,
-    /// How hard to search for scales, normal or high: high loses less and takes about eight times as long
+    /// Search effort, normal or high: high gives smaller errors and takes about eight times as long
     #[arg(long, value_name = "EFFORT", default_value_t)]
     effort: Effort,
     /// Importance matrix that weights the search; siskin imatrix creates one
     #[arg(long, value_name = "FILE")]
     imatrix: Option<PathBuf>,
-    /// Show no progress and no closing line
+    /// Print no progress and no summary
     #[arg(short, long)]
     quiet: bool,
     /// Print one JSON object on stdout
@@ -104,12 +105,12 @@ impl WriteArgs {
         start: Instant,
         task: &str,
     ) -> anyhow::Result<ExitCode> {
-        let existing = if self.force {
+        let overwrite = if self.force {
             Overwrite::Replace
         } else {
             Overwrite::Refuse
         };
-        conversion.check_target(output, existing)?;
+        conversion.check_target(output, overwrite)?;
         let threads = self.threads.unwrap_or_else(device::available_cpus);
         let options = StreamOptions {
             threads,
@@ -119,7 +120,7 @@ impl WriteArgs {
             cancel: interrupt::listen(),
         };
         let shown = Shown::new(self.quiet || self.json, conversion.file_bytes());
-        let written = conversion.write(output, existing, options, &mut |progress| shown.show(&progress));
+        let written = conversion.write(output, overwrite, options, &mut |progress| shown.show(&progress));
         shown.finish();
         match written {
             Err(ConvertError::Stream(StreamError::Interrupted)) => {

@@ -80,7 +80,7 @@ fn trained() -> Vec<Set> {
     let shared = std::env::var_os("SISKIN_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
     match shared.join("data/stories260k-hf") {
         stories if stories.is_dir() => sets.push(checkpoint(&stories)),
-        _ => println!("stories260k-hf skipped: no shared data"),
+        _ => siskin_testing::skip("stories260k-hf: no shared data"),
     }
     sets
 }

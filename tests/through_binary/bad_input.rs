@@ -146,7 +146,7 @@ fn checkpoints() {
                 "\"intermediate_size\": ",
                 "\"intermediate_size\": 1",
             ),
-            &["has shape [", "but config.json makes it ["],
+            &["has shape [", "but config.json requires ["],
         ),
         (
             "missing tensor",
@@ -174,7 +174,7 @@ fn checkpoints() {
                 "LlamaForCausalLM",
                 "FalconForCausalLM",
             ),
-            &["architecture \"FalconForCausalLM\" is not supported; siskin converts LlamaForCausalLM, "],
+            &["architecture \"FalconForCausalLM\" is not supported; supported: LlamaForCausalLM, "],
         ),
         (
             "unknown pre-tokenizer",
@@ -182,8 +182,8 @@ fn checkpoints() {
                 replaced(b, "\"Split\"", "\"Metaspace\"")
             }),
             &[
-                "tokenizer.json: unknown pre-tokenizer ",
-                "siskin knows those of gpt-2, llama-bpe",
+                "tokenizer.json: pre-tokenizer ",
+                "is not supported; supported: those of gpt-2, llama-bpe",
             ],
         ),
         (
@@ -219,7 +219,7 @@ fn checkpoints() {
     ];
     let line = fail(&mut siskin(args), 1);
     assert!(
-        line.contains("not a file name to write to; name a file"),
+        line.contains("not a regular file; name a file to write to"),
         "{line}"
     );
     let copy = with("itself", "config.json", "{", "{");
@@ -345,7 +345,7 @@ fn model_files() {
         (
             "version",
             place.gguf("llama-tied", "version.gguf", |b| b[4] = 9),
-            &["version 9; versions 2 and 3 can be read: convert the model again"],
+            &["version 9 is not supported; versions 2 and 3 are: convert the model again"],
         ),
         (
             "alignment 0",
@@ -359,7 +359,7 @@ fn model_files() {
             }),
             &[
                 "key \"general.architecture\" (byte ",
-                "needs 1152921504606846976 bytes where the file has",
+                "needs 1152921504606846976 bytes, but the file has",
                 "get it again",
             ],
         ),
@@ -368,13 +368,13 @@ fn model_files() {
             place.gguf("llama-tied", "past.gguf", |b| b.truncate(b.len() - 64)),
             &[
                 "tensor \"",
-                "reach past the end of the file; it is truncated, get it again",
+                "are past the end of the file; it is truncated, get it again",
             ],
         ),
         (
             "empty",
             place.gguf("llama-tied", "empty.gguf", Vec::clear),
-            &["needs 4 bytes where the file has 0 left"],
+            &["needs 4 bytes, but the file has 0 left"],
         ),
     ];
     for (name, file, wants) in &cases {
@@ -400,7 +400,7 @@ fn models_that_llama_cpp_would_choke_on() {
             file("falcon.gguf", |b| behind(b, "general.architecture", 12, b"lloma")),
             &[
                 "architecture \"lloma\"",
-                "it knows llama, stablelm, gptneox",
+                "supported: llama, stablelm, gptneox",
                 "--any-arch",
             ],
         ),
@@ -423,7 +423,7 @@ fn models_that_llama_cpp_would_choke_on() {
             file("width.gguf", |b| {
                 behind(b, "llama.embedding_length", 4, &128u32.to_le_bytes())
             }),
-            &["but the keys make it"],
+            &["but the keys require"],
         ),
         (
             "tokens twice",

@@ -329,7 +329,7 @@ fn the_page_shows_its_pictures_in_a_browser() {
                 .is_ok_and(|output| output.status.success())
         })
     else {
-        println!("skipped: no Chromium (apt-get install chromium)");
+        siskin_testing::skip("no Chromium (apt-get install chromium)");
         return;
     };
     let out = tempfile::tempdir().expect("a temporary folder");

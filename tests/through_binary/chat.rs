@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use jiff::{ZonedDateTime, civil, tz::TimeZone};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use siskin::engine::chat::{self, Message, Role, Template};
-use siskin::engine::{self, Model, ModelOptions, Token};
+use siskin::chat::{self, Message, Role, Template};
+use siskin::{LoadOptions, Model, Token, Tokenize};
 
 use crate::golden::{ids, with_tiny_body};
 use crate::util::{self, siskin_that_hears_signals, succeed};
@@ -22,10 +22,9 @@ fn today() -> ZonedDateTime {
 }
 
 fn vocabulary(file: &Path) -> Model {
-    engine::silence();
-    let options = ModelOptions {
+    let options = LoadOptions {
         vocab_only: true,
-        ..ModelOptions::default()
+        ..LoadOptions::default()
     };
     Model::load(file, &options).expect("a model")
 }
@@ -54,7 +53,7 @@ fn real_templates_render_and_tokenize_as_in_transformers() {
             let mut got = chat::tokenize(&model, &template, &messages).expect("tokens");
             // transformers leaves the begin-of-text token to the template; llama.cpp and siskin take it from
             // the vocabulary.
-            let begin = model.tokenize("", true, false);
+            let begin = model.tokenize("", Tokenize::TEXT);
             let with_begin = |mut tokens: Vec<Token>| {
                 if !tokens.starts_with(&begin) {
                     tokens.splice(0..0, begin.iter().copied());

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::util;
 use serde_json::{Value as Json, json};
-use siskin::engine::{self, KvType, Model, ModelOptions, SamplerConfig, Session, SessionOptions, Token};
+use siskin::device::settings::{CacheType, Values};
+use siskin::{ContextOptions, LoadOptions, Model, SamplerConfig, Session, Token, Tokenize};
 
 /// The real tokenizers in the shared data.
 pub(crate) const TOKENIZERS: [&str; 4] = [
@@ -40,7 +41,6 @@ fn floats(path: &Path) -> Vec<f32> {
 
 #[test]
 fn logits_and_greedy_tokens_equal_those_of_transformers() {
-    engine::silence();
     let out = tempfile::tempdir().expect("a temporary folder");
     // transformers keeps keys and values in f32; f16 in llama.cpp alone moves logits by about 1e-3.
     let exact = SessionOptions {
@@ -54,13 +54,16 @@ fn logits_and_greedy_tokens_equal_those_of_transformers() {
     for dir in util::checkpoints() {
         let (name, golden) = (dir.display(), golden(&dir));
         let model =
-            Model::load(&util::convert(&dir, out.path(), "f32"), &ModelOptions::default()).expect("a model");
+            Model::load(&util::convert(&dir, out.path(), "f32"), &LoadOptions::default()).expect("a model");
         let prompt = ids(&golden["prompt_ids"]);
         let text = golden["prompt"].as_str().expect("a prompt");
-        assert_eq!(model.tokenize(text, true, true), prompt, "{name}");
+        assert_eq!(model.tokenize(text, Tokenize::PROMPT), prompt, "{name}");
 
-        let mut session = Session::new(&model, &exact).expect("a session");
-        let got: Vec<f32> = session.feed_for_logits(&prompt).expect("logits").concat();
+        let mut session = Session::new(&model, exact()).expect("a session");
+        let mut got: Vec<f32> = Vec::new();
+        session
+            .decode_rows(&prompt, |row| got.extend_from_slice(row))
+            .expect("logits");
         let want = floats(&dir.join("golden/logits.f32"));
         assert_eq!(got.len(), want.len(), "{name}");
         let largest = want.iter().fold(0f32, |most, x| most.max(x.abs()));
@@ -77,7 +80,7 @@ fn logits_and_greedy_tokens_equal_those_of_transformers() {
         );
 
         let want = ids(&golden["greedy_ids"]);
-        let drawn = session.generate(&greedy).expect("a generator").take(want.len());
+        let drawn = session.sample(&greedy).expect("a generator").take(want.len());
         let got: Vec<Token> = drawn.map(|token| token.expect("a token")).collect();
         assert_eq!(got, want, "{name}");
     }
@@ -85,18 +88,17 @@ fn logits_and_greedy_tokens_equal_those_of_transformers() {
 
 #[test]
 fn tokenizations_equal_those_of_transformers() {
-    engine::silence();
     let out = tempfile::tempdir().expect("a temporary folder");
-    let vocabulary = ModelOptions {
+    let vocabulary = LoadOptions {
         vocab_only: true,
-        ..ModelOptions::default()
+        ..LoadOptions::default()
     };
     for dir in util::checkpoints() {
         let model = Model::load(&util::convert(&dir, out.path(), "auto"), &vocabulary).expect("a model");
         for case in golden(&dir)["tokenizations"].as_array().expect("cases") {
             let text = case["text"].as_str().expect("a text");
             assert_eq!(
-                model.tokenize(text, false, false),
+                model.tokenize(text, Tokenize::PLAIN),
                 ids(&case["ids"]),
                 "{} {text:?}",
                 dir.display()
@@ -182,10 +184,9 @@ fn half_bits(n: u64) -> u16 {
 #[test]
 fn the_four_real_tokenizers_pass_their_vectors() {
     let Some(data) = util::shared() else { return };
-    engine::silence();
-    let vocabulary = ModelOptions {
+    let vocabulary = LoadOptions {
         vocab_only: true,
-        ..ModelOptions::default()
+        ..LoadOptions::default()
     };
     for name in TOKENIZERS {
         let tokenizer = data.join("tokenizers").join(name);
@@ -203,7 +204,7 @@ fn the_four_real_tokenizers_pass_their_vectors() {
                 .split_whitespace()
                 .map(|id| Token(id.parse().expect("an id")))
                 .collect();
-            assert_eq!(model.tokenize(text, false, false), want, "{name} {text:?}");
+            assert_eq!(model.tokenize(text, Tokenize::PLAIN), want, "{name} {text:?}");
             passed += 1;
         }
         assert_eq!(passed, 46, "{name}: {} texts, {} lines", texts.len(), lines.len());

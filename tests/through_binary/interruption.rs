@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::synthetic::{self, Sizes};
+use siskin_testing::synthetic::{self, Sizes};
 use crate::util::{self, siskin, siskin_that_hears_signals, succeed};
 
 /// Random points in time or size for each command and signal.
@@ -281,7 +281,7 @@ impl Disk {
         match mount {
             Ok(output) if output.status.success() => Some(Disk(folder)),
             _ => {
-                println!("skipped: no tmpfs can be mounted here; the write limit was tested");
+                println!("no tmpfs can be mounted here; only the write limit was tested");
                 None
             }
         }

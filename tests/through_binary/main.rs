@@ -16,7 +16,5 @@ mod models;
 mod mutations;
 mod promises;
 mod quantize;
-mod rng;
-mod synthetic;
 mod util;
 mod vocabulary;

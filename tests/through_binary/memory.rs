@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-use crate::synthetic::{self, Sizes};
+use siskin_testing::synthetic::{self, Sizes};
 use crate::util::{siskin, succeed};
 
 /// The memory that a conversion may take, in bytes: `VmHWM`, which includes mapped pages.
@@ -93,7 +93,7 @@ impl Drop for Cgroup {
 fn a_group_of_300_mb_is_enough() {
     let group = match Cgroup::new(300_000_000) {
         Ok(group) => group,
-        Err(reason) => return println!("skipped: no memory limit can be set here: {reason}"),
+        Err(reason) => return siskin_testing::skip(&format!("no memory limit can be set here: {reason}")),
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     synthetic::checkpoint(folder.path(), &SIZES, None);

@@ -171,7 +171,7 @@ fn completions_and_manual_pages_name_every_command() {
 /// Runs siskin on a terminal that `script` creates; `None` if the machine has no `script`.
 fn on_a_terminal(environment: &[(&str, &str)], line: &str) -> Option<String> {
     if Command::new("script").arg("--version").output().is_err() {
-        println!("skipped: no program `script` to make a terminal");
+        siskin_testing::skip("no program `script` to make a terminal");
         return None;
     }
     let line = format!("{} {line}", env!("CARGO_BIN_EXE_siskin"));

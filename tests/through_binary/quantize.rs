@@ -143,7 +143,7 @@ fn quantized_files_need_a_word_and_the_input_is_never_the_output() {
     let to = out.path().join("to.gguf");
     let line = fail(&mut quantize(&from, &to, "q4_k_m", &[]), 1);
     assert!(
-        line.contains("is q8_0 already") && line.contains("--allow-requantize"),
+        line.contains("is already q8_0") && line.contains("--allow-requantize"),
         "{line}"
     );
     succeed(&mut quantize(&from, &to, "q4_k_m", &["--allow-requantize", "-q"]));
@@ -188,7 +188,10 @@ fn a_plan_and_a_report_as_convert_gives_them() {
         Some(std::fs::metadata(&to).expect("there").len())
     );
     let line = fail(&mut quantize(&from, &to, "q4_k_m", &[]), 1);
-    assert!(line.contains("exists already; give --force"), "{line}");
+    assert!(
+        line.contains("already exists") && line.contains("--force"),
+        "{line}"
+    );
     let output = succeed(&mut quantize(&from, &to, "q4_k_m", &["--force"]));
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(

@@ -56,13 +56,13 @@ pub fn plan(
     limit: &MemoryLimit,
     constraints: &Constraints<'_>,
 ) -> Result<Plan, BudgetError> {
-    let candidates = candidates(shape, values, constraints);
+    let tries = candidates(shape, values, constraints);
     let fits = |settings: &Values| total(shape, settings) <= limit.bytes();
-    let (settings, steps) = match candidates.iter().find(|(settings, _)| fits(settings)) {
+    let (settings, steps) = match tries.iter().find(|(settings, _)| fits(settings)) {
         Some(found) => found,
-        None if constraints.force => &candidates[0],
+        None if constraints.force => &tries[0],
         None => {
-            let (smallest, _) = &candidates[candidates.len() - 1];
+            let (smallest, _) = &tries[tries.len() - 1];
             return Err(refusal(shape, limit, constraints, smallest));
         }
     };
@@ -71,7 +71,7 @@ pub fn plan(
         _ => *settings,
     };
     let total_bytes = total(shape, &settings);
-    let first = &candidates[0].0;
+    let first = &tries[0].0;
     let missing = mib(total(shape, first).saturating_sub(limit.bytes()));
     let mut reasons = first_reasons(shape, values, constraints, &settings, first);
     for &setting in steps {
@@ -217,9 +217,7 @@ fn first_reasons(
         ("repack", asked(fixed.repack.is_some(), repack)),
         ("mmap", asked(fixed.mmap.is_some(), mmap)),
     ];
-    reasons
-        .map(|(setting, reason)| Reason { setting, reason })
-        .into()
+    reasons.map(|(setting, reason)| Reason { setting, reason }).into()
 }
 
 fn context_reason(shape: &Shape, fixed: &Overrides, settings: &Values) -> String {

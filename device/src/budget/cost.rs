@@ -28,10 +28,12 @@ const FIXED: u64 = 13 << 20;
 pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
     let item = |what, bytes, detail| Item { what, bytes, detail };
     let kv = shape.kv_bytes(settings.cache_type, settings.context);
-    let (compute, output) = (compute(shape, settings), output(shape));
+    let (compute_bytes, output_bytes) = (compute(shape, settings), output(shape));
     // After loading a mapped input embedding is dropped; what comes then takes its place at the peak.
     let dropped = if settings.mmap {
-        shape.embedding_bytes.min(kv.saturating_add(compute + output))
+        shape
+            .embedding_bytes
+            .min(kv.saturating_add(compute_bytes + output_bytes))
     } else {
         0
     };
@@ -54,12 +56,12 @@ pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
         ),
         item(
             "compute buffers",
-            compute,
+            compute_bytes,
             format!("{} tokens at a time", settings.ubatch),
         ),
         item(
             "output buffers",
-            output,
+            output_bytes,
             format!("logits of {} tokens", shape.vocabulary),
         ),
         item(
@@ -76,10 +78,7 @@ pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
 /// What a plan takes beyond the file and the keys and values, without a repacked copy: buffers, vocabulary, program,
 /// less what of the file does not stay resident.
 pub(super) fn beyond_file_and_cache(shape: &Shape, settings: &Values) -> u64 {
-    let all: u64 = items(shape, settings)
-        .iter()
-        .map(|item| item.bytes)
-        .sum();
+    let all: u64 = items(shape, settings).iter().map(|item| item.bytes).sum();
     let file = shape.weight_bytes.saturating_add(shape.header_bytes);
     let known = [
         file,

@@ -78,7 +78,12 @@ pub(super) fn refusal(
     let largest_context = (total(shape, &least) <= limit.bytes())
         .then(|| widest(shape, &least, limit.bytes()).context)
         // A context that is not smaller than the one asked for would be no advice.
-        .filter(|&context| constraints.fixed.context.is_none_or(|asked| asked == 0 || context < asked));
+        .filter(|&context| {
+            constraints
+                .fixed
+                .context
+                .is_none_or(|asked| asked == 0 || context < asked)
+        });
     let lighter = shape.by_type.iter().find(|(_, bytes)| {
         let lighter = Shape {
             weight_bytes: *bytes,

@@ -162,7 +162,9 @@ fn each_step_down_is_taken_only_where_the_one_before_does_not_fit() {
 
 #[test]
 fn every_step_is_explained() {
-    let plans = (300..2400).rev().map(|mib| planned(&light(), &usual(), mib, &nothing()).expect("fits"));
+    let plans = (300..2400)
+        .rev()
+        .map(|mib| planned(&light(), &usual(), mib, &nothing()).expect("fits"));
     let small = |plan: &Plan| plan.settings.ubatch < usual().ubatch;
     let plan = plans.into_iter().find(small).expect("a smaller batch");
     let reasons: Vec<&str> = plan
@@ -171,11 +173,7 @@ fn every_step_is_explained() {
         .filter(|r| r.reason.starts_with("smaller"))
         .map(|r| r.setting)
         .collect();
-    assert!(
-        reasons == ["ubatch-size", "repack"],
-        "{:?}",
-        plan.reasons
-    );
+    assert!(reasons == ["ubatch-size", "repack"], "{:?}", plan.reasons);
     for setting in ["ctx-size", "cache-type", "ubatch-size", "repack", "mmap"] {
         assert!(
             plan.reasons.iter().any(|reason| reason.setting == setting),

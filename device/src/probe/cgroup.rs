@@ -45,7 +45,7 @@ const V1: MemoryFiles = MemoryFiles {
 const NO_LIMIT: u64 = 1 << 62;
 
 impl Groups {
-    pub(super) fn of_this_process(root: &Root) -> Self {
+    pub(super) fn current(root: &Root) -> Self {
         let (Some(own), Some(mounts)) = (root.text("proc/self/cgroup"), root.text("proc/self/mountinfo"))
         else {
             return Groups::default();

@@ -110,7 +110,7 @@ fn values<'t>(info: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
 /// The program's own architecture on the running system; otherwise a guess from `cpuinfo`.
 fn arch(root: &Root, info: &str, flags: Option<&str>) -> CpuArch {
     let has = |flag: &str| flags.is_some_and(|flags| flags.split_whitespace().any(|word| word == flag));
-    match CpuArch::of_this_program() {
+    match CpuArch::current() {
         Some(arch) if root.is_system() => arch,
         _ if has("asimd") => CpuArch::Aarch64,
         _ if field(info, "CPU architecture").is_some() => CpuArch::Arm,
@@ -141,7 +141,7 @@ fn details(root: &Root, info: &str) -> Vec<Detail> {
         let count = match processors {
             0 if root.is_system() => {
                 root.note(
-                    "/proc/cpuinfo and /sys tell no CPUs; their number is what the scheduler says".into(),
+                    "/proc/cpuinfo and /sys list no CPUs; their number is taken from the scheduler".into(),
                 );
                 crate::available_cpus()
             }

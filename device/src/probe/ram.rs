@@ -76,7 +76,9 @@ fn ask_the_kernel(root: &Root) -> (u64, u64, u64) {
         root.note("/proc/meminfo: unreadable; memory is taken as 0".into());
         return (0, 0, 0);
     }
-    root.note("/proc/meminfo: unreadable; free memory is what sysinfo(2) says, caches not counted".into());
+    root.note(
+        "/proc/meminfo: unreadable; free memory is taken from sysinfo(2), which does not count caches".into(),
+    );
     let info = rustix::system::sysinfo();
     // The fields' widths differ between architectures.
     #[allow(clippy::unnecessary_cast)]

@@ -131,7 +131,7 @@ fn every_fixture_reads_as_the_machine_it_is() {
             case.throttled,
             "{at}"
         );
-        let profile = choose(&profiles, &Traits::of(&machine)).map(|profile| profile.name.as_str());
+        let profile = choose(&profiles, &Traits::from_machine(&machine)).map(|profile| profile.name.as_str());
         assert_eq!(profile, Some(case.profile), "{at}");
     }
 }

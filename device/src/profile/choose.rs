@@ -19,7 +19,7 @@ pub struct Traits {
 
 impl Traits {
     /// Collects the traits of a machine.
-    pub fn of(machine: &Machine) -> Self {
+    pub fn from_machine(machine: &Machine) -> Self {
         Traits {
             arch: machine.cpus.arch,
             model: machine.board.model.clone().unwrap_or_default(),

@@ -9,32 +9,32 @@ use super::Profile;
 const BUILTIN: [(&str, &str); 8] = [
     (
         "targets/aarch64-generic.toml",
-        include_str!("../../../targets/aarch64-generic.toml"),
+        include_str!("../../targets/aarch64-generic.toml"),
     ),
-    ("targets/armv7.toml", include_str!("../../../targets/armv7.toml")),
+    ("targets/armv7.toml", include_str!("../../targets/armv7.toml")),
     (
         "targets/raspberry-pi-4.toml",
-        include_str!("../../../targets/raspberry-pi-4.toml"),
+        include_str!("../../targets/raspberry-pi-4.toml"),
     ),
     (
         "targets/raspberry-pi-5.toml",
-        include_str!("../../../targets/raspberry-pi-5.toml"),
+        include_str!("../../targets/raspberry-pi-5.toml"),
     ),
     (
         "targets/rk3588.toml",
-        include_str!("../../../targets/rk3588.toml"),
+        include_str!("../../targets/rk3588.toml"),
     ),
     (
         "targets/x86-64-v2.toml",
-        include_str!("../../../targets/x86-64-v2.toml"),
+        include_str!("../../targets/x86-64-v2.toml"),
     ),
     (
         "targets/x86-64-v3.toml",
-        include_str!("../../../targets/x86-64-v3.toml"),
+        include_str!("../../targets/x86-64-v3.toml"),
     ),
     (
         "targets/x86-64-v4.toml",
-        include_str!("../../../targets/x86-64-v4.toml"),
+        include_str!("../../targets/x86-64-v4.toml"),
     ),
 ];
 
@@ -43,6 +43,7 @@ const MAX_PROFILE: u64 = 1 << 20;
 
 /// Why a profile cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProfileError {
     /// The file or folder cannot be read.
     #[error("{}: {source}", path.display())]
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn every_field_is_documented() {
-        let text = include_str!("../../../targets/README.md");
+        let text = include_str!("../../targets/README.md");
         let profile = serde_json::to_value(&builtin()[0]).expect("JSON");
         for section in ["match", "hardware", "build", "run"] {
             for key in profile[section].as_object().expect(section).keys() {

@@ -39,9 +39,9 @@ pub enum SettingsError {
     /// The model does not fit.
     #[error(transparent)]
     Budget(#[from] BudgetError),
-    /// Repacked weights were asked for where they end the program.
+    /// Repacked weights were requested on a CPU on which they crash the program.
     #[error(
-        "on this CPU llama.cpp would repack the weights for AMX, and its AMX code, compiled by GCC 12, ends the program"
+        "llama.cpp repacks weights for AMX on this CPU, and its AMX code, compiled by GCC 12, crashes the program"
     )]
     RepackFaults,
 }
@@ -54,7 +54,9 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Resolved, SettingsError> {
     if sources.repack_faults && sources.typed.repack == Some(true) && !sources.force {
         return Err(SettingsError::RepackFaults);
     }
-    let run = sources.profile.map_or_else(Run::default, |profile| profile.run.clone());
+    let run = sources
+        .profile
+        .map_or_else(Run::default, |profile| profile.run.clone());
     let mut resolved = Resolved::default();
     for (layer, origin) in layers(sources, &run) {
         resolved.apply(&layer, origin);

@@ -104,7 +104,8 @@ impl Case<'_> {
         if let Some(mib) = self.usable_mib {
             machine.ram.usable_bytes = mib << 20;
         }
-        let profile: Option<&Profile> = choose(&profiles, &Traits::of(&machine)).filter(|_| self.profiled);
+        let profile: Option<&Profile> =
+            choose(&profiles, &Traits::from_machine(&machine)).filter(|_| self.profiled);
         resolve(&Sources {
             typed: &self.typed,
             environment: &self.environment,
@@ -135,7 +136,10 @@ fn typed_then_tuned_then_profile_then_default() {
     let pi = || Case::on("raspberry-pi-5");
     let plain = pi().resolved();
     assert_eq!(threads(&plain), ((2, Origin::Profile), (4, Origin::Profile)));
-    assert_eq!((plain.values.context, plain.origins.context), (2048, Origin::Default));
+    assert_eq!(
+        (plain.values.context, plain.origins.context),
+        (2048, Origin::Default)
+    );
     let tuned = Case {
         tuned: Some(tuned()),
         ..pi()
@@ -144,7 +148,10 @@ fn typed_then_tuned_then_profile_then_default() {
     // Never more threads than there are CPUs, whatever an old measurement states.
     assert_eq!(threads(&measured), ((3, Origin::Tuned), (4, Origin::Tuned)));
     assert_eq!(measured.values.wait_policy, WaitPolicy::Passive);
-    assert_eq!((measured.values.ubatch, measured.origins.ubatch), (64, Origin::Tuned));
+    assert_eq!(
+        (measured.values.ubatch, measured.origins.ubatch),
+        (64, Origin::Tuned)
+    );
     let typed = Overrides {
         threads: Some(1),
         repack: Some(true),

@@ -1,5 +1,6 @@
 //! Repeatable attentions of one token, and their values in f64.
 
+use super::Noise;
 use crate::{Attention, AttentionKernel, Cache, Strided};
 
 /// The shape of an attention.
@@ -42,12 +43,12 @@ const SCALE: f32 = 0.125;
 impl AttentionCase {
     /// The case for `shape`; the same shape gives the same case.
     pub fn new(shape: Shape) -> Self {
-        let mut state = 7;
-        let q = (0..shape.kv_heads * shape.group * shape.dim).map(|_| noise(&mut state) * shape.size);
+        let mut noise = Noise(7);
+        let q = (0..shape.kv_heads * shape.group * shape.dim).map(|_| noise.signed_unit() * shape.size);
         let q = q.collect();
         let mut cache = || {
             let (numbers, bits) = (0..shape.kv_heads * shape.positions * shape.dim)
-                .map(|_| half(&mut state))
+                .map(|_| half(&mut noise))
                 .unzip();
             Half { numbers, bits }
         };
@@ -147,17 +148,9 @@ fn hidden(shape: &Shape, position: usize) -> bool {
     shape.masked.is_some_and(masked)
 }
 
-/// Repeatable noise in -1..1.
-fn noise(state: &mut u64) -> f32 {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    (*state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-}
-
 /// A number in -1..1 that f16 can hold, and its bits.
-fn half(state: &mut u64) -> (f32, u16) {
-    let sixteenths = (noise(state) * 15.0).round();
+fn half(noise: &mut Noise) -> (f32, u16) {
+    let sixteenths = (noise.signed_unit() * 15.0).round();
     let bits = match sixteenths.abs() as u16 {
         0 => 0,
         n => {

@@ -81,14 +81,14 @@ impl Header {
         let scales = vreinterpretq_u8_u32(vtrn1q_u32(first, last));
         let minimums = vreinterpretq_u8_u32(vtrn2q_u32(first, last));
         [
-            Self::of(vget_low_u8(scales), vget_low_u8(minimums), steps[0]),
-            Self::of(vget_high_u8(scales), vget_high_u8(minimums), steps[1]),
+            Self::new(vget_low_u8(scales), vget_low_u8(minimums), steps[0]),
+            Self::new(vget_high_u8(scales), vget_high_u8(minimums), steps[1]),
         ]
     }
 
     #[inline]
     #[target_feature(enable = "neon,dotprod,fp16")]
-    fn of(scales: uint8x8_t, minimums: uint8x8_t, steps: u32) -> Self {
+    fn new(scales: uint8x8_t, minimums: uint8x8_t, steps: u32) -> Self {
         let scales = vmovl_u8(scales);
         Self {
             scales: [

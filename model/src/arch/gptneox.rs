@@ -38,7 +38,7 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
     } = *dims;
     if dims.kv_heads != heads || dims.q() != width {
         return Err(ArchError::Config(
-            "GPT-NeoX has as many key/value heads as query heads, and hidden_size weights in all of them"
+            "GPT-NeoX needs as many key/value heads as query heads, and heads that together have hidden_size weights"
                 .into(),
         ));
     }

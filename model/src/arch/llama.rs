@@ -22,7 +22,7 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) -> Res
             (ty, factor) => {
                 let ty = ty.unwrap_or("none");
                 return Err(ArchError::Config(format!(
-                    "rope scaling {ty:?} with factor {factor:?} is not supported; siskin knows linear and llama3, with a factor"
+                    "rope scaling {ty:?} with factor {factor:?} is not supported; supported: linear and llama3, with a factor"
                 )));
             }
         }

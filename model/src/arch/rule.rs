@@ -123,7 +123,10 @@ pub const MAX_LAYERS: u32 = 512;
 
 impl Dims {
     /// Reads the dimensions of `config` and checks that each is possible.
-    pub fn of(config: &Config) -> Result<Self, ArchError> {
+    ///
+    /// # Errors
+    /// Returns the first dimension that is missing or impossible.
+    pub fn from_config(config: &Config) -> Result<Self, ArchError> {
         let vocab = config
             .vocab_size
             .ok_or_else(|| ArchError::Config("vocab_size is missing".into()))?;
@@ -164,7 +167,7 @@ impl Dims {
             ),
             (
                 !dims.heads.is_multiple_of(dims.kv_heads),
-                "num_attention_heads is no multiple of num_key_value_heads",
+                "num_attention_heads is not a multiple of num_key_value_heads",
             ),
             (
                 !dims.head_dim.is_multiple_of(2),
@@ -172,7 +175,7 @@ impl Dims {
             ),
             (
                 config.head_dim.is_none() && !dims.width.is_multiple_of(dims.heads),
-                "hidden_size is no multiple of num_attention_heads",
+                "hidden_size is not a multiple of num_attention_heads",
             ),
         ];
         match checks.into_iter().find(|(wrong, _)| *wrong) {

@@ -4,11 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::TensorType;
 use crate::files::FileError;
+use crate::{ErrorKind, TensorType};
 
 /// A GGUF file could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GgufError {
     /// The file itself could not be opened or read.
     #[error(transparent)]
@@ -21,6 +22,29 @@ pub enum GgufError {
         /// What is wrong with it.
         source: HeaderError,
     },
+}
+
+impl GgufError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            GgufError::File(source) => source.kind(),
+            GgufError::Header { source, .. } => source.kind(),
+        }
+    }
+}
+
+impl HeaderError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self.problem {
+            Problem::Io(_) => ErrorKind::Io,
+            Problem::Magic(_) => ErrorKind::Format,
+            Problem::BigEndian | Problem::Version(_) | Problem::NestedArray => ErrorKind::Unsupported,
+            Problem::TooLarge { .. } => ErrorKind::TooLarge,
+            _ => ErrorKind::Damaged,
+        }
+    }
 }
 
 /// What is wrong with a header, and where.
@@ -37,6 +61,7 @@ pub struct HeaderError {
 
 /// A part of the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
     /// Magic, version and the counts of tensors and keys.
     Start,
@@ -83,13 +108,14 @@ pub(crate) fn shortened(name: &str) -> String {
 
 /// What is wrong with a part of the header.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Problem {
     /// The system could not read on.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The file does not start with `GGUF`; these are its first four bytes.
     #[error(
-        "the file begins with \"{}\" instead of \"GGUF\"; it is no GGUF file: convert the checkpoint first",
+        "the file begins with \"{}\" instead of \"GGUF\"; it is not a GGUF file; convert the checkpoint first",
         .0.escape_ascii()
     )]
     Magic([u8; 4]),
@@ -97,10 +123,10 @@ pub enum Problem {
     #[error("the file is big-endian; get or make the little-endian one")]
     BigEndian,
     /// The version is neither 2 nor 3.
-    #[error("version {0}; versions 2 and 3 can be read: convert the model again")]
+    #[error("version {0} is not supported; versions 2 and 3 are: convert the model again")]
     Version(u32),
     /// The file ends before the field does.
-    #[error("needs {need} bytes where the file has {left} left; it is truncated or damaged, get it again")]
+    #[error("needs {need} bytes, but the file has {left} left; it is truncated or damaged, get it again")]
     Truncated {
         /// Size of the field in bytes.
         need: u64,
@@ -130,10 +156,10 @@ pub enum Problem {
     #[error("the name is empty")]
     EmptyName,
     /// A tensor name is longer than llama.cpp can hold; this is its length in bytes.
-    #[error("{0} bytes long; llama.cpp holds names of 63 bytes")]
+    #[error("{0} bytes long; llama.cpp reads names of up to 63 bytes")]
     LongName(usize),
     /// The name occurs twice.
-    #[error("it stands twice; the file is damaged")]
+    #[error("it appears twice; the file is damaged")]
     Duplicate,
     /// GGUF has no value type with this number.
     #[error("unknown value type {0}; the file is damaged, or newer than siskin")]
@@ -142,7 +168,7 @@ pub enum Problem {
     #[error("an array of arrays, which neither llama.cpp nor siskin reads")]
     NestedArray,
     /// A boolean is neither 0 nor 1.
-    #[error("{0} where 0 or 1 is meant")]
+    #[error("{0} instead of 0 or 1")]
     Bool(u8),
     /// `general.alignment` is not a u32.
     #[error("must be a u32")]
@@ -151,7 +177,7 @@ pub enum Problem {
     #[error("alignment {0} is not a power of two")]
     Alignment(u32),
     /// The number of dimensions is not 1 to 4.
-    #[error("{0} dimensions; 1 to 4 are possible")]
+    #[error("{0} dimensions instead of 1 to 4")]
     Dimensions(u32),
     /// A dimension is zero.
     #[error("shape {0:?} has no weights")]
@@ -177,7 +203,7 @@ pub enum Problem {
     },
     /// The tensor extends past the end of the file.
     #[error(
-        "{size} bytes at offset {offset} of the data reach past the end of the file; it is truncated, get it again"
+        "{size} bytes at offset {offset} of the data are past the end of the file; it is truncated, get it again"
     )]
     PastEnd {
         /// Offset from the start of the data section.

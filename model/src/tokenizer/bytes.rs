@@ -45,7 +45,7 @@ pub fn spelling(byte: u8) -> char {
 }
 
 /// Returns the byte that a character represents, or `None` if it represents none.
-pub fn of(character: char) -> Option<u8> {
+pub fn from_char(character: char) -> Option<u8> {
     BYTES
         .get(character as usize)
         .and_then(|&byte| u8::try_from(byte).ok())
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn every_byte_there_and_back() {
         for byte in 0..=255 {
-            assert_eq!(of(spelling(byte)), Some(byte));
+            assert_eq!(from_char(spelling(byte)), Some(byte));
         }
         let cases = [
             (b' ', 'Ġ'),
@@ -72,7 +72,7 @@ mod tests {
             assert_eq!(spelling(byte), want);
         }
         for none in [' ', '\u{7f}', '\u{a0}', '\u{ad}', '\u{144}', '\u{4e00}'] {
-            assert_eq!(of(none), None, "{none:?}");
+            assert_eq!(from_char(none), None, "{none:?}");
         }
     }
 }

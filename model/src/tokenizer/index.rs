@@ -17,7 +17,7 @@ impl Tokens {
         let hasher = DefaultHashBuilder::default();
         let mut table = HashTable::with_capacity(texts.len());
         for (id, text) in (0u32..).zip(texts.iter()) {
-            // Preflight rejects vocabularies that contain a text twice.
+            // `validate` rejects vocabularies that contain a text twice.
             table.insert_unique(hasher.hash_one(text), id, |&id| {
                 hasher.hash_one(&texts[id as usize])
             });
@@ -32,7 +32,7 @@ impl Tokens {
     }
 
     /// The token for a byte: `<0x41>`, or the character itself if that is missing and the byte is ASCII.
-    pub(super) fn of_byte(&self, byte: u8) -> Option<u32> {
+    pub(super) fn find_byte(&self, byte: u8) -> Option<u32> {
         let plain = || {
             self.find(char::from(byte).encode_utf8(&mut [0; 4]))
                 .filter(|_| byte.is_ascii())
@@ -130,7 +130,7 @@ mod tests {
             assert_eq!(tokens.find(text), want, "{text:?}");
         }
         assert_eq!(
-            [b'a', b'b', b'c', 0xe2].map(|byte| tokens.of_byte(byte)),
+            [b'a', b'b', b'c', 0xe2].map(|byte| tokens.find_byte(byte)),
             [Some(0), Some(1), None, None]
         );
     }

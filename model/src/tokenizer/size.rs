@@ -24,7 +24,7 @@ pub struct List {
 }
 
 impl List {
-    fn of(metadata: &Metadata, key: &str) -> Self {
+    fn from_metadata(metadata: &Metadata, key: &str) -> Self {
         metadata.strings(key).map_or_else(List::default, |texts| List {
             count: texts.len() as u64,
             text: texts.text_len() as u64,
@@ -34,7 +34,10 @@ impl List {
 
 /// Bytes that a header's vocabulary takes, whether siskin or llama.cpp reads it.
 pub fn from_metadata(metadata: &Metadata) -> u64 {
-    let (tokens, merges) = (List::of(metadata, TOKENS), List::of(metadata, MERGES));
+    let (tokens, merges) = (
+        List::from_metadata(metadata, TOKENS),
+        List::from_metadata(metadata, MERGES),
+    );
     match Outline::from_metadata(metadata) {
         Some(_) => own(tokens, merges.count),
         None => LLAMA_CPP_TOKEN * tokens.count + 2 * tokens.text + LLAMA_CPP_MERGE * merges.count,

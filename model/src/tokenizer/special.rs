@@ -1,115 +1,12 @@
 //! Special tokens: which ones there are, which of them end a text, and where they occur in a text.
 //!
-//! The tables of spellings are llama.cpp's (`llama_vocab::impl::load`), because files often do not give a
-//! token's purpose.
+//! Files often do not give a token's purpose; its spelling then decides, as in llama.cpp.
 
 use crate::gguf::{Metadata, Value};
 
 use super::index::Tokens;
+use super::spellings::{ENDS, INFILL, TEXTS};
 use super::token_type::TokenType;
-
-/// Tokens that end a text or a turn. They are control tokens whatever the file says.
-const ENDS: [&str; 22] = [
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|flush|>",
-    "<|calls|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "</s>",
-    "<|eom_id|>",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "[EOS]",
-    "<|end_of_text|>",
-    "<end_of_utterance>",
-    "<eos>",
-    "<turn|>",
-    "<|tool_response>",
-    "<｜end▁of▁sentence｜>",
-    "[e~[",
-];
-
-/// Tokens that are text, whatever the file says.
-const TEXTS: [&str; 4] = ["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"];
-
-/// Tokens for filling in the middle of a text: the keys that name one, its usual spellings, and whether it
-/// ends a text. If no key names one, it is found by its spelling and becomes a control token.
-struct Infill {
-    keys: &'static [&'static str],
-    spellings: &'static [&'static str],
-    ends: bool,
-}
-
-const INFILL: [Infill; 6] = [
-    Infill {
-        keys: &["fim_pre_token_id", "prefix_token_id"],
-        spellings: &[
-            "<|fim_prefix|>",
-            "<fim-prefix>",
-            "<fim_prefix>",
-            "<｜fim▁begin｜>",
-            "<PRE>",
-            "▁<PRE>",
-            "<|code_prefix|>",
-            "<|prefix|>",
-        ],
-        ends: false,
-    },
-    Infill {
-        keys: &["fim_suf_token_id", "suffix_token_id"],
-        spellings: &[
-            "<|fim_suffix|>",
-            "<fim-suffix>",
-            "<fim_suffix>",
-            "<｜fim▁hole｜>",
-            "<SUF>",
-            "▁<SUF>",
-            "<|code_suffix|>",
-            "<|suffix|>",
-        ],
-        ends: false,
-    },
-    Infill {
-        keys: &["fim_mid_token_id", "middle_token_id"],
-        spellings: &[
-            "<|fim_middle|>",
-            "<fim-middle>",
-            "<fim_middle>",
-            "<｜fim▁end｜>",
-            "<MID>",
-            "▁<MID>",
-            "<|code_middle|>",
-            "<|middle|>",
-        ],
-        ends: false,
-    },
-    Infill {
-        keys: &["fim_pad_token_id"],
-        spellings: &["<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"],
-        ends: true,
-    },
-    Infill {
-        keys: &["fim_rep_token_id"],
-        spellings: &[
-            "<|fim_repo|>",
-            "<|repo_name|>",
-            "<fim-repo>",
-            "<REPO>",
-            "<reponame>",
-        ],
-        ends: true,
-    },
-    Infill {
-        keys: &["fim_sep_token_id"],
-        spellings: &["<|file_sep|>"],
-        ends: true,
-    },
-];
 
 /// Values that llama.cpp assumes if a file has no key for them.
 #[derive(Debug)]

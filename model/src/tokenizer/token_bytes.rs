@@ -1,13 +1,13 @@
 //! The bytes that tokens represent.
 
-use super::bytes::of;
+use super::bytes;
 
 /// The bytes that a token's text represents. A character that represents no byte is marked as llama.cpp marks
 /// it.
 pub(super) fn decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     for c in text.chars() {
-        match of(c) {
+        match bytes::from_char(c) {
             Some(byte) => decoded.push(byte),
             None => {
                 let hex: String = c
@@ -23,7 +23,7 @@ pub(super) fn decode(text: &str) -> Vec<u8> {
 }
 
 /// The byte that a token like `<0x0A>` represents.
-pub(super) fn of_hex(text: &str) -> Option<u8> {
+pub(super) fn from_hex(text: &str) -> Option<u8> {
     u8::from_str_radix(text.get(3..5)?, 16).ok()
 }
 
@@ -62,7 +62,7 @@ mod tests {
             ("<0xGG>", None),
         ];
         for (text, want) in cases {
-            assert_eq!(of_hex(text), want, "{text}");
+            assert_eq!(from_hex(text), want, "{text}");
         }
     }
 }

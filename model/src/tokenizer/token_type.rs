@@ -22,26 +22,29 @@ pub enum TokenType {
     Byte = 6,
 }
 
+impl TokenType {
+    /// Returns the type with llama.cpp's number `id`; unknown numbers are [`TokenType::Undefined`].
+    pub fn from_id(id: i32) -> Self {
+        match id {
+            1 => TokenType::Normal,
+            2 => TokenType::Unknown,
+            3 => TokenType::Control,
+            4 => TokenType::UserDefined,
+            5 => TokenType::Unused,
+            6 => TokenType::Byte,
+            _ => TokenType::Undefined,
+        }
+    }
+}
+
 /// The types of `count` tokens. Returns `None` if llama.cpp would not accept the list.
 pub(super) fn read(metadata: &Metadata, count: usize) -> Option<Vec<TokenType>> {
     match metadata.get("tokenizer.ggml.token_type") {
         None => Some(vec![TokenType::Normal; count]),
         Some(Value::Array(Array::I32(types))) => {
             let types = types.get(..count)?;
-            Some(types.iter().map(|&number| of_number(number)).collect())
+            Some(types.iter().map(|&number| TokenType::from_id(number)).collect())
         }
         Some(_) => None,
-    }
-}
-
-fn of_number(number: i32) -> TokenType {
-    match number {
-        1 => TokenType::Normal,
-        2 => TokenType::Unknown,
-        3 => TokenType::Control,
-        4 => TokenType::UserDefined,
-        5 => TokenType::Unused,
-        6 => TokenType::Byte,
-        _ => TokenType::Undefined,
     }
 }

@@ -101,16 +101,16 @@ impl Rule {
             }
             (Rule::Bool, Value::Bool(_)) => None,
             (Rule::Always(want), Value::Bool(b)) => {
-                (b != want).then(|| format!("is {b}; siskin runs models where it is {want}"))
+                (b != want).then(|| format!("is {b}; siskin supports only {want}"))
             }
             (Rule::Off, Value::U32(0)) => None,
-            (Rule::Off, Value::U32(n)) => Some(format!("is {n}; siskin runs models where it is 0")),
+            (Rule::Off, Value::U32(n)) => Some(format!("is {n}; siskin supports only 0")),
             (Rule::OneOf(known), Value::String(text)) => {
                 let unknown = !known.contains(&text.as_str());
-                unknown.then(|| format!("is {:?}; siskin knows {}", shortened(text), known.join(", ")))
+                unknown.then(|| format!("is {:?}; supported: {}", shortened(text), known.join(", ")))
             }
             (_, other) => Some(format!(
-                "has type {:?}, which llama.cpp does not read there",
+                "has type {:?}, which llama.cpp does not read for this key",
                 other.ty()
             )),
         }
@@ -176,12 +176,12 @@ pub(super) fn check(arch: Arch, metadata: &Metadata) -> Result<Checked, Validate
         (
             "attention.key_length",
             arch == Arch::Llama || whole_heads,
-            format!("makes {heads} heads of {head_dim} numbers; {width} must be in all of them"),
+            format!("makes {heads} heads of {head_dim} numbers; together they must have {width}"),
         ),
         (
             "attention.head_count_kv",
             arch != Arch::GptNeoX || kv_heads == heads,
-            format!("is {kv_heads}; GPT-NeoX has as many as heads, {heads}"),
+            format!("is {kv_heads}; GPT-NeoX has as many as query heads, {heads}"),
         ),
         (
             "rope.dimension_count",
@@ -191,7 +191,7 @@ pub(super) fn check(arch: Arch, metadata: &Metadata) -> Result<Checked, Validate
         (
             "rope.dimension_count",
             arch != Arch::Llama || rotary == head_dim,
-            format!("is {rotary}; heads of this architecture rotate whole, {head_dim} numbers"),
+            format!("is {rotary}; this architecture rotates whole heads of {head_dim} numbers"),
         ),
     ];
     if let Some((key, _, problem)) = rules.into_iter().find(|(_, fine, _)| !fine) {

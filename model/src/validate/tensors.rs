@@ -78,7 +78,7 @@ fn check_tensor(rule: &Rule, tensor: &TensorInfo) -> Result<(), ValidateError> {
     let (found, want) = (trimmed(&tensor.shape), trimmed(&rule.shape));
     if found != want {
         let problem = format!(
-            "has shape {:?}, but the keys make it {:?}",
+            "has shape {:?}, but the keys require {:?}",
             tensor.shape, rule.shape
         );
         return Err(ValidateError::tensor(&tensor.name, problem));
@@ -89,7 +89,7 @@ fn check_tensor(rule: &Rule, tensor: &TensorInfo) -> Result<(), ValidateError> {
     };
     if !fine {
         let problem = format!(
-            "has type {}, which llama.cpp cannot compute with there",
+            "has type {}, which llama.cpp cannot compute with for this tensor",
             tensor.ty
         );
         return Err(ValidateError::tensor(&tensor.name, problem));

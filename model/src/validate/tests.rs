@@ -79,7 +79,7 @@ fn keys_that_llama_cpp_would_assert_on_are_named() {
             u32::MAX.into(),
             "it must be from 1 to 1048576",
         ),
-        ("llama.embedding_length", 128u32.into(), "but the keys make it"),
+        ("llama.embedding_length", 128u32.into(), "but the keys require"),
         ("llama.attention.head_count", 0u32.into(), "is 0"),
         ("llama.attention.head_count", vec![4u32].into(), "has type Array"),
         (
@@ -94,36 +94,32 @@ fn keys_that_llama_cpp_would_assert_on_are_named() {
             8u32.into(),
             "keys of 16 numbers and values of 8",
         ),
-        ("llama.rope.dimension_count", 8u32.into(), "rotate whole"),
+        ("llama.rope.dimension_count", 8u32.into(), "rotates whole"),
         ("llama.rope.dimension_count", 18u32.into(), "not more than the 16"),
         ("llama.rope.freq_base", f32::NAN.into(), "is NaN"),
         (
             "llama.rope.scaling.type",
             "longrope".into(),
-            "siskin knows none, linear, yarn",
+            "supported: none, linear, yarn",
         ),
         ("llama.rope.scaling.factor", 1e-44f32.into(), "it must be from 0"),
         ("llama.attention.layer_norm_rms_epsilon", (-1f32).into(), "is -1"),
-        (
-            "llama.expert_count",
-            8u32.into(),
-            "is 8; siskin runs models where it is 0",
-        ),
+        ("llama.expert_count", 8u32.into(), "is 8; siskin supports only 0"),
         (
             "llama.nextn_predict_layers",
             1u32.into(),
-            "is 1; siskin runs models where it is 0",
+            "is 1; siskin supports only 0",
         ),
         (
             "llama.attention.causal",
             false.into(),
-            "is false; siskin runs models where it is true",
+            "is false; siskin supports only true",
         ),
         ("split.count", 3u16.into(), "one part of 3"),
         (
             "general.architecture",
             "falcon".into(),
-            "it knows llama, stablelm, gptneox",
+            "supported: llama, stablelm, gptneox",
         ),
     ];
     for (key, value, want) in cases {
@@ -137,7 +133,7 @@ fn keys_that_llama_cpp_would_assert_on_are_named() {
     header.metadata.set("gptneox.attention.value_length", 8u32);
     let error = check_model(&header, false).expect_err("short heads").to_string();
     assert!(
-        error.contains("4 heads of 8 numbers; 64 must be in all"),
+        error.contains("4 heads of 8 numbers; together they must have 64"),
         "{error}"
     );
     header.metadata.retain(|key| key != "gptneox.context_length");
@@ -205,12 +201,12 @@ fn vocabularies_that_would_end_the_process_are_refused() {
         (
             "tokenizer.ggml.model",
             "none".into(),
-            "is \"none\"; siskin knows llama and gpt2",
+            "is \"none\"; supported: llama and gpt2",
         ),
         (
             "tokenizer.ggml.tokens",
             Value::U8(1),
-            "is missing or no list of texts",
+            "is missing or not a list of strings",
         ),
     ] {
         header.metadata.set(key, value);
@@ -230,7 +226,7 @@ fn vocabularies_that_would_end_the_process_are_refused() {
         .collect();
     header.metadata.set("tokenizer.ggml.tokens", tokens);
     let error = check_vocabulary(&header).expect_err("long texts").to_string();
-    assert!(error.contains("no byte-level text"), "{error}");
+    assert!(error.contains("not byte-level text"), "{error}");
 }
 
 #[test]
@@ -245,7 +241,7 @@ fn tensors_that_do_not_fit_are_named() {
         (
             "turned",
             |t| t[0].shape.reverse(),
-            "has shape [257, 64], but the keys make it [64, 257]",
+            "has shape [257, 64], but the keys require [64, 257]",
         ),
         (
             "integers",
@@ -276,7 +272,7 @@ fn tensors_that_do_not_fit_are_named() {
     header.alignment = 8;
     let error = check_model(&header, false).expect_err("alignment").to_string();
     assert!(
-        error.starts_with("alignment 8; llama.cpp needs 32 or more"),
+        error.starts_with("tensors are aligned to 8 bytes; llama.cpp needs 32 or more"),
         "{error}"
     );
 }

@@ -35,11 +35,11 @@ pub(super) fn tokens(metadata: &Metadata) -> Option<&Strings> {
 
 /// Checks tokens, lists, merges and special tokens.
 pub(super) fn check(metadata: &Metadata) -> Result<(), ValidateError> {
-    let family = family(metadata)?;
+    let family = read_family(metadata)?;
     let Some(tokens) = tokens(metadata) else {
         return Err(ValidateError::key(
             "tokenizer.ggml.tokens",
-            "is missing or no list of texts",
+            "is missing or not a list of strings",
         ));
     };
     let wrong = |problem: String| Err(ValidateError::Vocabulary(problem));
@@ -83,7 +83,7 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), ValidateError> {
     }
 }
 
-fn family(metadata: &Metadata) -> Result<Family, ValidateError> {
+fn read_family(metadata: &Metadata) -> Result<Family, ValidateError> {
     const KEY: &str = "tokenizer.ggml.model";
     match metadata.get(KEY) {
         Some(Value::String(name)) if name == "llama" => Ok(Family::SentencePiece),
@@ -92,10 +92,10 @@ fn family(metadata: &Metadata) -> Result<Family, ValidateError> {
             let name = shortened(name);
             Err(ValidateError::key(
                 KEY,
-                format!("is {name:?}; siskin knows llama and gpt2"),
+                format!("is {name:?}; supported: llama and gpt2"),
             ))
         }
-        _ => Err(ValidateError::key(KEY, "is missing or not a text")),
+        _ => Err(ValidateError::key(KEY, "is missing or not a string")),
     }
 }
 
@@ -161,7 +161,7 @@ fn every_byte(tokens: &HashSet<std::borrow::Cow<'_, str>>) -> Result<(), Validat
     });
     match missing {
         Some(byte) => Err(ValidateError::Vocabulary(format!(
-            "has no token for byte <0x{byte:02X}>; texts that hold it could not be tokenized"
+            "has no token for byte <0x{byte:02X}>; texts that contain it could not be tokenized"
         ))),
         None => Ok(()),
     }
@@ -169,13 +169,14 @@ fn every_byte(tokens: &HashSet<std::borrow::Cow<'_, str>>) -> Result<(), Validat
 
 fn spelled_out(tokens: &Strings) -> Result<(), ValidateError> {
     let spelled = |token: &str| {
-        let others = token.chars().filter(|&c| bytes::of(c).is_none()).count();
+        let others = token.chars().filter(|&c| bytes::from_char(c).is_none()).count();
         others as u64 * (token.len() as u64 + 32)
     };
     let all: u64 = tokens.iter().map(spelled).sum();
     if all > MAX_SPELLED_OUT {
         return Err(ValidateError::Vocabulary(
-            "has tokens that are no byte-level text; the file is damaged or names the wrong tokenizer".into(),
+            "has tokens that are not byte-level text; the file is damaged or names the wrong tokenizer"
+                .into(),
         ));
     }
     Ok(())

@@ -37,18 +37,18 @@ impl fmt::Display for Effort {
 }
 
 impl FromStr for Effort {
-    type Err = String;
+    type Err = UnknownEffort;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UnknownEffort> {
         let known = Effort::ALL.into_iter().find(|effort| effort.name() == text);
-        known.ok_or_else(|| {
-            format!(
-                "unknown effort {text:?}; known: {}",
-                Effort::ALL.map(Effort::name).join(", ")
-            )
-        })
+        known.ok_or_else(|| UnknownEffort(text.to_owned()))
     }
 }
+
+/// A name that no effort has; [`Effort`]'s `FromStr` gives it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown effort {0:?}; known: {known}", known = Effort::ALL.map(Effort::name).join(", "))]
+pub struct UnknownEffort(pub String);
 
 /// Settings of a search for scales.
 #[derive(Debug, Clone, Copy, Default)]

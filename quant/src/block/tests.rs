@@ -14,14 +14,9 @@ const BLOCKS: [TensorType; 8] = [
 ];
 
 /// Reproducible values in -1..1, each the sum of two uniform ones.
-fn noise(n: usize, mut seed: u64) -> Vec<f32> {
-    let mut uniform = || {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
-    (0..n).map(|_| uniform() + uniform()).collect()
+fn noise(n: usize, seed: u64) -> Vec<f32> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    (0..n).map(|_| rng.f32() + rng.f32() - 1.0).collect()
 }
 
 fn quantized(isa: Isa, ty: TensorType, x: &[f32]) -> Vec<u8> {
@@ -63,11 +58,12 @@ fn every_instruction_set_writes_the_same_bytes() {
 
 #[test]
 fn the_error_is_what_the_bits_allow() {
-    // RMSE divided by the root mean square, as measured for this noise.
+    // RMSE divided by the root mean square, as measured for this distribution. With so many weights, seeds differ by
+    // less than half a per cent.
     let measured = [
-        0.07690, 0.07303, 0.03836, 0.03521, 0.00474, 0.06650, 0.03349, 0.01616,
+        0.07560, 0.07172, 0.03735, 0.03464, 0.00465, 0.06496, 0.03284, 0.01593,
     ];
-    let x = noise(256 * 64, 2);
+    let x = noise(256 * 512, 2);
     let norm = rmse(&x, &vec![0.0; x.len()]);
     for (ty, want) in BLOCKS.into_iter().zip(measured) {
         let error = rmse(&x, &dequantized(ty, &quantized(Isa::best(), ty, &x), x.len())) / norm;

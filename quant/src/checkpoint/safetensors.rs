@@ -18,6 +18,58 @@ use siskin_model::files::Files;
 /// supported model has.
 const MAX_HEADER: u64 = 16 << 20;
 
+/// What is wrong with a safetensors header.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// The file has too few bytes for the header's length.
+    #[error("{0} bytes are too few for a safetensors file; get it again")]
+    TooShort(u64),
+    /// The header is larger than that of any supported model; this is its size in bytes.
+    #[error("a header of {0} bytes; not a safetensors file, or damaged")]
+    TooLarge(u64),
+    /// The file ends before its header does.
+    #[error("a header of {length} bytes in a file of {file_len}; get it again")]
+    Truncated {
+        /// Size of the header in bytes.
+        length: u64,
+        /// Size of the file in bytes.
+        file_len: u64,
+    },
+    /// The header is not JSON of the expected form.
+    #[error("damaged header: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The bytes of a tensor are not in the file.
+    #[error(
+        "tensor {tensor} takes bytes {start} to {end} of {data_len}: the file is truncated or damaged; get it again"
+    )]
+    PastEnd {
+        /// Name of the tensor.
+        tensor: String,
+        /// Offset of its first byte from the start of the data.
+        start: u64,
+        /// Offset of its end from the start of the data.
+        end: u64,
+        /// Size of the data in bytes.
+        data_len: u64,
+    },
+    /// The shape of a tensor does not match the number of its bytes.
+    #[error("tensor {tensor}: shape {shape:?} of {dtype} does not take {bytes} bytes")]
+    Size {
+        /// Name of the tensor.
+        tensor: String,
+        /// Its shape, the outermost dimension first.
+        shape: Vec<u64>,
+        /// Its type, as safetensors names it.
+        dtype: String,
+        /// Number of its bytes.
+        bytes: u64,
+    },
+    /// Two tensors share bytes; these are their names.
+    #[error("tensors {0} and {1} overlap; the file is damaged")]
+    Overlap(String, String),
+}
+
 /// A tensor as the header describes it.
 #[derive(Deserialize)]
 struct Entry {
@@ -55,7 +107,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
                         slot.insert(map.next_value()?);
                     }
                     Slot::Occupied(slot) => {
-                        return Err(M::Error::custom(format!("tensor {} stands twice", slot.key())));
+                        return Err(M::Error::custom(format!("tensor {} appears twice", slot.key())));
                     }
                 }
             }
@@ -70,28 +122,22 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 /// out; if the conversion plan needs such a tensor, it reports it as missing.
 pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, View)>, CheckpointError> {
     let path = files.path(file);
-    let damaged = |reason: String| CheckpointError::Header {
+    let damaged = |source| CheckpointError::Header {
         path: path.to_owned(),
-        reason,
+        source,
     };
     let file_len = files.len(file);
     if file_len < 8 {
-        return Err(damaged(format!(
-            "{file_len} bytes are too few for a safetensors file; get it again"
-        )));
+        return Err(damaged(HeaderError::TooShort(file_len)));
     }
-    let length = files.read(file, 0..8)?;
-    let length = u64::from_le_bytes(length[..].try_into().expect("eight bytes were read"));
+    let first = files.read(file, 0..8)?;
+    let length = u64::from_le_bytes(first[..].try_into().expect("eight bytes were read"));
     if length > MAX_HEADER {
-        return Err(damaged(format!(
-            "a header of {length} bytes; this is no safetensors file, or it is damaged"
-        )));
+        return Err(damaged(HeaderError::TooLarge(length)));
     }
     let data_start = 8 + length;
     if data_start > file_len {
-        return Err(damaged(format!(
-            "a header of {length} bytes in a file of {file_len}; get it again"
-        )));
+        return Err(damaged(HeaderError::Truncated { length, file_len }));
     }
     let header = files.read(file, 8..data_start)?;
     parse_header(&header, file, data_start, file_len).map_err(damaged)
@@ -101,14 +147,14 @@ pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, Vie
 /// `data_start`.
 ///
 /// # Errors
-/// Returns a sentence without a path if the JSON is damaged or a tensor does not match the file.
+/// Fails if the JSON is damaged or a tensor does not match the file.
 pub fn parse_header(
     header: &[u8],
     file: usize,
     data_start: u64,
     file_len: u64,
-) -> Result<Vec<(String, View)>, String> {
-    let Entries(entries) = serde_json::from_slice(header).map_err(|e| format!("damaged header: {e}"))?;
+) -> Result<Vec<(String, View)>, HeaderError> {
+    let Entries(entries) = serde_json::from_slice(header)?;
     check_layout(&entries, file_len.saturating_sub(data_start))?;
     let view = |(name, entry): (String, Entry)| {
         let ty = float_type(entry.dtype)?;
@@ -136,34 +182,35 @@ fn float_type(dtype: Dtype) -> Option<TensorType> {
 }
 
 /// Checks that each tensor's bytes match its shape, lie in the file, and overlap no other tensor.
-fn check_layout(entries: &BTreeMap<String, Entry>, data_len: u64) -> Result<(), String> {
+fn check_layout(entries: &BTreeMap<String, Entry>, data_len: u64) -> Result<(), HeaderError> {
     let mut spans = Vec::with_capacity(entries.len());
     for (name, entry) in entries {
         let (start, end) = entry.data_offsets;
         if start > end || end > data_len {
-            return Err(format!(
-                "tensor {name} takes bytes {start} to {end} of {data_len}: the file is truncated or damaged; get it again"
-            ));
+            return Err(HeaderError::PastEnd {
+                tensor: name.clone(),
+                start,
+                end,
+                data_len,
+            });
         }
         let weights = entry.shape.iter().try_fold(1u64, |n, &dim| n.checked_mul(dim));
         let bytes = weights
             .and_then(|n| n.checked_mul(entry.dtype.bitsize() as u64))
             .map(|bits| bits / 8);
         if bytes != Some(end - start) {
-            let (shape, dtype) = (&entry.shape, entry.dtype);
-            return Err(format!(
-                "tensor {name}: shape {shape:?} of {dtype:?} does not take {} bytes",
-                end - start
-            ));
+            return Err(HeaderError::Size {
+                tensor: name.clone(),
+                shape: entry.shape.clone(),
+                dtype: format!("{:?}", entry.dtype),
+                bytes: end - start,
+            });
         }
         spans.push((start, end, name));
     }
     spans.sort_unstable();
     match spans.windows(2).find(|pair| pair[0].1 > pair[1].0) {
-        Some(pair) => Err(format!(
-            "tensors {} and {} overlap; the file is damaged",
-            pair[0].2, pair[1].2
-        )),
+        Some(pair) => Err(HeaderError::Overlap(pair[0].2.clone(), pair[1].2.clone())),
         None => Ok(()),
     }
 }
@@ -262,7 +309,7 @@ mod tests {
             (
                 "twice",
                 header(&format!(r#"{{"a":{0},"a":{0}}}"#, entry("[2]", 0, 8)), 8),
-                "tensor a stands twice",
+                "tensor a appears twice",
             ),
             (
                 "backwards",

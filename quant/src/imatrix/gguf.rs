@@ -46,15 +46,15 @@ pub(super) fn read(path: &Path, files: &Files, file: usize) -> Result<Imatrix, I
     };
     let (sums, counts) = (ending(SUMS), ending(COUNTS));
     if let Some(name) = counts.keys().find(|name| !sums.contains_key(*name)) {
-        return Err(content(format!("{name:?} has counts and no sums")));
+        return Err(content(format!("{name:?} has counts but no sums")));
     }
     let mut entries = BTreeMap::new();
     for (name, sum) in sums {
         let Some(count) = counts.get(name) else {
-            return Err(content(format!("{name:?} has sums and no counts")));
+            return Err(content(format!("{name:?} has sums but no counts")));
         };
         let values = means(&floats(sum)?, &floats(count)?)
-            .ok_or_else(|| content(format!("the sums and counts of {name:?} do not fit each other")))?;
+            .ok_or_else(|| content(format!("the sums and counts of {name:?} do not match")))?;
         entries.insert(name.to_owned(), values);
     }
     let number = |key: &str| match header.metadata.get(key) {
@@ -78,7 +78,7 @@ pub(super) fn read(path: &Path, files: &Files, file: usize) -> Result<Imatrix, I
             }
             false => {
                 return Err(content(format!(
-                    "the keys {DATASETS}, {CHUNKS} and {CHUNK_SIZE} are not all there"
+                    "one of the keys {DATASETS}, {CHUNKS} and {CHUNK_SIZE} is missing"
                 )));
             }
         }

@@ -22,14 +22,14 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Imatrix, String> {
     };
     let count = cursor
         .count("entries")
-        .map_err(|problem| format!("{problem}; it is no importance matrix"))?;
+        .map_err(|problem| format!("{problem}; it is not an importance matrix"))?;
     let mut entries = BTreeMap::new();
     for index in 0..count {
         let (name, values) = entry(&mut cursor).map_err(|problem| {
-            format!("entry {index} of {count}: {problem}; the file is damaged, or no importance matrix")
+            format!("entry {index} of {count}: {problem}; the file is damaged, or not an importance matrix")
         })?;
         if entries.insert(name.clone(), values).is_some() {
-            return Err(format!("{name:?} stands twice"));
+            return Err(format!("{name:?} appears twice"));
         }
     }
     let (mut chunks, mut datasets) = (0, Vec::new());
@@ -57,9 +57,9 @@ fn entry(cursor: &mut Cursor<'_>) -> Result<(String, Vec<f32>), String> {
     let len = usize::try_from(len)
         .ok()
         .filter(|len| (1..=MAX_NAME).contains(len));
-    let name = cursor.take(len.ok_or("the length of its name makes no sense")?)?;
+    let name = cursor.take(len.ok_or("the length of its name is impossible")?)?;
     let name = std::str::from_utf8(name)
-        .map_err(|_| "its name is no UTF-8")?
+        .map_err(|_| "its name is not UTF-8")?
         .to_owned();
     let calls = cursor.number()?;
     let count = cursor
@@ -87,7 +87,7 @@ impl<'a> Cursor<'a> {
         let (taken, left) = self
             .left
             .split_at_checked(bytes)
-            .ok_or_else(|| format!("byte {at}: the file ends within {bytes} bytes to come"))?;
+            .ok_or_else(|| format!("byte {at}: needs {bytes} bytes, but the file ends"))?;
         self.left = left;
         Ok(taken)
     }

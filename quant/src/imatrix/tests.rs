@@ -121,15 +121,15 @@ fn what_is_wrong_is_said() {
             .for_each(|sums| sums.squares[0] = f64::INFINITY)
     });
     assert!(
-        infinite.contains("\"blk.0.attn_q.weight\" holds inf, which is no mean of squares"),
+        infinite.contains("\"blk.0.attn_q.weight\" contains inf, which is not a mean of squares"),
         "{infinite}"
     );
     let none = with(|c| c.tensors.clear());
-    assert!(none.contains("make one with siskin imatrix"), "{none}");
+    assert!(none.contains("not an importance matrix"), "{none}");
     let text = read(b"Once upon a time there was a matrix.").expect_err("text");
-    assert!(text.contains("it is no importance matrix"), "{text}");
+    assert!(text.contains("it is not an importance matrix"), "{text}");
     let empty = read(b"").expect_err("empty");
-    assert!(empty.contains("no importance matrix"), "{empty}");
+    assert!(empty.contains("not an importance matrix"), "{empty}");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_plan_is_matched_by_name_and_size() {
     let mut wide = plan(vec![planned("blk.0.ffn_down.weight", Role::FfnDown, &[32, 4])]);
     let error = imatrix.apply(&mut wide).expect_err("wide").to_string();
     assert!(
-        error.contains("\"blk.0.ffn_down.weight\" has 4 importances where this model's has 32 columns"),
+        error.contains("\"blk.0.ffn_down.weight\" has 4 importances, but this model's has 32 columns"),
         "{error}"
     );
     let mut other = plan(vec![planned("blk.9.ffn_down.weight", Role::FfnDown, &[4, 32])]);

@@ -1,12 +1,12 @@
 //! Byte-level BPE: converts `tokenizer.json` to GGUF's `gpt2` keys.
 
 use super::hf::{Merge, Processing, Tokenizer};
-use super::{Tokens, looks_special};
+use super::{ContentError, Tokens, looks_special};
 use siskin_model::gguf::Metadata;
 use siskin_model::tokenizer::TokenType;
 
 /// Returns the keys of the vocabulary and merges, and the parts of the file that the special tokens need.
-pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, Processing), String> {
+pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, Processing), ContentError> {
     let Tokenizer {
         model,
         added_tokens,
@@ -18,7 +18,9 @@ pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, P
         post_processor,
     };
     if model.kind.as_deref().is_some_and(|kind| kind != "BPE") || model.byte_fallback {
-        return Err("not a byte-level BPE; a SentencePiece model needs its tokenizer.model beside it".into());
+        return Err(ContentError::Unsupported(
+            "not a byte-level BPE; a SentencePiece model needs its tokenizer.model in the same folder".into(),
+        ));
     }
     let mut tokens = Tokens::padding(rows);
     let mut taken = vec![false; rows as usize];
@@ -30,7 +32,7 @@ pub(super) fn keys(json: Tokenizer, pre: &str, rows: u64) -> Result<(Metadata, P
         let slot = usize::try_from(added.id).ok().filter(|id| *id < taken.len());
         let slot = slot.ok_or_else(|| out_of_range(added.id, &added.content, rows))?;
         if taken[slot] && tokens.texts[slot] != added.content {
-            return Err(twice(added.id, &tokens.texts[slot], &added.content));
+            return Err(twice(added.id, &tokens.texts[slot], &added.content).into());
         }
         taken[slot] = true;
         let special = added.special || looks_special(&added.content);
@@ -132,7 +134,9 @@ mod tests {
             (json!([]), 2, "token \"ab\" has id 2"),
         ];
         for (added, rows, want) in cases {
-            let error = keys(tokenizer(json!([]), added), "gpt-2", rows).expect_err(want);
+            let error = keys(tokenizer(json!([]), added), "gpt-2", rows)
+                .expect_err(want)
+                .to_string();
             assert!(error.contains(want), "{error}");
         }
     }

@@ -26,8 +26,9 @@ fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D:
     const MAX: usize = 64 << 10;
     match Option::<Box<RawValue>>::deserialize(deserializer)? {
         Some(raw) if raw.get().len() > MAX => Err(D::Error::custom(format!(
-            "a normalizer or pre_tokenizer of {} bytes, more than any honest one",
-            raw.get().len()
+            "a normalizer or pre_tokenizer of {} bytes, larger than the {} KiB limit",
+            raw.get().len(),
+            MAX >> 10
         ))),
         Some(raw) => serde_json::from_str(raw.get()).map_err(D::Error::custom),
         None => Ok(None),

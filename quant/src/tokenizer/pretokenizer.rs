@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::ContentError;
 use super::hf::Tokenizer;
 
 /// One step of a chain, reduced to what changes how a text is split.
@@ -33,12 +34,14 @@ const TABLE: [Row; 4] = [
 ];
 
 /// Returns the value of `tokenizer.ggml.pre`, or a sentence that names the unknown part.
-pub(super) fn recognise(tokenizer: &Tokenizer) -> Result<&'static str, String> {
+pub(super) fn recognise(tokenizer: &Tokenizer) -> Result<&'static str, ContentError> {
     let unknown = |what: &str, json: &Option<Value>| {
         let text = json.as_ref().map_or("null".into(), Value::to_string);
         let short: String = text.chars().take(200).collect();
         let known = TABLE.map(|row| row.0).join(", ");
-        format!("unknown {what} {short}; siskin knows those of {known}")
+        ContentError::Unsupported(format!(
+            "{what} {short} is not supported; supported: those of {known}"
+        ))
     };
     let nfc = match tokenizer.normalizer.as_ref() {
         None | Some(Value::Null) => false,
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn recognised(normalizer: Value, pre_tokenizer: Value) -> Result<&'static str, String> {
+    fn recognised(normalizer: Value, pre_tokenizer: Value) -> Result<&'static str, ContentError> {
         let json = json!({
             "normalizer": normalizer, "pre_tokenizer": pre_tokenizer,
             "model": {"type": "BPE", "vocab": {}, "merges": []}
@@ -128,7 +131,7 @@ mod tests {
             let got = recognised(normalizer.clone(), pre.clone());
             assert_eq!(got.as_ref().ok().copied(), want, "{normalizer} {pre} {got:?}");
             if want.is_none() {
-                assert!(got.expect_err("unknown").starts_with("unknown "));
+                assert!(matches!(got, Err(ContentError::Unsupported(_))));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::hf::TokenizerConfig;
-use super::{TokenizerError, Tokens, looks_special};
+use super::{ContentError, TokenizerError, Tokens, looks_special};
 use crate::checkpoint::{MAX_JSON, read_json};
 use siskin_model::files::Files;
 use siskin_model::gguf::Metadata;
@@ -35,9 +35,9 @@ pub(super) fn keys(
     rows: u64,
     settings: Option<&TokenizerConfig>,
 ) -> Result<Metadata, TokenizerError> {
-    let damaged = |reason: String| TokenizerError::File {
+    let error = |source: ContentError| TokenizerError::File {
         path: path.to_owned(),
-        reason,
+        source,
     };
     let mut files = Files::new();
     let file = files
@@ -45,15 +45,14 @@ pub(super) fn keys(
         .map_err(crate::checkpoint::CheckpointError::from)?;
     let len = files.len(file);
     if len > MAX_FILE {
-        return Err(damaged(format!(
-            "{len} bytes, more than any honest file of this kind"
-        )));
+        let limit = MAX_FILE;
+        return Err(error(ContentError::TooLarge { len, limit }));
     }
     let bytes = files
         .read(file, 0..len)
         .map_err(crate::checkpoint::CheckpointError::from)?;
-    let pieces = pieces(&bytes).map_err(damaged)?;
-    let count = pieces.len() as u64;
+    let parsed = pieces(&bytes).map_err(|reason| error(reason.into()))?;
+    let count = parsed.len() as u64;
     if count > rows {
         return Err(TokenizerError::TooSmall {
             dir: dir.to_owned(),
@@ -63,7 +62,7 @@ pub(super) fn keys(
     }
     let mut tokens = Tokens::padding(rows);
     let mut scores = vec![PADDING_SCORE; rows as usize];
-    for (id, piece) in pieces.into_iter().enumerate() {
+    for (id, piece) in parsed.into_iter().enumerate() {
         tokens.set(id, piece.text, piece.ty);
         scores[id] = piece.score;
     }
@@ -105,7 +104,7 @@ fn pieces(bytes: &[u8]) -> Result<Vec<Piece>, String> {
         }
     }
     if pieces.is_empty() {
-        return Err("no pieces; this is no SentencePiece model".into());
+        return Err("no pieces; not a SentencePiece model".into());
     }
     Ok(pieces)
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::TokenizerError;
 use super::hf::{AddedToken, Piece, Processing, Processor, TokenizerConfig};
+use super::{ContentError, TokenizerError};
 use crate::checkpoint::CheckpointError;
 use siskin_model::config::Config;
 use siskin_model::files::Files;
@@ -78,7 +78,7 @@ pub(super) fn keys(
     for at in 0..KINDS.len() {
         set(at, configured(at));
     }
-    let adds = adds(processing.post_processor.as_ref(), settings);
+    let adds = added_around(processing.post_processor.as_ref(), settings);
     for (kind, add) in [("bos", adds.bos), ("eos", adds.eos), ("sep", adds.sep)] {
         if let Some(add) = add.or_else(|| settings?.adds(kind)) {
             keys.set(format!("tokenizer.ggml.add_{kind}_token"), add);
@@ -88,7 +88,7 @@ pub(super) fn keys(
 }
 
 /// What the post-processor adds around a text.
-fn adds(processor: Option<&Processor>, settings: Option<&TokenizerConfig>) -> Adds {
+fn added_around(processor: Option<&Processor>, settings: Option<&TokenizerConfig>) -> Adds {
     let mut adds = Adds::default();
     let Some(processor) = processor else { return adds };
     let chain = match processor.processors.as_slice() {
@@ -203,15 +203,16 @@ fn read_text(path: &Path) -> Result<Option<String>, TokenizerError> {
     let mut files = Files::new();
     let file = files.open(path).map_err(CheckpointError::from)?;
     let len = files.len(file);
-    let error = |reason: String| TokenizerError::File {
+    let error = |source: ContentError| TokenizerError::File {
         path: path.to_owned(),
-        reason,
+        source,
     };
     if len > MAX_TEMPLATE {
-        return Err(error(format!("{len} bytes, more than any honest chat template")));
+        let limit = MAX_TEMPLATE;
+        return Err(error(ContentError::TooLarge { len, limit }));
     }
     let bytes = files.read(file, 0..len).map_err(CheckpointError::from)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| error("not UTF-8".into()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| error(ContentError::Damaged("not UTF-8".into())))?;
     Ok(Some(text.to_owned()))
 }
 
@@ -231,7 +232,7 @@ mod tests {
             let processor: Processor = serde_json::from_value(processor).expect("a processor");
             let settings: Option<TokenizerConfig> =
                 settings.map(|s| serde_json::from_value(s.clone()).expect("settings"));
-            let adds = adds(Some(&processor), settings.as_ref());
+            let adds = added_around(Some(&processor), settings.as_ref());
             (adds.bos, adds.eos, adds.sep)
         };
         let (some, no) = (Some(true), Some(false));

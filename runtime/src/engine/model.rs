@@ -221,7 +221,7 @@ fn load(path: &CStr, options: &LoadOptions, header: &mut Header) -> Result<(Llam
     if let Some(outline) = outline {
         let no_vocabulary = ffi::NoVocabulary {
             architecture: &architecture,
-            tokens: outline.len(),
+            tokens: outline.token_count(),
         };
         let metadata = &mut header.metadata;
         let (llama, own) = std::thread::scope(|scope| {

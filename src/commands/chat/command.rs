@@ -17,11 +17,11 @@ pub(crate) enum Command<'a> {
 /// Name, argument, what it does.
 pub(crate) const COMMANDS: [(&str, &str, &str); 8] = [
     ("/help", "", "shows this"),
-    ("/load", "FILE", "goes on with a saved conversation"),
-    ("/quit", "", "leaves, as Ctrl-D does"),
-    ("/reset", "", "forgets what was said; the system prompt stays"),
+    ("/load", "FILE", "continues a saved conversation"),
+    ("/quit", "", "quits, as Ctrl-D does"),
+    ("/reset", "", "starts again; the system prompt stays"),
     ("/save", "FILE", "writes the conversation as JSON"),
-    ("/save!", "FILE", "the same, replacing the file where it exists"),
+    ("/save!", "FILE", "the same, and overwrites the file if it exists"),
     (
         "/stats",
         "",
@@ -39,7 +39,6 @@ pub(crate) fn parse(line: &str) -> Option<Result<Command<'_>, String>> {
     let line = line.strip_prefix('/').map(|_| line.trim_end())?;
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let (rest, given) = (rest.trim(), !rest.trim().is_empty());
-    let file = |command: Command<'static>| Err(format!("{name}: name a file")).map(|()| command);
     let command = match name {
         "/help" | "/?" => Command::Help,
         "/reset" => Command::Reset,
@@ -49,7 +48,7 @@ pub(crate) fn parse(line: &str) -> Option<Result<Command<'_>, String>> {
         "/save" if given => return Some(Ok(Command::Save(rest, false))),
         "/save!" if given => return Some(Ok(Command::Save(rest, true))),
         "/load" if given => return Some(Ok(Command::Load(rest))),
-        "/save" | "/save!" | "/load" => return Some(file(Command::Help)),
+        "/save" | "/save!" | "/load" => return Some(Err(format!("{name} needs a file name"))),
         _ => {
             return Some(Err(format!(
                 "no command {name}; /help lists them, and a space in front makes it a message"
@@ -57,7 +56,7 @@ pub(crate) fn parse(line: &str) -> Option<Result<Command<'_>, String>> {
         }
     };
     Some(if given {
-        Err(format!("{name}: takes nothing behind it"))
+        Err(format!("{name} takes no argument"))
     } else {
         Ok(command)
     })
@@ -87,9 +86,9 @@ mod tests {
             assert_eq!(parse(line), want, "{line:?}");
         }
         let errors = [
-            ("/save", "name a file"),
-            ("/load ", "name a file"),
-            ("/reset now", "takes nothing"),
+            ("/save", "needs a file name"),
+            ("/load ", "needs a file name"),
+            ("/reset now", "takes no argument"),
             ("/fly", "no command /fly"),
             ("/", "no command /;"),
         ];

@@ -14,7 +14,8 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Cmd, Config, Context, Editor, Event, Helper, KeyCode, KeyEvent, Modifiers};
 
 use super::command::COMMANDS;
-use crate::cli::{style, text_input};
+use crate::render::style;
+use crate::text_input;
 
 const PROMPT: &str = "> ";
 /// Opens and closes a message of several lines.
@@ -129,17 +130,10 @@ fn is_open(typed: &str) -> bool {
     }
 }
 
-/// `$XDG_STATE_HOME/siskin/chat_history`, in a folder that only the user can read; `None` if there is no
-/// place for it.
+/// `$XDG_STATE_HOME/siskin/chat_history`, in a folder that only the user can read; `None` if there is no place for it.
 fn history_file() -> Option<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
-    let given = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let state = given("XDG_STATE_HOME").or_else(|| Some(given("HOME")?.join(".local/state")))?;
-    let folder = state.join("siskin");
+    let folder = siskin::device::paths::state()?;
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&folder).ok()?;
     Some(folder.join("chat_history"))

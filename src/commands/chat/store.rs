@@ -3,21 +3,21 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use siskin::engine::chat::Conversation;
-use siskin_model::atomic_file::{Overwrite, AtomicFile, AtomicFileError};
+use siskin::chat::Conversation;
+use siskin_model::atomic_file::{AtomicFile, AtomicFileError, Overwrite};
 
-use crate::cli::text_input;
+use crate::text_input;
 
 /// Writes a conversation to a file, completely or not at all.
 pub(crate) fn save(conversation: &Conversation, path: &Path, replace: bool) -> anyhow::Result<()> {
-    let existing = if replace {
+    let overwrite = if replace {
         Overwrite::Replace
     } else {
         Overwrite::Refuse
     };
     let text = conversation.to_json()?;
     let write = || {
-        let target = AtomicFile::create(path, existing)?;
+        let target = AtomicFile::create(path, overwrite)?;
         target.write_all(text.as_bytes())?;
         target.commit()
     };

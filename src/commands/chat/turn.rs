@@ -3,12 +3,13 @@
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
-use siskin::engine::chat::Prepared;
+use siskin::StopReason;
+use siskin::chat::ChatEvent;
 
-use super::{Next, Talk};
-use crate::cli::answer::{Answer, StopReason, Writer};
-use crate::cli::stats::{self, Clock, Stats};
-use crate::cli::{interrupt, text};
+use super::{ChatLoop, Next};
+use crate::commands::stats::Stats;
+use crate::interrupt;
+use crate::render::text;
 
 /// A turn as JSON.
 #[derive(Debug, Serialize)]
@@ -16,36 +17,43 @@ struct Report<'a> {
     turn: usize,
     user: &'a str,
     text: &'a str,
-    stop: StopReason,
-    context_tokens: u32,
+    stop: Option<StopReason>,
+    context_tokens: usize,
     reused_tokens: usize,
     dropped_turns: usize,
     stats: &'a Stats,
 }
 
-impl Talk<'_> {
+impl ChatLoop {
     pub(super) fn turn(&mut self, question: String, terminal: bool) -> anyhow::Result<Next> {
-        self.chat.conversation_mut().ask(question.clone());
-        let mut clock = Clock::start();
-        let prepared = self.prepare().inspect_err(|_| self.withdraw())?;
-        if !prepared.complete {
-            self.withdraw();
-            return Ok(self.after_interrupt(terminal));
+        let context = self.chat.session().capacity();
+        let model = self.chat.session().model().clone();
+        let mut reply = self
+            .chat
+            .reply(question.clone(), &self.sampling, Some(interrupt::listen()))?;
+        for event in &mut reply {
+            match event? {
+                ChatEvent::Text(part) if !self.json => text::put(&part)?,
+                ChatEvent::Dropped(turns) => say_dropped(context, turns, self.json),
+                _ => {}
+            }
         }
-        clock.prompt_done();
-        let (answer, dropped) = self.answer(&mut clock)?;
-        let fed = prepared.tokens - prepared.reused;
-        let stats = clock.stats(self.chat.session().model(), fed, answer.tokens.len());
-        self.chat.conversation_mut().answer(answer.text.clone());
+        let (prepared, stop) = (reply.prepared(), reply.stop_reason());
+        if !prepared.complete {
+            return Ok(after_interrupt(terminal));
+        }
+        let (answer, dropped_turns) = (reply.text().to_owned(), reply.dropped());
+        let stats = Stats::new(reply.usage(), &model);
+        drop(reply);
         if self.json {
             let report = Report {
                 turn: self.chat.conversation().turns().0,
                 user: &question,
-                text: &answer.text,
-                stop: answer.stop,
-                context_tokens: self.chat.session().position(),
+                text: &answer,
+                stop,
+                context_tokens: self.chat.session().len(),
                 reused_tokens: prepared.reused,
-                dropped_turns: prepared.dropped + dropped,
+                dropped_turns,
                 stats: &stats,
             };
             let mut out = std::io::stdout();
@@ -54,74 +62,34 @@ impl Talk<'_> {
         } else {
             text::put("\n")?;
             if self.show_stats {
-                stats::print(&stats);
+                stats.print();
             }
         }
         self.last = Some(stats);
-        Ok(match answer.stop {
-            StopReason::Interrupted => self.after_interrupt(terminal),
+        Ok(match stop {
+            Some(StopReason::Interrupted) => after_interrupt(terminal),
             _ => Next::Listen,
         })
     }
+}
 
-    /// Makes the answer, with the oldest turns going where the context is full before it ends. Gives how many went.
-    fn answer(&mut self, clock: &mut Clock) -> anyhow::Result<(Answer, usize)> {
-        let (interrupted, json, sampling) = (interrupt::listen(), self.json, self.sampling.clone());
-        let mut show = |part: &str| if json { Ok(()) } else { Ok(text::put(part)?) };
-        let strip_space = self.chat.is_plain();
-        let mut writer = Writer::new(&sampling, strip_space, &mut show);
-        let mut dropped = 0;
-        let stop = loop {
-            let stop = writer.draw(self.chat.session_mut(), interrupted, clock)?;
-            if stop != StopReason::ContextFull || !self.chat.conversation().can_drop() {
-                break stop;
-            }
-            let prepared = self.chat.prepare(writer.tokens(), self.reserve(), interrupted)?;
-            self.say_dropped(prepared.dropped);
-            dropped += prepared.dropped;
-            if !prepared.complete {
-                break StopReason::Interrupted;
-            }
-        };
-        Ok((writer.finish(stop)?, dropped))
+fn say_dropped(context: u32, turns: usize, json: bool) {
+    let which = match turns {
+        1 => "the oldest turn was".into(),
+        turns => format!("the oldest {turns} turns were"),
+    };
+    // The answer may be in the middle of a line.
+    if std::io::stdout().is_terminal() && !json {
+        say!();
     }
+    say!("siskin: the context of {context} tokens is full; {which} dropped to make room");
+}
 
-    fn prepare(&mut self) -> anyhow::Result<Prepared> {
-        let prepared = self.chat.prepare(&[], self.reserve(), interrupt::listen())?;
-        self.say_dropped(prepared.dropped);
-        Ok(prepared)
+/// Ctrl-C on a terminal ends the answer; anything else ends the conversation.
+fn after_interrupt(terminal: bool) -> Next {
+    if terminal && interrupt::by_keyboard() {
+        interrupt::forget();
+        return Next::Listen;
     }
-
-    /// Places that an answer should have: a quarter of the context, or what it may take where that is less.
-    fn reserve(&self) -> usize {
-        let quarter = self.chat.session().capacity() as usize / 4;
-        quarter.min(self.sampling.limit)
-    }
-
-    fn say_dropped(&self, turns: usize) {
-        let context = self.chat.session().capacity();
-        let which = match turns {
-            0 => return,
-            1 => "the oldest turn is".into(),
-            turns => format!("the oldest {turns} turns are"),
-        };
-        // The answer may be in the middle of a line.
-        if std::io::stdout().is_terminal() && !self.json {
-            say!();
-        }
-        say!("siskin: the context of {context} tokens is full; {which} out of the model's sight");
-    }
-
-    fn withdraw(&mut self) {
-        self.chat.conversation_mut().withdraw();
-    }
-
-    /// Ctrl-C on a terminal ends the answer; anything else ends the conversation.
-    fn after_interrupt(&self, terminal: bool) -> Next {
-        if terminal && interrupt::by_keyboard() {
-            interrupt::forget();
-            return Next::Listen;
-        }
-        Next::Leave(interrupt::exit_code())
-    }
+    Next::Leave(interrupt::exit_code())
 }

@@ -8,7 +8,7 @@ use siskin_model::gguf::Header;
 use siskin_model::summary::Summary;
 
 use super::values;
-use crate::cli::{size, text};
+use crate::render::{size, text};
 
 /// The width of the text, in columns.
 const COLUMNS: usize = 80;

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use siskin_model::gguf::{Array, Value, ValueType};
 
-use crate::cli::text;
+use crate::render::text;
 
 /// The number of entries shown of a list.
 const FIRST: usize = 8;

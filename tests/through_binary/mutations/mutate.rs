@@ -9,7 +9,7 @@ use siskin_model::files::Files;
 use siskin_model::gguf::{Array, Header, Metadata, Value, write_header};
 
 use super::fields::{self, Field, Kind};
-use crate::rng::Rng;
+use siskin_testing::Rng;
 
 /// A good file with its parsed header.
 pub(super) struct Good {
@@ -103,7 +103,7 @@ const KEY_TRAPS: [&str; 24] = [
 
 /// A description of the damage, and the damaged file.
 pub(super) fn mutate(good: &Good, number: u64) -> (String, Vec<u8>) {
-    let mut rng = Rng(number.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let mut rng = Rng::with_seed(number.wrapping_mul(0x2545_f491_4f6c_dd1d));
     type Damage = fn(&Good, &mut Rng) -> (String, Vec<u8>);
     let kinds: [(usize, Damage); 8] = [
         (30, rewrite_field),
@@ -115,7 +115,7 @@ pub(super) fn mutate(good: &Good, number: u64) -> (String, Vec<u8>) {
         (6, bend_vocabulary),
         (16, bend_tensors),
     ];
-    let mut ticket = rng.below(kinds.iter().map(|(weight, _)| weight).sum());
+    let mut ticket = rng.usize(..kinds.iter().map(|(weight, _)| weight).sum());
     for (weight, damage) in kinds {
         match ticket.checked_sub(weight) {
             Some(rest) => ticket = rest,
@@ -128,25 +128,25 @@ pub(super) fn mutate(good: &Good, number: u64) -> (String, Vec<u8>) {
 /// Writes another number into a field of the header; each kind of field is about equally likely.
 fn rewrite_field(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     use Kind::*;
-    let kind = *rng.pick(&[
+    let kind = *rng.choice(&[
         Start, Name, ValueType, Value, Value, Length, Entries, Dimension, TensorType, Offset,
-    ]);
+    ]).expect("not empty");
     let candidates: Vec<&Field> = good.fields.iter().filter(|field| field.kind == kind).collect();
-    let field = **rng.pick(&candidates);
+    let field = **rng.choice(&candidates).expect("not empty");
     let mut bytes = good.bytes.clone();
     let slot = &mut bytes[field.at..field.at + field.len.min(8)];
     let mut old = [0; 8];
     old[..slot.len()].copy_from_slice(slot);
     let old = u64::from_le_bytes(old);
-    let float = FLOAT_TRAPS[rng.below(FLOAT_TRAPS.len())].to_bits().into();
-    let new = match rng.below(8) {
+    let float = FLOAT_TRAPS[rng.usize(..(FLOAT_TRAPS.len()).max(1))].to_bits().into();
+    let new = match rng.usize(..8) {
         0 => old.wrapping_add(1),
         1 => old.wrapping_sub(1),
         2 => old.wrapping_mul(2),
         3 => old / 2,
         4 if slot.len() == 4 => float,
-        5 => rng.next(),
-        _ => *rng.pick(&TRAPS),
+        5 => rng.u64(..),
+        _ => *rng.choice(&TRAPS).expect("not empty"),
     };
     slot.copy_from_slice(&new.to_le_bytes()[..slot.len()]);
     (format!("{kind:?} at {}: {old} to {new}", field.at), bytes)
@@ -154,8 +154,8 @@ fn rewrite_field(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
 
 fn flip(bytes: &mut [u8], start: usize, end: usize, rng: &mut Rng) -> String {
     let mut places = Vec::new();
-    for _ in 0..1 + rng.below(4) {
-        let (at, bit) = (start + rng.below(end - start), rng.below(8));
+    for _ in 0..1 + rng.usize(..4) {
+        let (at, bit) = (start + rng.usize(..(end - start).max(1)), rng.usize(..8));
         bytes[at] ^= 1 << bit;
         places.push(format!("{at}.{bit}"));
     }
@@ -172,15 +172,15 @@ fn flip_header(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
 fn flip_data(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut bytes = good.bytes.clone();
     let (start, end) = (good.header.data_start as usize, bytes.len());
-    if rng.below(2) == 0 {
+    if rng.usize(..2) == 0 {
         let what = flip(&mut bytes, start, end, rng);
         return (what, bytes);
     }
     let (from, byte) = (
-        start + rng.below(end - start),
-        *rng.pick(&[0x7fu8, 0xff, 0x00, 0x7c]),
+        start + rng.usize(..(end - start).max(1)),
+        *rng.choice(&[0x7fu8, 0xff, 0x00, 0x7c]).expect("not empty"),
     );
-    let to = (from + 1 + rng.below(4096)).min(end);
+    let to = (from + 1 + rng.usize(..4096)).min(end);
     bytes[from..to].fill(byte);
     (format!("bytes {from} to {to} are {byte:#x}"), bytes)
 }
@@ -188,10 +188,10 @@ fn flip_data(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
 /// Cuts the file at a field or anywhere, or appends bytes.
 fn cut(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut bytes = good.bytes.clone();
-    let len = match rng.below(3) {
-        0 => rng.pick(&good.fields).at,
-        1 => rng.below(bytes.len()),
-        _ => bytes.len() + rng.below(100),
+    let len = match rng.usize(..3) {
+        0 => rng.choice(&good.fields).expect("not empty").at,
+        1 => rng.usize(..(bytes.len()).max(1)),
+        _ => bytes.len() + rng.usize(..100),
     };
     bytes.resize(len, 0xa5);
     (format!("{len} bytes long"), bytes)
@@ -206,11 +206,11 @@ fn with(good: &Good, metadata: &Metadata, header: &Header) -> Vec<u8> {
 }
 
 fn trap_value(rng: &mut Rng) -> Value {
-    let number = *rng.pick(&TRAPS);
-    match rng.below(10) {
-        0 => Value::F32(*rng.pick(&FLOAT_TRAPS)),
-        1 => Value::Bool(rng.below(2) == 0),
-        2 => Value::String((*rng.pick(&TEXT_TRAPS)).to_owned()),
+    let number = *rng.choice(&TRAPS).expect("not empty");
+    match rng.usize(..10) {
+        0 => Value::F32(*rng.choice(&FLOAT_TRAPS).expect("not empty")),
+        1 => Value::Bool(rng.usize(..2) == 0),
+        2 => Value::String((*rng.choice(&TEXT_TRAPS).expect("not empty")).to_owned()),
         3 => Value::U64(number),
         4 => Value::I32(number as i32),
         5 => Value::Array(Array::U32(vec![number as u32; 2])),
@@ -231,8 +231,8 @@ fn set_key(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
         .filter(|(_, value)| !matches!(value, Value::Array(_)))
         .map(|(key, _)| key.to_owned())
         .collect();
-    let key = match rng.below(3) {
-        0 => match *rng.pick(&KEY_TRAPS) {
+    let key = match rng.usize(..3) {
+        0 => match *rng.choice(&KEY_TRAPS).expect("not empty") {
             whole
                 if whole.starts_with("general.")
                     || whole.starts_with("tokenizer.")
@@ -242,16 +242,16 @@ fn set_key(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
             }
             key => format!("{arch}.{key}"),
         },
-        _ => rng.pick(&scalars).clone(),
+        _ => rng.choice(&scalars).expect("not empty").clone(),
     };
-    let number = *rng.pick(&TRAPS);
-    let value = match (metadata.get(&key), rng.below(4)) {
+    let number = *rng.choice(&TRAPS).expect("not empty");
+    let value = match (metadata.get(&key), rng.usize(..4)) {
         (Some(Value::U32(old)), 1) => Value::U32(old.wrapping_add(1)),
         (Some(Value::U32(old)), 2) => Value::U32(old.wrapping_mul(2)),
         (Some(Value::U32(_)), 3) => Value::U32(number as u32),
-        (Some(Value::F32(_)), 1..) => Value::F32(*rng.pick(&FLOAT_TRAPS)),
+        (Some(Value::F32(_)), 1..) => Value::F32(*rng.choice(&FLOAT_TRAPS).expect("not empty")),
         (Some(Value::Bool(old)), 1..) => Value::Bool(!old),
-        (Some(Value::String(_)), 1..) => Value::String((*rng.pick(&TEXT_TRAPS)).to_owned()),
+        (Some(Value::String(_)), 1..) => Value::String((*rng.choice(&TEXT_TRAPS).expect("not empty")).to_owned()),
         _ => trap_value(rng),
     };
     let what = format!("{key} = {value:?}");
@@ -263,7 +263,7 @@ fn set_key(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
 fn drop_key(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut metadata = good.header.metadata.clone();
     let keys: Vec<String> = metadata.iter().map(|(key, _)| key.to_owned()).collect();
-    let victim = rng.pick(&keys).clone();
+    let victim = rng.choice(&keys).expect("not empty").clone();
     metadata.retain(|key| key != victim);
     let bytes = with(good, &metadata, &good.header);
     (format!("without {victim}"), bytes)
@@ -277,27 +277,27 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
         .filter(|(key, value)| key.starts_with("tokenizer.") && matches!(value, Value::Array(_)))
         .map(|(key, _)| key.to_owned())
         .collect();
-    let key = rng.pick(&lists).clone();
+    let key = rng.choice(&lists).expect("not empty").clone();
     let Some(Value::Array(mut list)) = metadata.get(&key).cloned() else {
         unreachable!("a list was picked")
     };
     let how = match &mut list {
         Array::String(strings) => {
             let mut texts: Vec<String> = strings.iter().map(str::to_owned).collect();
-            let (a, b) = (rng.below(texts.len()), rng.below(texts.len()));
-            match rng.below(5) {
+            let (a, b) = (rng.usize(..(texts.len()).max(1)), rng.usize(..(texts.len()).max(1)));
+            match rng.usize(..5) {
                 0 => texts.truncate(a),
                 1 => texts[a] = texts[b].clone(),
-                2 => texts[a] = ["", "\0", " ", "<0x41>", "a\0b", "  "][rng.below(6)].to_owned(),
-                3 => texts[a] = "\u{4e00}".repeat(1 << rng.below(14)),
+                2 => texts[a] = ["", "\0", " ", "<0x41>", "a\0b", "  "][rng.usize(..6)].to_owned(),
+                3 => texts[a] = "\u{4e00}".repeat(1 << rng.usize(..14)),
                 _ => texts.push(texts[a].clone()),
             }
             *strings = texts.into_iter().collect();
             format!("text {a}, {b}")
         }
         Array::I32(numbers) => {
-            let (a, number) = (rng.below(numbers.len()), *rng.pick(&TRAPS) as i32);
-            match rng.below(3) {
+            let (a, number) = (rng.usize(..(numbers.len()).max(1)), *rng.choice(&TRAPS).expect("not empty") as i32);
+            match rng.usize(..3) {
                 0 => numbers.truncate(a),
                 1 => numbers.fill(number),
                 _ => numbers[a] = number,
@@ -305,8 +305,8 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
             format!("number {a}: {number}")
         }
         Array::F32(numbers) => {
-            let (a, number) = (rng.below(numbers.len()), *rng.pick(&FLOAT_TRAPS));
-            match rng.below(3) {
+            let (a, number) = (rng.usize(..(numbers.len()).max(1)), *rng.choice(&FLOAT_TRAPS).expect("not empty"));
+            match rng.usize(..3) {
                 0 => numbers.truncate(a),
                 1 => numbers.fill(number),
                 _ => numbers[a] = number,
@@ -324,8 +324,8 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
 /// parses.
 fn bend_tensors(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut header = good.header.clone();
-    let (a, b) = (rng.below(header.tensors.len()), rng.below(header.tensors.len()));
-    let how = match rng.below(6) {
+    let (a, b) = (rng.usize(..(header.tensors.len()).max(1)), rng.usize(..(header.tensors.len()).max(1)));
+    let how = match rng.usize(..6) {
         0 => {
             header.tensors.remove(a);
             "is gone"
@@ -340,17 +340,17 @@ fn bend_tensors(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
             "is turned"
         }
         3 => {
-            let at = rng.below(header.tensors[a].shape.len());
-            header.tensors[a].shape[at] = *rng.pick(&[1, 2, 31, 32, 64, 96, 256, 512, 4096]);
+            let at = rng.usize(..(header.tensors[a].shape.len()).max(1));
+            header.tensors[a].shape[at] = *rng.choice(&[1, 2, 31, 32, 64, 96, 256, 512, 4096]).expect("not empty");
             "has another dimension"
         }
         4 => {
             let types: Vec<TensorType> = TensorType::all().collect();
-            header.tensors[a].ty = *rng.pick(&types);
+            header.tensors[a].ty = *rng.choice(&types).expect("not empty");
             "has another type"
         }
         _ => {
-            header.tensors[a].name = format!("blk.{}.extra.weight", rng.below(3));
+            header.tensors[a].name = format!("blk.{}.extra.weight", rng.usize(..3));
             "has a name of no meaning"
         }
     };

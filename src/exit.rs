@@ -3,6 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::hints::{self, Flags};
+use crate::render::text;
+
 /// Exit code of a benchmark that is slower than required.
 pub(crate) const TOO_SLOW: u8 = 3;
 
@@ -14,12 +17,21 @@ pub(crate) fn usage(message: &clap::Error) -> ExitCode {
 }
 
 /// Prints an error and its causes on one line. A closed pipe counts as success: the reader has read enough.
-pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+pub(crate) fn failure(error: &anyhow::Error, flags: &Flags) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    say!("siskin: {}", one_line(error));
+    say!("siskin: {}", with_hint(error, flags));
     ExitCode::FAILURE
+}
+
+/// An error with its causes, and what to do about it.
+pub(crate) fn with_hint(error: &anyhow::Error, flags: &Flags) -> String {
+    let line = one_line(error);
+    match hints::hint(error, flags) {
+        Some(hint) => format!("{line}; {hint}"),
+        None => line,
+    }
 }
 
 /// An error and its causes on one line.
@@ -34,7 +46,7 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
         }
     }
     // Names in the message may come from a hostile file.
-    super::text::escaped(&line.replace('\n', " "))
+    text::escaped(&line.replace('\n', " "))
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

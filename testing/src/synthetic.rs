@@ -7,20 +7,24 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 /// The sizes of a model of the Llama architecture.
-pub(crate) struct Sizes {
-    pub(crate) layers: u64,
-    pub(crate) width: u64,
-    pub(crate) ffn: u64,
+pub struct Sizes {
+    /// Blocks.
+    pub layers: u64,
+    /// Width of the residual stream.
+    pub width: u64,
+    /// Width of the feed-forward's middle.
+    pub ffn: u64,
     /// Number of heads of queries, and of keys and values.
-    pub(crate) heads: [u64; 2],
-    pub(crate) vocabulary: u64,
+    pub heads: [u64; 2],
+    /// Tokens.
+    pub vocabulary: u64,
 }
 
 /// Writes the checkpoint to the folder `dir`, with tied embeddings and bf16 weights. Its tokens are those of
 /// the small fixture, padded to the vocabulary size. If `weight` is `None`, the weights are a hole in the
 /// file: zeros that take no space on disk.
-pub(crate) fn checkpoint(dir: &Path, sizes: &Sizes, weight: Option<&mut dyn FnMut() -> f32>) {
-    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/checkpoints/llama-tied");
+pub fn checkpoint(dir: &Path, sizes: &Sizes, weight: Option<&mut dyn FnMut() -> f32>) {
+    let small = crate::checkpoint("llama-tied");
     for name in ["tokenizer.model", "tokenizer_config.json"] {
         fs::copy(small.join(name), dir.join(name)).expect("copied");
     }

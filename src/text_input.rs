@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::size;
+use crate::render::size;
 
 /// The longest text that is read, in bytes.
 pub(crate) const MAX_TEXT: u64 = 64 << 20;

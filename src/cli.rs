@@ -1,0 +1,98 @@
+//! The command line: which commands there are, and which flags each has.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::commands::{
+    bench, chat, completions, convert, device, fit, imatrix, inspect, man, models, quantize, run, tokenize, tune,
+};
+use crate::hints::Flags;
+use crate::render::style;
+
+/// Small language models on small machines.
+#[derive(Debug, Parser)]
+#[command(name = "siskin", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Convert(convert::ConvertArgs),
+    Quantize(quantize::QuantizeArgs),
+    Inspect(inspect::InspectArgs),
+    Tokenize(tokenize::TokenizeArgs),
+    Bench(Box<bench::BenchArgs>),
+    Models(models::ModelsArgs),
+    Device(device::DeviceArgs),
+    Fit(fit::FitArgs),
+    Tune(tune::TuneArgs),
+    Chat(chat::ChatArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    Imatrix(imatrix::ImatrixArgs),
+}
+
+/// The command line. If a flag is typed twice, the last counts, as with llama.cpp and git.
+fn command() -> clap::Command {
+    Args::command().mut_subcommands(|sub| sub.args_override_self(true))
+}
+
+/// Reads the command line, and which flags the command has. Colours are not clap's rule: it takes CI for a terminal.
+pub(crate) fn parse() -> Result<(Args, Flags), clap::Error> {
+    let mut command = command().color(style::of_help());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let sub = matches
+        .subcommand_name()
+        .and_then(|name| command.find_subcommand(name));
+    let flags = sub.map(Flags::from_command).unwrap_or_default();
+    Ok((Args::from_arg_matches(&matches)?, flags))
+}
+
+/// Carries out what was typed.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Run(args) => run::main(args),
+        Command::Convert(args) => convert::main(args),
+        Command::Quantize(args) => quantize::main(args),
+        Command::Inspect(args) => inspect::main(args),
+        Command::Tokenize(args) => tokenize::main(args),
+        Command::Bench(args) => bench::main(*args),
+        Command::Models(args) => models::main(args),
+        Command::Device(args) => device::main(args),
+        Command::Fit(args) => fit::main(args),
+        Command::Tune(args) => tune::main(args),
+        Command::Chat(args) => chat::main(args),
+        Command::Completions(args) => completions::main(args),
+        Command::Man(args) => man::main(args),
+        Command::Imatrix(args) => imatrix::main(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_flag_typed_twice_the_last_counts_and_lists_grow() {
+        let parse = |words: &str| command().try_get_matches_from(words.split(' ')).expect(words);
+        let twice = parse("siskin run -c 1 -c 2 --stop a --stop b --no-mmap --no-mmap");
+        let twice = twice.subcommand_matches("run").expect("run");
+        assert_eq!(twice.get_one("ctx_size"), Some(&2u32));
+        let stops: Vec<&String> = twice.get_many("stop").expect("stops").collect();
+        assert_eq!(stops, ["a", "b"]);
+    }
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_shows_an_example() {
+        let mut command = Args::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands_mut() {
+            let help = sub.render_long_help().to_string();
+            assert!(help.contains("Example:\n  siskin "), "{}: {help}", sub.get_name());
+        }
+    }
+}

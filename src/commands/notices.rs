@@ -1,0 +1,13 @@
+//! What a user should know before a model runs, one line each.
+
+use siskin::Notice;
+
+/// Prints to stderr.
+pub(crate) fn print(notices: &[Notice]) {
+    for notice in notices {
+        match notice {
+            Notice::TunedStore(_) => say!("siskin: {notice}; `siskin tune` writes it again"),
+            notice => say!("siskin: {notice}"),
+        }
+    }
+}

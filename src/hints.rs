@@ -1,0 +1,200 @@
+//! From an error to what a user of this program can do: errors of the libraries carry data and name no flags, so that
+//! a service or an embedding program can offer something else.
+
+use siskin::chat::ChatError;
+use siskin::device::budget::BudgetError;
+use siskin::device::settings::SettingsError;
+use siskin::{Error, ErrorKind};
+use siskin_model::ErrorKind as FileKind;
+use siskin_model::atomic_file::AtomicFileError;
+use siskin_model::gguf::{GgufError, HeaderError, Problem};
+use siskin_quant::convert::ConvertError;
+use siskin_quant::imatrix::ImatrixError;
+
+/// The long names of the flags that the command has.
+#[derive(Debug, Default)]
+pub(crate) struct Flags(Vec<String>);
+
+impl Flags {
+    /// Those of a command.
+    pub(crate) fn from_command(command: &clap::Command) -> Self {
+        let long = command.get_arguments().filter_map(clap::Arg::get_long);
+        Flags(long.map(str::to_owned).collect())
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.0.iter().any(|name| name == flag)
+    }
+
+    /// `hint`, if the command has the flag that it names.
+    fn with<'h>(&self, flag: &str, hint: &'h str) -> Option<&'h str> {
+        self.has(flag).then_some(hint)
+    }
+}
+
+/// What to do about an error, if there is anything that its text does not say already.
+pub(crate) fn hint(error: &anyhow::Error, flags: &Flags) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(error) = cause.downcast_ref::<BudgetError>() {
+            return Some(smaller(error, flags));
+        }
+        if let Some(error) = cause.downcast_ref::<Error>() {
+            return runtime(error, flags);
+        }
+        if let Some(error) = cause.downcast_ref::<ChatError>() {
+            return match error {
+                ChatError::TooLong { .. } => {
+                    let longer = flags.with("ctx-size", ", or use a larger context with -c");
+                    Some(format!("shorten it{}", longer.unwrap_or_default()))
+                }
+                ChatError::Engine(error) => runtime(error, flags),
+                _ => None,
+            };
+        }
+        file(cause, flags)
+    })
+}
+
+/// What the crates below the runtime report of files.
+fn file(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option<String> {
+    let kind = cause
+        .downcast_ref::<AtomicFileError>()
+        .map(AtomicFileError::kind)
+        .or_else(|| cause.downcast_ref::<ConvertError>().map(ConvertError::kind))
+        .or_else(|| cause.downcast_ref::<ImatrixError>().map(ImatrixError::kind))
+        .or_else(|| cause.downcast_ref::<GgufError>().map(GgufError::kind))?;
+    let hint = match kind {
+        FileKind::Exists => flags.with("force", "--force overwrites it")?,
+        FileKind::NonFinite => flags.with("allow-nonfinite", "--allow-nonfinite accepts them")?,
+        FileKind::AlreadyQuantized => flags.with("allow-requantize", "--allow-requantize accepts the loss")?,
+        FileKind::Split => "llama-gguf-split --merge joins the parts",
+        FileKind::Format => return format(cause).map(str::to_owned),
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Files of another format than was expected: how one gets the right one.
+fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(cause);
+    while let Some(error) = cause {
+        if let Some(HeaderError {
+            problem: Problem::Magic(_),
+            ..
+        }) = error.downcast_ref()
+        {
+            return Some("siskin convert DIR -o FILE.gguf makes a GGUF file from a checkpoint");
+        }
+        if let Some(ImatrixError::Empty(_)) = error.downcast_ref() {
+            return Some("siskin imatrix makes one");
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn runtime(error: &Error, flags: &Flags) -> Option<String> {
+    if let Error::Header(header) = error {
+        return file(header, flags);
+    }
+    if let Error::Invalid { source, .. } = error {
+        match source.kind() {
+            FileKind::Alignment => return Some("siskin quantize writes an aligned copy".into()),
+            FileKind::Split => return Some("llama-gguf-split --merge joins the parts".into()),
+            _ => {}
+        }
+    }
+    if let Error::Settings(settings) = error {
+        return match settings {
+            SettingsError::Budget(error) => Some(smaller(error, flags)),
+            SettingsError::RepackFaults => flags
+                .with("repack", "leave out --repack; --force uses it anyway")
+                .map(str::to_owned),
+            _ => None,
+        };
+    }
+    if let Error::CacheNeedsFlashAttention(_) = error {
+        return flags
+            .with("flash-attn", "leave --flash-attn out, or use --cache-type f16")
+            .map(str::to_owned);
+    }
+    let hint = match error.kind() {
+        ErrorKind::ContextFull => flags.with("ctx-size", "shorten the prompt, or use a larger context with -c"),
+        ErrorKind::UnknownArchitecture => flags.with("any-arch", "--any-arch runs it unchecked, at your own risk"),
+        ErrorKind::Engine => flags.with("verbose", "-v shows llama.cpp's log"),
+        _ => None,
+    };
+    hint.map(str::to_owned)
+}
+
+/// What would fit instead, and what happens with `--force`.
+pub(crate) fn smaller(error: &BudgetError, flags: &Flags) -> String {
+    let mut ways = Vec::new();
+    if let Some(context) = error.largest_context {
+        ways.push(format!("-c {context} would fit"));
+    }
+    if let Some(ty) = error.smaller_type {
+        ways.push(format!("type {ty} would fit"));
+    }
+    if ways.is_empty() {
+        ways.push("neither a smaller context nor a smaller type of this model would fit".into());
+    }
+    // With --output, --force overwrites a file.
+    if flags.has("force") && !flags.has("output") {
+        ways.push(format!("with --force {}", error.overcommit));
+    }
+    ways.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use siskin::device::budget::Overcommit;
+
+    use super::*;
+
+    fn flags(names: &[&str]) -> Flags {
+        Flags(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn a_hint_names_only_flags_that_the_command_has() {
+        let full = || Error::ContextFull {
+            tokens: 9,
+            room: 1,
+            context: 8,
+        };
+        let budget = || BudgetError {
+            need_bytes: 9 << 20,
+            usable_bytes: 8 << 20,
+            reserve_bytes: 0,
+            largest_context: Some(512),
+            smaller_type: None,
+            overcommit: Overcommit::Swaps,
+        };
+        let cases: [(anyhow::Error, &[&str], Option<&str>); 6] = [
+            (full().into(), &["ctx-size"], Some("larger context with -c")),
+            (full().into(), &[], None),
+            (
+                Error::Settings(budget().into()).into(),
+                &["force"],
+                Some("-c 512 would fit; with --force the system swaps"),
+            ),
+            (anyhow::Error::from(budget()), &[], Some("-c 512 would fit")),
+            (
+                anyhow::Error::from(AtomicFileError::Exists("x".into())).context("writing"),
+                &["force"],
+                Some("--force overwrites it"),
+            ),
+            (anyhow::anyhow!("anything"), &["force"], None),
+        ];
+        for (error, names, want) in cases {
+            let found = hint(&error, &flags(names));
+            match want {
+                Some(want) => assert!(found.as_ref().is_some_and(|hint| hint.contains(want)), "{found:?}"),
+                None => assert_eq!(found, None, "{error}"),
+            }
+            let force = found.is_some_and(|hint| hint.contains("--force"));
+            assert!(!force || names.contains(&"force"));
+        }
+    }
+}

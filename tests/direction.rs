@@ -1,0 +1,124 @@
+//! The floor plan, held by tests: which crate may use which, which may be `unsafe`, and what the library brings along.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value as Json;
+
+/// Each crate, and the crates of this workspace that it may use: those below it. ARCHITECTURE.md draws the same.
+const BELOW: [(&str, &[&str]); 9] = [
+    ("siskin-model", &[]),
+    ("siskin-kernels", &[]),
+    ("siskin-link", &[]),
+    ("siskin-testing", &[]),
+    ("siskin-quant", &["siskin-model"]),
+    ("siskin-device", &["siskin-model"]),
+    (
+        "siskin-runtime",
+        &["siskin-device", "siskin-kernels", "siskin-link", "siskin-model"],
+    ),
+    (
+        "siskin-harness",
+        &["siskin-device", "siskin-model", "siskin-quant", "siskin-runtime"],
+    ),
+    (
+        "siskin",
+        &[
+            "siskin-device",
+            "siskin-harness",
+            "siskin-link",
+            "siskin-model",
+            "siskin-quant",
+            "siskin-runtime",
+        ],
+    ),
+];
+
+/// What only the program uses: an embedding program must not get it.
+const PROGRAM_ONLY: [&str; 8] = [
+    "clap",
+    "csv",
+    "indicatif",
+    "plotters",
+    "rustyline",
+    "signal-hook",
+    "siskin-harness",
+    "sysinfo",
+];
+
+fn cargo(arguments: &[&str]) -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(arguments).args(["--offline", "--locked"]);
+    let output = command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo, which runs this test, starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn every_crate_uses_only_crates_below_it() {
+    let metadata: Json =
+        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1"])).expect("JSON");
+    let text = |json: &Json| json.as_str().expect("a text").to_owned();
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in metadata["packages"].as_array().expect("packages") {
+        let ours = package["dependencies"].as_array().expect("dependencies").iter();
+        // Tests may use what they like.
+        let ours = ours.filter(|dependency| dependency["kind"] != "dev" && dependency["path"].is_string());
+        let names = ours.map(|dependency| text(&dependency["name"])).collect();
+        found.insert(text(&package["name"]), names);
+    }
+    for (name, below) in BELOW {
+        let uses = found.remove(name).unwrap_or_else(|| panic!("no crate {name}"));
+        for used in uses {
+            assert!(below.contains(&used.as_str()), "{name} points up or sideways at {used}");
+        }
+    }
+    assert!(found.is_empty(), "crates without a place in the plan: {found:?}");
+}
+
+#[test]
+fn unsafe_code_is_where_it_may_be() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let attribute = |file: &str, attribute: &str| {
+        let text = std::fs::read_to_string(root.join(file)).expect(file);
+        assert!(text.contains(attribute), "{file} lacks {attribute}");
+    };
+    for file in ["model/src/lib.rs", "quant/src/lib.rs", "link/src/lib.rs"] {
+        attribute(file, "#![forbid(unsafe_code)]");
+    }
+    for file in [
+        "src/lib.rs",
+        "src/main.rs",
+        "device/src/lib.rs",
+        "harness/src/lib.rs",
+        "runtime/src/lib.rs",
+    ] {
+        attribute(file, "#![deny(unsafe_code)]");
+    }
+}
+
+#[test]
+fn the_library_brings_nothing_of_the_program() {
+    let tree = cargo(&[
+        "tree",
+        "--no-default-features",
+        "--features",
+        "kernels,openmp",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--package",
+        "siskin",
+    ]);
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("siskin-runtime") && names.contains("siskin-kernels"));
+    for name in PROGRAM_ONLY {
+        assert!(!names.contains(name), "the library brings {name}");
+    }
+}

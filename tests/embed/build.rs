@@ -1,0 +1,3 @@
+fn main() {
+    siskin_link::wrap();
+}
