@@ -18,7 +18,7 @@ use siskin_device::probe::{Heat, Root};
 use siskin_device::settings::{Resolved, Values, WaitPolicy};
 use siskin_device::tuned::Tuned;
 
-use crate::cpu_load::Watch;
+use crate::cpu_load::{Used, Watch};
 use crate::harness::{Event, Harness};
 use crate::model_info::ModelInfo;
 use crate::plan::{self, Setup, Subject, Tests};
@@ -80,6 +80,17 @@ impl TuneReport {
     /// True if others used the machine: the figures are noise, not to be kept.
     pub fn is_disturbed(&self) -> bool {
         self.busy_before.is_some() || self.busy_meanwhile.is_some()
+    }
+
+    /// What a reader must know to judge the figures.
+    pub fn notes(&self) -> Vec<String> {
+        let used = Used {
+            others: self.busy_meanwhile.clone(),
+            withheld: self.withheld,
+        };
+        let mut notes: Vec<String> = self.busy_before.iter().map(CpuLoad::at_start).collect();
+        notes.extend(used.notes());
+        notes
     }
 }
 
