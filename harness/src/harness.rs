@@ -1,5 +1,6 @@
 //! Carries a plan out: processes that take turns, round by round, so that drift of the machine hits all alike.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -81,6 +82,26 @@ pub enum Event<'e> {
         /// Why.
         reason: &'e LeftOut,
     },
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Step { done, total, what } => write!(f, "{done} of {total}: {what}"),
+            Event::Busy(load) => write!(f, "{load}: speeds will be too low"),
+            Event::ThrottlingUnknown => f.write_str(
+                "this machine does not report whether it throttles; slow rounds are not thrown away",
+            ),
+            Event::Throttled { setting, value } => {
+                write!(f, "{setting} {value}: the machine throttled, this round is thrown away")
+            }
+            Event::LeftOut {
+                setting,
+                value,
+                reason,
+            } => write!(f, "{setting} {value}: {reason}; left out"),
+        }
+    }
 }
 
 /// Measures what was requested.

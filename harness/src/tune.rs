@@ -82,6 +82,23 @@ impl TuneReport {
         self.busy_before.is_some() || self.busy_meanwhile.is_some()
     }
 
+    /// How much faster the settings found are than those that tuning started with, in one line.
+    pub fn won(&self) -> String {
+        let after = &self.after;
+        let Some(before) = self.before else {
+            return format!("decode {:.1}, prompt {:.1} tokens/s", after.decode, after.prefill);
+        };
+        if before == *after {
+            return "the settings in force without tuning are the fastest".into();
+        }
+        let gain = |name: &str, before: f64, after: f64| {
+            let percent = 100.0 * (after / before - 1.0);
+            format!("{name} {before:.1} -> {after:.1} tokens/s, {percent:+.0} %")
+        };
+        let decode = gain("decode", before.decode, after.decode);
+        format!("{decode}; {}", gain("prompt", before.prefill, after.prefill))
+    }
+
     /// What a reader must know to judge the figures.
     pub fn notes(&self) -> Vec<String> {
         let used = Used {

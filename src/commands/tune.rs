@@ -109,14 +109,6 @@ fn store(only_to_forget: bool) -> anyhow::Result<PathBuf> {
 }
 
 impl TuneArgs {
-    fn effort(&self) -> Effort {
-        match (self.quick, self.full) {
-            (true, _) => Effort::QUICK,
-            (_, true) => Effort::FULL,
-            _ => Effort::USUAL,
-        }
-    }
-
     /// What would be in force without tuning.
     fn plan(&self, info: &ModelInfo) -> anyhow::Result<LoadPlan> {
         let builder = self.model.as_ref().map_or_else(Model::embedded, Model::builder);
@@ -139,7 +131,11 @@ impl TuneArgs {
             any_architecture: self.any_arch,
             start,
             cpus: plan.device.machine.cpus.available,
-            effort: self.effort(),
+            effort: match (self.quick, self.full) {
+                (true, _) => Effort::QUICK,
+                (_, true) => Effort::FULL,
+                _ => Effort::USUAL,
+            },
             environment: &|settings| environment::wanted(settings, info.shape.weight_bytes),
             measured_at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -157,26 +153,13 @@ impl TuneArgs {
     }
 
     fn show(&self, bar: &ProgressBar, event: &Event<'_>) {
-        let line = match event {
-            Event::Step { done, total, what } => return bench::show_step(bar, *done, *total, what),
-            Event::Busy(load) if self.force => format!("{load}: speeds will be too low"),
-            Event::Busy(load) => format!(
-                "{load}: the result will not be kept; run it again when they are done, or give --force"
-            ),
-            Event::ThrottlingUnknown => {
-                "this machine does not report whether it throttles; slow rounds are not thrown away".into()
-            }
-            Event::Throttled { setting, value } => {
-                format!("{setting} {value}: the machine throttled, this round is thrown away")
-            }
-            Event::LeftOut {
-                setting,
-                value,
-                reason,
-            } => format!("{setting} {value}: {reason}; left out"),
-            _ => return,
-        };
-        bar.suspend(|| say!("siskin: {line}"));
+        match event {
+            Event::Step { done, total, what } => bench::show_step(bar, *done, *total, what),
+            Event::Busy(load) if !self.force => bar.suspend(|| {
+                say!("siskin: {load}: the result will not be kept; run it again when they are done, or give --force");
+            }),
+            event => bar.suspend(|| say!("siskin: {event}")),
+        }
     }
 
     fn print(&self, report: &TuneReport, info: &ModelInfo, store: &Path, kept: bool) -> anyhow::Result<()> {
@@ -192,7 +175,7 @@ impl TuneArgs {
             "*: taken. cache-type is only shown: it changes what the model says. flash-attn and cache-type: in a \
              context 8 times as long, where attention takes its time."
                 .to_owned(),
-            won(report),
+            report.won(),
         ];
         lines.extend(report.notes());
         if kept {
@@ -211,21 +194,4 @@ impl TuneArgs {
         }
         Ok(())
     }
-}
-
-/// What the settings found are faster than those that tuning started with.
-fn won(report: &TuneReport) -> String {
-    let after = &report.after;
-    let Some(before) = report.before else {
-        return format!("decode {:.1}, prompt {:.1} tokens/s", after.decode, after.prefill);
-    };
-    if before == *after {
-        return "the settings in force without tuning are the fastest".into();
-    }
-    let gain = |name: &str, before: f64, after: f64| {
-        let percent = 100.0 * (after / before - 1.0);
-        format!("{name} {before:.1} -> {after:.1} tokens/s, {percent:+.0} %")
-    };
-    let decode = gain("decode", before.decode, after.decode);
-    format!("{decode}; {}", gain("prompt", before.prefill, after.prefill))
 }
