@@ -60,11 +60,15 @@ fn real_templates_render_and_tokenize_as_in_transformers() {
                 }
                 tokens
             };
-            let parsed = with_begin(model.tokenize(&text, false, true));
+            let parsing = Tokenize {
+                add_special: false,
+                parse_special: true,
+            };
+            let parsed = with_begin(model.tokenize(&text, parsing));
             assert_eq!(got, parsed, "{name} {case}: llama.cpp");
             // llama.cpp also puts SentencePiece's space after control tokens, as transformers' legacy form
             // does.
-            if model.leads_with_space() {
+            if model.adds_space_prefix() {
                 let (end, space) = (Token(2), Token(29871));
                 let spaces: Vec<usize> = (1..got.len())
                     .filter(|at| got[at - 1] == end && got[*at] == space)

@@ -43,9 +43,11 @@ fn floats(path: &Path) -> Vec<f32> {
 fn logits_and_greedy_tokens_equal_those_of_transformers() {
     let out = tempfile::tempdir().expect("a temporary folder");
     // transformers keeps keys and values in f32; f16 in llama.cpp alone moves logits by about 1e-3.
-    let exact = SessionOptions {
-        kv_type: KvType::F32,
-        ..SessionOptions::default()
+    let exact = || {
+        ContextOptions::from(Values {
+            cache_type: CacheType::F32,
+            ..Values::default()
+        })
     };
     let greedy = SamplerConfig {
         temp: 0.0,

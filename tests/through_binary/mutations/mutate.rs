@@ -115,7 +115,7 @@ pub(super) fn mutate(good: &Good, number: u64) -> (String, Vec<u8>) {
         (6, bend_vocabulary),
         (16, bend_tensors),
     ];
-    let mut ticket = rng.usize(..kinds.iter().map(|(weight, _)| weight).sum());
+    let mut ticket = rng.usize(..kinds.iter().map(|(weight, _)| weight).sum::<usize>());
     for (weight, damage) in kinds {
         match ticket.checked_sub(weight) {
             Some(rest) => ticket = rest,
