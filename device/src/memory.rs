@@ -21,7 +21,7 @@ impl Memory {
     }
 
     /// Parses the text of a `status` file, of this process or another.
-    pub(crate) fn parse(status: &str) -> Self {
+    pub fn parse(status: &str) -> Self {
         Memory {
             peak_bytes: kib_field(status, "VmHWM"),
             anonymous_bytes: kib_field(status, "RssAnon"),

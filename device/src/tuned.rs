@@ -88,6 +88,18 @@ pub enum SaveError {
     File(#[from] AtomicFileError),
 }
 
+/// A result could not be removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForgetError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Damaged(#[from] DamagedStore),
+    /// The file cannot be written.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+}
+
 /// The result for `key`, if there is one. A file that is not there holds none.
 ///
 /// # Errors
@@ -107,8 +119,28 @@ pub fn load(path: &Path, key: &str) -> Result<Option<Tuned>, DamagedStore> {
 pub fn save(path: &Path, key: &str, tuned: &Tuned) -> Result<(), SaveError> {
     // A damaged file holds nothing worth keeping: its reader has reported it.
     let mut store = read(path).unwrap_or_default();
-    store.schema = SCHEMA;
     store.results.insert(key.to_owned(), tuned.clone());
+    write(path, store)
+}
+
+/// Removes a result. Returns whether there was one.
+///
+/// # Errors
+/// The file is damaged, or cannot be written.
+pub fn forget(path: &Path, key: &str) -> Result<bool, ForgetError> {
+    let mut store = read(path).map_err(|reason| DamagedStore {
+        path: path.to_owned(),
+        reason,
+    })?;
+    if store.results.remove(key).is_none() {
+        return Ok(false);
+    }
+    write(path, store)?;
+    Ok(true)
+}
+
+fn write(path: &Path, mut store: Store) -> Result<(), SaveError> {
+    store.schema = SCHEMA;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|source| SaveError::Folder {
         path: folder.to_owned(),
@@ -164,6 +196,10 @@ mod tests {
         assert_eq!(load(&path, "a"), Ok(Some(tuned())));
         assert_eq!(load(&path, "b"), Ok(Some(other)));
         assert_eq!(load(&path, "c"), Ok(None));
+        assert!(forget(&path, "b").expect("written"));
+        assert!(!forget(&path, "b").expect("nothing to do"));
+        assert_eq!(load(&path, "b"), Ok(None));
+        assert_eq!(load(&path, "a"), Ok(Some(tuned())));
         let left = std::fs::read_dir(folder.path().join("siskin"))
             .expect("there")
             .count();

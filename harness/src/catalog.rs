@@ -4,15 +4,13 @@
 mod entries;
 
 use serde::Serialize;
+use siskin_device::budget;
+use siskin_device::settings::{CacheType, Values};
 use siskin_model::FileType;
 use siskin_model::config::Config;
-use siskin_quant::outline::outline;
-use siskin_quant::plan::PlannedTensor;
+use siskin_quant::outline;
 
-use super::facts;
-use super::result::{Kind, Results, Run, Tool};
-use crate::device::budget::{self, Extras, ModelFacts};
-use crate::device::profile::KvType;
+use crate::result::{Kind, Results, Run, Tool};
 
 pub use entries::{CATALOG, Entry};
 
@@ -64,9 +62,9 @@ pub struct Row {
     pub fits_gib: Vec<u64>,
 }
 
-/// What a device offers a model.
+/// The memory of a device: how much, and how fast.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Offer {
+pub struct DeviceMemory {
     /// Memory in bytes that this process may use.
     pub usable_bytes: u64,
     /// Read bandwidth of the memory, in bytes a second.
@@ -85,37 +83,29 @@ pub struct Choice {
 }
 
 /// Every model in each of `types`. `results` holds what was measured on this device.
-pub fn rows(types: &[FileType], offer: &Offer, results: Option<&Results>) -> Vec<Row> {
+pub fn rows(types: &[FileType], memory: &DeviceMemory, results: Option<&Results>) -> Vec<Row> {
     let all = CATALOG
         .iter()
         .flat_map(|entry| types.iter().map(move |&ty| (entry, ty)));
-    all.map(|(entry, ty)| row(entry, ty, offer, results)).collect()
+    all.map(|(entry, ty)| row(entry, ty, memory, results)).collect()
 }
 
-fn row(entry: &Entry, file_type: FileType, offer: &Offer, results: Option<&Results>) -> Row {
-    let sure = "a test holds every entry to its plan";
+fn row(entry: &Entry, file_type: FileType, memory: &DeviceMemory, results: Option<&Results>) -> Row {
+    let sure = "a test reads every entry";
     let config: Config = serde_json::from_str(entry.config).expect(sure);
-    let tensors = outline(&config, file_type).expect(sure);
-    let model = ModelFacts::of_config(&config, file_type).expect(sure);
-    let parameters: u64 = tensors.iter().map(PlannedTensor::weights).sum();
-    let file_bytes = entry.header_bytes + tensors.iter().map(PlannedTensor::bytes).sum::<u64>();
-    let read = facts::weights_read(
-        tensors
-            .iter()
-            .map(|tensor| (tensor.name.as_str(), tensor.ty, tensor.shape.as_slice())),
-    );
-    let settings = budget::Settings {
+    let shape = outline::shape(&config, file_type).expect(sure);
+    let parameters = shape.parameters;
+    let file_bytes = entry.header_bytes + shape.weight_bytes;
+    let values = Values {
         context: CONTEXT,
-        kv_type: KvType::F16,
+        cache_type: CacheType::F16,
         ubatch: 512,
         repack: false,
         mmap: true,
+        ..Values::default()
     };
-    let rss: u64 = budget::items(&model, &settings, &Extras::default())
-        .iter()
-        .map(|item| item.bytes)
-        .sum();
-    let runs = || measured(results, &model.arch, parameters, file_type);
+    let rss: u64 = budget::items(&shape, &values).iter().map(|item| item.bytes).sum();
+    let runs = || measured(results, &shape.arch, parameters, file_type);
     let speed = |kind| {
         runs()
             .filter(|run| run.test.kind == kind && run.test.depth_tokens == 0)
@@ -138,7 +128,7 @@ fn row(entry: &Entry, file_type: FileType, offer: &Offer, results: Option<&Resul
         bits_per_weight: file_bytes as f64 * 8.0 / parameters as f64,
         prefill_tokens_per_second: speed(Kind::Prefill).map_or(Figure::Unmeasured, Figure::Measured),
         decode_tokens_per_second: speed(Kind::Decode).map_or(
-            Figure::Computed(offer.read_bytes_per_second / read as f64),
+            Figure::Computed(memory.read_bytes_per_second / shape.weight_bytes_per_token as f64),
             Figure::Measured,
         ),
         peak_rss_bytes,
@@ -181,12 +171,12 @@ impl Figure {
 
 /// Of the models that fit and keep a reader's pace, the one trained on the most text, in the most precise
 /// type that is still comfortable. If no model keeps the pace, the fastest that fits.
-pub fn choose(rows: &[Row], offer: &Offer) -> Option<Choice> {
+pub fn choose(rows: &[Row], memory: &DeviceMemory) -> Option<Choice> {
     let pace = |row: &Row| row.decode_tokens_per_second.value().unwrap_or(0.0);
     let fits = |row: &&Row| {
         row.peak_rss_bytes
             .value()
-            .is_some_and(|bytes| bytes <= offer.usable_bytes as f64)
+            .is_some_and(|bytes| bytes <= memory.usable_bytes as f64)
     };
     let fitting: Vec<&Row> = rows.iter().filter(fits).collect();
     let readable: Vec<&Row> = fitting
@@ -198,7 +188,7 @@ pub fn choose(rows: &[Row], offer: &Offer) -> Option<Choice> {
         let fastest = fitting.into_iter().max_by(|a, b| pace(a).total_cmp(&pace(b)))?;
         return Some(chosen(
             fastest,
-            offer,
+            memory,
             "the fastest that fits; none keeps a reader's pace here".into(),
         ));
     };
@@ -218,7 +208,7 @@ pub fn choose(rows: &[Row], offer: &Offer) -> Option<Choice> {
     };
     Some(chosen(
         row,
-        offer,
+        memory,
         format!(
             "{among} it was trained on the most text ({:.1} T tokens)",
             entry.training_tokens / 1e12
@@ -226,7 +216,7 @@ pub fn choose(rows: &[Row], offer: &Offer) -> Option<Choice> {
     ))
 }
 
-fn chosen(row: &Row, offer: &Offer, first: String) -> Choice {
+fn chosen(row: &Row, memory: &DeviceMemory, first: String) -> Choice {
     let gib = |bytes: f64| format!("{:.1}", bytes / f64::from(1 << 30));
     let speed = match row.decode_tokens_per_second {
         Figure::Measured(speed) => format!("decodes {speed:.1} tokens/s (measured)"),
@@ -236,7 +226,7 @@ fn chosen(row: &Row, offer: &Offer, first: String) -> Choice {
     let takes = gib(row.peak_rss_bytes.value().unwrap_or(0.0));
     let reason = format!(
         "{first}, takes {takes} of {} GiB, and {speed}",
-        gib(offer.usable_bytes as f64)
+        gib(memory.usable_bytes as f64)
     );
     Choice {
         name: row.name,
@@ -251,8 +241,8 @@ mod tests {
 
     const TYPES: [FileType; 2] = [FileType::Q4KM, FileType::Q8_0];
 
-    fn offer(gib: u64, gigabytes: f64) -> Offer {
-        Offer {
+    fn device(gib: u64, gigabytes: f64) -> DeviceMemory {
+        DeviceMemory {
             usable_bytes: gib << 30,
             read_bytes_per_second: gigabytes * 1e9,
         }
@@ -269,12 +259,12 @@ mod tests {
             ("Pythia-1B", 1_011_781_632, 17.0, 18.0),
         ];
         let bounds = |gigabytes: f64| {
-            let rows = rows(&TYPES[..1], &offer(8, gigabytes), None);
+            let rows = rows(&TYPES[..1], &device(8, gigabytes), None);
             rows.iter()
                 .map(|row| row.decode_tokens_per_second.value().expect("computed"))
                 .collect::<Vec<_>>()
         };
-        let all = rows(&TYPES[..1], &offer(8, 10.0), None);
+        let all = rows(&TYPES[..1], &device(8, 10.0), None);
         for (index, (name, parameters, low, high)) in cases.into_iter().enumerate() {
             let row = &all[index];
             assert_eq!(row.name, name);
@@ -295,7 +285,7 @@ mod tests {
 
     #[test]
     fn boards_and_choices() {
-        let all = rows(&TYPES, &offer(8, 10.0), None);
+        let all = rows(&TYPES, &device(8, 10.0), None);
         let fits = |name: &str, ty| {
             &all.iter()
                 .find(|row| row.name == name && row.file_type == ty)
@@ -306,26 +296,26 @@ mod tests {
         assert_eq!(fits("StableLM-2-1.6B", FileType::Q8_0), &[4, 8]);
         // (memory and bandwidth, choice)
         let cases = [
-            (offer(8, 50.0), Some(("Llama-3.2-1B", FileType::Q8_0))),
-            (offer(8, 12.0), Some(("Llama-3.2-1B", FileType::Q4KM))),
+            (device(8, 50.0), Some(("Llama-3.2-1B", FileType::Q8_0))),
+            (device(8, 12.0), Some(("Llama-3.2-1B", FileType::Q4KM))),
             (
-                Offer {
+                DeviceMemory {
                     usable_bytes: 850 << 20,
                     read_bytes_per_second: 5e10,
                 },
                 Some(("TinyLlama-1.1B", FileType::Q4KM)),
             ),
-            (offer(8, 1.0), Some(("Pythia-1B", FileType::Q4KM))),
+            (device(8, 1.0), Some(("Pythia-1B", FileType::Q4KM))),
             (
-                Offer {
+                DeviceMemory {
                     usable_bytes: 100 << 20,
                     read_bytes_per_second: 1e10,
                 },
                 None,
             ),
         ];
-        for (offer, want) in cases {
-            let choice = choose(&rows(&TYPES, &offer, None), &offer);
+        for (memory, want) in cases {
+            let choice = choose(&rows(&TYPES, &memory, None), &memory);
             assert_eq!(
                 choice.as_ref().map(|choice| (choice.name, choice.file_type)),
                 want,
@@ -336,12 +326,12 @@ mod tests {
 
     #[test]
     fn what_was_measured_replaces_what_was_computed() {
-        use crate::bench::report::fixture;
+        use crate::report::fixture;
         let mut results = fixture();
         for run in &mut results.runs {
             run.context_tokens = Some(CONTEXT);
         }
-        let all = rows(&TYPES, &offer(8, 10.0), Some(&results));
+        let all = rows(&TYPES, &device(8, 10.0), Some(&results));
         let row = |ty| {
             all.iter()
                 .find(|row| row.name == "TinyLlama-1.1B" && row.file_type == ty)

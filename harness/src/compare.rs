@@ -1,30 +1,55 @@
 //! Compares two programs, or two versions of one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::result::{Compared, Comparison, Machine, Results, Run, SCHEMA_VERSION, Tool};
-use super::stats::{paired_ratio, ratio};
+use crate::result::{Compared, Comparison, Machine, Results, Run, SCHEMA_VERSION, Tool};
+use crate::stats::{paired_ratio, ratio};
 
-/// Why results cannot be compared.
+/// Results cannot be read or compared.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the messages explain them
+#[non_exhaustive]
 pub enum CompareError {
+    /// Another version of siskin wrote them.
     #[error(
-        "{file}: schema {found} of results, this siskin reads {SCHEMA_VERSION}; measure the baseline again with this siskin"
+        "{}: schema {found} of results, this siskin reads {SCHEMA_VERSION}; measure again with this siskin",
+        file.display()
     )]
-    Schema { file: String, found: String },
-    #[error("{file}: no results of siskin bench ({reason}); give a file that `siskin bench -o json` wrote")]
-    NoResults { file: String, reason: String },
-    #[error(
-        "{file}: measured on another machine ({there}; this is {here}); measure a baseline here, or add --any-machine"
-    )]
+    Schema {
+        /// The file.
+        file: PathBuf,
+        /// The version it states.
+        found: String,
+    },
+    /// The text is not JSON, or not of this form.
+    #[error("{}: no results of siskin bench in JSON ({source})", file.display())]
+    NoResults {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The JSON does not state its version.
+    #[error("{}: no results of siskin bench in JSON (it has no schema_version)", file.display())]
+    NoVersion {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Speeds of different machines say nothing about the program.
+    #[error("{}: measured on another machine ({there}; this is {here})", file.display())]
     Machine {
-        file: String,
+        /// The file.
+        file: PathBuf,
+        /// The machine of the file.
         there: String,
+        /// This machine.
         here: String,
     },
-    #[error("{file}: none of its runs has the same model, type, test and threads as one of these")]
-    NothingInCommon { file: String },
+    /// No test was run in both.
+    #[error("{}: none of its runs has the same model, type, test and threads as one of these", file.display())]
+    NothingInCommon {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 /// Reads results that `siskin bench -o json` wrote.
@@ -32,24 +57,20 @@ pub enum CompareError {
 /// # Errors
 /// If the text is not such results, or was written with another schema version.
 pub fn parse(text: &str, file: &Path) -> Result<Results, CompareError> {
-    let file = file.display().to_string();
-    let no_results = |reason: String| CompareError::NoResults {
-        file: file.clone(),
-        reason,
-    };
-    let json: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| no_results(error.to_string()))?;
+    let file = || file.to_owned();
+    let no_results = |source| CompareError::NoResults { file: file(), source };
+    let json: serde_json::Value = serde_json::from_str(text).map_err(no_results)?;
     match json.get("schema_version") {
-        None => return Err(no_results("it has no schema_version".into())),
+        None => return Err(CompareError::NoVersion { file: file() }),
         Some(version) if version.as_u64() != Some(SCHEMA_VERSION.into()) => {
             return Err(CompareError::Schema {
-                file,
+                file: file(),
                 found: version.to_string(),
             });
         }
         Some(_) => {}
     }
-    serde_json::from_value(json).map_err(|error| no_results(error.to_string()))
+    serde_json::from_value(json).map_err(no_results)
 }
 
 /// Compares these results with a baseline that was measured at another time.
@@ -62,16 +83,10 @@ pub fn with_baseline(
     file: &Path,
     any_machine: bool,
 ) -> Result<Comparison, CompareError> {
-    let name = file.display().to_string();
-    let [on_here, on_there] = [&here.machine, &baseline.machine].map(Machine::identity);
-    if on_here != on_there && !any_machine {
-        return Err(CompareError::Machine {
-            file: name,
-            there: on_there,
-            here: on_here,
-        });
+    if !any_machine {
+        same_machine(&here.machine, &baseline.machine, file)?;
     }
-    let rows: Vec<Compared> = (here.runs.iter().filter(|run| run.tool == Tool::Siskin))
+    let rows: Vec<Compared> = (here.runs.iter().filter(|run| is_ours(run)))
         .filter_map(|run| {
             compared(
                 run,
@@ -82,20 +97,46 @@ pub fn with_baseline(
         })
         .collect();
     if rows.is_empty() {
-        return Err(CompareError::NothingInCommon { file: name });
+        return Err(CompareError::NothingInCommon {
+            file: file.to_owned(),
+        });
     }
-    Ok(Comparison { with: name, rows })
+    Ok(Comparison {
+        with: file.display().to_string(),
+        rows,
+    })
+}
+
+/// Checks that the results in `file` are of the same hardware.
+///
+/// # Errors
+/// They are not.
+pub fn same_machine(here: &Machine, there: &Machine, file: &Path) -> Result<(), CompareError> {
+    let [here, there] = [here, there].map(Machine::identity);
+    if here == there {
+        return Ok(());
+    }
+    Err(CompareError::Machine {
+        file: file.to_owned(),
+        there,
+        here,
+    })
 }
 
 /// Compares siskin's runs with those of `tool` in the same results. `paired` means that both took turns.
 pub fn with_tool(runs: &[Run], tool: Tool, paired: bool) -> Option<Comparison> {
-    let rows: Vec<Compared> = (runs.iter().filter(|run| run.tool == Tool::Siskin))
+    let rows: Vec<Compared> = (runs.iter().filter(|run| is_ours(run)))
         .filter_map(|run| compared(run, runs, twin(run, runs, runs, tool)?, paired))
         .collect();
     (!rows.is_empty()).then(|| Comparison {
         with: tool.name().into(),
         rows,
     })
+}
+
+/// True for what this siskin measured here.
+fn is_ours(run: &Run) -> bool {
+    run.tool == Tool::Siskin && run.imported_from.is_none()
 }
 
 /// The run of `tool` that did the same test: a model of the same name, with the same kernels if there are
@@ -114,11 +155,7 @@ fn twin<'r>(run: &Run, here: &[Run], there: &'r [Run], tool: Tool) -> Option<&'r
     let named = || alike.iter().filter(|other| other.model.name == run.model.name);
     let exact = named().find(|other| other.kernels == run.kernels);
     let alone = || {
-        let rivals = here
-            .iter()
-            .filter(|other| other.tool == run.tool)
-            .filter(same)
-            .count();
+        let rivals = here.iter().filter(|other| is_ours(other)).filter(same).count();
         (alike.len() == 1 && rivals == 1).then_some(())?;
         alike.first()
     };

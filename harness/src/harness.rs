@@ -1,18 +1,20 @@
 //! Carries a plan out: processes that take turns, round by round, so that drift of the machine hits all alike.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use super::measured::Measured;
-use super::neighbours::{self, Ticks};
-use super::plan::{self, Case, Settings, Subject, Tests};
-use super::protocol::{Ask, Loaded, Ready, Worker};
-use super::result::{Bandwidth, Load, Results, SCHEMA_VERSION, Tool};
-use super::sample::{bandwidth, heat};
-use super::stats::Summary;
-use super::{BenchError, assemble, compare, machine, peer};
-use crate::device::probe;
+use siskin_device::probe::{self, Root};
+
+use crate::cpu_load::{CpuLoad, Watch};
+use crate::plan::{self, Case, Setup, Subject, Tests};
+use crate::protocol::{Ask, Loaded, Worker};
+use crate::result::{Bandwidth, Load, Machine, Results, SCHEMA_VERSION, Tool};
+use crate::stats::Summary;
+use crate::tune::LeftOut;
+use crate::turns::{Measured, Workers};
+use crate::{BenchError, bandwidth, compare, heat, llama_bench, summarize};
 
 /// Of the memory that is free, the share that processes which take turns may fill together.
 const MEMORY_SHARE: f64 = 0.8;
@@ -22,46 +24,99 @@ const WARM_UP: u32 = 128;
 /// What is to be measured.
 #[derive(Debug)]
 pub struct Request {
-    /// The models, each with its settings.
+    /// The models, each with its setups.
     pub subjects: Vec<Subject>,
     /// The tests, the same for each model.
     pub tests: Tests,
     /// Loads start without the file in the page cache.
     pub cold: bool,
-    /// llama-bench, to take turns with.
-    pub peer: Option<PathBuf>,
-    /// What was typed, for the results.
+    /// The program llama-bench, to take turns with.
+    pub llama_bench: Option<PathBuf>,
+    /// The command line, for the results.
     pub command: String,
     /// When it began, RFC 3339.
     pub date_utc: String,
-    /// Memory that is free, where the system tells.
+    /// Memory that is free, if the system reports it.
     pub available_bytes: Option<u64>,
 }
 
 /// The machinery around a request.
-#[allow(missing_debug_implementations)] // closures
+#[allow(missing_debug_implementations)] // a closure
 pub struct Harness<'h> {
-    /// A command that starts this program as a worker.
+    /// A command that starts this program as a worker, which calls [`crate::serve_worker`].
     pub worker: &'h dyn Fn() -> Command,
-    /// Set where the user wants to stop.
+    /// Set once the user wants to stop.
     pub interrupted: &'h AtomicBool,
-    /// Told how many of how many steps are done, and what comes next.
-    pub progress: &'h dyn Fn(usize, usize, &str),
+}
+
+/// What happens during a measurement.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'e> {
+    /// So many of so many steps are done.
+    Step {
+        /// Steps done.
+        done: usize,
+        /// Steps in total.
+        total: usize,
+        /// What comes next.
+        what: &'e str,
+    },
+    /// Other programs used the CPUs before the measurement began.
+    Busy(&'e CpuLoad),
+    /// The system does not report whether the clock is held down: rounds in which it is cannot be thrown away.
+    ThrottlingUnknown,
+    /// A round of tuning is thrown away: the clock was held down meanwhile.
+    Throttled {
+        /// The setting.
+        setting: &'e str,
+        /// Its value.
+        value: &'e str,
+    },
+    /// A value is left out of tuning.
+    LeftOut {
+        /// The setting.
+        setting: &'e str,
+        /// Its value.
+        value: &'e str,
+        /// Why.
+        reason: &'e LeftOut,
+    },
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Step { done, total, what } => write!(f, "{done} of {total}: {what}"),
+            Event::Busy(load) => write!(f, "{load}: speeds will be too low"),
+            Event::ThrottlingUnknown => f.write_str(
+                "this machine does not report whether it throttles; slow rounds are not thrown away",
+            ),
+            Event::Throttled { setting, value } => {
+                write!(f, "{setting} {value}: the machine throttled, this round is thrown away")
+            }
+            Event::LeftOut {
+                setting,
+                value,
+                reason,
+            } => write!(f, "{setting} {value}: {reason}; left out"),
+        }
+    }
 }
 
 /// Measures what was requested.
-pub fn run(request: &Request, harness: &Harness<'_>) -> Result<Results, BenchError> {
+///
+/// # Errors
+/// The request cannot be met, a worker fails, or the user asks to stop.
+pub fn run(
+    request: &Request,
+    harness: &Harness<'_>,
+    mut on_event: impl FnMut(Event<'_>),
+) -> Result<Results, BenchError> {
     let cases = plan::cases(&request.subjects, &request.tests)?;
-    let root = probe::Root::system();
-    let before = Ticks::now(&root);
-    std::thread::sleep(neighbours::LOOK);
-    let start = Ticks::now(&root);
-    let mut notes = Vec::new();
-    notes.extend(
-        before
-            .zip(start)
-            .and_then(|(before, start)| start.busy_since(before)),
-    );
+    let (watch, busy) = Watch::begin();
+    busy.iter().for_each(|busy| on_event(Event::Busy(busy)));
+    let mut notes: Vec<String> = busy.iter().map(CpuLoad::at_start).collect();
     let fits = request
         .available_bytes
         .map_or(u64::MAX, |bytes| (bytes as f64 * MEMORY_SHARE) as u64);
@@ -74,7 +129,11 @@ pub fn run(request: &Request, harness: &Harness<'_>) -> Result<Results, BenchErr
     }
     let mut run = Running {
         request,
-        harness,
+        workers: Workers {
+            harness,
+            subjects: &request.subjects,
+        },
+        on_event: &mut on_event,
         cases: &cases,
         steps: 0,
         bandwidths: vec![],
@@ -87,14 +146,13 @@ pub fn run(request: &Request, harness: &Harness<'_>) -> Result<Results, BenchErr
     let read_bandwidths = run.bandwidths.into_iter().filter_map(|(threads, samples)| {
         Some(Bandwidth {
             threads,
-            bytes_per_second: Summary::of(samples)?,
+            bytes_per_second: Summary::from_samples(samples)?,
         })
     });
     let read_bandwidths: Vec<Bandwidth> = read_bandwidths.collect();
-    let runs = assemble::runs(&request.subjects, &cases, &measured, &read_bandwidths);
-    let end = start.zip(Ticks::now(&root));
-    notes.extend(end.and_then(|(start, end)| end.withheld_since(start)));
-    notes.extend(assemble::notes(&runs, &loads, &read_bandwidths));
+    let runs = summarize::runs(&request.subjects, &cases, &measured, &read_bandwidths);
+    notes.extend(watch.end().notes());
+    notes.extend(summarize::notes(&runs, &loads, &read_bandwidths));
     let comparisons = compare::with_tool(&runs, Tool::LlamaBench, true)
         .into_iter()
         .collect();
@@ -116,11 +174,8 @@ pub fn nothing_measured(command: &str, date_utc: &str) -> Results {
         command: command.to_owned(),
         date_utc: date_utc.to_owned(),
         siskin_version: env!("CARGO_PKG_VERSION").into(),
-        llama_cpp_version: crate::engine::llama_cpp_version(),
-        machine: machine::of(
-            &probe::Machine::probe(&probe::Root::system()),
-            crate::engine::compiled_features(),
-        ),
+        llama_cpp_version: siskin_runtime::llama_cpp_version(),
+        machine: machine(&probe::Machine::probe(&Root::system())),
         rounds: 0,
         read_bandwidths: vec![],
         loads: vec![],
@@ -130,93 +185,95 @@ pub fn nothing_measured(command: &str, date_utc: &str) -> Results {
     }
 }
 
+/// Of what the probe found, what a reader of results needs.
+fn machine(probed: &probe::Machine) -> Machine {
+    let kernel = sysinfo::System::kernel_version().unwrap_or_else(|| "unknown".into());
+    let system = sysinfo::System::name().zip(sysinfo::System::os_version());
+    let system = system.map_or(String::new(), |(name, version)| format!(" ({name} {version})"));
+    // A control group may leave less of the memory than there is.
+    let limits = probed.ram.limits.iter().map(|limit| limit.bytes);
+    Machine {
+        board: probed.board.model.clone(),
+        cpu: probed.cpus.name.clone().unwrap_or_else(|| "unknown CPU".into()),
+        architecture: std::env::consts::ARCH.into(),
+        isa: siskin_runtime::compiled_features(),
+        cpus: probed.cpus.available,
+        ram_bytes: limits.chain([probed.ram.total_bytes]).min().unwrap_or(0),
+        kernel: format!("{} {kernel}{system}", std::env::consts::OS),
+    }
+}
+
 /// A request on its way.
 struct Running<'r> {
     request: &'r Request,
-    harness: &'r Harness<'r>,
+    workers: Workers<'r>,
+    on_event: &'r mut dyn FnMut(Event<'_>),
     cases: &'r [Case],
     steps: usize,
     /// Thread counts and what was measured with each.
     bandwidths: Vec<(usize, Vec<f64>)>,
 }
 
-impl Running<'_> {
-    /// Says what comes next; refuses to go on once the user asked to stop.
+impl<'r> Running<'r> {
+    /// Reports what comes next; refuses to go on once the user asked to stop.
     fn step(&mut self, what: &str) -> Result<(), BenchError> {
-        let loads: usize = self
-            .request
-            .subjects
-            .iter()
-            .map(|subject| subject.settings.len())
-            .sum();
+        let subjects = self.request.subjects.iter();
+        let loads: usize = subjects.map(|subject| subject.setups.len()).sum();
         let total = (loads + self.cases.len()) * self.request.tests.rounds + self.cases.len();
-        (self.harness.progress)(self.steps, total, what);
+        (self.on_event)(Event::Step {
+            done: self.steps,
+            total,
+            what,
+        });
         self.steps += 1;
-        if self.harness.interrupted.load(Ordering::Relaxed) {
-            Err(BenchError::Interrupted)
-        } else {
-            Ok(())
-        }
+        self.workers.check_interrupted()
     }
 
-    fn ask<T: serde::de::DeserializeOwned>(&self, worker: &mut Worker, ask: &Ask) -> Result<T, BenchError> {
-        self.or_interrupted(worker.ask(ask))
-    }
-
-    /// A Ctrl-C reaches the other processes too; their end is then no failure.
-    fn or_interrupted<T>(&self, answer: Result<T, BenchError>) -> Result<T, BenchError> {
-        match answer {
-            Err(_) if self.harness.interrupted.load(Ordering::Relaxed) => Err(BenchError::Interrupted),
-            answer => answer,
-        }
-    }
-
-    /// Loads every model with every setting, round by round, each time in a fresh process. Before the others
-    /// start: pages that a process maps cannot be dropped.
+    /// Loads every model with every setup, round by round, each time in a fresh process. Before the others start:
+    /// pages that a process maps cannot be dropped.
     fn loads(&mut self) -> Result<Vec<Load>, BenchError> {
         let request = self.request;
-        let all: Vec<(&Subject, &Settings)> = request
+        let all: Vec<(&Subject, &Setup)> = request
             .subjects
             .iter()
-            .flat_map(|subject| subject.settings.iter().map(move |settings| (subject, settings)))
+            .flat_map(|subject| subject.setups.iter().map(move |setup| (subject, setup)))
             .collect();
         let mut rounds: Vec<Vec<Loaded>> = vec![vec![]; all.len()];
         for _ in 0..request.tests.rounds {
-            for ((subject, settings), loaded) in all.iter().zip(&mut rounds) {
-                self.step(&format!("load {}", subject.facts.model.name))?;
-                let mut worker = Worker::start(self.program(settings))?;
+            for ((subject, setup), loaded) in all.iter().zip(&mut rounds) {
+                self.step(&format!("load {}", subject.info.model.name))?;
+                let mut worker = self.workers.spawn(setup)?;
                 let ask = Ask::Load {
-                    model: subject.path.clone(),
-                    launch: settings.launch.clone(),
+                    model: subject.file(),
+                    values: *setup.values(),
                     cold: request.cold,
                 };
-                loaded.push(self.ask(&mut worker, &ask)?);
+                loaded.push(self.workers.ask(&mut worker, &ask)?);
             }
         }
         let loads = all.into_iter().zip(rounds);
         Ok(loads
-            .filter_map(|((subject, settings), loaded)| {
-                assemble::load(subject, settings, request.cold, &loaded)
-            })
+            .filter_map(|((subject, setup), loaded)| summarize::load(subject, setup, request.cold, &loaded))
             .collect())
     }
 
     /// Starts the group's processes and lets them take turns.
     fn group(&mut self, group: &[usize], measured: &mut [Measured]) -> Result<(), BenchError> {
+        let cases = self.cases;
         let mut workers = Vec::with_capacity(group.len());
         for &index in group {
-            let case = &self.cases[index];
+            let case = &cases[index];
             self.step(&format!("start {}", self.name(case)))?;
-            let mut worker = Worker::start(self.program(self.settings(case)))?;
-            let ready: Ready = self.ask(&mut worker, &self.start(case))?;
+            let longest = case.tests.iter().map(|test| test.tokens).max().unwrap_or(0);
+            let (worker, ready) = self.workers.start(case, longest.min(WARM_UP))?;
             measured[index].kernels = Some(ready.kernels);
             workers.push(worker);
         }
-        let mut reader = Worker::start((self.harness.worker)())?;
+        let mut reader = Worker::start((self.workers.harness.worker)())?;
         for _ in 0..self.request.tests.rounds {
             self.read_memory(&mut reader, group)?;
             for (&index, worker) in group.iter().zip(&mut workers) {
-                let case = &self.cases[index];
+                let case = &cases[index];
                 self.step(&self.name(case))?;
                 self.turn(worker, case, &mut measured[index])?;
             }
@@ -224,34 +281,24 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// One turn of one case, and the peer's turn at the same.
+    /// One turn of one case, and llama-bench's turn at the same.
     fn turn(&self, worker: &mut Worker, case: &Case, measured: &mut Measured) -> Result<(), BenchError> {
-        let root = probe::Root::system();
-        let before = heat::State::now(&root);
-        let turn = self.ask(worker, &Ask::Turn(case.tests.clone()))?;
-        let span = heat::between(&before, &heat::State::now(&root));
+        let (turn, span) = self.workers.turn(worker, case)?;
         measured.heat = heat::extend(measured.heat, span);
         measured.turns.push(turn);
-        let subject = &self.request.subjects[case.subject];
-        if let (Some(program), Some(path), true) = (&self.request.peer, &subject.path, self.first_alike(case))
-        {
-            let launch = &subject.settings[case.settings].launch;
-            let turn = peer::turn(program, path, launch, case);
-            measured.peer.push(self.or_interrupted(turn)?);
+        let path = &self.workers.subject(case).path;
+        if let (Some(program), Some(path), true) = (&self.request.llama_bench, path, self.first_alike(case)) {
+            let turn = llama_bench::turn(program, path, self.workers.setup(case), case);
+            measured.llama_bench.push(self.workers.or_interrupted(turn)?);
         }
         Ok(())
     }
 
-    /// True where no case before differs from this one in nothing that the peer knows.
+    /// True if no earlier case is the same for llama-bench, which knows only some of the settings.
     fn first_alike(&self, case: &Case) -> bool {
         let key = |case: &Case| {
-            let launch = &self.settings(case).launch;
-            (
-                case.subject,
-                case.depth,
-                launch.settings.threads,
-                launch.settings.threads_batch,
-            )
+            let values = self.workers.setup(case).values();
+            (case.subject, case.depth, values.threads, values.threads_batch)
         };
         let first = self.cases.iter().find(|other| key(other) == key(case));
         first.is_some_and(|first| std::ptr::eq(first, case))
@@ -259,15 +306,15 @@ impl Running<'_> {
 
     /// Measures the bandwidth of each thread count that decodes in this group.
     fn read_memory(&mut self, reader: &mut Worker, group: &[usize]) -> Result<(), BenchError> {
-        let bytes = bandwidth::array_bytes(&probe::Root::system(), self.request.available_bytes);
+        let bytes = bandwidth::array_bytes(&Root::system(), self.request.available_bytes);
         let mut counts: Vec<usize> = group
             .iter()
-            .map(|&index| self.settings(&self.cases[index]).launch.settings.threads)
+            .map(|&index| self.workers.setup(&self.cases[index]).values().threads)
             .collect();
         counts.sort_unstable();
         counts.dedup();
         for threads in counts {
-            let found = self.ask(reader, &Ask::Bandwidth { threads, bytes })?;
+            let found = self.workers.ask(reader, &Ask::Bandwidth { threads, bytes })?;
             match self.bandwidths.iter_mut().find(|entry| entry.0 == threads) {
                 Some((_, samples)) => samples.push(found),
                 None => self.bandwidths.push((threads, vec![found])),
@@ -276,29 +323,8 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn program(&self, settings: &Settings) -> Command {
-        let mut program = (self.harness.worker)();
-        program.envs(settings.environment.iter().map(|(name, value)| (name, value)));
-        program
-    }
-
-    fn settings(&self, case: &Case) -> &Settings {
-        &self.request.subjects[case.subject].settings[case.settings]
-    }
-
     fn name(&self, case: &Case) -> String {
-        let name = &self.request.subjects[case.subject].facts.model.name;
+        let name = &self.workers.subject(case).info.model.name;
         format!("{name} at depth {}", case.depth)
-    }
-
-    fn start(&self, case: &Case) -> Ask {
-        let longest = case.tests.iter().map(|test| test.tokens).max().unwrap_or(0);
-        Ask::Start {
-            model: self.request.subjects[case.subject].path.clone(),
-            launch: self.settings(case).launch.clone(),
-            context: case.context,
-            depth: case.depth,
-            warm_up: longest.min(WARM_UP),
-        }
     }
 }

@@ -1,60 +1,53 @@
-//! The benchmark harness: how fast, with how much memory, how close to the machine's memory bandwidth.
+//! Measures models on this machine: how fast, with how much memory, how close to the memory's bandwidth.
 //!
 //! ```text
-//! request ─► plan (cases, groups) ─► worker processes that take turns ─► samples ─► stats ─► report
+//! Request ─► plan (cases, groups) ─► worker processes that take turns ─► samples ─► summaries ─► Results ─► report
+//!                                        ▲
+//! tune: stage after stage, each a request of two tests
 //! ```
 //!
-//! [`harness::run`] runs all of it; [`result::Results`] is the outcome, and [`report`] writes it.
+//! | to | use |
+//! | --- | --- |
+//! | measure models | [`run`] with a [`Request`] |
+//! | find the fastest settings for a model | [`tune::run`] |
+//! | be a worker process of either | [`serve_worker`] |
+//! | write results | [`report::render`] |
+//! | read results back, or llama-bench's | [`Imported`], [`compare::parse`] |
+//! | compare results | [`compare::with_baseline`] |
+//! | choose a model for a device | [`catalog`] |
+//!
+//! A worker is this program, started again with a flag of its own: its standard input and output carry lines of JSON.
+//! A process for each model, settings and depth has the peak memory of nothing else, and settings that end the process
+//! end nothing else. Nothing here prints or reads flags.
 
-use std::path::PathBuf;
+#![deny(unsafe_code)]
 
-mod assemble;
+mod bandwidth;
 pub mod catalog;
 pub mod compare;
-pub mod facts;
-pub mod harness;
-mod machine;
-mod measured;
-mod neighbours;
-pub mod peer;
-pub mod plan;
-pub mod protocol;
+mod cpu_load;
+mod energy;
+mod error;
+mod harness;
+mod heat;
+mod import;
+mod llama_bench;
+mod model_info;
+mod plan;
+mod protocol;
 pub mod report;
 pub mod result;
-pub mod roofline;
-mod sample;
-pub mod stats;
-pub mod worker;
+mod stats;
+mod summarize;
+pub mod tune;
+mod turns;
+mod worker;
 
-/// Why a benchmark could not be run.
-#[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    /// A model's file cannot be read, or is not a model.
-    #[error("{}: {reason}", path.display())]
-    Model {
-        /// The model's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The request cannot be met.
-    #[error(transparent)]
-    Plan(#[from] plan::PlanError),
-    /// A worker process failed.
-    #[error("a worker process {0}; run `siskin run` on the same model to see why")]
-    Worker(String),
-    /// The other program failed, or printed something that cannot be read.
-    #[error("{}: {reason}", path.display())]
-    Peer {
-        /// The program, or the file with its output.
-        path: PathBuf,
-        /// What went wrong.
-        reason: String,
-    },
-    /// A complete message from the module that found the problem.
-    #[error("{0}")]
-    Text(String),
-    /// The user asked to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
+pub use cpu_load::CpuLoad;
+pub use error::{BenchError, ErrorKind, LlamaBenchError, WorkerError};
+pub use harness::{Event, Harness, Request, nothing_measured, run};
+pub use import::Imported;
+pub use model_info::ModelInfo;
+pub use plan::{ContextLimit, PlanError, Setup, Subject, Tests, longest_context};
+pub use stats::{Outlier, Ratio, Spread, Summary};
+pub use worker::{read_memory, run as serve_worker};

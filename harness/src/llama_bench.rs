@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::BenchError;
-use super::plan::{Case, Launch};
-use super::result::{Kind, Model, Run, Setting, Test, Tool};
-use super::stats::Summary;
-use crate::device::memory::Memory;
+use siskin_device::memory::Memory;
+
+use crate::plan::{Case, Setup};
+use crate::result::{Kind, Model, Run, Setting, Test, Tool};
+use crate::stats::Summary;
+use crate::{BenchError, LlamaBenchError};
 
 /// How often the other program's peak memory is read; the peak only grows, so the last reading counts.
 const LOOK: Duration = Duration::from_millis(10);
@@ -40,13 +41,13 @@ struct Entry {
 
 /// The outcome of llama-bench for one case.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PeerTurn {
+pub(crate) struct LlamaBenchTurn {
     /// Tokens a second, in the order of the case's tests.
-    pub tokens_per_second: Vec<f64>,
+    pub(crate) tokens_per_second: Vec<f64>,
     /// The largest resident size of its process.
-    pub peak_rss_bytes: Option<u64>,
+    pub(crate) peak_rss_bytes: Option<u64>,
     /// The commit it was built from.
-    pub build: Option<String>,
+    pub(crate) build: Option<String>,
 }
 
 /// Runs llama-bench on `model` with its own defaults, once for each of the case's tests. It takes one thread
@@ -54,18 +55,21 @@ pub struct PeerTurn {
 ///
 /// # Errors
 /// If the program cannot be started, fails, or prints no result for one of the tests.
-pub fn turn(program: &Path, model: &Path, launch: &Launch, case: &Case) -> Result<PeerTurn, BenchError> {
-    let failed = |reason: String| BenchError::Peer {
+pub(crate) fn turn(
+    program: &Path,
+    model: &Path,
+    setup: &Setup,
+    case: &Case,
+) -> Result<LlamaBenchTurn, BenchError> {
+    let failed = |source: LlamaBenchError| BenchError::LlamaBench {
         path: program.to_owned(),
-        reason,
+        source,
     };
-    let calls: Vec<(usize, Vec<Kind>)> = if launch.settings.threads == launch.settings.threads_batch {
-        vec![(launch.settings.threads, vec![Kind::Prefill, Kind::Decode])]
+    let [prefill, decode] = [Kind::Prefill, Kind::Decode].map(|kind| setup.threads(kind));
+    let calls: Vec<(usize, Vec<Kind>)> = if prefill == decode {
+        vec![(decode, vec![Kind::Prefill, Kind::Decode])]
     } else {
-        vec![
-            (launch.settings.threads_batch, vec![Kind::Prefill]),
-            (launch.settings.threads, vec![Kind::Decode]),
-        ]
+        vec![(prefill, vec![Kind::Prefill]), (decode, vec![Kind::Decode])]
     };
     let (mut entries, mut peak_rss_bytes) = (Vec::new(), None);
     for (threads, kinds) in &calls {
@@ -73,10 +77,10 @@ pub fn turn(program: &Path, model: &Path, launch: &Launch, case: &Case) -> Resul
             continue;
         }
         let child = command(program, model, *threads, kinds, case).spawn();
-        let child = child.map_err(|error| failed(format!("cannot be started: {error}")))?;
-        let (output, peak) = wait(child).map_err(|error| failed(error.to_string()))?;
+        let child = child.map_err(|error| failed(LlamaBenchError::Start(error)))?;
+        let (output, peak) = wait(child).map_err(failed)?;
         let read: Vec<Entry> =
-            serde_json::from_str(&output).map_err(|error| failed(format!("no llama-bench JSON: {error}")))?;
+            serde_json::from_str(&output).map_err(|error| failed(LlamaBenchError::Json(error)))?;
         entries.extend(read);
         peak_rss_bytes = peak_rss_bytes.max(peak);
     }
@@ -84,9 +88,9 @@ pub fn turn(program: &Path, model: &Path, launch: &Launch, case: &Case) -> Resul
         let entry = entries.iter().find(|entry| entry.test() == Some(*test));
         entry
             .and_then(|entry| entry.samples_ts.first().copied())
-            .ok_or_else(|| failed(format!("printed no {}", test.name())))
+            .ok_or_else(|| failed(LlamaBenchError::Missing(test.name())))
     };
-    Ok(PeerTurn {
+    Ok(LlamaBenchTurn {
         tokens_per_second: case.tests.iter().map(sample).collect::<Result<_, _>>()?,
         peak_rss_bytes,
         build: entries.first().and_then(|entry| entry.build_commit.clone()),
@@ -120,8 +124,11 @@ fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &
 }
 
 /// Waits for the program; returns its output and its peak memory.
-fn wait(mut child: Child) -> std::io::Result<(String, Option<u64>)> {
-    let mut pipe = child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
+fn wait(mut child: Child) -> Result<(String, Option<u64>), LlamaBenchError> {
+    let mut pipe = child
+        .stdout
+        .take()
+        .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::BrokenPipe))?;
     let reader = thread::spawn(move || std::io::read_to_string(&mut pipe));
     let (mut peak, status) = (None, format!("/proc/{}/status", child.id()));
     let exit = loop {
@@ -134,11 +141,13 @@ fn wait(mut child: Child) -> std::io::Result<(String, Option<u64>)> {
         }
         thread::sleep(LOOK);
     };
-    let output = reader.join().map_err(|_| std::io::ErrorKind::Other)??;
+    let output = reader
+        .join()
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::Other))??;
     if exit.success() {
         Ok((output, peak))
     } else {
-        Err(std::io::Error::other(format!("ended with {exit}")))
+        Err(LlamaBenchError::Ended(exit))
     }
 }
 
@@ -146,21 +155,21 @@ fn wait(mut child: Child) -> std::io::Result<(String, Option<u64>)> {
 ///
 /// # Errors
 /// If the text is not such JSON, or contains no test.
-pub fn import(text: &str, file: &Path) -> Result<Vec<Run>, BenchError> {
-    let failed = |reason: String| BenchError::Peer {
+pub(crate) fn import(text: &str, file: &Path) -> Result<Vec<Run>, BenchError> {
+    let failed = |source: LlamaBenchError| BenchError::LlamaBench {
         path: file.to_owned(),
-        reason,
+        source,
     };
     let entries: Vec<Entry> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text)
     } else {
         serde_json::Deserializer::from_str(text).into_iter().collect()
     }
-    .map_err(|error| failed(format!("no JSON of llama-bench or siskin bench: {error}")))?;
+    .map_err(|error| failed(LlamaBenchError::NoResults(error)))?;
     // llama-bench also has combined tests (-pg), which measure neither speed alone.
     let runs: Vec<Run> = entries.into_iter().filter_map(Entry::run).collect();
     if runs.is_empty() {
-        Err(failed("holds no test of llama-bench".into()))
+        Err(failed(LlamaBenchError::NoTest))
     } else {
         Ok(runs)
     }
@@ -210,7 +219,7 @@ impl Entry {
         ];
         Some(Run {
             settings: settings.into_iter().flatten().collect(),
-            tokens_per_second: Summary::of(self.samples_ts)?,
+            tokens_per_second: Summary::from_samples(self.samples_ts)?,
             ..Run::bare(Tool::LlamaBench, model, self.n_threads, test)
         })
     }
@@ -233,8 +242,8 @@ fn file_type(model_type: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::tests::launch;
     use super::*;
+    use crate::plan::tests::setup;
 
     #[test]
     fn names_of_types() {
@@ -284,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_takes_a_turn_and_its_failures_are_told() {
+    fn it_takes_a_turn_and_its_failures_are_reported() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().expect("a temporary folder");
         let script = |name: &str, body: &str| {
@@ -300,20 +309,20 @@ mod tests {
         };
         let case = Case {
             subject: 0,
-            settings: 0,
+            setup: 0,
             depth: 512,
             context: 640,
             tests: vec![test],
         };
-        let launch = launch(2);
-        let turn = |program: &Path| turn(program, Path::new("m.gguf"), &launch, &case);
+        let setup = setup(2);
+        let turn = |program: &Path| turn(program, Path::new("m.gguf"), &setup, &case);
         let good = script("good", &format!("sleep 0.05\ncat <<'END'\n[{ONE}]\nEND"));
         let found = turn(&good).expect("a turn");
         assert_eq!(
             (found.tokens_per_second, found.build.as_deref()),
             (vec![115.0], Some("abc"))
         );
-        assert!(found.peak_rss_bytes.expect("Linux tells") > 100_000);
+        assert!(found.peak_rss_bytes.expect("Linux reports it") > 100_000);
         let cases = [
             (script("fails", "exit 3"), "ended with exit status: 3"),
             (script("empty", "echo '[]'"), "printed no pp128 @ d512"),

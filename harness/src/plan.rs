@@ -2,41 +2,57 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use siskin_device::settings::{Resolved, Values};
 
-use super::facts::Facts;
-use super::result::{Kind, Setting, Test};
-use crate::device::tuned::Tunable;
+use crate::model_info::ModelInfo;
+use crate::result::{Kind, Setting, Test};
 
 /// A model to measure.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// The file; `None` for the embedded model.
     pub path: Option<PathBuf>,
-    /// What its header tells.
-    pub facts: Facts,
-    /// The settings to run it with: each is measured.
-    pub settings: Vec<Settings>,
+    /// What its header states.
+    pub info: ModelInfo,
+    /// How to run it: each is measured.
+    pub setups: Vec<Setup>,
+    /// Load it even if siskin cannot check its architecture.
+    pub any_architecture: bool,
 }
 
-/// Settings to run a model with, and where each came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// What the runtime is told.
-    pub launch: Launch,
-    /// Variables of the process's environment.
-    pub environment: Vec<(String, String)>,
-    /// The same for people, with origins.
-    pub shown: Vec<Setting>,
+/// How to run a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setup {
+    /// The settings. Each test chooses its own context.
+    pub resolved: Resolved,
+    /// Variables of the process's environment, which libraries read when it starts.
+    pub environment: Vec<(&'static str, &'static str)>,
 }
 
-/// What the runtime is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Launch {
-    /// Those that tuning chooses between. The wait policy is told by the environment.
-    pub settings: Tunable,
-    /// Weights kept from being swapped out.
-    pub mlock: bool,
+impl Setup {
+    pub(crate) fn values(&self) -> &Values {
+        &self.resolved.values
+    }
+
+    /// The settings for people. The context is left out: each run has its own.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        let rows = self.resolved.rows().into_iter();
+        rows.filter(|row| row.name != "ctx-size")
+            .map(|row| Setting {
+                name: row.name.into(),
+                value: row.value,
+                origin: row.origin.name().into(),
+            })
+            .collect()
+    }
+
+    /// Threads that compute tests of this kind.
+    pub(crate) fn threads(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Prefill => self.values().threads_batch,
+            Kind::Decode => self.values().threads,
+        }
+    }
 }
 
 /// What to measure of every model.
@@ -54,54 +70,83 @@ pub struct Tests {
     pub rounds: usize,
 }
 
-/// One process: a model, its settings and a context filled to one depth, and the tests it repeats.
+/// One process: a model, its setup and a context filled to one depth, and the tests it repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Case {
-    /// Which subject.
-    pub subject: usize,
-    /// Which of its settings.
-    pub settings: usize,
+pub(crate) struct Case {
+    /// Index of the subject.
+    pub(crate) subject: usize,
+    /// Index of its setup.
+    pub(crate) setup: usize,
     /// Tokens in the context before each test.
-    pub depth: u32,
+    pub(crate) depth: u32,
     /// The context's length in tokens.
-    pub context: u32,
+    pub(crate) context: u32,
     /// In this order.
-    pub tests: Vec<Test>,
+    pub(crate) tests: Vec<Test>,
 }
 
 /// What cannot be measured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // the texts say it
+#[non_exhaustive]
 pub enum PlanError {
-    #[error("-r is 0; give at least 1 repetition")]
+    /// Nothing would be repeated.
+    #[error("0 repetitions: at least 1 is needed")]
     NoRounds,
-    #[error("-p and -n leave nothing to measure; give a prompt length or a number of tokens to decode")]
+    /// No test is left.
+    #[error("nothing to measure: neither a prompt's length nor a number of tokens to decode is above 0")]
     NoTests,
-    #[error("{0} is 0; give at least 1")]
-    NoThreads(&'static str),
-    #[error(
-        "{model}: {tokens} tokens at depth {depth} need a context of {need}, but {limit_is} {limit}; lower -d, -p or -n"
-    )]
+    /// Threads of a kind of test are none.
+    #[error("0 threads for {}: at least 1 is needed", match .0 { Kind::Prefill => "the prompt", Kind::Decode => "decoding" })]
+    NoThreads(Kind),
+    /// The tests need more context than there is.
+    #[error("{model}: {tokens} tokens at depth {depth} need a context of {need}, but {limited_by} {limit}")]
     TooDeep {
+        /// The model's name.
         model: String,
+        /// Tokens of the longest test.
         tokens: u32,
+        /// Tokens in the context before it.
         depth: u32,
+        /// Both together.
         need: u64,
-        limit_is: &'static str,
+        /// Which context is too short.
+        limited_by: ContextLimit,
+        /// Its length.
         limit: u64,
     },
 }
 
+/// What bounds a context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContextLimit {
+    /// The model's training.
+    Training,
+    /// The request.
+    Asked,
+}
+
+impl std::fmt::Display for ContextLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ContextLimit::Training => "its training context is",
+            ContextLimit::Asked => "the context asked for is",
+        })
+    }
+}
+
 /// Every process that the measurement needs, in the order of the turns.
-pub fn cases(subjects: &[Subject], tests: &Tests) -> Result<Vec<Case>, PlanError> {
+///
+/// # Errors
+/// There is nothing to measure, or a context is too short for a test.
+pub(crate) fn cases(subjects: &[Subject], tests: &Tests) -> Result<Vec<Case>, PlanError> {
     let kinds = kinds(tests)?;
     let mut cases = Vec::new();
-    // Depth outermost, so that models and settings at the same depth stand side by side.
+    // Depth outermost, so that models and setups at the same depth take turns with each other.
     for &depth in &tests.depths {
-        for (subject, Subject { facts, settings, .. }) in subjects.iter().enumerate() {
-            let context = context(facts, tests, depth, &kinds)?;
-            for (index, Settings { launch, .. }) in settings.iter().enumerate() {
-                check_threads(launch)?;
+        for (subject, Subject { info, setups, .. }) in subjects.iter().enumerate() {
+            let context = context(info, tests, depth, &kinds)?;
+            for (index, setup) in setups.iter().enumerate() {
+                check_threads(setup)?;
                 let tests = kinds.iter().map(|&(kind, tokens)| Test {
                     kind,
                     tokens,
@@ -109,7 +154,7 @@ pub fn cases(subjects: &[Subject], tests: &Tests) -> Result<Vec<Case>, PlanError
                 });
                 cases.push(Case {
                     subject,
-                    settings: index,
+                    setup: index,
                     depth,
                     context,
                     tests: tests.collect(),
@@ -121,12 +166,15 @@ pub fn cases(subjects: &[Subject], tests: &Tests) -> Result<Vec<Case>, PlanError
 }
 
 /// The longest context that a model's tests need, in tokens.
-pub fn longest_context(facts: &Facts, tests: &Tests) -> Result<u32, PlanError> {
+///
+/// # Errors
+/// There is nothing to measure, or a context is too short for a test.
+pub fn longest_context(info: &ModelInfo, tests: &Tests) -> Result<u32, PlanError> {
     let kinds = kinds(tests)?;
     let mut contexts = tests
         .depths
         .iter()
-        .map(|&depth| context(facts, tests, depth, &kinds));
+        .map(|&depth| context(info, tests, depth, &kinds));
     contexts.try_fold(1, |longest, context| Ok(context?.max(longest)))
 }
 
@@ -150,50 +198,50 @@ fn kinds(tests: &Tests) -> Result<Vec<(Kind, u32)>, PlanError> {
     Ok(kinds)
 }
 
-fn check_threads(launch: &Launch) -> Result<(), PlanError> {
-    let counts = [
-        ("-t", launch.settings.threads),
-        ("--threads-batch", launch.settings.threads_batch),
-    ];
-    match counts.into_iter().find(|(_, count)| *count == 0) {
-        Some((flag, _)) => Err(PlanError::NoThreads(flag)),
+fn check_threads(setup: &Setup) -> Result<(), PlanError> {
+    match [Kind::Decode, Kind::Prefill]
+        .into_iter()
+        .find(|kind| setup.threads(*kind) == 0)
+    {
+        Some(kind) => Err(PlanError::NoThreads(kind)),
         None => Ok(()),
     }
 }
 
-/// The context that the tests need; refused where the model's or the user's is shorter.
-fn context(facts: &Facts, tests: &Tests, depth: u32, kinds: &[(Kind, u32)]) -> Result<u32, PlanError> {
+/// The context that the tests need; an error if the model's, or the one asked for, is shorter.
+fn context(info: &ModelInfo, tests: &Tests, depth: u32, kinds: &[(Kind, u32)]) -> Result<u32, PlanError> {
     let tokens = kinds.iter().map(|kind| kind.1).max().unwrap_or(0);
     let need = u64::from(depth) + u64::from(tokens);
-    let training = ("its training context is", u64::from(facts.shape.training_context));
-    let asked = tests.context.map(|context| ("-c is", u64::from(context)));
-    let (limit_is, limit) = asked
+    let training = (ContextLimit::Training, u64::from(info.shape.training_context));
+    let asked = tests
+        .context
+        .map(|context| (ContextLimit::Asked, u64::from(context)));
+    let (limited_by, limit) = asked
         .into_iter()
         .chain([training])
         .min_by_key(|limit| limit.1)
         .unwrap_or(training);
     if need > limit {
-        let model = facts.model.name.clone();
         return Err(PlanError::TooDeep {
-            model,
+            model: info.model.name.clone(),
             tokens,
             depth,
             need,
-            limit_is,
+            limited_by,
             limit,
         });
     }
     Ok(tests.context.unwrap_or(u32::try_from(need).unwrap_or(u32::MAX)))
 }
 
-/// Memory a process takes beside weights and cache: program, vocabulary, compute buffers. Generous: it decides
+/// Memory that a process takes beside weights and cache: program, vocabulary, compute buffers. Generous: it decides
 /// only how many processes stay alive at once.
 const PROCESS_BYTES: u64 = 384 << 20;
 
 /// Splits the cases into groups that fit into `available` bytes together; those of a group take turns, round by
 /// round, and the groups follow one another. Without this, waiting processes would push each other's weights out
 /// of memory. Models mapped by several processes of a group count once.
-pub fn groups(subjects: &[Subject], cases: &[Case], available: u64) -> Vec<Vec<usize>> {
+pub(crate) fn groups(subjects: &[Subject], cases: &[Case], available: u64) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for index in 0..cases.len() {
         let fits = groups.last().is_some_and(|group| {
@@ -213,54 +261,47 @@ fn bytes(subjects: &[Subject], cases: &[Case], group: &[usize]) -> u64 {
     let one = |&index: &usize| {
         let case = &cases[index];
         let subject = &subjects[case.subject];
-        let launch = &subject.settings[case.settings].launch;
-        let copies = u64::from(!launch.settings.mmap)
-            + u64::from(launch.settings.repack)
-            + u64::from(launch.settings.mmap && mapped.insert(case.subject));
-        subject.facts.model.file_bytes * copies
-            + subject.facts.kv_bytes(case.context, launch.settings.kv_type)
+        let values = subject.setups[case.setup].values();
+        let copies = u64::from(!values.mmap)
+            + u64::from(values.repack)
+            + u64::from(values.mmap && mapped.insert(case.subject));
+        subject.info.model.file_bytes * copies
+            + subject.info.shape.kv_bytes(values.cache_type, case.context)
             + PROCESS_BYTES
     };
     group.iter().map(one).sum()
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::device::profile::{KvType, Switch, WaitPolicy};
-    use crate::kernel::Kernels;
+pub(crate) mod tests {
+    use siskin_runtime::STORYTELLER;
 
-    pub(in crate::bench) fn launch(threads: usize) -> Launch {
-        Launch {
-            settings: Tunable {
-                threads,
-                threads_batch: threads,
-                ubatch: 512,
-                kv_type: KvType::F16,
-                flash_attention: Switch::Auto,
-                repack: false,
-                mmap: true,
-                wait_policy: WaitPolicy::Default,
-                kernels: Kernels::Ggml,
-                prefetch_bytes: 0,
+    use super::*;
+
+    pub(crate) fn setup(threads: usize) -> Setup {
+        let values = Values {
+            threads,
+            threads_batch: threads,
+            ..Values::default()
+        };
+        Setup {
+            resolved: Resolved {
+                values,
+                ..Resolved::default()
             },
-            mlock: false,
+            environment: vec![],
         }
     }
 
-    fn subject(name: &str, file_bytes: u64, threads: &[usize]) -> Subject {
-        let mut facts = Facts::of_bytes(crate::engine::STORYTELLER, name).expect("the embedded model");
-        facts.model.file_bytes = file_bytes;
-        facts.shape.training_context = 2048;
-        let settings = threads.iter().map(|&threads| Settings {
-            launch: launch(threads),
-            environment: vec![],
-            shown: vec![],
-        });
+    pub(crate) fn subject(name: &str, file_bytes: u64, threads: &[usize]) -> Subject {
+        let mut info = ModelInfo::from_bytes(STORYTELLER, name).expect("the embedded model");
+        info.model.file_bytes = file_bytes;
+        info.shape.training_context = 2048;
         Subject {
             path: None,
-            facts,
-            settings: settings.collect(),
+            info,
+            setups: threads.iter().map(|&threads| setup(threads)).collect(),
+            any_architecture: false,
         }
     }
 
@@ -275,12 +316,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn models_and_settings_of_a_depth_stand_side_by_side() {
+    fn models_and_setups_of_a_depth_take_turns() {
         let subjects = [subject("a", 1, &[1, 2]), subject("b", 1, &[2])];
         let cases = cases(&subjects, &tests(&[128, 0], &[32], &[0, 512])).expect("a plan");
         let order: Vec<_> = cases
             .iter()
-            .map(|case| (case.depth, case.subject, case.settings, case.context))
+            .map(|case| (case.depth, case.subject, case.setup, case.context))
             .collect();
         let want = [
             (0, 0, 0, 128),
@@ -309,14 +350,14 @@ pub(super) mod tests {
                     rounds: 0,
                     ..tests(&[1], &[], &[0])
                 },
-                "-r is 0; give at least 1 repetition",
+                "0 repetitions: at least 1 is needed",
             ),
+            (&one, tests(&[0], &[0], &[0]), "nothing to measure"),
             (
-                &one,
-                tests(&[0], &[0], &[0]),
-                "-p and -n leave nothing to measure",
+                &[subject("a", 1, &[0])],
+                tests(&[1], &[], &[0]),
+                "0 threads for decoding",
             ),
-            (&[subject("a", 1, &[0])], tests(&[1], &[], &[0]), "-t is 0"),
             (
                 &one,
                 tests(&[128], &[32], &[0, 2000]),
@@ -325,7 +366,7 @@ pub(super) mod tests {
             (
                 &one,
                 short,
-                "a: 128 tokens at depth 0 need a context of 128, but -c is 64",
+                "a: 128 tokens at depth 0 need a context of 128, but the context asked for is 64",
             ),
             (
                 &one,

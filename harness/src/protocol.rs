@@ -1,7 +1,7 @@
 //! The harness and its worker processes: a line of JSON each way, over the worker's standard input and output.
 //!
-//! A process for each model, setting and depth, so that its peak memory is that of nothing else (Linux counts
-//! the peak for a process). They stay alive and take turns; one that waits sleeps in a read.
+//! A process for each model, setup and depth, so that its peak memory is that of nothing else (Linux counts the peak
+//! for a process). A worker that waits sleeps in a read.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -9,24 +9,22 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use siskin_device::settings::Values;
 
-use super::BenchError;
-use super::plan::Launch;
-use super::result::Test;
+use crate::result::Test;
+use crate::{BenchError, WorkerError};
 
 /// What a worker is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ask {
-    /// Load the model, fill a context of `context` tokens to `depth`, warm up. Answer: [`Ready`].
+pub(crate) enum Ask {
+    /// Load the model, fill its context to `depth`, warm up. Answer: [`Ready`].
     Start {
-        /// The file; the embedded model where `None`.
-        model: Option<PathBuf>,
-        /// Settings.
-        launch: Launch,
-        /// Length of the context in tokens.
-        context: u32,
-        /// Tokens in it before each test.
+        /// The model.
+        model: ModelFile,
+        /// How to run it.
+        values: Values,
+        /// Tokens in the context before each test.
         depth: u32,
         /// Prompt length of the warm-up.
         warm_up: u32,
@@ -35,10 +33,10 @@ pub enum Ask {
     Turn(Vec<Test>),
     /// Load a model in this fresh process and compute one token. Answer: [`Loaded`].
     Load {
-        /// The file; the embedded model where `None`.
-        model: Option<PathBuf>,
-        /// Settings.
-        launch: Launch,
+        /// The model.
+        model: ModelFile,
+        /// How to run it.
+        values: Values,
         /// Drop the file's pages from the page cache first.
         cold: bool,
     },
@@ -51,67 +49,94 @@ pub enum Ask {
     },
 }
 
+/// A model to load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ModelFile {
+    /// The file; `None` for the embedded model.
+    pub(crate) path: Option<PathBuf>,
+    /// Load it even if siskin cannot check its architecture.
+    pub(crate) any_architecture: bool,
+}
+
 /// A worker has loaded its model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// The context it has, in tokens.
-    pub context: u32,
+    pub(crate) context: u32,
     /// Whose kernels decode.
-    pub kernels: String,
+    pub(crate) kernels: String,
 }
 
 /// One round of one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// In the order of the tests.
-    pub samples: Vec<Sample>,
+    pub(crate) samples: Vec<Sample>,
     /// Most that was ever resident.
-    pub peak_rss_bytes: Option<u64>,
+    pub(crate) peak_rss_bytes: Option<u64>,
     /// Resident now, anonymous.
-    pub anonymous_bytes: Option<u64>,
+    pub(crate) anonymous_bytes: Option<u64>,
     /// Resident now, mapped from files.
-    pub file_bytes: Option<u64>,
-    /// What measured energy, where something did.
-    pub energy_source: Option<String>,
+    pub(crate) file_bytes: Option<u64>,
+    /// What measured energy, if something did.
+    pub(crate) energy_source: Option<String>,
 }
 
 /// One test, once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Time of the computation.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// With the choice of a first token; prefill only.
-    pub first_token_seconds: Option<f64>,
+    pub(crate) first_token_seconds: Option<f64>,
     /// Times of the single tokens; decoding only.
-    pub token_seconds: Vec<f64>,
+    pub(crate) token_seconds: Vec<f64>,
     /// Energy drawn.
-    pub joules: Option<f64>,
+    pub(crate) joules: Option<f64>,
 }
 
 /// One load in a fresh process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Until the model was loaded.
-    pub load_seconds: f64,
+    pub(crate) load_seconds: f64,
     /// Until a first token was computed, loading included.
-    pub first_token_seconds: f64,
+    pub(crate) first_token_seconds: f64,
     /// Bytes fetched from storage meanwhile.
-    pub storage_read_bytes: Option<u64>,
+    pub(crate) storage_read_bytes: Option<u64>,
 }
 
 /// A worker's answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer<T> {
+pub(crate) enum Answer<T> {
     /// As asked.
     Done(T),
-    /// What went wrong, in one line.
-    Failed(String),
+    /// What went wrong.
+    Failed(Failure),
+}
+
+/// What went wrong in a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// In one line.
+    pub(crate) reason: String,
+    /// True if siskin does not check the model's architecture.
+    pub(crate) unknown_architecture: bool,
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Failure {
+            reason,
+            unknown_architecture: false,
+        }
+    }
 }
 
 /// A running worker; ended when dropped.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -119,11 +144,11 @@ pub struct Worker {
 
 impl Worker {
     /// Starts `program`, this program told to be a worker. Its messages go where this process's go.
-    pub fn start(mut program: Command) -> Result<Self, BenchError> {
+    pub(crate) fn start(mut program: Command) -> Result<Self, WorkerError> {
         let started = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = started.map_err(|error| BenchError::Worker(format!("cannot be started: {error}")))?;
+        let mut child = started.map_err(WorkerError::Start)?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(BenchError::Worker("has no pipes".into()));
+            return Err(WorkerError::Start(std::io::ErrorKind::BrokenPipe.into()));
         };
         Ok(Worker {
             child,
@@ -133,26 +158,33 @@ impl Worker {
     }
 
     /// Asks and waits for the answer.
-    pub fn ask<T: DeserializeOwned>(&mut self, ask: &Ask) -> Result<T, BenchError> {
-        let broken = |reason: String| BenchError::Worker(reason);
-        let text = serde_json::to_string(ask).map_err(|error| broken(error.to_string()))?;
+    pub(crate) fn ask<T: DeserializeOwned>(&mut self, ask: &Ask) -> Result<T, BenchError> {
+        let text = serde_json::to_string(ask).map_err(WorkerError::Answer)?;
         let mut line = String::new();
         let asked = writeln!(self.input, "{text}").and_then(|()| self.output.read_line(&mut line));
         match asked {
-            Ok(0) | Err(_) => return Err(broken(format!("ended before it answered ({})", self.end()))),
+            Ok(0) | Err(_) => return Err(self.ended().into()),
             Ok(_) => {}
         }
-        match serde_json::from_str(&line).map_err(|error| broken(format!("answered nonsense: {error}")))? {
+        match serde_json::from_str(&line).map_err(WorkerError::Answer)? {
             Answer::Done(answer) => Ok(answer),
-            Answer::Failed(reason) => Err(BenchError::Text(reason)),
+            Answer::Failed(Failure {
+                reason,
+                unknown_architecture,
+            }) => Err(WorkerError::Failed {
+                reason,
+                unknown_architecture,
+            }
+            .into()),
         }
     }
 
-    fn end(&mut self) -> String {
+    fn ended(&mut self) -> WorkerError {
         // Its pipe is closed: it has ended or is about to.
-        self.child
-            .wait()
-            .map_or("no status".into(), |status| status.to_string())
+        match self.child.wait() {
+            Ok(status) => WorkerError::Ended(status),
+            Err(error) => WorkerError::Lost(error),
+        }
     }
 }
 
@@ -165,16 +197,16 @@ impl Drop for Worker {
 }
 
 /// The worker's side: answers each line of `input` until there are no more.
-pub fn serve(
+pub(crate) fn serve(
     input: impl BufRead,
     mut output: impl Write,
-    mut answer: impl FnMut(Ask) -> Result<serde_json::Value, String>,
+    mut answer: impl FnMut(Ask) -> Result<serde_json::Value, Failure>,
 ) -> std::io::Result<()> {
     for line in input.lines() {
-        let asked = serde_json::from_str(&line?).map_err(|error| error.to_string());
+        let asked = serde_json::from_str(&line?).map_err(|error| Failure::from(error.to_string()));
         let answered = match asked.and_then(&mut answer) {
             Ok(done) => Answer::Done(done),
-            Err(reason) => Answer::Failed(reason),
+            Err(failure) => Answer::Failed(failure),
         };
         writeln!(output, "{}", serde_json::to_string(&answered)?)?;
         output.flush()?;
@@ -208,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_ends_is_an_error_and_no_hang() {
+    fn a_worker_that_ends_is_an_error_and_does_not_hang() {
         let mut worker = Worker::start(Command::new("true")).expect("started");
         let error = worker
             .ask::<f64>(&Ask::Turn(vec![]))

@@ -1,18 +1,25 @@
 //! Writes results for people and machines: one plain struct, many writers.
 
+#[cfg(feature = "html")]
 mod chart;
 mod csv;
+#[cfg(feature = "html")]
 mod html;
 mod markdown;
 pub mod number;
-pub mod table;
+mod table;
 mod tables;
 mod text;
 
-use super::result::Results;
-use super::roofline::Device;
+use std::fmt;
+use std::str::FromStr;
+
+use siskin_device::settings::UnknownName;
+
+use crate::result::Results;
 
 pub use markdown::table as markdown_table;
+pub use table::{Column, Table};
 pub use text::{render as text_table, wrap};
 
 /// An output format of the results.
@@ -30,27 +37,68 @@ pub enum Format {
     /// Markdown tables for a document.
     Md,
     /// One self-contained HTML page with charts.
+    #[cfg(feature = "html")]
     Html,
 }
 
-/// An extra column for another machine, next to the speeds.
-#[derive(Debug, Clone)]
-pub struct Beside {
-    /// The other machine.
-    pub device: Device,
-    /// Results measured there; for tests without a result, its bound is shown.
-    pub results: Option<Results>,
+impl Format {
+    /// Every format that this build can write.
+    pub const ALL: &'static [Format] = &[
+        Format::Table,
+        Format::Json,
+        Format::Jsonl,
+        Format::Csv,
+        Format::Md,
+        #[cfg(feature = "html")]
+        Format::Html,
+    ];
+
+    /// Its name, as a flag takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Table => "table",
+            Format::Json => "json",
+            Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
+            Format::Md => "md",
+            #[cfg(feature = "html")]
+            Format::Html => "html",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let found = Format::ALL.iter().find(|format| format.name() == text);
+        found.copied().ok_or_else(|| UnknownName {
+            found: text.to_owned(),
+            allowed: Format::ALL
+                .iter()
+                .map(|format| format.name())
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+    }
 }
 
 /// Writes `results` as `format`. `width` is the terminal's width in columns, for tables.
-pub fn render(results: &Results, format: Format, width: usize, beside: Option<&Beside>) -> String {
+pub fn render(results: &Results, format: Format, width: usize) -> String {
     match format {
-        Format::Table => text::report(results, width, beside),
+        Format::Table => text::report(results, width),
         Format::Json => json(results, true),
         Format::Jsonl => jsonl(results),
         Format::Csv => csv::render(results),
-        Format::Md => markdown::render(results, beside),
-        Format::Html => html::render(results, beside),
+        Format::Md => markdown::render(results),
+        #[cfg(feature = "html")]
+        Format::Html => html::render(results),
     }
 }
 
@@ -85,4 +133,4 @@ fn jsonl(results: &Results) -> String {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::results as fixture;
+pub(crate) use tests::results as fixture;

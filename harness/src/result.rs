@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::stats::{Ratio, Spread, Summary};
+use crate::stats::{Ratio, Spread, Summary};
 
 /// Version of the shape of [`Results`]; raised whenever a field changes its name or meaning.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -247,6 +247,9 @@ pub struct Load {
 pub struct Run {
     /// The program that ran it.
     pub tool: Tool,
+    /// The file that the run was imported from; `None` if it was measured with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<String>,
     /// The model that was run.
     pub model: Model,
     /// The settings in force and the source of each.
@@ -328,7 +331,7 @@ impl Run {
     }
 
     /// A run of which only the speed will be known.
-    pub(super) fn bare(tool: Tool, model: Model, threads: usize, test: Test) -> Self {
+    pub(crate) fn bare(tool: Tool, model: Model, threads: usize, test: Test) -> Self {
         let nothing = Summary {
             median: 0.0,
             mad: 0.0,
@@ -340,6 +343,7 @@ impl Run {
         };
         Run {
             tool,
+            imported_from: None,
             model,
             settings: vec![],
             threads,

@@ -56,7 +56,7 @@ pub struct Summary {
 
 impl Summary {
     /// The summary of `samples`; `None` if there are none or one is not finite.
-    pub fn of(samples: Vec<f64>) -> Option<Self> {
+    pub fn from_samples(samples: Vec<f64>) -> Option<Self> {
         let median = median(&samples)?;
         let deviations: Vec<f64> = samples.iter().map(|sample| (sample - median).abs()).collect();
         let mad = self::median(&deviations)?;
@@ -80,13 +80,13 @@ impl Summary {
 }
 
 /// The median of `samples`; `None` if there are none or one is not finite.
-pub fn median(samples: &[f64]) -> Option<f64> {
+pub(crate) fn median(samples: &[f64]) -> Option<f64> {
     percentile(samples, 50.0)
 }
 
 /// The value below which `percent` of the samples lie, interpolated between neighbours (Hyndman and Fan's
 /// type 7); `None` if there are no samples or one is not finite.
-pub fn percentile(samples: &[f64], percent: f64) -> Option<f64> {
+pub(crate) fn percentile(samples: &[f64], percent: f64) -> Option<f64> {
     if samples.is_empty() || !samples.iter().all(|sample| sample.is_finite()) {
         return None;
     }
@@ -126,7 +126,7 @@ pub struct Ratio {
 }
 
 /// The ratio of two figures measured in different runs: of the medians, with each side resampled separately.
-pub fn ratio(new: &[f64], old: &[f64]) -> Option<Ratio> {
+pub(crate) fn ratio(new: &[f64], old: &[f64]) -> Option<Ratio> {
     let ratio = positive(median(new)? / median(old)?)?;
     let mut random = Random::new();
     let mut sample = || {
@@ -139,7 +139,7 @@ pub fn ratio(new: &[f64], old: &[f64]) -> Option<Ratio> {
 
 /// The ratio of two figures measured side by side, one sample per round: drift of the machine affects both
 /// sides of a round alike and cancels out.
-pub fn paired_ratio(new: &[f64], old: &[f64]) -> Option<Ratio> {
+pub(crate) fn paired_ratio(new: &[f64], old: &[f64]) -> Option<Ratio> {
     let ratios: Vec<f64> = new.iter().zip(old).map(|(new, old)| new / old).collect();
     let ratio = positive(median(&ratios)?)?;
     let mut random = Random::new();
@@ -252,15 +252,15 @@ mod tests {
             (&[8.0, 9.0, 10.0, 11.0, 12.0], 10.0, 1.0, Spread::Noisy, &[]),
         ];
         for (samples, median, mad, spread, rounds) in cases {
-            let summary = Summary::of(samples.to_vec()).expect("samples");
+            let summary = Summary::from_samples(samples.to_vec()).expect("samples");
             assert_eq!(summary.median, median, "{samples:?}");
             assert!((summary.mad - mad).abs() < 1e-9, "{samples:?}: {}", summary.mad);
             assert_eq!(summary.spread, spread, "{samples:?}");
             let found: Vec<usize> = summary.outliers.iter().map(|outlier| outlier.round).collect();
             assert_eq!(found, rounds, "{samples:?}");
         }
-        assert_eq!(Summary::of(vec![]), None);
-        assert_eq!(Summary::of(vec![f64::INFINITY]), None);
+        assert_eq!(Summary::from_samples(vec![]), None);
+        assert_eq!(Summary::from_samples(vec![f64::INFINITY]), None);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Turns what the processes measured into results.
 
-use super::measured::Measured;
-use super::plan::{Case, Settings, Subject};
-use super::protocol::{Loaded, Sample};
-use super::result::{Bandwidth, Energy, Kind, Latency, Load, MemoryUse, Run, Setting, Test, Tool};
-use super::stats::{Spread, Summary, percentile};
+use crate::plan::{Case, Setup, Subject};
+use crate::protocol::{Loaded, Sample, Turn};
+use crate::result::{Bandwidth, Energy, Kind, Latency, Load, MemoryUse, Run, Setting, Test, Tool};
+use crate::stats::{Spread, Summary, percentile};
+use crate::turns::Measured;
 
-/// A run for each test of each case: siskin's runs, then the peer's.
-pub(super) fn runs(
+/// A run for each test of each case: siskin's runs, then llama-bench's.
+pub(crate) fn runs(
     subjects: &[Subject],
     cases: &[Case],
     measured: &[Measured],
@@ -34,35 +34,30 @@ fn ours(
     measured: &Measured,
     bandwidths: &[Bandwidth],
 ) -> Option<Run> {
-    let Settings { launch, shown, .. } = &subject.settings[case.settings];
+    let setup = &subject.setups[case.setup];
+    let (values, shape) = (setup.values(), &subject.info.shape);
     let samples: Vec<&Sample> = measured.turns.iter().map(|turn| &turn.samples[index]).collect();
-    let speed = Summary::of(
-        samples
-            .iter()
-            .map(|sample| f64::from(test.tokens) / sample.seconds)
-            .collect(),
-    )?;
+    let speed = speed(&measured.turns, index, test)?;
     let decode = test.kind == Kind::Decode;
     // The cache grows while decoding: its middle size represents all tokens.
     let bytes = decode.then(|| {
-        subject
-            .facts
-            .bytes_read_per_token(test.depth_tokens + test.tokens / 2, launch.settings.kv_type)
+        shape.bytes_read_per_token(
+            test.depth_tokens.saturating_add(test.tokens / 2),
+            values.cache_type,
+        )
     });
-    let bandwidth = bandwidths
-        .iter()
-        .find(|entry| entry.threads == launch.settings.threads);
+    let bandwidth = bandwidths.iter().find(|entry| entry.threads == values.threads);
     let share = bytes
         .zip(bandwidth)
         .map(|(bytes, entry)| bytes as f64 * speed.median / entry.bytes_per_second.median);
     Some(Run {
-        settings: shown.clone(),
+        settings: setup.settings(),
         kernels: measured.kernels.clone(),
         context_tokens: Some(case.context),
         time_to_first_token_seconds: summary(samples.iter().map(|sample| sample.first_token_seconds)),
         token_latency: latency(&samples),
         memory: memory(measured),
-        kv_bytes: Some(subject.facts.kv_bytes(case.context, launch.settings.kv_type)),
+        kv_bytes: Some(shape.kv_bytes(values.cache_type, case.context)),
         bytes_read_per_token: bytes,
         read_bandwidth_share: share,
         energy: energy(&samples, test, measured),
@@ -70,33 +65,28 @@ fn ours(
         tokens_per_second: speed,
         ..Run::bare(
             Tool::Siskin,
-            subject.facts.model.clone(),
-            if decode {
-                launch.settings.threads
-            } else {
-                launch.settings.threads_batch
-            },
+            subject.info.model.clone(),
+            setup.threads(test.kind),
             test,
         )
     })
 }
 
 fn theirs(subject: &Subject, case: &Case, test: Test, index: usize, measured: &Measured) -> Option<Run> {
-    let launch = &subject.settings[case.settings].launch;
-    let speed = Summary::of(
+    let speed = Summary::from_samples(
         measured
-            .peer
+            .llama_bench
             .iter()
             .map(|turn| turn.tokens_per_second[index])
             .collect(),
     )?;
-    let peak = measured.peer.iter().filter_map(|turn| turn.peak_rss_bytes).max();
-    let threads = if test.kind == Kind::Decode {
-        launch.settings.threads
-    } else {
-        launch.settings.threads_batch
-    };
-    let build = measured.peer.first().and_then(|turn| turn.build.clone());
+    let peak = measured
+        .llama_bench
+        .iter()
+        .filter_map(|turn| turn.peak_rss_bytes)
+        .max();
+    let threads = subject.setups[case.setup].threads(test.kind);
+    let build = measured.llama_bench.first().and_then(|turn| turn.build.clone());
     let build = build.map(|value| Setting {
         name: "build".into(),
         value,
@@ -110,13 +100,19 @@ fn theirs(subject: &Subject, case: &Case, test: Test, index: usize, measured: &M
             anonymous_bytes: None,
             file_bytes: None,
         }),
-        ..Run::bare(Tool::LlamaBench, subject.facts.model.clone(), threads, test)
+        ..Run::bare(Tool::LlamaBench, subject.info.model.clone(), threads, test)
     })
+}
+
+/// Tokens a second of the test at `index`; `None` of no turns.
+pub(crate) fn speed(turns: &[Turn], index: usize, test: Test) -> Option<Summary> {
+    let seconds = turns.iter().map(|turn| turn.samples[index].seconds);
+    Summary::from_samples(seconds.map(|seconds| f64::from(test.tokens) / seconds).collect())
 }
 
 /// The summary of all samples; `None` if one is missing.
 fn summary(samples: impl Iterator<Item = Option<f64>>) -> Option<Summary> {
-    Summary::of(samples.collect::<Option<Vec<f64>>>()?)
+    Summary::from_samples(samples.collect::<Option<Vec<f64>>>()?)
 }
 
 fn latency(samples: &[&Sample]) -> Option<Latency> {
@@ -157,25 +153,27 @@ fn energy(samples: &[&Sample], test: Test, measured: &Measured) -> Option<Energy
     })
 }
 
-/// The loads of one model with one set of settings.
-pub(super) fn load(subject: &Subject, settings: &Settings, cold: bool, rounds: &[Loaded]) -> Option<Load> {
+/// The loads of one model with one setup.
+pub(crate) fn load(subject: &Subject, setup: &Setup, cold: bool, rounds: &[Loaded]) -> Option<Load> {
     let mut read: Vec<u64> = rounds
         .iter()
         .filter_map(|loaded| loaded.storage_read_bytes)
         .collect();
     read.sort_unstable();
     Some(Load {
-        model: subject.facts.model.clone(),
-        settings: settings.shown.clone(),
+        model: subject.info.model.clone(),
+        settings: setup.settings(),
         cold,
         storage_read_bytes: read.get(read.len() / 2).copied(),
-        load_seconds: Summary::of(rounds.iter().map(|loaded| loaded.load_seconds).collect())?,
-        first_token_seconds: Summary::of(rounds.iter().map(|loaded| loaded.first_token_seconds).collect())?,
+        load_seconds: Summary::from_samples(rounds.iter().map(|loaded| loaded.load_seconds).collect())?,
+        first_token_seconds: Summary::from_samples(
+            rounds.iter().map(|loaded| loaded.first_token_seconds).collect(),
+        )?,
     })
 }
 
 /// Notes that a reader needs to judge the figures.
-pub(super) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> Vec<String> {
+pub(crate) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> Vec<String> {
     let mut notes = Vec::new();
     for entry in bandwidths
         .iter()
@@ -244,7 +242,7 @@ pub(super) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> V
         (
             "throttling",
             ours().all(|run| run.heat.is_none_or(|heat| heat.throttled.is_none())),
-            "the system does not tell",
+            "the system does not report it",
         ),
     ];
     for (what, _, why) in unmeasured

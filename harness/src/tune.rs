@@ -1,345 +1,391 @@
-//! What `siskin tune` measures and how it decides: pure, so that both can be tested without measuring.
+//! Finds the fastest settings for a model on this machine: stage after stage, each a request of two tests over several
+//! settings.
 //!
 //! One setting after the other, each with the best found so far: the settings hardly depend on each other, and all
-//! combinations would take hours.
+//! combinations would take hours. At the end the settings found are measured against those tuning started with.
+//!
+//! Every round runs in a process of its own: OpenMP reads its policy when a process starts, an idle process with an
+//! active policy would take the CPUs from the others, and small boards have memory for one process.
 
-use serde::{Deserialize, Serialize};
+mod stage;
+mod table;
 
-use super::profile::{KvType, Switch, WaitPolicy};
-use super::tuned::{Tunable, Tuned};
-use crate::kernel::Kernels;
+use std::path::PathBuf;
+use std::process::Command;
 
-/// What one round of a trial gave.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Tokens a second of the prompt.
-    pub prefill: f64,
-    /// Tokens a second of decoding.
-    pub decode: f64,
-    /// Most memory resident, in bytes.
-    pub peak_rss_bytes: u64,
+use serde::Serialize;
+use siskin_device::probe::{Heat, Root};
+use siskin_device::settings::{Resolved, Values, WaitPolicy};
+use siskin_device::tuned::Tuned;
+
+use crate::cpu_load::{Used, Watch};
+use crate::harness::{Event, Harness};
+use crate::model_info::ModelInfo;
+use crate::plan::{self, Setup, Subject, Tests};
+use crate::protocol::Turn;
+use crate::turns::{Workers, ended_by};
+use crate::{BenchError, CpuLoad, summarize};
+
+pub use stage::{Effort, Sample};
+use stage::{STAGES, Stage, fastest, result_stage};
+pub use table::table;
+
+/// The prompt of a process's warm-up, in tokens.
+const WARM_UP: u32 = 16;
+
+/// The variable from which OpenMP reads what waiting threads do.
+const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
+
+/// What is to be tuned.
+#[allow(missing_debug_implementations)] // a closure
+pub struct Request<'r> {
+    /// The file; `None` for the embedded model.
+    pub model: Option<PathBuf>,
+    /// What its header states.
+    pub info: ModelInfo,
+    /// Load it even if siskin cannot check its architecture.
+    pub any_architecture: bool,
+    /// Where tuning starts: the settings in force without it.
+    pub start: Resolved,
+    /// CPUs that this process may use.
+    pub cpus: usize,
+    /// How thoroughly to measure.
+    pub effort: Effort,
+    /// The variables that put settings in force in a new process. Tuning decides `OMP_WAIT_POLICY` itself.
+    pub environment: &'r dyn Fn(&Resolved) -> Vec<(&'static str, &'static str)>,
+    /// When it began, in seconds since 1970.
+    pub measured_at: u64,
 }
 
-/// How thoroughly to measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Effort {
-    /// Rounds of each trial.
-    pub rounds: usize,
-    /// Tokens of the prompt.
-    pub prompt: usize,
-    /// Tokens decoded.
-    pub decode: usize,
+/// What was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct TuneReport {
+    /// The settings to keep, and what they gave.
+    pub tuned: Tuned,
+    /// What the settings gave that tuning started with; `None` if they could not be measured.
+    pub before: Option<Sample>,
+    /// What the settings found gave, in the same rounds.
+    pub after: Sample,
+    /// Every value that was measured, in order.
+    pub measurements: Vec<Row>,
+    /// Other programs used the CPUs when it began.
+    pub busy_before: Option<CpuLoad>,
+    /// Other programs used the CPUs meanwhile.
+    pub busy_meanwhile: Option<CpuLoad>,
+    /// The share of the CPUs' time that the host of a virtual machine withheld, if it is worth a note.
+    pub withheld: Option<f64>,
 }
 
-impl Effort {
-    /// Some minutes on a small board.
-    pub const QUICK: Effort = Effort {
-        rounds: 3,
-        prompt: 64,
-        decode: 16,
-    };
-    /// The usual.
-    pub const USUAL: Effort = Effort {
-        rounds: 5,
-        prompt: 128,
-        decode: 32,
-    };
-    /// For figures to be published.
-    pub const FULL: Effort = Effort {
-        rounds: 9,
-        prompt: 512,
-        decode: 64,
-    };
+impl TuneReport {
+    /// True if others used the machine: the figures are noise, not to be kept.
+    pub fn is_disturbed(&self) -> bool {
+        self.busy_before.is_some() || self.busy_meanwhile.is_some()
+    }
+
+    /// How much faster the settings found are than those that tuning started with, in one line.
+    pub fn won(&self) -> String {
+        let after = &self.after;
+        let Some(before) = self.before else {
+            return format!("decode {:.1}, prompt {:.1} tokens/s", after.decode, after.prefill);
+        };
+        if before == *after {
+            return "the settings in force without tuning are the fastest".into();
+        }
+        let gain = |name: &str, before: f64, after: f64| {
+            let percent = 100.0 * (after / before - 1.0);
+            format!("{name} {before:.1} -> {after:.1} tokens/s, {percent:+.0} %")
+        };
+        let decode = gain("decode", before.decode, after.decode);
+        format!("{decode}; {}", gain("prompt", before.prefill, after.prefill))
+    }
+
+    /// What a reader must know to judge the figures.
+    pub fn notes(&self) -> Vec<String> {
+        let used = Used {
+            others: self.busy_meanwhile.clone(),
+            withheld: self.withheld,
+        };
+        let mut notes: Vec<String> = self.busy_before.iter().map(CpuLoad::at_start).collect();
+        notes.extend(used.notes());
+        notes
+    }
 }
 
-/// What a stage wants to be fast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// The prompt.
-    Prefill,
-    /// Decoding.
-    Decode,
-    /// A prompt and as many tokens of answer.
-    Both,
-}
-
-/// A setting and how its values are compared.
-#[derive(Debug, Clone, Copy)]
-pub struct Stage {
+/// One value of a setting and what was measured with it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
     /// The setting, by the name of its flag.
-    pub name: &'static str,
-    /// What counts.
-    pub goal: Goal,
-    /// Whether the fastest is taken, or only shown: another type of keys and values changes what the model says.
-    pub adopt: bool,
-    /// Whether the prompt is longer by [`LONG`]: attention takes its time in long contexts, and what is faster in short
-    /// ones need not be there.
-    pub long: bool,
-    values: fn(&Tunable, usize) -> Vec<(String, Tunable)>,
+    pub setting: &'static str,
+    /// The value.
+    pub value: String,
+    /// Medians of what it gave; `None` if nothing could be measured.
+    #[serde(flatten)]
+    pub median: Option<Sample>,
+    /// True if it was taken.
+    pub chosen: bool,
+    /// Rounds thrown away because the clock was held down.
+    pub dropped_rounds: usize,
+    /// Why it was left out.
+    pub failure: Option<LeftOut>,
 }
 
-/// The stages, in order.
-pub const STAGES: [Stage; 8] = [
-    Stage {
-        name: "weights",
-        goal: Goal::Both,
-        adopt: true,
-        long: false,
-        values: weights,
-    },
-    Stage {
-        name: "threads",
-        goal: Goal::Decode,
-        adopt: true,
-        long: false,
-        values: threads,
-    },
-    Stage {
-        name: "prefetch",
-        goal: Goal::Decode,
-        adopt: true,
-        long: false,
-        values: prefetch,
-    },
-    Stage {
-        name: "threads-batch",
-        goal: Goal::Prefill,
-        adopt: true,
-        long: false,
-        values: threads_batch,
-    },
-    Stage {
-        name: "ubatch-size",
-        goal: Goal::Prefill,
-        adopt: true,
-        long: false,
-        values: ubatch,
-    },
-    Stage {
-        name: "flash-attn",
-        goal: Goal::Both,
-        adopt: true,
-        long: true,
-        values: flash,
-    },
-    Stage {
-        name: "wait-policy",
-        goal: Goal::Decode,
-        adopt: true,
-        long: false,
-        values: wait,
-    },
-    Stage {
-        name: "cache-type",
-        goal: Goal::Both,
-        adopt: false,
-        long: true,
-        values: cache,
-    },
-];
+/// Why a value is left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeftOut {
+    /// A signal ended the process.
+    #[error("llama.cpp ended the process with signal {0}")]
+    Signal(i32),
+    /// The model cannot be run so.
+    #[error("{0}")]
+    Refused(String),
+}
 
-/// How many times longer a long prompt is.
-pub const LONG: usize = 8;
-
-/// A value must be faster by this share to take another's place: less is noise.
-const MARGIN: f64 = 0.02;
-
-impl Stage {
-    /// The values to be compared, `now`'s first, on a machine with `cpus` CPUs available.
-    pub fn trials(&self, now: &Tunable, cpus: usize) -> Vec<(String, Tunable)> {
-        let mut trials = (self.values)(now, cpus);
-        trials.sort_by_key(|(_, trial)| trial != now);
-        trials
+impl Serialize for LeftOut {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-fn weights(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
-    let with = |name: &str, mmap, repack| (name.to_owned(), Tunable { mmap, repack, ..*now });
-    let mut all = vec![
-        with("mmap", true, false),
-        with("read", false, false),
-        with("read, repack", false, true),
-    ];
-    if now.mmap && now.repack {
-        all.push(with("mmap, repack", true, true));
+/// Finds the fastest settings.
+///
+/// # Errors
+/// The model cannot be run with the settings that tuning starts with or any other of the first stage, no worker can be
+/// started, or the user asks to stop.
+pub fn run(
+    request: &Request<'_>,
+    harness: &Harness<'_>,
+    mut on_event: impl FnMut(Event<'_>),
+) -> Result<TuneReport, BenchError> {
+    let (watch, busy_before) = Watch::begin();
+    busy_before.iter().for_each(|busy| on_event(Event::Busy(busy)));
+    if Heat::probe(&Root::system()).cannot_tell() {
+        on_event(Event::ThrottlingUnknown);
     }
-    all
-}
-
-/// One thread, each count up to four, then every other one up to all CPUs.
-fn counts(cpus: usize) -> impl Iterator<Item = usize> {
-    (1..=cpus).filter(move |&n| n <= 4 || n % 2 == 0 || n == cpus)
-}
-
-/// Each count with either kernel: the faster a thread is, the fewer of them keep the memory busy.
-fn threads(now: &Tunable, cpus: usize) -> Vec<(String, Tunable)> {
-    let all = counts(cpus).flat_map(|threads| kernels(now).map(move |kernels| (threads, kernels)));
-    let with = |(threads, kernels): (usize, Kernels)| {
-        (
-            format!("{threads}, {}", kernels.name()),
-            Tunable {
-                threads,
-                kernels,
-                ..*now
-            },
-        )
+    // The policy under test is the worker's; one that this process inherited is not.
+    let worker = || {
+        let mut command: Command = (harness.worker)();
+        command.env_remove(WAIT_POLICY);
+        command
     };
-    all.map(with).collect()
-}
-
-/// siskin's kernels and ggml's; only ggml's where tuning starts with them, since siskin's cannot be used.
-fn kernels(now: &Tunable) -> impl Iterator<Item = Kernels> + use<> {
-    let usable = now.kernels == Kernels::Siskin;
-    Kernels::ALL
-        .into_iter()
-        .filter(move |kernels| usable || *kernels == Kernels::Ggml)
-}
-
-fn prefetch(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
-    let mut all = vec![0, 2048, 8192, 32768, now.prefetch_bytes];
-    all.sort_unstable();
-    all.dedup();
-    // ggml's kernels leave it to the CPU.
-    all.retain(|&bytes| now.kernels == Kernels::Siskin || bytes == now.prefetch_bytes);
-    let with = |prefetch_bytes: u32| {
-        (
-            format!("{prefetch_bytes} bytes"),
-            Tunable {
-                prefetch_bytes,
-                ..*now
-            },
-        )
+    let harness = Harness {
+        worker: &worker,
+        interrupted: harness.interrupted,
     };
-    all.into_iter().map(with).collect()
-}
-
-fn threads_batch(now: &Tunable, cpus: usize) -> Vec<(String, Tunable)> {
-    counts(cpus)
-        .map(|threads_batch| {
-            (
-                threads_batch.to_string(),
-                Tunable {
-                    threads_batch,
-                    ..*now
-                },
-            )
-        })
-        .collect()
-}
-
-fn ubatch(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
-    let mut sizes = vec![64, 128, 256, 512, now.ubatch];
-    sizes.sort_unstable();
-    sizes.dedup();
-    sizes
-        .into_iter()
-        .map(|ubatch| (ubatch.to_string(), Tunable { ubatch, ..*now }))
-        .collect()
-}
-
-fn flash(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
-    let mut all = vec![("on", Switch::On), ("off", Switch::Off)];
-    if now.flash_attention == Switch::Auto {
-        all[0] = ("auto", Switch::Auto);
-    }
-    let with = |(name, flash_attention): (&str, Switch)| {
-        (
-            name.to_owned(),
-            Tunable {
-                flash_attention,
-                ..*now
-            },
-        )
+    let mut tuner = Tuner {
+        request,
+        harness: &harness,
+        on_event: &mut on_event,
+        total: STAGES
+            .iter()
+            .map(|stage| stage.trials(&request.start.values, request.cpus).len())
+            .sum(),
+        done: 0,
+        rows: vec![],
     };
-    all.into_iter().map(with).collect()
-}
-
-fn wait(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
-    let all = [
-        ("default", WaitPolicy::Default),
-        ("active", WaitPolicy::Active),
-        ("passive", WaitPolicy::Passive),
-    ];
-    all.map(|(name, wait_policy)| (name.to_owned(), Tunable { wait_policy, ..*now }))
-        .into()
-}
-
-fn cache(now: &Tunable, _: usize) -> Vec<(String, Tunable)> {
-    let all = [
-        ("f16", KvType::F16),
-        ("q8_0", KvType::Q8_0),
-        ("q4_0", KvType::Q4_0),
-    ];
-    // Quantized values need flash attention.
-    let flash = |kv_type| {
-        if kv_type == KvType::F16 {
-            now.flash_attention
-        } else {
-            Switch::On
-        }
-    };
-    all.map(|(name, kv_type)| {
-        (
-            name.to_owned(),
-            Tunable {
-                kv_type,
-                flash_attention: flash(kv_type),
-                ..*now
-            },
-        )
+    tuner.total = (tuner.total + 2) * request.effort.rounds;
+    let (values, before, after) = tuner.tune()?;
+    let measurements = tuner.rows;
+    let used = watch.end();
+    Ok(TuneReport {
+        tuned: Tuned {
+            settings: stage::tuned(&values),
+            prefill_tokens_per_second: after.prefill,
+            decode_tokens_per_second: after.decode,
+            measured_at: request.measured_at,
+        },
+        before,
+        after,
+        measurements,
+        busy_before,
+        busy_meanwhile: used.others,
+        withheld: used.withheld,
     })
-    .into()
 }
 
-/// The median of each figure; `None` of no samples.
-pub fn median(samples: &[Sample]) -> Option<Sample> {
-    let middle = |figure: fn(&Sample) -> f64| {
-        let mut values: Vec<f64> = samples.iter().map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        let (below, above) = (
-            values.get(values.len().checked_sub(1)? / 2)?,
-            values.get(values.len() / 2)?,
-        );
-        Some(f64::midpoint(*below, *above))
-    };
+struct Tuner<'t> {
+    request: &'t Request<'t>,
+    harness: &'t Harness<'t>,
+    on_event: &'t mut dyn FnMut(Event<'_>),
+    total: usize,
+    done: usize,
+    rows: Vec<Row>,
+}
+
+impl Tuner<'_> {
+    /// Stage after stage. Returns the best settings, what the first gave, what the best gave.
+    fn tune(&mut self) -> Result<(Values, Option<Sample>, Sample), BenchError> {
+        let start = self.request.start.values;
+        let mut best = start;
+        for stage in &STAGES {
+            let trials = stage.trials(&best, self.request.cpus);
+            let medians = self.measure(stage, &trials)?;
+            if let Some(index) = fastest(stage.goal, &medians).filter(|_| stage.adopt) {
+                best = trials[index].1;
+                self.choose(medians.len(), index);
+            }
+        }
+        self.verify(start, best)
+    }
+
+    /// Measures the settings found against the first, in the same rounds: what was won must not be drift or noise.
+    fn verify(
+        &mut self,
+        start: Values,
+        best: Values,
+    ) -> Result<(Values, Option<Sample>, Sample), BenchError> {
+        let (stage, trials) = result_stage(start, best);
+        let medians = self.measure(&stage, &trials)?;
+        let before = medians.first().copied().flatten();
+        let after = medians.last().copied().flatten();
+        let (won, kept) = stage::kept(stage.goal, before, after).ok_or(BenchError::NothingMeasured)?;
+        self.choose(medians.len(), if won { medians.len() - 1 } else { 0 });
+        Ok((if won { best } else { start }, before, kept))
+    }
+
+    /// Marks one of the last `count` rows.
+    fn choose(&mut self, count: usize, index: usize) {
+        let first = self.rows.len() - count;
+        self.rows[first + index].chosen = true;
+    }
+
+    /// Measures every trial of a stage, in rounds, and adds its rows.
+    fn measure(
+        &mut self,
+        stage: &Stage,
+        trials: &[(String, Values)],
+    ) -> Result<Vec<Option<Sample>>, BenchError> {
+        let (prompt, decode, depth) = self
+            .request
+            .effort
+            .lengths(stage.long, self.request.info.shape.training_context);
+        let tests = Tests {
+            prompts: vec![prompt],
+            decodes: vec![decode],
+            depths: vec![depth],
+            context: None,
+            rounds: self.request.effort.rounds,
+        };
+        let subject = self.subject(trials);
+        let cases = plan::cases(std::slice::from_ref(&subject), &tests)?;
+        let workers = Workers {
+            harness: self.harness,
+            subjects: std::slice::from_ref(&subject),
+        };
+        let mut turns: Vec<Vec<Turn>> = vec![vec![]; trials.len()];
+        let mut dropped = vec![0; trials.len()];
+        let mut failures: Vec<Option<LeftOut>> = vec![None; trials.len()];
+        let mut first_failure = None;
+        for _ in 0..tests.rounds {
+            for (index, (case, (value, _))) in cases.iter().zip(trials).enumerate() {
+                (self.on_event)(Event::Step {
+                    done: self.done,
+                    total: self.total,
+                    what: &format!("{} {value}", stage.name),
+                });
+                self.done += 1;
+                workers.check_interrupted()?;
+                if failures[index].is_some() {
+                    continue;
+                }
+                let (setting, value) = (stage.name, value.as_str());
+                let turn = workers
+                    .start(case, WARM_UP.min(prompt))
+                    .and_then(|(mut worker, _)| workers.turn(&mut worker, case));
+                match turn {
+                    Ok((_, Some(heat))) if heat.throttled == Some(true) => {
+                        dropped[index] += 1;
+                        (self.on_event)(Event::Throttled { setting, value });
+                    }
+                    Ok((turn, _)) => turns[index].push(turn),
+                    Err(error) => {
+                        let Some(reason) = left_out(&error) else {
+                            return Err(error);
+                        };
+                        (self.on_event)(Event::LeftOut {
+                            setting,
+                            value,
+                            reason: &reason,
+                        });
+                        failures[index] = Some(reason);
+                        first_failure.get_or_insert(error);
+                    }
+                }
+            }
+        }
+        // A model that cannot be run at all is an error. What worked in an earlier stage is not given up.
+        let nothing_yet = self.rows.iter().all(|row| row.median.is_none());
+        if let Some(error) = first_failure.filter(|_| nothing_yet && failures.iter().all(Option::is_some)) {
+            return Err(error);
+        }
+        let medians: Vec<Option<Sample>> = turns
+            .iter()
+            .zip(&cases)
+            .map(|(turns, case)| sample(turns, case))
+            .collect();
+        for (index, (value, _)) in trials.iter().enumerate() {
+            self.rows.push(Row {
+                setting: stage.name,
+                value: value.clone(),
+                median: medians[index],
+                chosen: false,
+                dropped_rounds: dropped[index],
+                failure: failures[index].take(),
+            });
+        }
+        Ok(medians)
+    }
+
+    /// The model, with a setup for each trial.
+    fn subject(&self, trials: &[(String, Values)]) -> Subject {
+        let setup = |values: Values| {
+            let resolved = Resolved {
+                values,
+                ..self.request.start.clone()
+            };
+            let mut environment = (self.request.environment)(&resolved);
+            environment.retain(|(name, _)| *name != WAIT_POLICY);
+            if values.wait_policy != WaitPolicy::Default {
+                environment.push((WAIT_POLICY, values.wait_policy.name()));
+            }
+            Setup {
+                resolved,
+                environment,
+            }
+        };
+        Subject {
+            path: self.request.model.clone(),
+            info: self.request.info.clone(),
+            setups: trials.iter().map(|(_, values)| setup(*values)).collect(),
+            any_architecture: self.request.any_architecture,
+        }
+    }
+}
+
+/// Medians of a trial's turns; `None` of no turns.
+fn sample(turns: &[Turn], case: &plan::Case) -> Option<Sample> {
+    let speed = |index: usize| summarize::speed(turns, index, *case.tests.get(index)?);
+    let (prefill, decode) = (speed(0)?, speed(1)?);
     Some(Sample {
-        prefill: middle(|sample| sample.prefill)?,
-        decode: middle(|sample| sample.decode)?,
-        peak_rss_bytes: samples.iter().map(|sample| sample.peak_rss_bytes).max()?,
+        prefill: prefill.median,
+        decode: decode.median,
+        peak_rss_bytes: turns
+            .iter()
+            .filter_map(|turn| turn.peak_rss_bytes)
+            .max()
+            .unwrap_or(0),
+        prefill_spread: prefill.mad / prefill.median,
+        decode_spread: decode.mad / decode.median,
     })
 }
 
-impl Goal {
-    /// The larger, the better: tokens a second.
-    fn speed(self, sample: &Sample) -> f64 {
-        match self {
-            Goal::Prefill => sample.prefill,
-            Goal::Decode => sample.decode,
-            Goal::Both => 2.0 / (1.0 / sample.prefill + 1.0 / sample.decode),
-        }
-    }
-}
-
-/// The index of the fastest: the first, unless another is faster by more than noise. `None` marks a value that could
-/// not be measured.
-pub fn fastest(goal: Goal, medians: &[Option<Sample>]) -> Option<usize> {
-    let speed = |index: usize| medians[index].as_ref().map(|sample| goal.speed(sample));
-    let best = (0..medians.len())
-        .filter_map(|index| Some((index, speed(index)?)))
-        .max_by(|a, b| a.1.total_cmp(&b.1))?;
-    match speed(0) {
-        Some(first) if best.1 < first * (1.0 + MARGIN) => Some(0),
-        _ => Some(best.0),
-    }
-}
-
-/// What is kept of the best trial.
-pub fn result(trial: &Tunable, median: &Sample, measured_at: u64) -> Tuned {
-    Tuned {
-        settings: *trial,
-        prefill_tokens_per_second: median.prefill,
-        decode_tokens_per_second: median.decode,
-        measured_at,
+/// Why a trial is left out after this error; `None` if the error is not the trial's.
+fn left_out(error: &BenchError) -> Option<LeftOut> {
+    match (ended_by(error), error) {
+        (Some(signal), _) => Some(LeftOut::Signal(signal)),
+        (None, BenchError::Worker(crate::WorkerError::Start(_))) => None,
+        (None, BenchError::Worker(worker)) => Some(LeftOut::Refused(worker.to_string())),
+        _ => None,
     }
 }
 

@@ -5,20 +5,22 @@
 
 use std::fs::File;
 use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::plan::Launch;
-use super::protocol::{Ask, Loaded, Ready, Sample, Turn, serve};
-use super::result::{Kind, Test};
-use super::sample::bandwidth;
-use super::sample::energy::Meter;
-use crate::device::memory::Memory;
-use crate::device::probe::Root;
-use crate::engine::{EngineError, Model, ModelOptions, Session, SessionOptions, Token, most_likely};
-use crate::kernel;
+use siskin_device::memory::Memory;
+use siskin_device::probe::Root;
+use siskin_device::settings::Values;
+use siskin_runtime::{
+    ContextOptions, Error, ErrorKind, LoadOptions, Model, Session, Token, argmax, ggml_hook,
+};
+
+use crate::bandwidth;
+use crate::energy::Meter;
+use crate::protocol::{Ask, Failure, Loaded, ModelFile, Ready, Sample, Turn, serve};
+use crate::result::{Kind, Test};
 
 /// Tokens computed untimed, again and again, at the start of each turn, and for how long: they wake clocks, bring
 /// back what other processes pushed out of the caches, and give the scheduler time to move threads that woke on the
@@ -26,75 +28,86 @@ use crate::kernel;
 const WAKE_UP: u32 = 2;
 const WAKE_UP_TIME: Duration = Duration::from_millis(100);
 
-/// Serves one harness until its pipe closes.
+/// Serves one harness until its pipe closes: what the program does if it is started as a worker.
+///
+/// # Errors
+/// The pipe breaks.
 pub fn run(input: impl BufRead, output: impl Write) -> std::io::Result<()> {
     let meter = Meter::find(Path::new("/"), Path::new("vcgencmd"));
     let mut bench: Option<Bench> = None;
     serve(input, output, |ask| match ask {
         Ask::Start {
             model,
-            launch,
-            context,
+            values,
             depth,
             warm_up,
         } => {
-            let started = bench.insert(Bench::start(model, &launch, context, depth, warm_up).map_err(text)?);
+            let started = bench.insert(Bench::start(&model, values, depth, warm_up)?);
             json(&Ready {
                 context: started.session.capacity(),
-                kernels: kernel::status().kernels.name().into(),
+                kernels: ggml_hook::status().kernels.name().into(),
             })
         }
         Ask::Turn(tests) => {
-            let bench = bench.as_mut().ok_or("a turn before a start")?;
-            json(&bench.turn(&tests, meter.as_ref()).map_err(text)?)
+            let bench = bench.as_mut();
+            let bench = bench.ok_or_else(|| Failure::from("a turn before a start".to_owned()))?;
+            json(&bench.turn(&tests, meter.as_ref())?)
         }
-        Ask::Load { model, launch, cold } => json(&load_once(model, &launch, cold)?),
+        Ask::Load { model, values, cold } => json(&load_once(&model, values, cold)?),
         Ask::Bandwidth { threads, bytes } => json(&bandwidth::measure(threads, bytes)),
     })
 }
 
-/// Bytes a second that `threads` threads read from memory, with `available` bytes of it free.
+/// Bytes a second that `threads` threads read from memory, of which `available` bytes are free.
 pub fn read_memory(threads: usize, available: Option<u64>) -> f64 {
     bandwidth::measure(threads, bandwidth::array_bytes(&Root::system(), available))
 }
 
-fn json(value: &impl Serialize) -> Result<serde_json::Value, String> {
-    serde_json::to_value(value).map_err(|error| error.to_string())
+fn json(value: &impl Serialize) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value).map_err(|error| error.to_string().into())
 }
 
-fn text(error: EngineError) -> String {
-    error.to_string()
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure {
+            unknown_architecture: error.kind() == ErrorKind::UnknownArchitecture,
+            ..error.to_string().into()
+        }
+    }
 }
 
-fn load(path: Option<&Path>, launch: &Launch) -> Result<Model, EngineError> {
-    kernel::select(&(&launch.settings).into());
-    Model::open(path, &ModelOptions::of(&launch.settings, launch.mlock))
+fn load(model: &ModelFile, values: Values) -> Result<Model, Error> {
+    ggml_hook::select(values.kernels, values.prefetch_bytes);
+    let options = LoadOptions {
+        values,
+        any_architecture: model.any_architecture,
+        ..LoadOptions::default()
+    };
+    Model::open(model.path.as_deref(), &options)
 }
 
-fn session<'m>(model: &'m Model, launch: &Launch, context: u32) -> Result<Session<'m>, EngineError> {
-    Session::new(model, &SessionOptions::of(&launch.settings, Some(context)))
+fn session(model: &Model, values: Values, context: u32) -> Result<Session, Error> {
+    let options = ContextOptions {
+        context: Some(context),
+        ..ContextOptions::from(values)
+    };
+    Session::new(model, options)
 }
 
-/// A model, a context filled to its depth, tokens to feed.
+/// A model, a context filled to its depth, tokens to compute.
 struct Bench {
-    session: Session<'static>,
+    session: Session,
     tokens: Vec<Token>,
     depth: u32,
 }
 
 impl Bench {
-    fn start(
-        path: Option<PathBuf>,
-        launch: &Launch,
-        context: u32,
-        depth: u32,
-        warm_up: u32,
-    ) -> Result<Self, EngineError> {
-        // The process lives for this model; it is never given back.
-        let model: &'static Model = Box::leak(Box::new(load(path.as_deref(), launch)?));
-        let mut session = session(model, launch, context)?;
-        let tokens = pseudo_random(model, context as usize);
-        session.feed(&tokens[..depth as usize])?;
+    fn start(model: &ModelFile, values: Values, depth: u32, warm_up: u32) -> Result<Self, Error> {
+        let context = values.context;
+        let model = load(model, values)?;
+        let mut session = session(&model, values, context)?;
+        let tokens = pseudo_random(&model, context as usize);
+        session.decode(&tokens[..depth as usize])?;
         let mut bench = Bench {
             session,
             tokens,
@@ -105,7 +118,7 @@ impl Bench {
         Ok(bench)
     }
 
-    fn turn(&mut self, tests: &[Test], meter: Option<&Meter>) -> Result<Turn, EngineError> {
+    fn turn(&mut self, tests: &[Test], meter: Option<&Meter>) -> Result<Turn, Error> {
         let shortest = tests.iter().map(|test| test.tokens).min().unwrap_or(0);
         let begun = Instant::now();
         while shortest > 0 && begun.elapsed() < WAKE_UP_TIME {
@@ -130,23 +143,23 @@ impl Bench {
         })
     }
 
-    /// Computes `tokens` tokens behind the depth and takes them out again.
-    fn compute(&mut self, kind: Kind, tokens: u32) -> Result<Sample, EngineError> {
+    /// Computes `tokens` tokens after the depth and takes them out again.
+    fn compute(&mut self, kind: Kind, tokens: u32) -> Result<Sample, Error> {
         let fed = &self.tokens[self.depth as usize..][..tokens as usize];
         let mut sample = Sample::default();
         let start = Instant::now();
         match kind {
             Kind::Prefill if !fed.is_empty() => {
-                self.session.feed(fed)?;
+                self.session.decode(fed)?;
                 sample.seconds = start.elapsed().as_secs_f64();
-                std::hint::black_box(self.session.logits().map(most_likely));
+                std::hint::black_box(self.session.logits().map(argmax));
                 sample.first_token_seconds = Some(start.elapsed().as_secs_f64());
             }
             Kind::Prefill => {}
             Kind::Decode => {
                 let mut last = 0.0;
                 for token in fed {
-                    self.session.feed(std::slice::from_ref(token))?;
+                    self.session.decode(std::slice::from_ref(token))?;
                     let now = start.elapsed().as_secs_f64();
                     sample.token_seconds.push(now - last);
                     last = now;
@@ -154,7 +167,7 @@ impl Bench {
                 sample.seconds = last;
             }
         }
-        self.session.rewind(self.depth)?;
+        self.session.truncate(self.depth as usize)?;
         Ok(sample)
     }
 }
@@ -173,17 +186,22 @@ fn pseudo_random(model: &Model, count: usize) -> Vec<Token> {
 }
 
 /// Loads and computes one token, in a process that did nothing before.
-fn load_once(path: Option<PathBuf>, launch: &Launch, cold: bool) -> Result<Loaded, String> {
-    if let Some(path) = path.as_deref().filter(|_| cold) {
-        drop_pages(path).map_err(|error| format!("{}: --cold: {error}", path.display()))?;
+fn load_once(file: &ModelFile, values: Values, cold: bool) -> Result<Loaded, Failure> {
+    if let Some(path) = file.path.as_deref().filter(|_| cold) {
+        drop_pages(path).map_err(|error| {
+            format!(
+                "{}: cannot be dropped from the page cache: {error}",
+                path.display()
+            )
+        })?;
     }
     let before = storage_read_bytes();
     let start = Instant::now();
-    let model = load(path.as_deref(), launch).map_err(text)?;
+    let model = load(file, values)?;
     let load_seconds = start.elapsed().as_secs_f64();
-    let mut session = session(&model, launch, 64).map_err(text)?;
-    session.feed(&pseudo_random(&model, 1)).map_err(text)?;
-    std::hint::black_box(session.logits().map(most_likely));
+    let mut session = session(&model, values, 64)?;
+    session.decode(&pseudo_random(&model, 1))?;
+    std::hint::black_box(session.logits().map(argmax));
     let first_token_seconds = start.elapsed().as_secs_f64();
     let storage_read_bytes = before
         .zip(storage_read_bytes())

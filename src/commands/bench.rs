@@ -1,26 +1,30 @@
-//! `siskin bench`: how fast models run here, with how much memory, how near to what memory gives.
+//! `siskin bench`: how fast models run here, with how much memory, how close to what memory allows.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
-use siskin::bench::compare;
-use siskin::bench::report::{self, Beside};
-use siskin::bench::result::{Results, Tool};
-use siskin::bench::{BenchError, worker};
-use siskin::engine;
-use siskin::kernel::Kernels;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use indicatif::{ProgressBar, ProgressStyle};
+use siskin::device::settings::Kernels;
+use siskin_harness::report::{self, Format};
+use siskin_harness::result::{Results, Tool};
+use siskin_harness::{BenchError, Imported, compare, nothing_measured};
 
-use super::session_args::RuntimeArgs;
-use super::{exit, interrupt};
+use super::session_args::{self, RuntimeArgs};
+use crate::{exit, interrupt, text_input};
 
-pub(super) mod import;
 mod measure;
 
 /// Columns of a table that goes to a file or a pipe.
 const PIPE_WIDTH: usize = 120;
+
+const BAR: &str = "{bar:24} {pos}/{len} {eta:>4} {wide_msg}";
+/// On terminals with fewer columns than this, the bar and its figures would take two lines.
+const NARROW: usize = 60;
+const NARROW_BAR: &str = "{bar:8} {pos}/{len} {eta:>4} {wide_msg}";
 
 /// Measures speed, memory, bandwidth and heat of models on this machine
 #[derive(Debug, clap::Args)]
@@ -34,7 +38,8 @@ deviation. Names of tests are llama-bench's: pp512 computes a prompt of 512 toke
 128 tokens one by one.
 
   siskin bench a.gguf -o json > before.json
-  siskin bench a.gguf --compare before.json --fail-below 0.95   # exit code 3 where it is missed")]
+  siskin bench a.gguf --compare before.json --fail-below 0.95   # exit code 3 if a speed is below")]
+#[command(group = clap::ArgGroup::new("baseline").args(["compare", "peer", "import"]).multiple(true))]
 pub(crate) struct BenchArgs {
     /// GGUF files [default: the embedded storyteller]
     models: Vec<PathBuf>,
@@ -65,23 +70,23 @@ pub(crate) struct BenchArgs {
         default_value = "0"
     )]
     n_depth: Vec<u32>,
-    /// Threads, each count is measured [default: the CPUs available]
+    /// Threads; each count is measured [default: as tuned, else the device's profile]
     #[arg(short, long, value_name = "N,...", value_delimiter = ',')]
-    threads: Vec<usize>,
-    /// Threads for the prompt [default: as --threads]
+    threads: Vec<NonZeroUsize>,
+    /// Threads for the prompt [default: same as --threads, if given]
     #[arg(long, value_name = "N")]
-    threads_batch: Option<usize>,
+    threads_batch: Option<NonZeroUsize>,
     /// Repetitions
-    #[arg(short, long, value_name = "N", default_value_t = 5)]
-    repetitions: usize,
+    #[arg(short, long, value_name = "N", default_value = "5")]
+    repetitions: NonZeroUsize,
     /// Context in tokens [default: as many as the tests need]
     #[arg(short, long, value_name = "N")]
     ctx_size: Option<u32>,
     #[command(flatten)]
     runtime: RuntimeArgs,
-    /// Whose kernels decode, each is measured: ggml, siskin [default: $SISKIN_KERNELS, else as tuned,
-    /// else siskin where they can be used]
-    #[arg(long, value_name = "KERNELS,...", value_delimiter = ',')]
+    /// Kernels to decode with; each is measured [default: $SISKIN_KERNELS, else as tuned, else siskin if
+    /// they can be used]
+    #[arg(long, value_name = "KERNELS,...", value_delimiter = ',', value_parser = session_args::kernels(), ignore_case = true)]
     kernels: Vec<Kernels>,
     /// Drop a file's pages from the page cache before each load
     #[arg(long)]
@@ -92,78 +97,67 @@ pub(crate) struct BenchArgs {
     /// Compare with results of another machine too
     #[arg(long, requires = "compare")]
     any_machine: bool,
-    /// Exit with 3 where a speed is below this share of what it is compared with
-    #[arg(long, value_name = "RATIO", allow_negative_numbers = true)]
+    /// Exit with 3 if a speed is below this share of what it is compared with, e.g. 0.95
+    #[arg(long, value_name = "RATIO", allow_negative_numbers = true, requires = "baseline", value_parser = share)]
     fail_below: Option<f64>,
     /// Show results of llama-bench -o json or siskin bench -o json too (may be given several times)
     #[arg(long, value_name = "FILE")]
     import: Vec<PathBuf>,
-    /// Take turns with this llama-bench program
-    #[arg(long, value_name = "PROGRAM")]
+    /// Take turns with this llama-bench program; it needs a model file
+    #[arg(long, value_name = "PROGRAM", requires = "models")]
     peer: Option<PathBuf>,
-    /// A column for a machine that is not here: its speeds from a results file, or what bounds them
-    #[arg(long, value_name = "DEVICE[=FILE]")]
-    beside: Option<String>,
-    /// Form of the results
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    /// Format of the results
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", value_parser = formats())]
     output: Format,
-    /// The same as -o json
+    /// Same as -o json
     #[arg(long, conflicts_with = "output")]
     json: bool,
-    /// Go on even where a model does not fit into memory
+    /// Run even if a model does not fit into memory
     #[arg(long)]
     force: bool,
+    /// Measure architectures that siskin cannot check; llama.cpp may abort if such a file is damaged
+    #[arg(long)]
+    any_arch: bool,
     /// Show llama.cpp's log
     #[arg(short, long)]
     verbose: bool,
-    /// Serve another siskin bench
+    /// Be a worker process of another siskin bench or tune
     #[arg(long, hide = true)]
     worker: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Table,
-    Json,
-    Jsonl,
-    Csv,
-    Md,
-    Html,
+/// The formats of results.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.iter().map(|format| format.name()))
+        .try_map(|name| name.parse::<Format>())
 }
 
-impl From<Format> for report::Format {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Table => report::Format::Table,
-            Format::Json => report::Format::Json,
-            Format::Jsonl => report::Format::Jsonl,
-            Format::Csv => report::Format::Csv,
-            Format::Md => report::Format::Md,
-            Format::Html => report::Format::Html,
-        }
-    }
+/// A share above 0.
+fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok();
+    let share = share.filter(|share| share.is_finite() && *share > 0.0);
+    share.ok_or_else(|| "give a share above 0, such as 0.95".into())
 }
 
 pub(crate) fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
-    if !args.verbose {
-        engine::silence();
+    if args.verbose {
+        siskin::show_log();
     }
     if args.worker {
-        worker::run(std::io::stdin().lock(), std::io::stdout().lock())?;
+        siskin_harness::serve_worker(std::io::stdin().lock(), std::io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
-    check(&args)?;
-    let beside = args.beside.as_deref().map(import::beside).transpose()?;
-    let baseline = args.compare.as_deref().map(import::results).transpose()?;
-    let imported = import::all(&args.import)?;
+    let baseline = args.compare.as_deref().map(results).transpose()?;
+    let mut imported = Imported::default();
+    for file in &args.import {
+        imported.add(&text_input::file(file)?, file)?;
+    }
     let mut results = if args.models.is_empty() && !args.import.is_empty() {
-        imported.into_results(&command_line())?
+        imported.into_results(nothing_measured(&command_line(), &now()))
     } else {
         let measured = measure::measure(&args);
-        let interrupted =
-            |error: &anyhow::Error| matches!(error.downcast_ref(), Some(BenchError::Interrupted));
-        if measured.as_ref().is_err_and(interrupted) {
-            return Ok(ExitCode::from(interrupt::exit_code()));
+        if let Some(code) = measured.as_ref().err().and_then(interruption) {
+            return Ok(code);
         }
         let mut results = measured?;
         imported.add_to(&mut results);
@@ -174,27 +168,58 @@ pub(crate) fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
         results.comparisons.push(comparison);
     }
     let format = if args.json { Format::Json } else { args.output };
-    print(&results, format.into(), beside.as_ref())?;
+    let mut out = std::io::stdout();
+    out.write_all(report::render(&results, format, width()).as_bytes())?;
+    out.flush().context("standard output")?;
     verdict(&results, args.fail_below)
 }
 
-/// Mistakes that need no model to be seen.
-fn check(args: &BenchArgs) -> anyhow::Result<()> {
-    if let Some(limit) = args.fail_below {
-        if !(limit.is_finite() && limit > 0.0) {
-            bail!("--fail-below is {limit}; give a share above 0, such as 0.95");
-        }
-        if args.compare.is_none() && args.peer.is_none() && args.import.is_empty() {
-            bail!("--fail-below has nothing to compare with; add --compare, --peer or --import");
-        }
-    }
-    if args.peer.is_some() && args.models.is_empty() {
-        bail!("--peer needs a model file: llama-bench cannot load the embedded one");
-    }
-    Ok(())
+/// Reads results that siskin bench wrote.
+pub(super) fn results(file: &Path) -> anyhow::Result<Results> {
+    Ok(compare::parse(&text_input::file(file)?, file)?)
 }
 
-/// This second, RFC 3339.
+/// The exit code, if the user asked to stop.
+pub(super) fn interruption(error: &anyhow::Error) -> Option<ExitCode> {
+    match error.downcast_ref()? {
+        // A worker dies of the same Ctrl-C, perhaps before this process has noticed it.
+        BenchError::Interrupted { signal: Some(signal) } => {
+            Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))
+        }
+        BenchError::Interrupted { signal: None } => Some(ExitCode::from(interrupt::exit_code())),
+        _ => None,
+    }
+}
+
+/// This program as a worker.
+pub(super) fn worker_command(program: &Path, verbose: bool) -> Command {
+    let mut command = Command::new(program);
+    command.args(["bench", "--worker"]);
+    if verbose {
+        command.arg("--verbose");
+    }
+    command
+}
+
+/// A bar of steps; it is drawn on a terminal only.
+pub(super) fn progress_bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let is_narrow = columns(std::io::stderr()).is_some_and(|columns| columns < NARROW);
+    let template = if is_narrow { NARROW_BAR } else { BAR };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Shows a step.
+pub(super) fn show_step(bar: &ProgressBar, done: usize, total: usize, what: &str) {
+    bar.set_length(total as u64);
+    bar.set_position(done as u64);
+    bar.set_message(what.to_owned());
+}
+
+/// The time in seconds, RFC 3339.
 fn now() -> String {
     let seconds = jiff::Timestamp::now().as_second();
     jiff::Timestamp::from_second(seconds).map_or_else(|_| "unknown".into(), |now| now.to_string())
@@ -219,26 +244,24 @@ fn command_line() -> String {
         .join(" ")
 }
 
-fn print(results: &Results, format: report::Format, beside: Option<&Beside>) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
-    out.write_all(report::render(results, format, width(), beside).as_bytes())?;
-    out.flush().context("standard output")
-}
-
-/// Columns of the terminal; `COLUMNS` where standard output is none.
+/// Columns for a table on stdout: the terminal's, or `COLUMNS` if stdout is not a terminal.
 pub(super) fn width() -> usize {
     let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
-    let terminal =
-        || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
     let found = if std::io::stdout().is_terminal() {
-        terminal()
+        columns(std::io::stdout())
     } else {
         asked()
     };
     found.unwrap_or(PIPE_WIDTH).max(20)
 }
 
-/// Exit code 3 where a ratio is below what was asked for.
+/// Columns of a terminal. Some report 0 because they do not know.
+fn columns(terminal: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Exit code 3 if a ratio is below what was asked for.
 fn verdict(results: &Results, limit: Option<f64>) -> anyhow::Result<ExitCode> {
     let Some(limit) = limit else {
         return Ok(ExitCode::SUCCESS);
@@ -261,4 +284,20 @@ fn verdict(results: &Results, limit: Option<f64>) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bars_can_be_drawn_and_shares_are_read() {
+        for bar in [BAR, NARROW_BAR] {
+            assert!(ProgressStyle::with_template(bar).is_ok(), "{bar}");
+        }
+        assert_eq!(share("0.95"), Ok(0.95));
+        for wrong in ["0", "-1", "nan", "inf", "fast", ""] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+    }
 }

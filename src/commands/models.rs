@@ -4,15 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::ValueEnum;
-use siskin::bench::catalog::{self, Choice, Figure, Offer, Row};
-use siskin::bench::report::number::{bytes, parameters, three};
-use siskin::bench::report::table::Table;
-use siskin::bench::report::{self, markdown_table, text_table};
-use siskin::bench::result::{Machine, Results};
-use siskin::bench::{harness, worker};
 use siskin::device::{self, probe};
+use siskin_harness::catalog::{self, Choice, DeviceMemory, Figure, Row};
+use siskin_harness::report::number::{bytes, parameters, three};
+use siskin_harness::report::{self, Table, markdown_table, text_table};
+use siskin_harness::{compare, nothing_measured, read_memory};
 use siskin_model::FileType;
 
 use super::bench;
@@ -25,7 +22,7 @@ Example:
 
 Sizes and memory are computed from the models' shapes, and so is the most that this device's memory
 allows in decoding (it is read for a second to find out). With --results, what `siskin bench -o json`
-measured here stands in place of that, for the models it measured.")]
+measured here takes the place of that, for the models it measured.")]
 pub(crate) struct ModelsArgs {
     /// Results of siskin bench -o json on this device
     #[arg(long, value_name = "FILE")]
@@ -54,50 +51,38 @@ enum Format {
 }
 
 pub(crate) fn main(args: ModelsArgs) -> anyhow::Result<ExitCode> {
-    let results = args.results.as_deref().map(bench::import::results).transpose()?;
-    if let Some(results) = &results {
-        same_machine(&args, results)?;
+    let results = args.results.as_deref().map(bench::results).transpose()?;
+    if let (Some(results), Some(file)) = (&results, &args.results) {
+        compare::same_machine(&nothing_measured("", "").machine, &results.machine, file)?;
     }
     let usable_bytes = probe::Machine::probe(&probe::Root::system()).ram.usable_bytes;
-    let read_bytes_per_second = worker::read_memory(device::available_cpus(), Some(usable_bytes));
-    let offer = Offer {
+    let read_bytes_per_second = read_memory(device::available_cpus(), Some(usable_bytes));
+    let memory = DeviceMemory {
         usable_bytes,
         read_bytes_per_second,
     };
-    let rows = catalog::rows(&args.types, &offer, results.as_ref());
-    let choice = catalog::choose(&rows, &offer);
+    let rows = catalog::rows(&args.types, &memory, results.as_ref());
+    let choice = catalog::choose(&rows, &memory);
     let mut out = std::io::stdout();
     let format = if args.json { Format::Json } else { args.output };
     match format {
         Format::Json => {
-            let json = serde_json::json!({"device": offer, "models": rows, "choice": choice});
+            let json = serde_json::json!({"device": memory, "models": rows, "choice": choice});
             writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
         }
         Format::Table => {
             let width = bench::width();
             write!(out, "{}", text_table(&table(&rows), width))?;
-            for line in words(&offer, choice.as_ref()) {
+            for line in words(&memory, choice.as_ref()) {
                 write!(out, "{}", report::wrap(&line, "", width))?;
             }
         }
         Format::Md => {
-            let lines = words(&offer, choice.as_ref()).join("\n\n");
+            let lines = words(&memory, choice.as_ref()).join("\n\n");
             writeln!(out, "{}\n{lines}", markdown_table(&table(&rows)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn same_machine(args: &ModelsArgs, results: &Results) -> anyhow::Result<()> {
-    let here = harness::nothing_measured("", "").machine;
-    let [there, here] = [&results.machine, &here].map(Machine::identity);
-    if there != here {
-        let file = args.results.as_deref().unwrap_or("results".as_ref()).display();
-        bail!(
-            "{file}: measured on another machine ({there}; this is {here}); measure here with siskin bench -o json"
-        );
-    }
-    Ok(())
 }
 
 fn table(rows: &[Row]) -> Table {
@@ -133,9 +118,9 @@ fn figure(figure: Figure, computed: &str, show: impl Fn(f64) -> String) -> Strin
 }
 
 /// The meaning of the signs, what the device offers, which model to use.
-fn words(offer: &Offer, choice: Option<&Choice>) -> [String; 3] {
-    let read = three(offer.read_bytes_per_second / 1e9);
-    let usable = bytes(offer.usable_bytes);
+fn words(memory: &DeviceMemory, choice: Option<&Choice>) -> [String; 3] {
+    let read = three(memory.read_bytes_per_second / 1e9);
+    let usable = bytes(memory.usable_bytes);
     let best = match choice {
         Some(choice) => format!(
             "Best choice: {} {}: {}.",

@@ -1,32 +1,30 @@
 //! `siskin tune`: finds the fastest settings for a model on this machine by measuring, and keeps them.
-//!
-//! Every round runs in a process of its own: OpenMP reads its policy when a process starts, memory is counted anew,
-//! and settings that end the program end only their round.
 
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
-use siskin::device::budget::ModelFacts;
-use siskin::device::probe::{Heat, Root};
-use siskin::device::profile::WaitPolicy;
-use siskin::device::settings::{Flags, Settings};
-use siskin::device::tune::{Effort, LONG, STAGES, Sample, Stage, fastest, median, result};
-use siskin::device::tuned::{self, Tunable};
-use siskin::engine;
-use siskin::kernel;
+use indicatif::ProgressBar;
+use siskin::device::tuned;
+use siskin::{LoadPlan, Model, STORYTELLER, ggml_hook};
+use siskin_harness::tune::{self, Effort, Request, TuneReport};
+use siskin_harness::{Event, Harness, ModelInfo, report};
 
-use super::device::Device;
-use super::tune_round::Round;
-use super::{explain, interrupt, kernels, model_facts, size};
+use super::{bench, kernels, notices};
+use crate::{environment, interrupt};
 
 /// Measures which settings are fastest for a model here, and keeps them
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Example:\n  siskin tune model.gguf --quick")]
+#[command(after_long_help = "\
+Example:
+  siskin tune model.gguf --quick
+
+run, chat and bench then use the settings found; --forget undoes that. On a board such as the Raspberry
+Pi 5, a model of 1 billion parameters takes roughly 5 minutes with --quick, 15 minutes without, and an
+hour with --full (estimated). The machine should do nothing else meanwhile: what is measured while other
+programs use the CPUs is not kept.")]
 pub(crate) struct TuneArgs {
     /// GGUF file [default: the embedded storyteller]
     model: Option<PathBuf>,
@@ -36,243 +34,164 @@ pub(crate) struct TuneArgs {
     /// Many rounds, long texts: for figures to be published
     #[arg(long)]
     full: bool,
+    /// Forget what was measured for this model, and measure nothing
+    #[arg(long, conflicts_with_all = ["quick", "full", "json"])]
+    forget: bool,
+    /// Measure even if the model does not fit into memory, and keep the result even if other programs
+    /// used the CPUs
+    #[arg(long)]
+    force: bool,
+    /// Measure an architecture that siskin cannot check; llama.cpp may abort if such a file is damaged
+    #[arg(long)]
+    any_arch: bool,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
-    /// Measure one round and print it: for the command itself
-    #[arg(long, hide = true, value_name = "JSON")]
-    round: Option<String>,
-}
-
-/// One value of a setting and what was measured with it.
-#[derive(Debug, Serialize)]
-struct Row {
-    setting: &'static str,
-    value: String,
-    #[serde(flatten)]
-    median: Option<Sample>,
-    chosen: bool,
-    dropped_rounds: usize,
-    failure: Option<String>,
+    /// Show llama.cpp's log
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
-    engine::silence();
-    if let Some(round) = &args.round {
-        return super::tune_round::main(args.model.as_deref(), round);
+    // What would be in vain is known before anything is measured.
+    let store = store(args.forget)?;
+    let info = match &args.model {
+        Some(path) => ModelInfo::open(path)?,
+        None => ModelInfo::from_bytes(STORYTELLER, "storyteller")?,
+    };
+    let plan = args.plan(&info)?;
+    let key = tuned::key(&plan.device.machine, &info.shape);
+    if args.forget {
+        let found = tuned::forget(&store, &key)?;
+        let what = if found {
+            "forgotten"
+        } else {
+            "nothing was kept for this model"
+        };
+        writeln!(std::io::stdout(), "{what}: {}", store.display())?;
+        return Ok(ExitCode::SUCCESS);
     }
-    let device = Device::probe(&Root::system())?;
-    device.warn();
-    let facts = model_facts::needed(args.model.as_deref())?;
-    let effort = match (args.quick, args.full) {
-        (true, _) => Effort::QUICK,
-        (_, true) => Effort::FULL,
-        _ => Effort::USUAL,
+    notices::print(&plan.notices);
+    let report = match args.measure(&info, plan) {
+        Ok(report) => report,
+        Err(error) => match bench::interruption(&error) {
+            Some(code) => {
+                say!("siskin: interrupted; nothing was kept");
+                return Ok(code);
+            }
+            None => return Err(error),
+        },
     };
-    let flags = Flags {
-        kernels: kernels::asked(None)?,
-        ..Flags::default()
-    };
-    let settings = device.untuned(&flags, Some(&facts))?;
-    let mut tuner = Tuner::new(args.model.clone(), effort, device.machine.cpus.available)?;
-    let (trial, best) = tuner.tune(start(&settings))?;
-    let path =
-        tuned::path().context("neither $XDG_STATE_HOME nor $HOME names a folder to keep results in")?;
-    let found = result(&trial, &best, now());
-    tuned::save(&path, &tuned::key(&device.machine, &facts), &found)
-        .with_context(|| path.display().to_string())?;
-    if args.json {
-        let report = serde_json::json!({"tuned": found, "measurements": tuner.rows, "file": path});
-        writeln!(std::io::stdout(), "{report}")?;
+    let keep = args.force || !report.is_disturbed();
+    let saved = if keep {
+        tuned::save(&store, &key, &report.tuned).map(|()| true)
     } else {
-        std::io::stdout().write_all(table(&tuner.rows, &facts).as_bytes())?;
-        writeln!(std::io::stdout(), "kept in {}", path.display())?;
+        Ok(false)
+    };
+    let kept = saved.as_ref().is_ok_and(|saved| *saved);
+    args.print(&report, &info, &store, kept)?;
+    saved?;
+    if !kept {
+        bail!("the figures are noise and were not kept; run it again when the other programs are done");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |time| time.as_secs())
+/// The file of results, in a folder that can be written.
+fn store(only_to_forget: bool) -> anyhow::Result<PathBuf> {
+    let path = tuned::path().context(
+        "neither $XDG_STATE_HOME nor $HOME names a folder, so there is no place to keep results in",
+    )?;
+    if let Some(folder) = path.parent().filter(|_| !only_to_forget) {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    Ok(path)
 }
 
-/// Where tuning starts: what would be taken without it.
-fn start(settings: &Settings) -> Tunable {
-    // What can be used is known once it was asked for.
-    kernels::select(settings);
-    Tunable {
-        kernels: kernel::status().kernels,
-        ..settings.tunable()
-    }
-}
-
-struct Tuner {
-    program: PathBuf,
-    model: Option<PathBuf>,
-    effort: Effort,
-    cpus: usize,
-    rows: Vec<Row>,
-    bar: ProgressBar,
-}
-
-impl Tuner {
-    fn new(model: Option<PathBuf>, effort: Effort, cpus: usize) -> anyhow::Result<Self> {
-        let bar = ProgressBar::new(0);
-        bar.set_style(ProgressStyle::with_template(
-            "{msg:<34} {bar:24} {pos}/{len} rounds, {eta} left",
-        )?);
-        if Heat::probe(&Root::system()).cannot_tell() {
-            say!("siskin: this machine does not tell whether it throttles; slow rounds are not thrown away");
-        }
-        Ok(Tuner {
-            program: std::env::current_exe().context("finding this program")?,
-            model,
-            effort,
-            cpus,
-            rows: vec![],
-            bar,
-        })
+impl TuneArgs {
+    /// What would be in force without tuning.
+    fn plan(&self, info: &ModelInfo) -> anyhow::Result<LoadPlan> {
+        let builder = self.model.as_ref().map_or_else(Model::embedded, Model::builder);
+        let plan = builder
+            .environment(kernels::environment()?)
+            .use_tuned(false)
+            .force(self.force || self.forget)
+            .plan_for(Some(info.shape.clone()));
+        Ok(plan?)
     }
 
-    /// Stage after stage; the best settings, and what they gave last.
-    fn tune(&mut self, start: Tunable) -> anyhow::Result<(Tunable, Sample)> {
-        let interrupted = interrupt::listen();
-        let trials: usize = STAGES
-            .iter()
-            .map(|stage| stage.trials(&start, self.cpus).len())
-            .sum();
-        self.bar.set_length((trials * self.effort.rounds) as u64);
-        let (mut now, mut best) = (start, None);
-        for stage in &STAGES {
-            let trials = stage.trials(&now, self.cpus);
-            let (medians, rows) = self.compare(stage, &trials, interrupted)?;
-            let chosen = fastest(stage.goal, &medians).filter(|_| stage.adopt);
-            if let Some(index) = chosen {
-                now = trials[index].1;
-                // Figures to keep are those of the usual text.
-                best = medians[index].filter(|_| !stage.long).or(best);
-            }
-            let mark = |(index, row): (usize, Row)| Row {
-                chosen: chosen == Some(index),
-                ..row
-            };
-            self.rows.extend(rows.into_iter().enumerate().map(mark));
-        }
-        self.bar.finish_and_clear();
-        let best = best.context("no round could be measured; `siskin run -v` shows llama.cpp's log")?;
-        Ok((now, best))
-    }
-
-    /// Rounds of all values in turn, so that what disturbs one disturbs all.
-    fn compare(
-        &self,
-        stage: &Stage,
-        trials: &[(String, Tunable)],
-        interrupted: &std::sync::atomic::AtomicBool,
-    ) -> anyhow::Result<(Vec<Option<Sample>>, Vec<Row>)> {
-        let mut samples: Vec<Vec<Sample>> = vec![vec![]; trials.len()];
-        let mut dropped = vec![0; trials.len()];
-        let mut failures: Vec<Option<String>> = vec![None; trials.len()];
-        for _ in 0..self.effort.rounds {
-            for (index, (value, trial)) in trials.iter().enumerate() {
-                self.bar.set_message(format!("{} {value}", stage.name));
-                self.bar.inc(1);
-                if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
-                    bail!("interrupted; nothing was kept");
-                }
-                if failures[index].is_some() {
-                    continue;
-                }
-                let before = Heat::probe(&Root::system());
-                match self.round(stage, trial)? {
-                    Ok(_) if Heat::probe(&Root::system()).throttled_since(&before) => {
-                        dropped[index] += 1;
-                        let text = format!(
-                            "siskin: {} {value}: the machine throttled, this round is thrown away",
-                            stage.name
-                        );
-                        self.bar.suspend(|| say!("{text}"));
-                    }
-                    Ok(sample) => samples[index].push(sample),
-                    Err(failure) => {
-                        let text = format!("siskin: {} {value}: {failure}; left out", stage.name);
-                        self.bar.suspend(|| say!("{text}"));
-                        failures[index] = Some(failure);
-                    }
-                }
-            }
-        }
-        let medians: Vec<Option<Sample>> = samples.iter().map(|samples| median(samples)).collect();
-        let rows = trials.iter().enumerate().map(|(index, (value, _))| Row {
-            setting: stage.name,
-            value: value.clone(),
-            median: medians[index],
-            chosen: false,
-            dropped_rounds: dropped[index],
-            failure: failures[index].clone(),
-        });
-        Ok((medians.clone(), rows.collect()))
-    }
-
-    /// One round in a process of its own; the inner error is the round's own failure.
-    fn round(&self, stage: &Stage, trial: &Tunable) -> anyhow::Result<Result<Sample, String>> {
-        let round = Round {
-            trial: *trial,
-            prompt: self.effort.prompt * if stage.long { LONG } else { 1 },
-            decode: self.effort.decode,
+    fn measure(&self, info: &ModelInfo, plan: LoadPlan) -> anyhow::Result<TuneReport> {
+        notices::print(&plan.apply());
+        let mut start = plan.settings;
+        // Which kernels can be used is known once they were asked for.
+        start.values.kernels = ggml_hook::status().kernels;
+        let request = Request {
+            model: self.model.clone(),
+            info: info.clone(),
+            any_architecture: self.any_arch,
+            start,
+            cpus: plan.device.machine.cpus.available,
+            effort: match (self.quick, self.full) {
+                (true, _) => Effort::QUICK,
+                (_, true) => Effort::FULL,
+                _ => Effort::USUAL,
+            },
+            environment: &|settings| environment::wanted(settings, info.shape.weight_bytes),
+            measured_at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
         };
-        let mut command = Command::new(&self.program);
-        command
-            .arg("tune")
-            .args(&self.model)
-            .arg("--round")
-            .arg(serde_json::to_string(&round)?);
-        match trial.wait_policy {
-            WaitPolicy::Default => command.env_remove("OMP_WAIT_POLICY"),
-            policy => command.env("OMP_WAIT_POLICY", explain::word(policy)),
+        let program = std::env::current_exe().context("this program, to start it as a worker")?;
+        let harness = Harness {
+            worker: &|| bench::worker_command(&program, self.verbose),
+            interrupted: interrupt::listen(),
         };
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .context("starting a round")?;
-        if let Some(signal) = output.status.signal() {
-            return Ok(Err(format!("llama.cpp ended the round with signal {signal}")));
-        }
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr);
-            return Ok(Err(text.trim().trim_start_matches("siskin: ").to_owned()));
-        }
-        Ok(serde_json::from_slice(&output.stdout).map_err(|error| error.to_string()))
+        let bar = bench::progress_bar();
+        let report = tune::run(&request, &harness, |event| self.show(&bar, &event));
+        bar.finish_and_clear();
+        Ok(report?)
     }
-}
 
-fn table(rows: &[Row], facts: &ModelFacts) -> String {
-    let ty = facts.file_type.map_or(String::new(), |ty| format!(", {ty}"));
-    let mut text = format!(
-        "{} of {} blocks{ty}: medians, tokens a second\n",
-        facts.arch, facts.layers
-    );
-    text += &format!(
-        "  {:<15}{:<14}{:>9}{:>9}{:>11}\n",
-        "setting", "value", "prompt", "decode", "peak RSS"
-    );
-    for row in rows {
-        let mark = if row.chosen { '*' } else { ' ' };
-        text += &format!("{mark} {:<15}{:<14}", row.setting, row.value);
-        text += &match (&row.median, &row.failure) {
-            (_, Some(failure)) => format!(" {failure}"),
-            (None, None) => " throttled in every round: unmeasured".into(),
-            (Some(median), None) => {
-                let memory = size::bytes(median.peak_rss_bytes);
-                format!("{:>9.1}{:>9.1}{memory:>11}", median.prefill, median.decode)
-            }
-        };
-        if row.dropped_rounds > 0 {
-            text += &format!("  {} throttled rounds thrown away", row.dropped_rounds);
+    fn show(&self, bar: &ProgressBar, event: &Event<'_>) {
+        match event {
+            Event::Step { done, total, what } => bench::show_step(bar, *done, *total, what),
+            Event::Busy(load) if !self.force => bar.suspend(|| {
+                say!("siskin: {load}: the result will not be kept; run it again when they are done, or give --force");
+            }),
+            event => bar.suspend(|| say!("siskin: {event}")),
         }
-        text.push('\n');
     }
-    text + "* taken; cache-type is only shown: it changes what the model says\n\
-        flash-attn, cache-type: after a prompt 8 times as long, where attention takes its time\n"
+
+    fn print(&self, report: &TuneReport, info: &ModelInfo, store: &Path, kept: bool) -> anyhow::Result<()> {
+        let mut out = std::io::stdout();
+        if self.json {
+            let mut json = serde_json::to_value(report)?;
+            json["file"] = store.display().to_string().into();
+            json["kept"] = kept.into();
+            return Ok(writeln!(out, "{json}")?);
+        }
+        let width = bench::width();
+        let mut lines = vec![
+            "*: taken. cache-type is only shown: it changes what the model says. flash-attn and cache-type: in a \
+             context 8 times as long, where attention takes its time."
+                .to_owned(),
+            report.won(),
+        ];
+        lines.extend(report.notes());
+        if kept {
+            let model = self
+                .model
+                .as_ref()
+                .map_or(String::new(), |path| format!(" {}", path.display()));
+            lines.push(format!(
+                "kept in {}; to undo: siskin tune{model} --forget",
+                store.display()
+            ));
+        }
+        write!(out, "{}", report::text_table(&tune::table(report, info), width))?;
+        for line in lines {
+            write!(out, "{}", report::wrap(&line, "", width))?;
+        }
+        Ok(())
+    }
 }

@@ -7,7 +7,7 @@ use plotters::style::RGBColor;
 use draw::{Series, Style, draw};
 
 use super::tables::processes;
-use crate::bench::result::{Kind, Results, Run, Tool};
+use crate::result::{Kind, Results, Run, Tool};
 
 /// Okabe and Ito's colours, which people with any colour vision can distinguish, and a brown as the eighth.
 const COLOURS: [RGBColor; 8] = [

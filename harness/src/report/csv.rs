@@ -2,7 +2,7 @@
 
 use csv::Writer;
 
-use crate::bench::result::{Results, Run};
+use crate::result::{Results, Run};
 
 type Field = (&'static str, fn(&Results, &Run) -> String);
 
@@ -11,12 +11,13 @@ fn shown<T: ToString>(value: Option<T>) -> String {
 }
 
 /// Every column: its heading and its cells.
-const FIELDS: [Field; 37] = [
+const FIELDS: [Field; 38] = [
     ("date_utc", |all, _| all.date_utc.clone()),
     ("siskin_version", |all, _| all.siskin_version.clone()),
     ("llama_cpp_version", |all, _| all.llama_cpp_version.clone()),
     ("machine", |all, _| all.machine.identity()),
     ("tool", |_, run| run.tool.name().into()),
+    ("imported_from", |_, run| shown(run.imported_from.as_ref())),
     ("model", |_, run| run.model.name.clone()),
     ("architecture", |_, run| run.model.architecture.clone()),
     ("file_type", |_, run| run.model.file_type.clone()),

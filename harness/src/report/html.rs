@@ -2,19 +2,19 @@
 
 use minijinja::{Environment, context};
 
-use super::{Beside, chart, tables, text};
-use crate::bench::result::Results;
+use super::{chart, tables, text};
+use crate::result::Results;
 
 const PAGE: &str = include_str!("page.html");
 
-pub(super) fn render(results: &Results, beside: Option<&Beside>) -> String {
+pub(super) fn render(results: &Results) -> String {
     let charts = chart::all(results).into_iter().map(|chart| {
         context! { title => chart.title, caption => chart.caption, svg => chart.svg }
     });
     let keys = chart::keys(results)
         .into_iter()
         .map(|key| context! { colour => key.colour, label => key.label });
-    let tables = tables::all(results, beside).into_iter().map(|table| {
+    let tables = tables::all(results).into_iter().map(|table| {
         let columns = table
             .columns
             .iter()
@@ -24,7 +24,7 @@ pub(super) fn render(results: &Results, beside: Option<&Beside>) -> String {
     let tools = results
         .runs
         .iter()
-        .any(|run| run.tool != crate::bench::result::Tool::Siskin);
+        .any(|run| run.tool != crate::result::Tool::Siskin);
     let mut environment = Environment::new();
     // The file name's extension turns escaping on.
     environment

@@ -1,24 +1,16 @@
 //! Markdown tables for a document.
 
 use super::table::Table;
-use super::{Beside, tables, text};
-use crate::bench::result::Results;
+use super::{tables, text};
+use crate::result::Results;
 
-pub(super) fn render(results: &Results, beside: Option<&Beside>) -> String {
+pub(super) fn render(results: &Results) -> String {
     let mut out = format!("Command: `{}`\n\n", results.command.replace('`', "'"));
     text::head(results)
         .iter()
         .for_each(|line| out = format!("{out}- {line}\n"));
-    for one in tables::all(results, beside) {
+    for one in tables::all(results) {
         out = out + "\n" + &table(&one);
-    }
-    if let Some(Beside { device, .. }) = beside {
-        let (low, high) = device.decode_bytes_per_second;
-        let (low, high) = (low / 1e9, high / 1e9);
-        let (title, source) = (device.title, device.source);
-        out = format!(
-            "{out}\n{title}: the bound is {low} to {high} GB/s ({source}) over the bytes read a token.\n"
-        );
     }
     if !results.notes.is_empty() {
         out.push_str("\n### Notes\n");

@@ -46,18 +46,6 @@ impl Table {
         }
     }
 
-    /// Adds a column at the end: a heading and one cell per row.
-    pub fn column(&mut self, name: &str, cells: Vec<String>) {
-        self.columns.push(Column {
-            name: name.to_owned(),
-            right: false,
-        });
-        self.rows
-            .iter_mut()
-            .zip(cells)
-            .for_each(|(row, cell)| row.push(cell));
-    }
-
     /// Removes the columns in which every cell is empty.
     pub fn without_empty_columns(mut self) -> Self {
         let filled = |index: usize| self.rows.iter().any(|row| !row[index].is_empty());

@@ -1,14 +1,13 @@
 //! The tables of a report.
 
-use super::Beside;
 use super::number::{bytes, decimal_bytes, millis, parameters, percent, three};
 use super::table::Table;
-use crate::bench::result::{Comparison, Kind, Results, Run, Tool};
-use crate::bench::stats::{Ratio, Spread};
+use crate::result::{Comparison, Kind, Results, Run, Setting, Tool};
+use crate::stats::{Ratio, Spread};
 
 /// Every table that has something to show, in the order of a report.
-pub(super) fn all(results: &Results, beside: Option<&Beside>) -> Vec<Table> {
-    let mut tables = vec![speed(results, beside)];
+pub(super) fn all(results: &Results) -> Vec<Table> {
+    let mut tables = vec![speed(results)];
     tables.extend(results.comparisons.iter().map(comparison));
     tables.extend([
         memory(results),
@@ -40,8 +39,41 @@ fn tool(run: &Run, results: &Results) -> String {
     }
 }
 
-fn speed(results: &Results, beside: Option<&Beside>) -> Table {
-    let columns = ["model", "tool", "test", ">thr", ">tokens/s", ">±", "spread"];
+/// The file that a run was imported from; empty if it was measured with the others.
+fn imported(run: &Run) -> String {
+    run.imported_from.clone().unwrap_or_default()
+}
+
+/// The value of a setting.
+fn setting<'s>(settings: &'s [Setting], name: &str) -> Option<&'s str> {
+    let found = settings.iter().find(|setting| setting.name == name);
+    found.map(|setting| setting.value.as_str())
+}
+
+/// The threads that decode in this run's process.
+fn decode_threads(run: &Run) -> String {
+    setting(&run.settings, "threads").map_or_else(|| run.threads.to_string(), str::to_owned)
+}
+
+/// The texts if they differ, else as many empty ones.
+fn if_they_differ(mut texts: Vec<String>) -> Vec<String> {
+    if texts.windows(2).all(|pair| pair[0] == pair[1]) {
+        texts.iter_mut().for_each(String::clear);
+    }
+    texts
+}
+
+fn speed(results: &Results) -> Table {
+    let columns = [
+        "model",
+        "tool",
+        "test",
+        ">thr",
+        ">tokens/s",
+        ">±",
+        "spread",
+        "imported",
+    ];
     let mut table = Table::new("Speed", &columns);
     for run in &results.runs {
         let speed = &run.tokens_per_second;
@@ -53,11 +85,8 @@ fn speed(results: &Results, beside: Option<&Beside>) -> Table {
             three(speed.median),
             three(speed.mad),
             spread(speed.spread).into(),
+            imported(run),
         ]);
-    }
-    if let Some(beside) = beside {
-        let cells = results.runs.iter().map(|run| cell_beside(beside, run)).collect();
-        table.column(beside.device.title, cells);
     }
     table.without_empty_columns()
 }
@@ -67,23 +96,6 @@ fn spread(spread: Spread) -> &'static str {
         Spread::Steady => "steady",
         Spread::Noisy => "noisy",
         Spread::Unknown => "unknown",
-    }
-}
-
-/// What another machine measured for the same test; if nothing was measured there, what bounds it.
-fn cell_beside(beside: &Beside, run: &Run) -> String {
-    let same = |other: &&Run| {
-        (other.tool, other.test) == (run.tool, run.test)
-            && other.model.name == run.model.name
-            && other.model.file_type == run.model.file_type
-    };
-    let measured = beside.results.iter().flat_map(|results| &results.runs).find(same);
-    match (measured, run.tool, beside.device.bound(run)) {
-        (Some(other), ..) => three(other.tokens_per_second.median),
-        (None, Tool::Siskin, Some((low, high))) => {
-            format!("unmeasured; bound {} to {}", three(low), three(high))
-        }
-        _ => "unmeasured".into(),
     }
 }
 
@@ -124,7 +136,9 @@ pub(super) fn processes(results: &Results) -> Vec<&Run> {
             run.settings.clone(),
             run.context_tokens,
             run.kernels.clone(),
+            decode_threads(run),
             run.test.depth_tokens,
+            run.imported_from.clone(),
         )
     };
     let mut runs: Vec<&Run> = Vec::new();
@@ -140,23 +154,29 @@ fn memory(results: &Results) -> Table {
     let columns = [
         "model",
         "tool",
+        ">thr",
         ">ctx",
         ">peak RSS",
         ">anonymous",
         ">file",
         ">KV cache",
+        "imported",
     ];
     let mut table = Table::new("Memory", &columns);
-    for run in processes(results) {
+    let runs = processes(results);
+    let threads = if_they_differ(runs.iter().map(|run| decode_threads(run)).collect());
+    for (run, threads) in runs.into_iter().zip(threads) {
         let Some(memory) = run.memory else { continue };
         table.row_once([
             model(run, results),
             tool(run, results),
+            threads,
             unless(run.context_tokens, |tokens| tokens.to_string()),
             bytes(memory.peak_rss_bytes),
             unless(memory.anonymous_bytes, bytes),
             unless(memory.file_bytes, bytes),
             unless(run.kv_bytes, bytes),
+            imported(run),
         ]);
     }
     table.without_empty_columns()
@@ -164,7 +184,10 @@ fn memory(results: &Results) -> Table {
 
 /// Time until a prompt's first token: its prefill, and the choice of the token.
 fn first_token(results: &Results) -> Table {
-    let mut table = Table::new("First token", &["model", "test", ">thr", ">median", ">±"]);
+    let mut table = Table::new(
+        "First token",
+        &["model", "test", ">thr", ">median", ">±", "imported"],
+    );
     for run in &results.runs {
         let Some(time) = &run.time_to_first_token_seconds else {
             continue;
@@ -176,13 +199,16 @@ fn first_token(results: &Results) -> Table {
             run.threads.to_string(),
             median,
             mad,
+            imported(run),
         ]);
     }
-    table
+    table.without_empty_columns()
 }
 
 fn latency(results: &Results) -> Table {
-    let columns = ["model", "test", ">thr", ">p50", ">p95", ">p99", ">longest"];
+    let columns = [
+        "model", "test", ">thr", ">p50", ">p95", ">p99", ">longest", "imported",
+    ];
     let mut table = Table::new("Time of a token", &columns);
     for run in &results.runs {
         let Some(latency) = &run.token_latency else {
@@ -203,9 +229,10 @@ fn latency(results: &Results) -> Table {
             p95,
             p99,
             longest,
+            imported(run),
         ]);
     }
-    table
+    table.without_empty_columns()
 }
 
 fn reading(results: &Results) -> Table {
@@ -217,6 +244,7 @@ fn reading(results: &Results) -> Table {
         ">a second",
         ">memory",
         ">share",
+        "imported",
     ];
     let mut table = Table::new("Reading", &columns);
     let gives = |threads| {
@@ -240,14 +268,17 @@ fn reading(results: &Results) -> Table {
                 per_second(entry.bytes_per_second.median)
             }),
             unless(run.read_bandwidth_share, percent),
+            imported(run),
         ]);
     }
-    table
+    table.without_empty_columns()
 }
 
 fn load(results: &Results) -> Table {
     let columns = [
         "model",
+        ">thr",
+        "kernels",
         "page cache",
         ">load",
         ">±",
@@ -255,9 +286,16 @@ fn load(results: &Results) -> Table {
         ">from storage",
     ];
     let mut table = Table::new("Load", &columns);
-    for load in &results.loads {
+    let column = |name| {
+        let values = results.loads.iter().map(|load| setting(&load.settings, name));
+        if_they_differ(values.map(|value| value.unwrap_or_default().to_owned()).collect())
+    };
+    let (threads, kernels) = (column("threads"), column("kernels"));
+    for (load, (threads, kernels)) in results.loads.iter().zip(threads.into_iter().zip(kernels)) {
         table.row([
             load.model.title(),
+            threads,
+            kernels,
             if load.cold { "dropped" } else { "warm" }.into(),
             millis(load.load_seconds.median),
             millis(load.load_seconds.mad),
@@ -265,7 +303,7 @@ fn load(results: &Results) -> Table {
             unless(load.storage_read_bytes, bytes),
         ]);
     }
-    table
+    table.without_empty_columns()
 }
 
 fn models(results: &Results) -> Table {
@@ -288,7 +326,10 @@ fn models(results: &Results) -> Table {
 }
 
 fn energy(results: &Results) -> Table {
-    let mut table = Table::new("Energy", &["model", "test", ">a token", "measured by"]);
+    let mut table = Table::new(
+        "Energy",
+        &["model", "test", ">a token", "measured by", "imported"],
+    );
     for run in &results.runs {
         let Some(energy) = &run.energy else { continue };
         let joules = format!("{} J", three(energy.joules_per_token.median));
@@ -297,9 +338,10 @@ fn energy(results: &Results) -> Table {
             run.test.name(),
             joules,
             energy.source.clone(),
+            imported(run),
         ]);
     }
-    table
+    table.without_empty_columns()
 }
 
 fn heat(results: &Results) -> Table {
@@ -311,6 +353,7 @@ fn heat(results: &Results) -> Table {
         ">clock before",
         ">clock after",
         "throttled",
+        "imported",
     ];
     let mut table = Table::new("Heat", &columns);
     let celsius = |degrees| unless(degrees, |degrees: f64| format!("{degrees:.0} °C"));
@@ -333,6 +376,7 @@ fn heat(results: &Results) -> Table {
             clock_before,
             clock_after,
             throttled.into(),
+            imported(run),
         ]);
     }
     table.without_empty_columns()

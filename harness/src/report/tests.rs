@@ -2,11 +2,11 @@
 //! or `INSTA_UPDATE=always`, then look at the diff).
 
 use super::*;
-use crate::bench::result::*;
-use crate::bench::stats::{Summary, paired_ratio};
+use crate::result::*;
+use crate::stats::{Summary, paired_ratio};
 
 fn summary(samples: &[f64]) -> Summary {
-    Summary::of(samples.to_vec()).expect("samples")
+    Summary::from_samples(samples.to_vec()).expect("samples")
 }
 
 fn run(tool: Tool, kind: Kind, tokens: u32, depth_tokens: u32, speeds: &[f64]) -> Run {
@@ -152,17 +152,10 @@ pub(crate) fn results() -> Results {
     }
 }
 
-fn beside() -> Beside {
-    Beside {
-        device: Device::named("raspberry-pi-5").expect("known"),
-        results: None,
-    }
-}
-
 #[test]
 fn tables_at_two_widths() {
     for width in [80, 40] {
-        let text = render(&results(), Format::Table, width, None);
+        let text = render(&results(), Format::Table, width);
         let too_wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > width).collect();
         assert!(too_wide.is_empty(), "{too_wide:#?}");
         insta::assert_snapshot!(format!("table_{width}"), text);
@@ -171,25 +164,27 @@ fn tables_at_two_widths() {
 
 #[test]
 fn documents() {
-    insta::assert_snapshot!("md", render(&results(), Format::Md, 80, Some(&beside())));
-    insta::assert_snapshot!("html", render(&results(), Format::Html, 80, None));
+    insta::assert_snapshot!("md", render(&results(), Format::Md, 80));
+    #[cfg(feature = "html")]
+    insta::assert_snapshot!("html", render(&results(), Format::Html, 80));
 }
 
 #[test]
 fn machines_read() {
-    insta::assert_snapshot!("json", render(&results(), Format::Json, 80, None));
-    insta::assert_snapshot!("jsonl", render(&results(), Format::Jsonl, 80, None));
-    insta::assert_snapshot!("csv", render(&results(), Format::Csv, 80, None));
-    let json = render(&results(), Format::Json, 80, None);
+    insta::assert_snapshot!("json", render(&results(), Format::Json, 80));
+    insta::assert_snapshot!("jsonl", render(&results(), Format::Jsonl, 80));
+    insta::assert_snapshot!("csv", render(&results(), Format::Csv, 80));
+    let json = render(&results(), Format::Json, 80);
     assert_eq!(
         serde_json::from_str::<Results>(&json).expect("the same shape"),
         results()
     );
 }
 
+#[cfg(feature = "html")]
 #[test]
 fn a_page_fetches_nothing_and_escapes_names() {
-    let page = render(&results(), Format::Html, 80, None);
+    let page = render(&results(), Format::Html, 80);
     for word in ["<script", "src=", "href=", "url(", "@import", "tiny|<llama>"] {
         assert!(!page.contains(word), "{word}");
     }
@@ -202,7 +197,7 @@ fn a_page_fetches_nothing_and_escapes_names() {
 }
 
 #[test]
-fn nothing_measured_is_an_empty_report_and_no_panic() {
+fn nothing_measured_is_an_empty_report() {
     let empty = Results {
         read_bandwidths: vec![],
         loads: vec![],
@@ -211,14 +206,59 @@ fn nothing_measured_is_an_empty_report_and_no_panic() {
         notes: vec![],
         ..results()
     };
-    for format in [
-        Format::Table,
-        Format::Json,
-        Format::Jsonl,
-        Format::Csv,
-        Format::Md,
-        Format::Html,
-    ] {
-        render(&empty, format, 40, Some(&beside()));
+    for format in Format::ALL {
+        render(&empty, *format, 40);
+    }
+}
+
+#[test]
+fn formats_have_names() {
+    for format in Format::ALL {
+        assert_eq!(format.name().parse(), Ok(*format));
+    }
+    let error = "xml".parse::<Format>().expect_err("no such format").to_string();
+    assert!(error.contains("table, json, jsonl, csv, md"), "{error}");
+}
+
+/// Two thread counts and two kinds of kernels give rows that can be told apart, and so do imported rows.
+#[test]
+fn rows_that_differ_in_threads_kernels_or_origin_can_be_told_apart() {
+    let mut two = results();
+    two.loads.push(two.loads[0].clone());
+    two.loads[1].settings[0].value = "1".into();
+    two.loads[1].settings.push(Setting {
+        name: "kernels".into(),
+        value: "ggml".into(),
+        origin: "flag".into(),
+    });
+    let mut other = two.runs[0].clone();
+    other.settings[0].value = "1".into();
+    let mut imported = two.runs[0].clone();
+    imported.imported_from = Some("before.json".into());
+    two.runs.extend([other, imported]);
+    let text = render(&two, Format::Table, 200);
+    let section = |title: &str| {
+        let start = text.split(&format!("\n{title}\n")).nth(1).expect(title);
+        let lines: Vec<&str> = start.lines().take_while(|line| !line.is_empty()).collect();
+        lines
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect::<Vec<String>>()
+    };
+    let load = section("Load");
+    assert!(
+        load[0].contains("thr  kernels") && load[1] != load[2],
+        "{load:#?}"
+    );
+    let memory = section("Memory");
+    assert!(memory[0].contains("thr"), "{memory:#?}");
+    let mut distinct = memory.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), memory.len(), "{memory:#?}");
+    for title in ["Speed", "Memory", "First token"] {
+        let rows = section(title);
+        let marked = rows.iter().filter(|row| row.ends_with("before.json")).count();
+        assert!(rows[0].ends_with("imported") && marked == 1, "{rows:#?}");
     }
 }

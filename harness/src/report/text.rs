@@ -1,15 +1,15 @@
 //! Tables for a terminal: columns if they fit, otherwise one list per row.
 
 use super::table::Table;
-use super::{Beside, number, tables};
-use crate::bench::result::Results;
+use super::{number, tables};
+use crate::result::Results;
 
 /// The space between two columns.
 const GAP: &str = "  ";
 
-pub(super) fn report(results: &Results, width: usize, beside: Option<&Beside>) -> String {
+pub(super) fn report(results: &Results, width: usize) -> String {
     let mut out: String = head(results).iter().map(|line| wrap(line, "", width)).collect();
-    for table in tables::all(results, beside) {
+    for table in tables::all(results) {
         out = out + "\n" + &render(&table, width);
     }
     if !results.notes.is_empty() {

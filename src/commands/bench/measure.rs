@@ -1,160 +1,125 @@
 //! From what was typed to a request, and its measurement.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::num::NonZeroUsize;
+use std::path::Path;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
-use siskin::bench::facts::Facts;
-use siskin::bench::harness::{self, Harness, Request};
-use siskin::bench::plan::{self, Launch, Settings, Subject, Tests};
-use siskin::bench::result::{Results, Setting};
-use siskin::device::probe::Root;
-use siskin::device::settings::{self, Chosen, Flags};
-use siskin::engine;
-use siskin::kernel::Kernels;
+use siskin::device::settings::Overrides;
+use siskin::{Device, Model, STORYTELLER};
+use siskin_harness::result::Results;
+use siskin_harness::{Event, Harness, ModelInfo, Request, Setup, Subject, Tests, longest_context, run};
 
-use super::{BenchArgs, command_line, now};
-use crate::cli::device::Device;
-use crate::cli::{environment, explain, interrupt, kernels};
+use super::{BenchArgs, command_line, now, progress_bar, show_step, worker_command};
+use crate::commands::{kernels, notices};
+use crate::{environment, interrupt};
 
 /// Measures what was asked for.
 pub(super) fn measure(args: &BenchArgs) -> anyhow::Result<Results> {
-    let device = Device::probe(&Root::system())?;
-    device.warn();
+    let device = Device::probe()?;
     let tests = Tests {
         prompts: args.n_prompt.clone(),
         decodes: args.n_gen.clone(),
         depths: args.n_depth.clone(),
         context: args.ctx_size,
-        rounds: args.repetitions,
+        rounds: args.repetitions.get(),
     };
     let mut subjects = Vec::new();
     for path in &args.models {
-        subjects.push(subject(args, &device, &tests, Some(path), Facts::of_file(path)?)?);
+        let info = ModelInfo::open(path)?;
+        subjects.push(subject(
+            args,
+            &device,
+            &tests,
+            Some(path),
+            info,
+            subjects.is_empty(),
+        )?);
     }
     if subjects.is_empty() {
-        let facts = Facts::of_bytes(engine::STORYTELLER, "storyteller")?;
-        subjects.push(subject(args, &device, &tests, None, facts)?);
+        let info = ModelInfo::from_bytes(STORYTELLER, "storyteller")?;
+        subjects.push(subject(args, &device, &tests, None, info, true)?);
     }
     let request = Request {
         subjects,
         tests,
         cold: args.cold,
-        peer: args.peer.clone(),
+        llama_bench: args.peer.clone(),
         command: command_line(),
         date_utc: now(),
         available_bytes: Some(device.machine.ram.usable_bytes),
     };
     let program = std::env::current_exe().context("this program, to start it as a worker")?;
-    let bar = progress_bar();
     let harness = Harness {
         worker: &|| worker_command(&program, args.verbose),
         interrupted: interrupt::listen(),
-        progress: &|done, total, what| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-            bar.set_message(what.to_owned());
-        },
     };
-    let results = harness::run(&request, &harness);
+    let bar = progress_bar();
+    let results = run(&request, &harness, |event| {
+        if let Event::Step { done, total, what } = event {
+            show_step(&bar, done, total, what);
+        }
+    });
     bar.finish_and_clear();
     Ok(results?)
 }
 
-fn worker_command(program: &Path, verbose: bool) -> Command {
-    let mut command = Command::new(program);
-    command.args(["bench", "--worker"]);
-    if verbose {
-        command.arg("--verbose");
-    }
-    command
-}
-
-/// Drawn on a terminal only.
-fn progress_bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {eta:>4} {wide_msg}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// A model with a set of settings for each thread count.
+/// A model with a setup for each thread count and each kind of kernels.
 fn subject(
     args: &BenchArgs,
     device: &Device,
     tests: &Tests,
-    path: Option<&PathBuf>,
-    facts: Facts,
+    path: Option<&Path>,
+    info: ModelInfo,
+    is_first: bool,
 ) -> anyhow::Result<Subject> {
     // Mistakes in the request come before what memory allows.
-    let context = plan::longest_context(&facts, tests)?;
-    let counts: Vec<Option<usize>> = match args.threads.as_slice() {
-        [] => vec![None],
-        counts => counts.iter().copied().map(Some).collect(),
-    };
-    let kernels = kernels(args)?;
-    let mut settings = Vec::with_capacity(counts.len() * kernels.len());
-    for threads in counts {
-        for &kernels in &kernels {
-            let flags = Flags {
+    let context = longest_context(&info, tests)?;
+    let threads = each(&args.threads);
+    let kernels = each(&args.kernels);
+    let (typed, priority) = args.runtime.overrides()?;
+    let mut setups = Vec::with_capacity(threads.len() * kernels.len());
+    for (threads, kernels) in threads
+        .iter()
+        .flat_map(|threads| kernels.iter().map(move |kernels| (threads, kernels)))
+    {
+        let builder = path.map_or_else(Model::embedded, Model::builder);
+        let plan = builder
+            .device(device.clone())
+            .overrides(Overrides {
                 context: Some(context),
-                threads,
-                threads_batch: args.threads_batch,
-                force: args.force,
-                kernels,
-                ..args.runtime.flags()?
-            };
-            let name = || facts.model.name.clone();
-            let (chosen, note) = device.settings(&flags, Some(&facts.shape)).with_context(name)?;
-            if settings.is_empty() {
-                note.iter().for_each(|note| say!("siskin: {note}"));
-            }
-            device.bind(chosen.affinity.value);
-            settings.push(meant(&chosen, facts.shape.weight_bytes));
+                threads: threads.map(NonZeroUsize::get),
+                threads_batch: args.threads_batch.map(NonZeroUsize::get),
+                kernels: *kernels,
+                ..typed
+            })
+            .environment(kernels::environment()?)
+            .priority(priority)
+            .force(args.force)
+            .plan_for(Some(info.shape.clone()))
+            .with_context(|| info.model.name.clone())?;
+        // Workers run on the CPUs that this process is bound to.
+        let applied = plan.apply();
+        if is_first && setups.is_empty() {
+            notices::print(&plan.notices);
+            notices::print(&applied);
         }
+        setups.push(Setup {
+            environment: environment::wanted(&plan.settings, info.shape.weight_bytes),
+            resolved: plan.settings,
+        });
     }
-    let path = path.cloned();
     Ok(Subject {
-        path,
-        facts,
-        settings,
+        path: path.map(Path::to_owned),
+        info,
+        setups,
+        any_architecture: args.any_arch,
     })
 }
 
-/// Whose kernels are measured: each that was typed, else what else decides.
-fn kernels(args: &BenchArgs) -> anyhow::Result<Vec<Option<Chosen<Kernels>>>> {
-    match args.kernels.as_slice() {
-        [] => Ok(vec![kernels::asked(None)?]),
-        typed => typed.iter().map(|typed| kernels::asked(Some(*typed))).collect(),
-    }
-}
-
-fn setting(name: &str, value: String, origin: String) -> Setting {
-    Setting {
-        name: name.into(),
-        value,
-        origin,
-    }
-}
-
-/// From settings with their origins to what a worker is told.
-fn meant(chosen: &settings::Settings, weight_bytes: u64) -> Settings {
-    let launch = Launch {
-        settings: chosen.tunable(),
-        mlock: chosen.mlock.value,
-    };
-    let shown = explain::rows(chosen)
-        .into_iter()
-        .filter(|(name, ..)| *name != "ctx-size");
-    let shown = shown.map(|(name, value, origin)| setting(name, value, explain::word(origin)));
-    let variables = environment::wanted(chosen, weight_bytes).into_iter();
-    Settings {
-        launch,
-        environment: variables
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect(),
-        shown: shown.collect(),
+/// Each value that was typed, or none: what else decides.
+fn each<T: Copy>(typed: &[T]) -> Vec<Option<T>> {
+    match typed {
+        [] => vec![None],
+        typed => typed.iter().copied().map(Some).collect(),
     }
 }

@@ -35,7 +35,7 @@ impl Meter {
             .into_iter()
             .flatten()
             .flatten();
-        let zones: Vec<Zone> = zones.filter_map(|entry| Zone::of(&entry.path())).collect();
+        let zones: Vec<Zone> = zones.filter_map(|entry| Zone::open(&entry.path())).collect();
         if !zones.is_empty() {
             return Some(Meter::Rapl(zones));
         }
@@ -71,7 +71,7 @@ impl Meter {
 impl Zone {
     /// Reads a package's zone: packages are at the top level (`intel-rapl:0`), their parts below
     /// (`intel-rapl:0:0`).
-    fn of(folder: &Path) -> Option<Self> {
+    fn open(folder: &Path) -> Option<Self> {
         let name = folder.file_name()?.to_str()?;
         let package = fs::read_to_string(folder.join("name"))
             .ok()?

@@ -1,7 +1,7 @@
 //! Temperature, clock and throttling, before and after a measurement.
 
-use crate::bench::result::Heat;
-use crate::device::probe::{self, Root};
+use crate::result::Heat;
+use siskin_device::probe::{self, Root};
 
 const CPUS: &str = "sys/devices/system/cpu";
 

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-use crate::device::probe::Root;
+use siskin_device::probe::Root;
 
 /// How often each array is read; the best pass counts, as in STREAM.
 const PASSES: usize = 6;
