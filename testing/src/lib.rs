@@ -33,8 +33,7 @@ pub fn checkpoint(name: &str) -> PathBuf {
 
 /// The data next to the project (`SISKIN_SHARED`, else `../shared`); `None`, as a skip, if it is not there.
 pub fn shared() -> Option<PathBuf> {
-    let folder =
-        std::env::var_os("SISKIN_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
+    let folder = std::env::var_os("SISKIN_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     let data = folder.join("data");
     if data.is_dir() {
         return Some(data);

@@ -290,7 +290,9 @@ fn tune_keeps_what_run_then_uses_and_a_damaged_file_is_ignored() {
         command
     };
     // Other tests use the CPUs meanwhile: what is measured now is noise, kept by force.
-    let report = json(&succeed(&mut with_state(&["tune", "--quick", "--json", "--force"])));
+    let report = json(&succeed(&mut with_state(&[
+        "tune", "--quick", "--json", "--force",
+    ])));
     assert_eq!(report["kept"], true);
     assert!(report["after"]["decode"].as_f64().expect("a number") > 0.0);
     let rows = report["measurements"].as_array().expect("measurements");
