@@ -151,7 +151,7 @@ fn impossible_wishes_are_refused() {
     let config = folder.path().join("config.json");
     std::fs::write(&config, CONFIG).expect("written");
     let config = config.to_str().expect("a path");
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 7] = [
         (
             &["fit", config, "--device", "pi"],
             1,
@@ -184,7 +184,7 @@ fn impossible_wishes_are_refused() {
         let output = siskin(wrong).output().expect("it starts");
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
         assert!(
-            stderr(&output).contains("give ") || stderr(&output).contains("write e.g."),
+            stderr(&output).contains("[possible values: ") || stderr(&output).contains("write e.g."),
             "{}",
             stderr(&output)
         );
