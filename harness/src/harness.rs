@@ -93,7 +93,10 @@ impl fmt::Display for Event<'_> {
                 "this machine does not report whether it throttles; slow rounds are not thrown away",
             ),
             Event::Throttled { setting, value } => {
-                write!(f, "{setting} {value}: the machine throttled, this round is thrown away")
+                write!(
+                    f,
+                    "{setting} {value}: the machine throttled, this round is thrown away"
+                )
             }
             Event::LeftOut {
                 setting,

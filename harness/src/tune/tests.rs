@@ -190,7 +190,10 @@ fn the_faster_setting_is_found_and_what_was_won_is_reported() {
     assert_eq!((before.decode, report.after.decode), (8.0, 16.0));
     assert_eq!(report.tuned.decode_tokens_per_second, 16.0);
     let won = report.won();
-    assert!(won.starts_with("decode 8.0 -> 16.0 tokens/s, +100 %; prompt "), "{won}");
+    assert!(
+        won.starts_with("decode 8.0 -> 16.0 tokens/s, +100 %; prompt "),
+        "{won}"
+    );
     let rows = |setting: &str| {
         report
             .measurements
