@@ -7,17 +7,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use noise::noise;
+use siskin_model::atomic_file::Overwrite;
+use siskin_model::{FileType, TensorType};
 use siskin_quant::block::{Effort, Isa, quantize_row_with};
 use siskin_quant::convert::Conversion;
 use siskin_quant::stream::StreamOptions;
-use siskin_model::atomic_file::Overwrite;
-use siskin_model::{FileType, TensorType};
-use synthetic::Sizes;
-
-mod noise;
-#[path = "../tests/through_binary/synthetic.rs"]
-mod synthetic;
+use siskin_testing::synthetic::{self, Sizes, weights};
 
 const FORMATS: [TensorType; 10] = [
     TensorType::F16,
@@ -45,7 +40,7 @@ const SIZES: Sizes = Sizes {
 };
 
 fn formats(c: &mut Criterion) {
-    let x: Vec<f32> = std::iter::repeat_with(noise()).take(WEIGHTS).collect();
+    let x: Vec<f32> = std::iter::repeat_with(weights()).take(WEIGHTS).collect();
     let mut group = c.benchmark_group("quantize");
     group.throughput(Throughput::Bytes(4 * WEIGHTS as u64));
     group.sample_size(20).measurement_time(Duration::from_secs(2));
@@ -63,7 +58,7 @@ fn formats(c: &mut Criterion) {
 
 fn conversion(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    synthetic::checkpoint(dir.path(), &SIZES, Some(&mut noise()));
+    synthetic::checkpoint(dir.path(), &SIZES, Some(&mut weights()));
     let cancel = AtomicBool::new(false);
     let options = StreamOptions {
         threads: std::thread::available_parallelism().map_or(1, usize::from),

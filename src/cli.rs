@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, convert, device, fit, imatrix, inspect, man, models, quantize, run, tokenize, tune,
+    bench, chat, completions, convert, device, fit, imatrix, inspect, man, models, quantize, run, tokenize,
+    tune,
 };
 use crate::hints::Flags;
 use crate::render::style;

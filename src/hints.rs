@@ -66,7 +66,9 @@ fn file(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option<Stri
     let hint = match kind {
         FileKind::Exists => flags.with("force", "--force overwrites it")?,
         FileKind::NonFinite => flags.with("allow-nonfinite", "--allow-nonfinite accepts them")?,
-        FileKind::AlreadyQuantized => flags.with("allow-requantize", "--allow-requantize accepts the loss")?,
+        FileKind::AlreadyQuantized => {
+            flags.with("allow-requantize", "--allow-requantize accepts the loss")?
+        }
         FileKind::Split => "llama-gguf-split --merge joins the parts",
         FileKind::Format => return format(cause).map(str::to_owned),
         _ => return None,
@@ -119,8 +121,12 @@ fn runtime(error: &Error, flags: &Flags) -> Option<String> {
             .map(str::to_owned);
     }
     let hint = match error.kind() {
-        ErrorKind::ContextFull => flags.with("ctx-size", "shorten the prompt, or use a larger context with -c"),
-        ErrorKind::UnknownArchitecture => flags.with("any-arch", "--any-arch runs it unchecked, at your own risk"),
+        ErrorKind::ContextFull => {
+            flags.with("ctx-size", "shorten the prompt, or use a larger context with -c")
+        }
+        ErrorKind::UnknownArchitecture => {
+            flags.with("any-arch", "--any-arch runs it unchecked, at your own risk")
+        }
         ErrorKind::Engine => flags.with("verbose", "-v shows llama.cpp's log"),
         _ => None,
     };
@@ -190,7 +196,10 @@ mod tests {
         for (error, names, want) in cases {
             let found = hint(&error, &flags(names));
             match want {
-                Some(want) => assert!(found.as_ref().is_some_and(|hint| hint.contains(want)), "{found:?}"),
+                Some(want) => assert!(
+                    found.as_ref().is_some_and(|hint| hint.contains(want)),
+                    "{found:?}"
+                ),
                 None => assert_eq!(found, None, "{error}"),
             }
             let force = found.is_some_and(|hint| hint.contains("--force"));

@@ -75,7 +75,10 @@ fn every_crate_uses_only_crates_below_it() {
     for (name, below) in BELOW {
         let uses = found.remove(name).unwrap_or_else(|| panic!("no crate {name}"));
         for used in uses {
-            assert!(below.contains(&used.as_str()), "{name} points up or sideways at {used}");
+            assert!(
+                below.contains(&used.as_str()),
+                "{name} points up or sideways at {used}"
+            );
         }
     }
     assert!(found.is_empty(), "crates without a place in the plan: {found:?}");

@@ -3,11 +3,12 @@
 //! The switch belongs to the whole process, so these tests are a separate program and take turns.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 
 use siskin::device::settings::{Kernels, Values};
-use siskin::{ContextOptions, LoadOptions, Model, STORYTELLER, SamplerConfig, Session, Token, Tokenize, ggml_hook};
+use siskin::{
+    ContextOptions, LoadOptions, Model, STORYTELLER, SamplerConfig, Session, Token, Tokenize, ggml_hook,
+};
 
 /// The program, which converts the fixtures.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_siskin");
@@ -35,7 +36,9 @@ fn model(path: &Path) -> Model {
 
 fn greedy(model: &Model, prompt: &str, count: usize) -> Vec<Token> {
     let mut session = Session::new(model, ContextOptions::default()).expect("a session");
-    session.decode(&model.tokenize(prompt, Tokenize::PROMPT)).expect("room");
+    session
+        .decode(&model.tokenize(prompt, Tokenize::PROMPT))
+        .expect("room");
     let config = SamplerConfig {
         temp: 0.0,
         ..SamplerConfig::default()
@@ -60,7 +63,10 @@ fn greedy_output_is_the_same_with_either_kernel() {
     if let Some(shared) = siskin_testing::shared() {
         for ty in TYPES {
             let dir = shared.join("stories260k-hf");
-            files.push((siskin_testing::convert(PROGRAM, &dir, out.path(), ty), format!("stories260k {ty}")));
+            files.push((
+                siskin_testing::convert(PROGRAM, &dir, out.path(), ty),
+                format!("stories260k {ty}"),
+            ));
         }
     }
     let embedded = Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("embedded");
@@ -79,7 +85,8 @@ fn greedy_output_is_the_same_with_either_kernel() {
 fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
     let _turn = turn();
     let out = tempfile::tempdir().expect("a temporary folder");
-    let model = model(&siskin_testing::convert(PROGRAM, 
+    let model = model(&siskin_testing::convert(
+        PROGRAM,
         &siskin_testing::checkpoint("llama-spm"),
         out.path(),
         "q4_k_m",
@@ -119,7 +126,9 @@ fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
 #[test]
 fn perplexity_is_the_same_with_either_kernel() {
     let _turn = turn();
-    let Some(shared) = siskin_testing::shared() else { return };
+    let Some(shared) = siskin_testing::shared() else {
+        return;
+    };
     let text = std::fs::read(shared.join("text/wikitext-2/wiki.test.raw")).expect("wikitext-2");
     let text = String::from_utf8_lossy(&text[..64 << 10]).into_owned();
     let out = tempfile::tempdir().expect("a temporary folder");
@@ -175,7 +184,8 @@ fn perplexity(model: &Model, text: &str) -> f64 {
 #[test]
 fn the_switch_is_a_flag_and_an_environment_variable() {
     let used = |arguments: &[&str], environment: Option<&str>| -> serde_json::Value {
-        let mut command = siskin_testing::command(PROGRAM, ["run", "-p", "Once", "-n", "4", "--temp", "0", "--json"]);
+        let mut command =
+            siskin_testing::command(PROGRAM, ["run", "-p", "Once", "-n", "4", "--temp", "0", "--json"]);
         command.args(arguments).env_remove(ggml_hook::ENVIRONMENT);
         if let Some(value) = environment {
             command.env(ggml_hook::ENVIRONMENT, value);
@@ -232,21 +242,7 @@ const HEADERS: [(&str, &str); 5] = [
 
 #[test]
 fn signatures_are_those_of_the_headers() {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["metadata", "--format-version", "1", "--offline", "--locked"]);
-    let Ok(output) = command.current_dir(env!("CARGO_MANIFEST_DIR")).output() else {
-        siskin_testing::skip("no cargo to ask where llama.cpp's headers are");
-        return;
-    };
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata");
-    let packages = metadata["packages"].as_array().expect("packages");
-    let sys = packages
-        .iter()
-        .find(|package| package["name"] == "llama-cpp-sys-2")
-        .expect("llama.cpp");
-    let manifest = Path::new(sys["manifest_path"].as_str().expect("a path"));
-    let folder = manifest.with_file_name("llama.cpp/ggml/src/ggml-cpu");
+    let folder = siskin_testing::llama_cpp().join("ggml/src/ggml-cpu");
     let words = |text: &str| text.split_whitespace().collect::<String>();
     for (file, wanted) in HEADERS {
         let text = std::fs::read_to_string(folder.join(file)).expect("a header");

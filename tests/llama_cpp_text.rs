@@ -1,8 +1,5 @@
 //! Holds tables that siskin copies from llama.cpp to the source of the llama.cpp that it is built with.
 
-use std::path::Path;
-use std::process::Command;
-
 use siskin_model::tokenizer::spellings::{ENDS, INFILL, TEXTS};
 
 /// What follows from the tables in llama.cpp's source, without the spaces: code that siskin's depends on.
@@ -83,26 +80,7 @@ fn spellings(code: &str) -> Vec<(Vec<String>, &str)> {
 
 /// A file of llama.cpp, without its comments and spaces.
 fn source(file: &str) -> String {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata");
-    let packages = metadata["packages"].as_array().expect("packages");
-    let sys = packages
-        .iter()
-        .find(|package| package["name"] == "llama-cpp-sys-2")
-        .expect("llama.cpp");
-    let manifest = Path::new(sys["manifest_path"].as_str().expect("a path"));
-    let text =
-        std::fs::read_to_string(manifest.with_file_name("llama.cpp").join(file)).expect("a source file");
+    let text = std::fs::read_to_string(siskin_testing::llama_cpp().join(file)).expect("a source file");
     let code = text
         .lines()
         .map(|line| line.split("//").next().unwrap_or_default());

@@ -5,12 +5,9 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use noise::noise;
 use siskin_model::TensorType;
 use siskin_quant::block::{Effort, Isa, Search};
-
-#[path = "../../benches/noise.rs"]
-mod noise;
+use siskin_testing::synthetic::weights;
 
 /// Weights per row: the width of the models that siskin targets.
 const ROW: usize = 2048;
@@ -25,7 +22,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     };
-    let x: Vec<f32> = std::iter::repeat_with(noise())
+    let x: Vec<f32> = std::iter::repeat_with(weights())
         .take(weights.next_multiple_of(ROW))
         .collect();
     let mut bytes = vec![0; ty.row_bytes(ROW as u64).expect("whole blocks") as usize];

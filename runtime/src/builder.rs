@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use siskin_device::isa::{CpuArch, Fit, Isa};
 use siskin_device::probe::{Machine, Root};
 use siskin_device::profile::{self, Profile, Traits};
-use siskin_device::settings::{
-    self, Affinity, Kernels, Origin, Overrides, Priority, Resolved, Sources,
-};
+use siskin_device::settings::{self, Affinity, Kernels, Origin, Overrides, Priority, Resolved, Sources};
 use siskin_device::tuned::{self, Tuned};
 use siskin_model::files::Files;
 use siskin_model::gguf::Header;
@@ -374,7 +372,11 @@ mod tests {
 
     #[test]
     fn plans_name_the_source_of_each_setting() {
-        let plan = Model::embedded().threads(1).use_tuned(false).plan().expect("fits");
+        let plan = Model::embedded()
+            .threads(1)
+            .use_tuned(false)
+            .plan()
+            .expect("fits");
         let (values, origins) = (&plan.settings.values, &plan.settings.origins);
         assert_eq!((values.threads, origins.threads), (1, Origin::Flag));
         assert_eq!((values.threads_batch, origins.threads_batch), (1, Origin::Flag));

@@ -76,9 +76,7 @@ pub enum ChatError {
     #[error(transparent)]
     Engine(#[from] Error),
     /// The system prompt and the last message alone are longer than the context.
-    #[error(
-        "{tokens} tokens do not fit into a context of {context}, even with every earlier turn left out"
-    )]
+    #[error("{tokens} tokens do not fit into a context of {context}, even with every earlier turn left out")]
     TooLong {
         /// Tokens of the system prompt, the last message and the template around them.
         tokens: usize,

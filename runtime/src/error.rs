@@ -51,7 +51,9 @@ pub enum Error {
     #[error("a KV cache of {0} needs flash attention, which is off")]
     CacheNeedsFlashAttention(CacheType),
     /// Blocks of the KV cache would cross heads.
-    #[error("a KV cache of {cache_type} needs heads of a multiple of 32 numbers; this model's have {head_dim}")]
+    #[error(
+        "a KV cache of {cache_type} needs heads of a multiple of 32 numbers; this model's have {head_dim}"
+    )]
     CacheCrossesHeads {
         /// The type asked for.
         cache_type: CacheType,

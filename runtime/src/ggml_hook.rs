@@ -22,16 +22,16 @@ mod attention;
 #[cfg(own_kernels)]
 mod check;
 #[cfg(own_kernels)]
-mod product;
-#[cfg(own_kernels)]
 mod original;
+#[cfg(own_kernels)]
+mod partition;
+#[cfg(own_kernels)]
+mod product;
 #[cfg(own_kernels)]
 mod seam;
 #[cfg(not(own_kernels))]
 #[path = "ggml_hook/disabled.rs"]
 mod seam;
-#[cfg(own_kernels)]
-mod partition;
 
 mod status;
 

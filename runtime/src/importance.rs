@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use siskin_device::settings::Values;
 
-use crate::engine::{Batch, Context, ContextOptions, EvalCallback, Model, MulMat, Rows, SequenceId, Token};
 use crate::Error;
+use crate::engine::{Batch, Context, ContextOptions, EvalCallback, Model, MulMat, Rows, SequenceId, Token};
 use collector::Collector;
 
 pub use collector::Sums;

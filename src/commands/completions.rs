@@ -19,7 +19,12 @@ pub(crate) struct CompletionsArgs {
 pub(crate) fn main(args: CompletionsArgs) -> anyhow::Result<ExitCode> {
     // clap_complete panics if a write fails; writes to memory do not.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::cli::Args::command(), "siskin", &mut script);
+    clap_complete::generate(
+        args.shell,
+        &mut crate::cli::Args::command(),
+        "siskin",
+        &mut script,
+    );
     std::io::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

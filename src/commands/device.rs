@@ -46,7 +46,10 @@ pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
 /// Prints what could not be read of the machine, and instructions that are unused or missing.
 pub(super) fn warn(device: &Device) {
     let notes = device.machine.notes.iter().cloned().map(Notice::Machine);
-    let warning = device.isa.warning(device.profile_name()).map(Notice::Instructions);
+    let warning = device
+        .isa
+        .warning(device.profile_name())
+        .map(Notice::Instructions);
     notices::print(&notes.chain(warning).collect::<Vec<_>>());
 }
 

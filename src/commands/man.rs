@@ -17,7 +17,10 @@ pub(crate) struct ManArgs {
 pub(crate) fn main(args: ManArgs) -> anyhow::Result<ExitCode> {
     let name = || args.dir.display().to_string();
     std::fs::create_dir_all(&args.dir).with_context(name)?;
-    clap_mangen::generate_to(crate::cli::Args::command().disable_help_subcommand(true), &args.dir)
-        .with_context(name)?;
+    clap_mangen::generate_to(
+        crate::cli::Args::command().disable_help_subcommand(true),
+        &args.dir,
+    )
+    .with_context(name)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,11 +8,11 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use siskin::device::{self, memory::Memory};
+use siskin_model::atomic_file::Overwrite;
 use siskin_quant::block::Effort;
 use siskin_quant::convert::{Conversion, ConvertError};
 use siskin_quant::imatrix::Imatrix;
 use siskin_quant::stream::{StreamError, StreamOptions};
-use siskin_model::atomic_file::Overwrite;
 
 use crate::interrupt;
 use crate::render::progress::Shown;

@@ -33,8 +33,7 @@ pub fn checkpoint(name: &str) -> PathBuf {
 
 /// The data next to the project (`SISKIN_SHARED`, else `../shared`); `None`, as a skip, if it is not there.
 pub fn shared() -> Option<PathBuf> {
-    let folder =
-        std::env::var_os("SISKIN_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
+    let folder = std::env::var_os("SISKIN_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     let data = folder.join("data");
     if data.is_dir() {
         return Some(data);
@@ -102,4 +101,24 @@ pub fn convert(program: &str, checkpoint: &Path, out: &Path, file_type: &str) ->
     let mut convert = command(program, ["convert", "--type", file_type, "--quiet", "--force"]);
     succeed(convert.arg(checkpoint).arg("-o").arg(&file));
     file
+}
+
+/// The folder of the llama.cpp that the workspace is built with, in Cargo's registry.
+pub fn llama_cpp() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut command = Command::new(cargo);
+    command
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(["--filter-platform", &host])
+        .current_dir(root());
+    let output = succeed(&mut command);
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let sys = packages
+        .iter()
+        .find(|package| package["name"] == "llama-cpp-sys-2")
+        .expect("llama.cpp");
+    let manifest = Path::new(sys["manifest_path"].as_str().expect("a path"));
+    manifest.with_file_name("llama.cpp")
 }

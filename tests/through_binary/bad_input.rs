@@ -458,7 +458,9 @@ fn models_that_llama_cpp_would_choke_on() {
     let long = "a prompt that is a good deal longer than the context";
     let line = fail(&mut siskin(["run", "-c", "8", "-p", long]), 1);
     assert!(
-        line.contains("do not fit into the 8 left of a context of 8; shorten the prompt or enlarge"),
+        line.contains(
+            "do not fit: 8 of 8 places of the context are free; shorten the prompt, or use a larger context"
+        ),
         "{line}"
     );
 }

@@ -232,11 +232,19 @@ fn imported_results_stand_in_one_table() {
         .collect();
     assert_eq!(tools, ["siskin", "siskin", "llama-bench"], "{shown}");
     let marked = |text: &str| text.lines().filter(|line| line.contains("json")).count();
-    assert_eq!(marked(&shown), 1, "only the peer's row was imported into siskin's: {shown}");
+    assert_eq!(
+        marked(&shown),
+        1,
+        "only the peer's row was imported into siskin's: {shown}"
+    );
     let model = convert(&checkpoint("llama-spm"), out.path(), "q8_0");
     let measured = succeed(bench(&["-o", "csv"]).arg(&model).args(both));
     let measured = String::from_utf8(measured.stdout).expect("UTF-8");
-    assert_eq!((measured.lines().count(), marked(&measured)), (6, 3), "{measured}");
+    assert_eq!(
+        (measured.lines().count(), marked(&measured)),
+        (6, 3),
+        "{measured}"
+    );
     let alone = succeed(&mut siskin(["bench", "-o", "md", "--import", &path("peer.json")]));
     assert!(String::from_utf8_lossy(&alone.stdout).contains("llama-bench"));
 }
@@ -289,7 +297,10 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
             &["-d", "100000"],
             "storyteller: 16 tokens at depth 100000 need a context of 100016, but its training context is ",
         ),
-        (&["-c", "8"], "need a context of 16, but the context asked for is 8"),
+        (
+            &["-c", "8"],
+            "need a context of 16, but the context asked for is 8",
+        ),
         (
             &["--import", &text],
             "text.json: no JSON of llama-bench or siskin bench",
@@ -324,10 +335,15 @@ fn an_unknown_architecture_is_measured_if_asked_for() {
     let model = convert(&checkpoint("llama-spm"), out.path(), "q8_0");
     let mut bytes = std::fs::read(&model).expect("a file");
     // Another name of the same length, in general.architecture and as the prefix of its keys.
-    let names = |at: &usize| bytes[*at..].starts_with(b"llama.") || bytes[..*at].ends_with(b"architecture\x08\0\0\0\x05\0\0\0\0\0\0\0");
+    let names = |at: &usize| {
+        bytes[*at..].starts_with(b"llama.")
+            || bytes[..*at].ends_with(b"architecture\x08\0\0\0\x05\0\0\0\0\0\0\0")
+    };
     let positions: Vec<usize> = (0..bytes.len() - 5).filter(names).collect();
     assert!(positions.len() > 5, "{positions:?}");
-    positions.into_iter().for_each(|at| bytes[at..at + 5].copy_from_slice(b"qwen2"));
+    positions
+        .into_iter()
+        .for_each(|at| bytes[at..at + 5].copy_from_slice(b"qwen2"));
     std::fs::write(&model, bytes).expect("written");
     let line = fail(bench(&[]).arg(&model), 1);
     assert!(line.contains("qwen2"), "{line}");

@@ -192,7 +192,7 @@ fn lines_are_turns_and_answers_are_all_of_stdout() {
     );
     assert_eq!(
         err,
-        "siskin: this model has no chat template; talking plainly, as User and Assistant\n"
+        "siskin: this model has no chat template; using plain \"User:\"/\"Assistant:\" turns\n"
     );
 }
 
@@ -232,7 +232,7 @@ fn the_oldest_turns_go_where_the_context_is_full_and_it_is_said() {
         serde_json::from_slice(output.stdout.rsplit(|b| *b == b'\n').nth(1).expect("a line")).expect("JSON");
     assert_eq!(last["dropped_turns"], 1, "{last}");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let said = "siskin: the context of 96 tokens is full; the oldest turn is out of the model's sight\n";
+    let said = "siskin: the context of 96 tokens is full; the oldest turn was dropped to make room\n";
     assert!(stderr.contains(said), "{stderr}");
     // The same without the first turn: the system prompt stays, and nothing of the turn does.
     let mut saved: Json = serde_json::from_slice(&std::fs::read(&all).expect("saved")).expect("JSON");
@@ -270,7 +270,7 @@ fn what_cannot_be_done_is_said_and_the_conversation_goes_on() {
             format!("/save {here}/no/such/folder"),
             "cannot write: No such file",
         ),
-        ("/save".into(), "name a file"),
+        ("/save".into(), "needs a file name"),
         ("/nonsense".into(), "no command /nonsense"),
         (long, "do not fit into a context of 64"),
     ];

@@ -34,7 +34,7 @@ fn devices_and_their_profiles() {
             "raspberry-pi-4",
             "82.1 °C (cpu-thermal); now frequency capped, throttled",
         ),
-        ("rk3588", "rk3588", "8 CPUs: 4 fast"),
+        ("rk3588", "rk3588", "8 CPUs (4 performance cores"),
         ("x86-laptop", "x86-64-v3", "throttled 3 times since the start"),
         (
             "container",
@@ -138,7 +138,7 @@ fn fit_plans_before_any_download() {
         1,
     );
     assert!(
-        refused.contains("would fit") && refused.contains("--force"),
+        refused.contains("would fit") && !refused.contains("--force"),
         "{refused}"
     );
     let too_small = fail(&mut fit(&["--ram", "300MiB"]), 1);
@@ -151,7 +151,7 @@ fn impossible_wishes_are_refused() {
     let config = folder.path().join("config.json");
     std::fs::write(&config, CONFIG).expect("written");
     let config = config.to_str().expect("a path");
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 7] = [
         (
             &["fit", config, "--device", "pi"],
             1,
@@ -184,7 +184,7 @@ fn impossible_wishes_are_refused() {
         let output = siskin(wrong).output().expect("it starts");
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
         assert!(
-            stderr(&output).contains("give ") || stderr(&output).contains("write e.g."),
+            stderr(&output).contains("[possible values: ") || stderr(&output).contains("write e.g."),
             "{}",
             stderr(&output)
         );
@@ -290,7 +290,9 @@ fn tune_keeps_what_run_then_uses_and_a_damaged_file_is_ignored() {
         command
     };
     // Other tests use the CPUs meanwhile: what is measured now is noise, kept by force.
-    let report = json(&succeed(&mut with_state(&["tune", "--quick", "--json", "--force"])));
+    let report = json(&succeed(&mut with_state(&[
+        "tune", "--quick", "--json", "--force",
+    ])));
     assert_eq!(report["kept"], true);
     assert!(report["after"]["decode"].as_f64().expect("a number") > 0.0);
     let rows = report["measurements"].as_array().expect("measurements");
@@ -368,7 +370,10 @@ fn tune_ends_with_the_signal_s_exit_code_and_keeps_nothing() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{text}");
         assert!(text.contains("interrupted; nothing was kept"), "{text}");
-        assert!(!text.contains("signal 2;") && !text.contains("signal 15;"), "{text}");
+        assert!(
+            !text.contains("signal 2;") && !text.contains("signal 15;"),
+            "{text}"
+        );
         assert!(!state.path().join("siskin/tuned.json").exists());
     }
 }

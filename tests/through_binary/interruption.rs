@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use siskin_testing::synthetic::{self, Sizes};
 use crate::util::{self, siskin, siskin_that_hears_signals, succeed};
+use siskin_testing::synthetic::{self, Sizes};
 
 /// Random points in time or size for each command and signal.
 const POINTS: usize = 50;

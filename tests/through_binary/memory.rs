@@ -7,8 +7,8 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-use siskin_testing::synthetic::{self, Sizes};
 use crate::util::{siskin, succeed};
+use siskin_testing::synthetic::{self, Sizes};
 
 /// The memory that a conversion may take, in bytes: `VmHWM`, which includes mapped pages.
 const BUDGET: u64 = 256_000_000;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use siskin::{LoadOptions, Model, Token, Tokenize};
 
-use siskin_testing::Rng;
 use crate::{golden, util};
+use siskin_testing::Rng;
 
 /// Random texts for each vocabulary.
 const TEXTS: usize = 3000;

@@ -20,10 +20,7 @@ const BUILTIN: [(&str, &str); 8] = [
         "targets/raspberry-pi-5.toml",
         include_str!("../../targets/raspberry-pi-5.toml"),
     ),
-    (
-        "targets/rk3588.toml",
-        include_str!("../../targets/rk3588.toml"),
-    ),
+    ("targets/rk3588.toml", include_str!("../../targets/rk3588.toml")),
     (
         "targets/x86-64-v2.toml",
         include_str!("../../targets/x86-64-v2.toml"),

@@ -8,9 +8,9 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use crate::engine::{Model, Token, Tokenize};
 use super::conversation::Message;
 use super::template::Template;
+use crate::engine::{Model, Token, Tokenize};
 use siskin_model::tokenizer::TokenType;
 
 /// The control tokens of a vocabulary and their spellings.

@@ -174,10 +174,7 @@ impl Context {
     pub fn new(model: &Model, options: ContextOptions) -> Result<Self, Error> {
         let values = &options.values;
         check_cache(model, values)?;
-        let capacity = options
-            .context
-            .unwrap_or_else(|| model.default_context())
-            .max(1);
+        let capacity = options.context.unwrap_or_else(|| model.default_context()).max(1);
         let sequences = options.sequences.clamp(1, 256);
         let cells = match options.layout {
             CacheLayout::Separate => capacity.saturating_mul(sequences),
@@ -460,10 +457,9 @@ fn check_cache(model: &Model, values: &Values) -> Result<(), Error> {
         return Err(Error::CacheNeedsFlashAttention(cache_type));
     }
     match model.head_dim() {
-        Some(head_dim) if !head_dim.is_multiple_of(32) => Err(Error::CacheCrossesHeads {
-            cache_type,
-            head_dim,
-        }),
+        Some(head_dim) if !head_dim.is_multiple_of(32) => {
+            Err(Error::CacheCrossesHeads { cache_type, head_dim })
+        }
         _ => Ok(()),
     }
 }

@@ -104,11 +104,7 @@ impl Model {
         let mut header = validate::check(path, options)?;
         let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::Path(path.to_owned()))?;
         let values = &options.values;
-        let before = if values.mmap {
-            vec![]
-        } else {
-            memory::anonymous()
-        };
+        let before = if values.mmap { vec![] } else { memory::anonymous() };
         let (llama, vocab) = load(&c_path, options, &mut header).map_err(|reason| Error::Load {
             path: path.to_owned(),
             reason,

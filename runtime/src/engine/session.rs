@@ -93,7 +93,11 @@ impl Session {
             if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 return Ok(false);
             }
-            let rows = if index + 1 == count { Rows::Last } else { Rows::None };
+            let rows = if index + 1 == count {
+                Rows::Last
+            } else {
+                Rows::None
+            };
             self.compute(piece, rows, |_| {})?;
         }
         Ok(true)
@@ -234,8 +238,8 @@ impl Iterator for Samples<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{LoadOptions, STORYTELLER};
     use crate::Tokenize;
+    use crate::engine::{LoadOptions, STORYTELLER};
 
     #[test]
     fn what_was_truncated_was_never_computed() {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::{Clock, Cut, TextDecoder, Usage};
-use crate::engine::{Draw, Drawn, Model, SamplerConfig, Session, Token, Tokenize};
 use crate::Error;
+use crate::engine::{Draw, Drawn, Model, SamplerConfig, Session, Token, Tokenize};
 
 /// How tokens are chosen, and what ends the text besides the model.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -306,7 +306,10 @@ mod tests {
             shown += &piece;
         }
         assert_eq!(generation.stop_reason(), Some(StopReason::Limit));
-        assert_eq!((shown.as_str(), generation.tokens().len()), (generation.text(), 20));
+        assert_eq!(
+            (shown.as_str(), generation.tokens().len()),
+            (generation.text(), 20)
+        );
         let usage = generation.usage();
         assert!(usage.prompt_tokens > 3 && usage.generated_tokens == 20);
         assert!(usage.decode_tokens_per_second.is_some_and(|speed| speed > 0.0));
@@ -343,12 +346,18 @@ mod tests {
     #[test]
     fn what_cannot_begin_is_refused() {
         let mut session = storyteller();
-        let error = session.generate_from(&[], &Sampling::greedy(), None).expect_err("empty");
+        let error = session
+            .generate_from(&[], &Sampling::greedy(), None)
+            .expect_err("empty");
         assert!(matches!(error, Error::EmptyPrompt));
-        let error = session.generate("a", &Sampling::default().temp(-1.0)).expect_err("temp");
+        let error = session
+            .generate("a", &Sampling::default().temp(-1.0))
+            .expect_err("temp");
         assert_eq!(error.kind(), crate::ErrorKind::Request);
         let long = "word ".repeat(2000);
-        let error = session.generate(&long, &Sampling::greedy()).expect_err("too long");
+        let error = session
+            .generate(&long, &Sampling::greedy())
+            .expect_err("too long");
         assert_eq!(error.kind(), crate::ErrorKind::ContextFull);
         assert!(session.is_empty(), "nothing was computed");
     }

@@ -64,10 +64,7 @@ impl Clock {
             generated_tokens,
             time_to_first_token_seconds: self.first.map(|time| time.as_secs_f64()),
             prompt_tokens_per_second: rate(prompt_tokens, self.prefill),
-            decode_tokens_per_second: rate(
-                generated_tokens.saturating_sub(1),
-                decoding.unwrap_or_default(),
-            ),
+            decode_tokens_per_second: rate(generated_tokens.saturating_sub(1), decoding.unwrap_or_default()),
         }
     }
 }

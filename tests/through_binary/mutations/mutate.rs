@@ -128,9 +128,11 @@ pub(super) fn mutate(good: &Good, number: u64) -> (String, Vec<u8>) {
 /// Writes another number into a field of the header; each kind of field is about equally likely.
 fn rewrite_field(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     use Kind::*;
-    let kind = *rng.choice(&[
-        Start, Name, ValueType, Value, Value, Length, Entries, Dimension, TensorType, Offset,
-    ]).expect("not empty");
+    let kind = *rng
+        .choice(&[
+            Start, Name, ValueType, Value, Value, Length, Entries, Dimension, TensorType, Offset,
+        ])
+        .expect("not empty");
     let candidates: Vec<&Field> = good.fields.iter().filter(|field| field.kind == kind).collect();
     let field = **rng.choice(&candidates).expect("not empty");
     let mut bytes = good.bytes.clone();
@@ -138,7 +140,9 @@ fn rewrite_field(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut old = [0; 8];
     old[..slot.len()].copy_from_slice(slot);
     let old = u64::from_le_bytes(old);
-    let float = FLOAT_TRAPS[rng.usize(..(FLOAT_TRAPS.len()).max(1))].to_bits().into();
+    let float = FLOAT_TRAPS[rng.usize(..(FLOAT_TRAPS.len()).max(1))]
+        .to_bits()
+        .into();
     let new = match rng.usize(..8) {
         0 => old.wrapping_add(1),
         1 => old.wrapping_sub(1),
@@ -251,7 +255,9 @@ fn set_key(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
         (Some(Value::U32(_)), 3) => Value::U32(number as u32),
         (Some(Value::F32(_)), 1..) => Value::F32(*rng.choice(&FLOAT_TRAPS).expect("not empty")),
         (Some(Value::Bool(old)), 1..) => Value::Bool(!old),
-        (Some(Value::String(_)), 1..) => Value::String((*rng.choice(&TEXT_TRAPS).expect("not empty")).to_owned()),
+        (Some(Value::String(_)), 1..) => {
+            Value::String((*rng.choice(&TEXT_TRAPS).expect("not empty")).to_owned())
+        }
         _ => trap_value(rng),
     };
     let what = format!("{key} = {value:?}");
@@ -284,7 +290,10 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let how = match &mut list {
         Array::String(strings) => {
             let mut texts: Vec<String> = strings.iter().map(str::to_owned).collect();
-            let (a, b) = (rng.usize(..(texts.len()).max(1)), rng.usize(..(texts.len()).max(1)));
+            let (a, b) = (
+                rng.usize(..(texts.len()).max(1)),
+                rng.usize(..(texts.len()).max(1)),
+            );
             match rng.usize(..5) {
                 0 => texts.truncate(a),
                 1 => texts[a] = texts[b].clone(),
@@ -296,7 +305,10 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
             format!("text {a}, {b}")
         }
         Array::I32(numbers) => {
-            let (a, number) = (rng.usize(..(numbers.len()).max(1)), *rng.choice(&TRAPS).expect("not empty") as i32);
+            let (a, number) = (
+                rng.usize(..(numbers.len()).max(1)),
+                *rng.choice(&TRAPS).expect("not empty") as i32,
+            );
             match rng.usize(..3) {
                 0 => numbers.truncate(a),
                 1 => numbers.fill(number),
@@ -305,7 +317,10 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
             format!("number {a}: {number}")
         }
         Array::F32(numbers) => {
-            let (a, number) = (rng.usize(..(numbers.len()).max(1)), *rng.choice(&FLOAT_TRAPS).expect("not empty"));
+            let (a, number) = (
+                rng.usize(..(numbers.len()).max(1)),
+                *rng.choice(&FLOAT_TRAPS).expect("not empty"),
+            );
             match rng.usize(..3) {
                 0 => numbers.truncate(a),
                 1 => numbers.fill(number),
@@ -324,7 +339,10 @@ fn bend_vocabulary(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
 /// parses.
 fn bend_tensors(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
     let mut header = good.header.clone();
-    let (a, b) = (rng.usize(..(header.tensors.len()).max(1)), rng.usize(..(header.tensors.len()).max(1)));
+    let (a, b) = (
+        rng.usize(..(header.tensors.len()).max(1)),
+        rng.usize(..(header.tensors.len()).max(1)),
+    );
     let how = match rng.usize(..6) {
         0 => {
             header.tensors.remove(a);
@@ -341,7 +359,9 @@ fn bend_tensors(good: &Good, rng: &mut Rng) -> (String, Vec<u8>) {
         }
         3 => {
             let at = rng.usize(..(header.tensors[a].shape.len()).max(1));
-            header.tensors[a].shape[at] = *rng.choice(&[1, 2, 31, 32, 64, 96, 256, 512, 4096]).expect("not empty");
+            header.tensors[a].shape[at] = *rng
+                .choice(&[1, 2, 31, 32, 64, 96, 256, 512, 4096])
+                .expect("not empty");
             "has another dimension"
         }
         4 => {

@@ -55,7 +55,9 @@ fn greedy(context: &mut Context, prompts: &[&str]) -> Vec<Vec<Token>> {
             next[index] = vec![row.1];
         }
     }
-    sequences.into_iter().for_each(|sequence| context.release(sequence));
+    sequences
+        .into_iter()
+        .for_each(|sequence| context.release(sequence));
     drawn
 }
 
@@ -86,12 +88,19 @@ fn a_sequence_is_cut_without_the_others() {
     context.decode(&batch, |_| {}).expect("room");
     let want = context.logits(b).expect("logits").to_vec();
     context.truncate(a, 3).expect("cut");
-    assert_eq!((context.tokens(a).len(), context.tokens(b).len()), (3, tokens.len()));
+    assert_eq!(
+        (context.tokens(a).len(), context.tokens(b).len()),
+        (3, tokens.len())
+    );
     let mut rest = Batch::new();
     rest.push(a, &tokens[3..], Rows::Last);
     context.decode(&rest, |_| {}).expect("room");
     let got = context.logits(a).expect("logits");
-    let apart = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let apart = got
+        .iter()
+        .zip(&want)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     // A part of the tokens is computed in a batch of another size, whose sums round in another order.
     assert!(apart < 0.5 && argmax(got) == argmax(&want), "{apart}");
     assert_eq!(context.logits(b), None, "rows of an earlier computation are gone");
@@ -104,9 +113,14 @@ fn every_row_comes_in_order_however_often_the_batch_is_split() {
     let (a, b) = (context.sequence().expect("one"), context.sequence().expect("two"));
     let tokens = prompt(&model, PROMPTS[0]);
     let mut batch = Batch::new();
-    batch.push(a, &tokens, Rows::All).push(b, &tokens, Rows::None).push(a, &tokens, Rows::Last);
+    batch
+        .push(a, &tokens, Rows::All)
+        .push(b, &tokens, Rows::None)
+        .push(a, &tokens, Rows::Last);
     let mut rows = Vec::new();
-    context.decode(&batch, |row| rows.push((row.sequence, row.position))).expect("room");
+    context
+        .decode(&batch, |row| rows.push((row.sequence, row.position)))
+        .expect("room");
     let n = u32::try_from(tokens.len()).expect("few");
     let want: Vec<_> = (0..n).chain([2 * n - 1]).map(|position| (a, position)).collect();
     assert_eq!(rows, want);
@@ -120,7 +134,9 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
         let mut context = context(&model, 2, layout);
         let (a, b) = (context.sequence().expect("one"), context.sequence().expect("two"));
         let mut batch = Batch::new();
-        batch.push(a, &vec![token; 250], Rows::None).push(b, &vec![token; 257], Rows::Last);
+        batch
+            .push(a, &vec![token; 250], Rows::None)
+            .push(b, &vec![token; 257], Rows::Last);
         let error = context.decode(&batch, |_| {}).expect_err("too long").to_string();
         assert!(error.contains(&format!("{room} of 256 places")), "{error}");
         assert!(context.tokens(a).is_empty() && context.tokens(b).is_empty());
