@@ -21,10 +21,10 @@ use crate::{environment, interrupt};
 Example:
   siskin tune model.gguf --quick
 
-run, chat and bench then use the settings found; --forget undoes that. On a board such as the Raspberry
-Pi 5, a model of 1 billion parameters takes roughly 5 minutes with --quick, 15 minutes without, and an
-hour with --full (estimated). The machine should do nothing else meanwhile: what is measured while other
-programs use the CPUs is not kept.")]
+run, chat and bench then use the settings found; --forget undoes that. On a board such as the Raspberry Pi 5, a \
+model of 1 billion parameters takes roughly 5 minutes with --quick, 15 minutes without, and an hour with --full \
+(estimated, not measured). The machine should do nothing else meanwhile: what is measured while other programs use \
+the CPUs is not kept.")]
 pub(crate) struct TuneArgs {
     /// GGUF file [default: the embedded storyteller]
     model: Option<PathBuf>,

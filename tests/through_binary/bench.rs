@@ -237,7 +237,8 @@ fn imported_results_stand_in_one_table() {
         1,
         "only the peer's row was imported into siskin's: {shown}"
     );
-    let measured = succeed(bench(&["-o", "csv"]).args(both));
+    let model = convert(&checkpoint("llama-spm"), out.path(), "q8_0");
+    let measured = succeed(bench(&["-o", "csv"]).arg(&model).args(both));
     let measured = String::from_utf8(measured.stdout).expect("UTF-8");
     assert_eq!(
         (measured.lines().count(), marked(&measured)),
@@ -333,10 +334,13 @@ fn an_unknown_architecture_is_measured_if_asked_for() {
     let out = tempfile::tempdir().expect("a temporary folder");
     let model = convert(&checkpoint("llama-spm"), out.path(), "q8_0");
     let mut bytes = std::fs::read(&model).expect("a file");
-    // The same name in each key and in the value of general.architecture: an architecture of the same form.
-    let positions: Vec<usize> = (0..bytes.len() - 5)
-        .filter(|&at| &bytes[at..at + 5] == b"llama")
-        .collect();
+    // Another name of the same length, in general.architecture and as the prefix of its keys.
+    let names = |at: &usize| {
+        bytes[*at..].starts_with(b"llama.")
+            || bytes[..*at].ends_with(b"architecture\x08\0\0\0\x05\0\0\0\0\0\0\0")
+    };
+    let positions: Vec<usize> = (0..bytes.len() - 5).filter(names).collect();
+    assert!(positions.len() > 5, "{positions:?}");
     positions
         .into_iter()
         .for_each(|at| bytes[at..at + 5].copy_from_slice(b"qwen2"));
