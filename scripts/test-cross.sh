@@ -64,5 +64,5 @@ for profile in "$@"; do
     check_start "$profile"
     echo "test-cross: $profile: ${runner[*]} target/cross/$profile/siskin"
     SISKIN_CROSS="${runner[*]} $PWD/target/cross/$profile/siskin" \
-        cargo test --release --locked --test through_binary cross:: -- --nocapture
+        cargo test --release --locked --test through_binary cross:: -- --nocapture --ignored
 done

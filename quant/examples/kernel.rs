@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use siskin_model::TensorType;
 use siskin_quant::block::{Effort, Isa, Search};
-use siskin_testing::synthetic::weights;
+use siskin_testing::synthetic;
 
 /// Weights per row: the width of the models that siskin targets.
 const ROW: usize = 2048;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     };
-    let x: Vec<f32> = std::iter::repeat_with(weights())
+    let x: Vec<f32> = std::iter::repeat_with(synthetic::weights())
         .take(weights.next_multiple_of(ROW))
         .collect();
     let mut bytes = vec![0; ty.row_bytes(ROW as u64).expect("whole blocks") as usize];

@@ -17,19 +17,16 @@ const QUANTIZED: [&str; 7] = ["q8_0", "q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_
 /// Flags with which every sum of attention is f32.
 const EXACT: [&str; 2] = ["--cache-type", "f32"];
 
-/// A function that starts the other program; `None`, with a printed reason, if there is none.
-fn other() -> Option<impl Fn() -> Command> {
-    let Ok(words) = std::env::var("SISKIN_CROSS") else {
-        println!("skipped: SISKIN_CROSS names no program built for another device");
-        return None;
-    };
+/// A function that starts the other program.
+fn other() -> impl Fn() -> Command {
+    let words = std::env::var("SISKIN_CROSS").expect("the words that start a program built for another device");
     let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
     assert!(!words.is_empty(), "SISKIN_CROSS is empty");
-    Some(move || {
+    move || {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null());
         command
-    })
+    }
 }
 
 /// Converts a checkpoint and returns the file's path.
@@ -62,8 +59,9 @@ fn greedy(mut program: Command, model: Option<&Path>, prompt: &str, count: usize
 }
 
 #[test]
+#[ignore = "needs a program built for another device: scripts/test-cross.sh runs it"]
 fn converted_checkpoints_are_the_same_byte_for_byte() {
-    let Some(other) = other() else { return };
+    let other = other();
     let out = tempfile::tempdir().expect("a temporary folder");
     for (at, source) in util::checkpoints().iter().enumerate() {
         for file_type in CONVERTED {
@@ -76,8 +74,9 @@ fn converted_checkpoints_are_the_same_byte_for_byte() {
 }
 
 #[test]
+#[ignore = "needs a program built for another device: scripts/test-cross.sh runs it"]
 fn quantized_files_are_the_same_byte_for_byte() {
-    let Some(other) = other() else { return };
+    let other = other();
     let out = tempfile::tempdir().expect("a temporary folder");
     for name in ["llama-spm", "stablelm-bpe", "gptneox-bpe"] {
         let file = |what: &str| out.path().join(format!("{name}-{what}.gguf"));
@@ -101,8 +100,9 @@ fn quantized_files_are_the_same_byte_for_byte() {
 }
 
 #[test]
+#[ignore = "needs a program built for another device: scripts/test-cross.sh runs it"]
 fn fixtures_give_their_golden_tokens() {
-    let Some(other) = other() else { return };
+    let other = other();
     let out = tempfile::tempdir().expect("a temporary folder");
     for (at, source) in util::checkpoints().iter().enumerate() {
         let text = std::fs::read_to_string(source.join("golden/golden.json")).expect("a golden");
@@ -117,8 +117,9 @@ fn fixtures_give_their_golden_tokens() {
 }
 
 #[test]
+#[ignore = "needs a program built for another device: scripts/test-cross.sh runs it"]
 fn the_embedded_model_tells_the_same_story() {
-    let Some(other) = other() else { return };
+    let other = other();
     let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/storyteller-q4_k_m.gguf");
     let out = tempfile::tempdir().expect("a temporary folder");
     let whole = |mut program: Command, side: &str| {
@@ -146,8 +147,9 @@ fn the_embedded_model_tells_the_same_story() {
 }
 
 #[test]
+#[ignore = "needs a program built for another device: scripts/test-cross.sh runs it"]
 fn kernels_are_used_where_the_cpu_has_their_instructions() {
-    let Some(other) = other() else { return };
+    let other = other();
     let words = std::env::var("SISKIN_CROSS").expect("set, as seen above");
     let report: Json =
         serde_json::from_slice(&succeed(other().args(["device", "--json"])).stdout).expect("JSON");
