@@ -5,7 +5,7 @@ CARGO ?= cargo
 # A toolchain that rustup has just installed is not on the caller's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run setup build test check bench bench-full fuzz man cross cross-test dist clean
+.PHONY: run setup build test embed check bench bench-full fuzz man cross cross-test dist clean
 
 run: build
 	./target/release/siskin run
@@ -16,8 +16,18 @@ setup:
 build: setup
 	$(CARGO) build --release --locked
 
+# Crates without llama.cpp are tested in the dev profile too: with overflow checks.
+LIGHT = -p siskin-device -p siskin-kernels -p siskin-link -p siskin-model -p siskin-quant
+
 test: setup
+	$(CARGO) test --locked $(LIGHT)
 	$(CARGO) test --release --locked --workspace
+
+# A program outside the workspace that embeds the library. It uses the same target folder, so that llama.cpp is not
+# compiled again.
+embed: setup
+	cp Cargo.lock tests/embed/Cargo.lock
+	CARGO_TARGET_DIR=$(CURDIR)/target $(CARGO) run --release --manifest-path tests/embed/Cargo.toml
 
 check: setup
 	$(CARGO) fmt --all --check

@@ -52,16 +52,16 @@ pub struct Chat {
     conversation: Conversation,
 }
 
-/// What making ready for an answer took.
+/// What it took to get ready for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Prepared {
     /// Tokens of the conversation.
     pub tokens: usize,
-    /// Of these, the ones that were in the cache already.
+    /// Tokens of them that were in the cache already.
     pub reused: usize,
-    /// Turns that went out of the model's sight to make room.
+    /// Turns that were dropped to make room.
     pub dropped: usize,
-    /// False where it was interrupted before the end.
+    /// False if it was interrupted before the end.
     pub complete: bool,
 }
 
@@ -83,12 +83,15 @@ pub enum ChatError {
         /// The context's size.
         context: u32,
     },
-    /// The messages use every character that could mark them.
-    #[error("the conversation uses every private character of Unicode; leave some out")]
+    /// The messages use every character that could mark control spellings.
+    #[error("the conversation uses every private-use character of Unicode; leave some out")]
     NoMarks,
 }
 
-/// The template that came with the model; `None` where it has none. See [`Template::new`] for `now`.
+/// The template that came with the model; `None` if it has none. See [`Template::new`] for `now`.
+///
+/// # Errors
+/// The template cannot be compiled.
 pub fn template_of(model: &Model, now: ZonedDateTime) -> Result<Option<Template>, TemplateError> {
     model
         .chat_template()
@@ -96,7 +99,10 @@ pub fn template_of(model: &Model, now: ZonedDateTime) -> Result<Option<Template>
         .transpose()
 }
 
-/// A template from elsewhere, with the model's tokens.
+/// A template from elsewhere, with the model's special tokens.
+///
+/// # Errors
+/// The template cannot be compiled.
 pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<Template, TemplateError> {
     let tokens = TemplateTokens {
         bos: model.special_token(SpecialToken::Bos),
@@ -106,7 +112,10 @@ pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<
     Template::new(source, tokens, now)
 }
 
-/// The tokens of `messages`, ready for the assistant to speak. No control token comes out of what they say.
+/// The tokens of `messages`, ready for the assistant to answer. Nothing that a message contains becomes a control token.
+///
+/// # Errors
+/// The template refuses the messages or fails.
 pub fn tokenize(model: &Model, template: &Template, messages: &[Message]) -> Result<Vec<Token>, ChatError> {
     tokens(
         model,
@@ -156,12 +165,12 @@ impl Chat {
         &self.conversation
     }
 
-    /// The conversation, to change; the next [`Chat::prepare`] computes what the change asks for.
+    /// The conversation, to change it; the next reply computes what the change requires.
     pub fn conversation_mut(&mut self) -> &mut Conversation {
         &mut self.conversation
     }
 
-    /// True on the plain template, for models that have none.
+    /// True if the plain template is used, because the model has none.
     pub fn is_plain(&self) -> bool {
         self.template.is_plain()
     }
@@ -171,15 +180,13 @@ impl Chat {
         &self.session
     }
 
-    /// The session, to continue from where [`Chat::prepare`] left it.
-    pub fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    /// Brings the conversation and the tokens `made` of an answer into the context. While fewer than `reserve`
-    /// places are left behind them, the oldest turns are dropped, in whole, down to the last. Stops early where
-    /// `interrupted` comes true.
-    pub fn prepare(
+    /// Brings the conversation and the tokens `made` of an answer into the context. While fewer than `reserve` places
+    /// are left after them, it drops the oldest turns, whole, down to the last. It stops early once `interrupted` is
+    /// true.
+    ///
+    /// # Errors
+    /// The last message alone does not fit, the template refuses the conversation, or llama.cpp fails.
+    pub(crate) fn prepare(
         &mut self,
         made: &[Token],
         reserve: usize,

@@ -47,7 +47,7 @@ pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
         item(
             "repacked copy",
             repacked(shape, settings),
-            "beside the mapped weights".into(),
+            "next to the mapped weights".into(),
         ),
         item(
             "KV cache",
@@ -75,8 +75,8 @@ pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
     items
 }
 
-/// What a plan takes beyond the file and the keys and values, without a repacked copy: buffers, vocabulary, program,
-/// less what of the file does not stay resident.
+/// What a plan takes beyond the file and the KV cache, without a repacked copy: buffers, vocabulary, program, less the
+/// part of the file that does not stay resident.
 pub(super) fn beyond_file_and_cache(shape: &Shape, settings: &Values) -> u64 {
     let all: u64 = items(shape, settings).iter().map(|item| item.bytes).sum();
     let file = shape.weight_bytes.saturating_add(shape.header_bytes);
@@ -88,7 +88,7 @@ pub(super) fn beyond_file_and_cache(shape: &Shape, settings: &Values) -> u64 {
     known.into_iter().fold(all, u64::saturating_sub)
 }
 
-/// A second copy where the file stays mapped; read weights are repacked as they come.
+/// A second copy if the file stays mapped; weights that are read are repacked as they come.
 fn repacked(shape: &Shape, settings: &Values) -> u64 {
     if settings.repack && settings.mmap {
         shape.repackable_bytes
@@ -107,7 +107,7 @@ fn compute(shape: &Shape, settings: &Values) -> u64 {
     batch.saturating_mul(activations + mask + work)
 }
 
-/// Logits of one token where llama.cpp computes them, where it hands them out, and where the sampler sorts them.
+/// Logits of one token, three times: computed by llama.cpp, handed out by it, sorted by the sampler.
 fn output(shape: &Shape) -> u64 {
     /// An id, a logit and a probability (`llama_token_data`).
     const CANDIDATE: u64 = 12;

@@ -49,7 +49,7 @@ pub enum SettingsError {
 /// Decides every setting.
 ///
 /// # Errors
-/// The model does not fit and nothing may be made smaller, or repacking was asked for where it faults.
+/// The model does not fit and nothing may be made smaller, or repacking was asked for and faults on this machine.
 pub fn resolve(sources: &Sources<'_>) -> Result<Resolved, SettingsError> {
     if sources.repack_faults && sources.typed.repack == Some(true) && !sources.force {
         return Err(SettingsError::RepackFaults);

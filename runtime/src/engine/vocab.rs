@@ -8,12 +8,12 @@ use llama_cpp_2::vocab::VocabType;
 use super::{Model, Token};
 use siskin_model::tokenizer::{TokenType, Tokenizer};
 
-/// Whose vocabulary a model uses.
+/// Who tokenizes for a model.
 #[derive(Debug)]
 pub(super) enum Vocab {
-    /// siskin's own; llama.cpp has loaded none.
+    /// siskin; llama.cpp has loaded no vocabulary.
     Own(Box<Tokenizer>),
-    /// llama.cpp's.
+    /// llama.cpp.
     LlamaCpp,
 }
 
@@ -73,8 +73,8 @@ impl Model {
         }
     }
 
-    /// The bytes a token stands for: part of a UTF-8 text, not always whole characters. Control tokens stand
-    /// for nothing unless `special`.
+    /// The bytes of a token: part of a UTF-8 text, not always whole characters. Control tokens have none, unless
+    /// `special` is true.
     pub fn piece(&self, token: Token, special: bool) -> Vec<u8> {
         match (self.vocab(), self.id(token)) {
             (_, None) => Vec::new(),
@@ -95,7 +95,7 @@ impl Model {
         }
     }
 
-    /// The token that begins texts, where the model wants one there.
+    /// The token that begins texts; `None` if the model wants none there.
     pub fn bos(&self) -> Option<Token> {
         match self.vocab() {
             Vocab::Own(own) => own.adds_bos().then(|| token(own.bos_id())),
@@ -106,7 +106,7 @@ impl Model {
         }
     }
 
-    /// True where the vocabulary writes the space before the first word, as SentencePiece's does.
+    /// True if the tokenizer writes a space before the first word, as SentencePiece does.
     pub fn adds_space_prefix(&self) -> bool {
         match self.vocab() {
             Vocab::Own(own) => own.adds_space_prefix(),
@@ -119,7 +119,7 @@ impl Model {
         usize::try_from(self.llama().n_vocab()).unwrap_or_default()
     }
 
-    /// True where siskin reads the vocabulary, false where llama.cpp does.
+    /// True if siskin tokenizes, false if llama.cpp does.
     pub fn has_own_tokenizer(&self) -> bool {
         matches!(self.vocab(), Vocab::Own(_))
     }
@@ -129,7 +129,7 @@ impl Model {
         (0..self.llama().n_vocab()).map(Token)
     }
 
-    /// A token's text as the vocabulary spells it; `None` where there is no such token.
+    /// A token's text as the vocabulary spells it; `None` if there is no such token.
     pub(crate) fn spelling(&self, token: Token) -> Option<String> {
         let id = self.id(token)?;
         match self.vocab() {
@@ -142,7 +142,7 @@ impl Model {
         }
     }
 
-    /// The spelling of a token that templates name, where the model has it.
+    /// The spelling of a token that templates name; `None` if the model lacks it.
     pub(crate) fn special_token(&self, name: SpecialToken) -> Option<String> {
         let token = match (self.vocab(), name) {
             (Vocab::Own(own), SpecialToken::Bos) => token(own.bos_id()),
@@ -155,7 +155,7 @@ impl Model {
         self.spelling(token)
     }
 
-    /// What a token is for.
+    /// The type of a token.
     pub(crate) fn token_type(&self, token: Token) -> TokenType {
         let kind = match self.vocab() {
             Vocab::Own(own) => self.id(token).and_then(|id| own.token_type(id)),
@@ -171,11 +171,11 @@ impl Model {
 }
 
 fn token(id: u32) -> Token {
-    // No vocabulary that passed preflight has more tokens than an i32 counts.
+    // No vocabulary that passed the checks has more tokens than an i32 counts.
     Token(i32::try_from(id).unwrap_or(-1))
 }
 
-/// What llama.cpp says a token is for. It sets several marks at once; a control token is one whatever else it is.
+/// The type of a token by llama.cpp's attributes. Several may be set; control counts first.
 fn kind(model: &LlamaModel, token: Token) -> TokenType {
     let attributes = model.vocab().attr(LlamaToken(token.0));
     let table = [
