@@ -10,7 +10,7 @@ use siskin_model::shape::ShapeError;
 use crate::compare::CompareError;
 use crate::plan::PlanError;
 
-/// A measurement could not be made. The texts name no flag of a program; [`BenchError::kind`] tells a front end what it
+/// A measurement could not be made. The texts name no flag of a program; [`BenchError::kind`] shows a front end what it
 /// can offer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,7 +68,7 @@ pub enum BenchError {
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted {
-        /// The signal that ended a worker before this process had noticed any; `None` if this process was told.
+        /// The signal that ended a worker before this process had noticed any; `None` if this process noticed it.
         signal: Option<i32>,
     },
 }
@@ -140,7 +140,7 @@ pub enum ErrorKind {
     Request,
     /// A file of results is damaged, or cannot be compared.
     Results,
-    /// A worker process failed; loading the same model alone tells more.
+    /// A worker process failed; loading the same model alone shows more.
     Worker,
     /// llama-bench failed.
     LlamaBench,

@@ -32,7 +32,7 @@ impl State {
 
 /// What happened between two moments; `None` if the system reports nothing about heat.
 pub(crate) fn between(before: &State, after: &State) -> Option<Heat> {
-    let told = (!after.heat.cannot_tell()).then(|| after.heat.throttled_since(&before.heat));
+    let reported = (!after.heat.cannot_tell()).then(|| after.heat.throttled_since(&before.heat));
     let cooled = before
         .cooling
         .zip(after.cooling)
@@ -42,7 +42,7 @@ pub(crate) fn between(before: &State, after: &State) -> Option<Heat> {
         after_celsius: after.celsius(),
         before_hertz: before.hertz,
         after_hertz: after.hertz,
-        throttled: either(told, cooled),
+        throttled: either(reported, cooled),
     };
     (heat != Heat::default()).then_some(heat)
 }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn throttling_is_seen_where_the_system_tells() {
+    fn throttling_is_seen_if_the_system_reports_it() {
         let pi = |bits: &str| machine(&[("sys/devices/platform/soc/soc:firmware/get_throttled", bits)]);
         let intel = |count: &str| {
             machine(&[(

@@ -234,7 +234,7 @@ fn context(info: &ModelInfo, tests: &Tests, depth: u32, kinds: &[(Kind, u32)]) -
     Ok(tests.context.unwrap_or(u32::try_from(need).unwrap_or(u32::MAX)))
 }
 
-/// Memory that a process takes beside weights and cache: program, vocabulary, compute buffers. Generous: it decides
+/// Memory that a process takes besides weights and cache: program, vocabulary, compute buffers. Generous: it decides
 /// only how many processes stay alive at once.
 const PROCESS_BYTES: u64 = 384 << 20;
 

@@ -1,7 +1,7 @@
 //! What a worker process does: load, fill a context, time computations.
 //!
 //! Tokens are pseudo-random and none is sampled while the clock runs, as in llama-bench: speed does not depend
-//! on what a text says.
+//! on a text's content.
 
 use std::fs::File;
 use std::io::{BufRead, Write};

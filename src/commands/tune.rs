@@ -172,7 +172,7 @@ impl TuneArgs {
         }
         let width = bench::width();
         let mut lines = vec![
-            "*: taken. cache-type is only shown: it changes what the model says. flash-attn and cache-type: in a \
+            "*: taken. cache-type is only shown: it changes the output of the model. flash-attn and cache-type: in a \
              context 8 times as long, where attention takes its time."
                 .to_owned(),
             report.won(),

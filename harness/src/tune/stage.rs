@@ -76,7 +76,7 @@ pub(super) struct Stage {
     pub(super) name: &'static str,
     /// What counts.
     pub(super) goal: Goal,
-    /// Whether the fastest is taken, or only shown: another type of keys and values changes what the model says.
+    /// Whether the fastest is taken, or only shown: another type of keys and values changes the output of the model.
     pub(super) adopt: bool,
     /// Whether the context is filled first, so that a prompt ends [`LONG`] times its length: attention takes its time
     /// in long contexts, and what is faster in short ones need not be there.
