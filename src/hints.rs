@@ -5,11 +5,16 @@ use siskin::chat::ChatError;
 use siskin::device::budget::BudgetError;
 use siskin::device::settings::SettingsError;
 use siskin::{Error, ErrorKind};
+use siskin_harness::compare::CompareError;
+use siskin_harness::{BenchError, ContextLimit, ErrorKind as MeasureKind, PlanError};
 use siskin_model::ErrorKind as FileKind;
 use siskin_model::atomic_file::AtomicFileError;
 use siskin_model::gguf::{GgufError, HeaderError, Problem};
 use siskin_quant::convert::ConvertError;
 use siskin_quant::imatrix::ImatrixError;
+
+/// The hint for an architecture that siskin cannot check.
+const UNCHECKED: &str = "--any-arch runs it unchecked, at your own risk";
 
 /// The long names of the flags that the command has.
 #[derive(Debug, Default)]
@@ -51,8 +56,44 @@ pub(crate) fn hint(error: &anyhow::Error, flags: &Flags) -> Option<String> {
                 _ => None,
             };
         }
-        file(cause, flags)
+        measuring(cause, flags).or_else(|| file(cause, flags))
     })
+}
+
+/// What the harness reports.
+fn measuring(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option<String> {
+    let compared = cause.downcast_ref::<CompareError>();
+    let hint = match (cause.downcast_ref::<BenchError>(), compared) {
+        (Some(BenchError::Results(error)), _) | (_, Some(error)) => match error {
+            CompareError::Machine { .. } if flags.has("any-machine") => {
+                "measure a baseline here, or add --any-machine"
+            }
+            CompareError::Machine { .. } => "measure here with siskin bench -o json",
+            CompareError::NoResults { .. } | CompareError::NoVersion { .. } => {
+                "give a file that `siskin bench -o json` wrote"
+            }
+            _ => return None,
+        },
+        (Some(BenchError::Plan(error)), _) => match error {
+            PlanError::NoRounds => "give -r at least 1",
+            PlanError::NoTests => "give a prompt length with -p or a number of tokens with -n",
+            PlanError::NoThreads(_) => "give -t and --threads-batch at least 1",
+            PlanError::TooDeep { limited_by, .. } => match limited_by {
+                ContextLimit::Training => "lower -d, -p or -n",
+                ContextLimit::Asked => "raise -c, or lower -d, -p or -n",
+            },
+            _ => return None,
+        },
+        (Some(error), _) if error.kind() == MeasureKind::UnknownArchitecture => {
+            flags.with("any-arch", UNCHECKED)?
+        }
+        (Some(BenchError::Worker(_) | BenchError::NothingMeasured), _) => flags.with(
+            "verbose",
+            "-v shows llama.cpp's log; `siskin run` on the same model may show why",
+        )?,
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// What the crates below the runtime report of files.
@@ -124,9 +165,7 @@ fn runtime(error: &Error, flags: &Flags) -> Option<String> {
         ErrorKind::ContextFull => {
             flags.with("ctx-size", "shorten the prompt, or use a larger context with -c")
         }
-        ErrorKind::UnknownArchitecture => {
-            flags.with("any-arch", "--any-arch runs it unchecked, at your own risk")
-        }
+        ErrorKind::UnknownArchitecture => flags.with("any-arch", UNCHECKED),
         ErrorKind::Engine => flags.with("verbose", "-v shows llama.cpp's log"),
         _ => None,
     };

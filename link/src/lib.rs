@@ -3,7 +3,7 @@
 //! siskin's decode kernels take the place of ggml's through the linker's `--wrap`, and Cargo passes link arguments
 //! only to the package whose build script prints them. So a program that embeds siskin needs a `build.rs` of one line:
 //!
-//! ```no_run
+//! ```text
 //! // build.rs, with `siskin-link` in [build-dependencies]
 //! fn main() {
 //!     siskin_link::wrap();

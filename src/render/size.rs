@@ -1,28 +1,13 @@
 //! Formats and parses sizes for people.
 
-/// Bytes in binary units with three digits: `668 MiB`, `1.20 GiB`.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (count as f64, 0);
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let digits = match value {
-        _ if unit == 0 => 0,
-        v if v < 9.995 => 2,
-        v if v < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$} {}", UNITS[unit])
-}
+pub(crate) use siskin_harness::report::number::bytes;
 
 /// Parses a size as people write it: `2GiB`, `900 MiB`, `1.5G`, `512M`, or bytes. Units are binary.
 ///
 /// # Errors
 /// If the text is not a size of at least one byte.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no size; write e.g. 2GiB, 900MiB or a number of bytes");
+    let wrong = || format!("{text:?} is not a size; write e.g. 2GiB, 900MiB or a number of bytes");
     let text = text.trim();
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

@@ -19,7 +19,8 @@ const EXACT: [&str; 2] = ["--cache-type", "f32"];
 
 /// A function that starts the other program.
 fn other() -> impl Fn() -> Command {
-    let words = std::env::var("SISKIN_CROSS").expect("the words that start a program built for another device");
+    let words =
+        std::env::var("SISKIN_CROSS").expect("the words that start a program built for another device");
     let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
     assert!(!words.is_empty(), "SISKIN_CROSS is empty");
     move || {
