@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, convert, device, fit, imatrix, inspect, man, models, quantize, run, tokenize,
-    tune,
+    bench, chat, completions, convert, device, fit, imatrix, inspect, models, quantize, run, tokenize, tune,
 };
 use crate::hints::Flags;
 use crate::render::style;
@@ -33,7 +32,8 @@ enum Command {
     Tune(tune::TuneArgs),
     Chat(chat::ChatArgs),
     Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
+    #[cfg(feature = "man")]
+    Man(crate::commands::man::ManArgs),
     Imatrix(imatrix::ImatrixArgs),
 }
 
@@ -68,7 +68,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Tune(args) => tune::main(args),
         Command::Chat(args) => chat::main(args),
         Command::Completions(args) => completions::main(args),
-        Command::Man(args) => man::main(args),
+        #[cfg(feature = "man")]
+        Command::Man(args) => crate::commands::man::main(args),
         Command::Imatrix(args) => imatrix::main(args),
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod fit;
 pub(crate) mod imatrix;
 pub(crate) mod inspect;
 mod kernels;
+#[cfg(feature = "man")]
 pub(crate) mod man;
 pub(crate) mod models;
 mod notices;

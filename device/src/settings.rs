@@ -43,7 +43,7 @@ macro_rules! settings {
 
             /// Every setting for people: the name of its flag, its value.
             pub fn rows(&self) -> Vec<(&'static str, String)> {
-                vec![$(($flag, word(&self.$field)),)*]
+                vec![$(($flag, self.$field.word()),)*]
             }
         }
 
@@ -98,11 +98,9 @@ macro_rules! settings {
 
             /// Every setting for people: the name of its flag, its value, where it came from.
             pub fn rows(&self) -> Vec<Row> {
-                vec![$(Row {
-                    name: $flag,
-                    value: word(&self.values.$field),
-                    origin: self.origins.$field,
-                },)*]
+                let origins = [$(self.origins.$field,)*];
+                let rows = self.values.rows().into_iter().zip(origins);
+                rows.map(|((name, value), origin)| Row { name, value, origin }).collect()
             }
         }
     };
@@ -199,16 +197,36 @@ pub struct Row {
     pub origin: Origin,
 }
 
-/// A value by the name that serde gives it.
-fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
-        Ok(serde_json::Value::Bool(true)) => "on".into(),
-        Ok(serde_json::Value::Bool(false)) => "off".into(),
-        Ok(value) => value.to_string(),
-        Err(_) => String::new(),
+/// A value as its flag takes it.
+trait Word {
+    fn word(&self) -> String;
+}
+
+impl Word for bool {
+    fn word(&self) -> String {
+        if *self { "on" } else { "off" }.into()
     }
 }
+
+macro_rules! displayed {
+    ($($ty:ty),*) => {
+        $(impl Word for $ty {
+            fn word(&self) -> String {
+                self.to_string()
+            }
+        })*
+    };
+}
+
+displayed!(
+    u32,
+    usize,
+    Affinity,
+    CacheType,
+    FlashAttention,
+    Kernels,
+    WaitPolicy
+);
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,6 @@ const MAX_FILE: u64 = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuned {
     /// The settings.
-    #[serde(flatten)]
     pub settings: Overrides,
     /// Tokens a second of the prompt, with these settings.
     pub prefill_tokens_per_second: f64,

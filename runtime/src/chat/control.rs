@@ -6,7 +6,9 @@
 //! tokens, and the marks are removed. Messages that spell no control token are rendered unchanged, so the
 //! template sees what it would see in transformers.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::nfa::noncontiguous::NFA;
+use aho_corasick::{Input, Match, MatchKind};
 
 use super::conversation::Message;
 use super::template::Template;
@@ -16,7 +18,8 @@ use siskin_model::tokenizer::TokenType;
 /// The control tokens of a vocabulary and their spellings.
 #[derive(Debug)]
 pub(super) struct ControlTokens {
-    search: AhoCorasick,
+    // The plainest automaton: the crate's faster ones are 50 KB of program for some special tokens.
+    search: NFA,
     tokens: Vec<Control>,
 }
 
@@ -62,7 +65,7 @@ impl ControlTokens {
 
     fn from_tokens(tokens: Vec<Control>) -> Self {
         let spellings = tokens.iter().map(|control| control.spelling.as_str());
-        let search = AhoCorasick::builder()
+        let search = NFA::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(spellings)
             .expect("a vocabulary's few special tokens");
@@ -100,7 +103,7 @@ impl ControlTokens {
             inserts.push((begins, marks.join));
         }
         let mut from = 0;
-        while let Some(found) = self.search.find(aho_corasick::Input::new(content).range(from..)) {
+        while let Some(found) = self.find(Input::new(content).range(from..)) {
             let first = content[found.start()..].chars().next().map_or(1, char::len_utf8);
             from = found.start() + first;
             let control = &self.tokens[found.pattern().as_usize()];
@@ -128,12 +131,18 @@ impl ControlTokens {
         })
     }
 
+    /// The first of the longest spellings.
+    fn find(&self, input: Input<'_>) -> Option<Match> {
+        let found = self.search.try_find(&input);
+        found.expect("this automaton searches from any start")
+    }
+
     /// The tokens of a rendered conversation, preceded by the beginning-of-text token if the model wants one
     /// and the template did not write it.
     pub(super) fn tokenize(&self, model: &Model, text: &str, marks: Marks) -> Vec<Token> {
         let mut tokens = Vec::new();
         let mut done = 0;
-        for found in self.search.find_iter(text) {
+        while let Some(found) = self.find(Input::new(text).range(done..)) {
             plain(model, &text[done..found.start()], marks, &mut tokens);
             tokens.push(self.tokens[found.pattern().as_usize()].token);
             done = found.end();

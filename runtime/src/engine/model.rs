@@ -68,7 +68,7 @@ impl Model {
         Model::load_resolved(path, options, settings)
     }
 
-    /// The same, of a model in memory: through an anonymous file if the system has them, else a temporary one.
+    /// The same, of a model in memory, through an anonymous file.
     ///
     /// # Errors
     /// As [`Model::load`]'s.
@@ -195,10 +195,8 @@ impl Model {
 
 /// Puts `bytes` where llama.cpp can open them by a path.
 fn with_file(bytes: &[u8], load: impl FnOnce(&Path) -> Result<Model, Error>) -> Result<Model, Error> {
-    let mut file = match rustix::fs::memfd_create("siskin-model", rustix::fs::MemfdFlags::CLOEXEC) {
-        Ok(fd) => std::fs::File::from(fd),
-        Err(_) => tempfile::tempfile().map_err(Error::Embedded)?,
-    };
+    let memory = rustix::fs::memfd_create("siskin-model", rustix::fs::MemfdFlags::CLOEXEC);
+    let mut file = std::fs::File::from(memory.map_err(|errno| Error::Embedded(errno.into()))?);
     file.write_all(bytes).map_err(Error::Embedded)?;
     load(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref())
 }
