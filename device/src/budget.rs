@@ -5,15 +5,18 @@
 
 mod choose;
 mod cost;
+mod limit;
 mod refusal;
 
 use serde::Serialize;
 
-pub use choose::{Constraints, DEFAULT_CONTEXT, MemoryLimit, plan};
+pub use crate::values::DEFAULT_CONTEXT;
+pub use choose::plan;
 pub use cost::{Item, items};
+pub use limit::{Constraints, MemoryLimit};
 pub use refusal::{BudgetError, Overcommit};
 
-use crate::settings::Values;
+use crate::values::Values;
 
 /// A plan: settings, what they take, and why they were chosen.
 #[derive(Debug, Clone, PartialEq, Serialize)]

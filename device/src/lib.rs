@@ -21,6 +21,7 @@ pub mod probe;
 pub mod profile;
 pub mod settings;
 pub mod tuned;
+mod values;
 
 /// CPUs this process may use: affinity and the control group's quota count.
 pub fn available_cpus() -> usize {

@@ -12,7 +12,7 @@ pub use choose::{Traits, choose};
 pub use load::{ProfileError, builtin, parse, user_folder, with_user};
 
 use super::isa::{CpuArch, Isa};
-use super::settings::{Affinity, CacheType, FlashAttention, Overrides, WaitPolicy};
+use super::values::{Affinity, CacheType, FlashAttention, Overrides, WaitPolicy};
 
 /// A device profile, as a TOML file describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

@@ -9,7 +9,7 @@ use siskin_model::atomic_file::{AtomicFile, AtomicFileError, Overwrite};
 use siskin_model::shape::Shape;
 
 use super::probe::Machine;
-use super::settings::Overrides;
+use super::values::Overrides;
 
 /// The form of the file; another number is another form.
 const SCHEMA: u32 = 3;

@@ -3,14 +3,12 @@
 use siskin_model::CacheType;
 use siskin_model::shape::Shape;
 
-use super::cost::{beyond_file_and_cache, items};
+use super::cost::{beyond_file_and_cache, items, total};
+use super::limit::{Constraints, MemoryLimit, widest};
 use super::refusal::refusal;
 use super::{BudgetError, Plan, Reason, mib};
-use crate::settings::{Overrides, Priority, Values};
+use crate::values::{DEFAULT_CONTEXT, Overrides, Priority, Values};
 
-/// The context if none is asked for and the model was trained with more: what chats and stories need. The training
-/// length of Llama 3.2 would be 4 GiB of keys and values.
-pub const DEFAULT_CONTEXT: u32 = 4096;
 /// The smallest context that siskin chooses by itself.
 const LEAST_CONTEXT: u32 = 512;
 /// The smallest batch that it chooses by itself: smaller ones slow the prompt down and save little.
@@ -18,33 +16,6 @@ const LEAST_UBATCH: u32 = 128;
 /// What a model may take beyond its file and its KV cache before the batch is made smaller: half the batch is up to
 /// 20 MB less, for a prompt that takes up to a tenth longer.
 const WORKING_BYTES: u64 = 40_000_000;
-
-/// What a plan may not change, and how far it may go.
-#[derive(Debug, Clone, Copy)]
-pub struct Constraints<'a> {
-    /// Settings that were asked for by name. A context of 0 is the largest that fits, up to the training length.
-    pub fixed: &'a Overrides,
-    /// What matters most.
-    pub priority: Priority,
-    /// Plan even what does not fit.
-    pub force: bool,
-}
-
-/// Memory a plan may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryLimit {
-    /// What this process may take.
-    pub usable_bytes: u64,
-    /// What is to be left free of it.
-    pub reserve_bytes: u64,
-}
-
-impl MemoryLimit {
-    /// What a plan may take.
-    pub fn bytes(&self) -> u64 {
-        self.usable_bytes.saturating_sub(self.reserve_bytes)
-    }
-}
 
 /// Plans: the first of the candidates that fits.
 ///
@@ -90,11 +61,6 @@ pub fn plan(
         fits: total_bytes <= limit.bytes(),
         reasons,
     })
-}
-
-/// Everything that `settings` take, in bytes.
-pub(super) fn total(shape: &Shape, settings: &Values) -> u64 {
-    items(shape, settings).iter().map(|item| item.bytes).sum()
 }
 
 /// Settings to try, the best first, each with the names of what was made smaller in it.
@@ -162,24 +128,6 @@ fn start(shape: &Shape, values: &Values, constraints: &Constraints<'_>) -> Value
         now.ubatch = (now.ubatch / 2).max(LEAST_UBATCH);
     }
     now
-}
-
-/// The largest context of `settings` that stays below `limit`, in steps of 256, up to the training length.
-pub(super) fn widest(shape: &Shape, settings: &Values, limit: u64) -> Values {
-    let with = |context| Values { context, ..*settings };
-    let (mut fits, mut too_large) = (settings.context / 256, shape.training_context / 256 + 1);
-    while too_large > fits + 1 {
-        let middle = fits.midpoint(too_large);
-        if total(shape, &with(middle * 256)) <= limit {
-            fits = middle;
-        } else {
-            too_large = middle;
-        }
-    }
-    with((fits * 256).clamp(
-        settings.context.min(shape.training_context),
-        shape.training_context,
-    ))
 }
 
 /// Why settings are what they are before anything was made smaller.

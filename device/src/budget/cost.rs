@@ -3,7 +3,7 @@
 use serde::Serialize;
 use siskin_model::shape::{CONTEXT_STEP, Shape};
 
-use crate::settings::Values;
+use crate::values::Values;
 
 /// A part of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,6 +73,11 @@ pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
     ];
     items.retain(|item| item.bytes > 0);
     items
+}
+
+/// Everything that `settings` take, in bytes.
+pub(super) fn total(shape: &Shape, settings: &Values) -> u64 {
+    items(shape, settings).iter().map(|item| item.bytes).sum()
 }
 
 /// What a plan takes beyond the file and the KV cache, without a repacked copy: buffers, vocabulary, program, less the

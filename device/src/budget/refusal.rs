@@ -4,9 +4,10 @@ use serde::Serialize;
 use siskin_model::FileType;
 use siskin_model::shape::Shape;
 
-use super::choose::{Constraints, MemoryLimit, total, widest};
+use super::cost::total;
+use super::limit::{Constraints, MemoryLimit, widest};
 use super::mib;
-use crate::settings::Values;
+use crate::values::Values;
 
 /// Nothing that was asked for fits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@ use siskin_model::{CacheType, FileType, TensorType};
 
 use super::*;
 use crate::profile::builtin;
-use crate::settings::{Overrides, Priority};
+use crate::values::{Overrides, Priority};
 
 /// Llama-3.2-1B's shape in Q4_K_M.
 fn shape() -> Shape {

@@ -3,11 +3,12 @@
 
 use siskin_model::shape::Shape;
 
-use super::{Origin, Overrides, Priority, Resolved};
-use crate::budget::{self, BudgetError, Constraints, DEFAULT_CONTEXT, MemoryLimit};
+use super::Resolved;
+use crate::budget::{self, BudgetError, Constraints, MemoryLimit};
 use crate::probe::Machine;
 use crate::profile::{Profile, Run};
 use crate::tuned::Tuned;
+use crate::values::{DEFAULT_CONTEXT, Origin, Overrides, Priority};
 
 /// What the values are chosen from.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +76,9 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Resolved, SettingsError> {
     };
     let plan = budget::plan(shape, &resolved.values, &limit, &constraints)?;
     let context = context_origin(sources.typed.context, plan.settings.context, shape);
-    resolved.adjust(&plan.settings, Origin::Budget);
+    resolved
+        .origins
+        .adjust(&mut resolved.values, &plan.settings, Origin::Budget);
     resolved.origins.context = context;
     resolved.plan = Some(plan);
     Ok(resolved)
