@@ -44,7 +44,7 @@ fn command() -> clap::Command {
 
 /// Reads the command line, and which flags the command has. Colours are not clap's rule: it takes CI for a terminal.
 pub(crate) fn parse() -> Result<(Args, Flags), clap::Error> {
-    let mut command = command().color(style::of_help());
+    let mut command = command().color(style::help_colors());
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     let sub = matches
         .subcommand_name()
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_flag_typed_twice_the_last_counts_and_lists_grow() {
+    fn the_last_of_two_flags_counts_and_lists_grow() {
         let parse = |words: &str| command().try_get_matches_from(words.split(' ')).expect(words);
         let twice = parse("siskin run -c 1 -c 2 --stop a --stop b --no-mmap --no-mmap");
         let twice = twice.subcommand_matches("run").expect("run");

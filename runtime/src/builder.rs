@@ -112,7 +112,7 @@ pub enum Notice {
 
 /// Where a model is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum Source {
     File(PathBuf),
     Embedded,
 }
@@ -120,7 +120,7 @@ enum Place {
 /// Says how a model is to be loaded; see [`Model::builder`].
 #[derive(Debug, Clone)]
 pub struct Builder {
-    place: Place,
+    source: Source,
     typed: Overrides,
     environment: Overrides,
     priority: Priority,
@@ -141,19 +141,19 @@ impl Model {
     /// # }
     /// ```
     pub fn builder(path: impl Into<PathBuf>) -> Builder {
-        Builder::new(Place::File(path.into()))
+        Builder::new(Source::File(path.into()))
     }
 
     /// The same for the embedded storyteller of 3.7 million parameters.
     pub fn embedded() -> Builder {
-        Builder::new(Place::Embedded)
+        Builder::new(Source::Embedded)
     }
 }
 
 impl Builder {
-    fn new(place: Place) -> Self {
+    fn new(source: Source) -> Self {
         Builder {
-            place,
+            source,
             typed: Overrides::default(),
             environment: Overrides::default(),
             priority: Priority::Balanced,
@@ -260,7 +260,7 @@ impl Builder {
             repack_faults: device.repack_faults(),
         })?;
         Ok(LoadPlan {
-            place: self.place,
+            source: self.source,
             any_architecture: self.any_architecture,
             device,
             shape,
@@ -278,9 +278,9 @@ impl Builder {
     }
 
     fn shape(&self) -> Result<Shape, Box<dyn std::error::Error>> {
-        let header = match &self.place {
-            Place::File(path) => read_header(path)?,
-            Place::Embedded => Header::parse(STORYTELLER, STORYTELLER.len() as u64)?,
+        let header = match &self.source {
+            Source::File(path) => read_header(path)?,
+            Source::Embedded => Header::parse(STORYTELLER, STORYTELLER.len() as u64)?,
         };
         Ok(Shape::from_header(&header)?)
     }
@@ -303,7 +303,7 @@ fn read_header(path: &Path) -> Result<Header, Error> {
 /// its environment, what it tells its user.
 #[derive(Debug)]
 pub struct LoadPlan {
-    place: Place,
+    source: Source,
     any_architecture: bool,
     /// The machine.
     pub device: Device,
@@ -344,9 +344,9 @@ impl LoadPlan {
             any_architecture: self.any_architecture,
             ..LoadOptions::default()
         };
-        let path = match &self.place {
-            Place::File(path) => Some(path.as_path()),
-            Place::Embedded => None,
+        let path = match &self.source {
+            Source::File(path) => Some(path.as_path()),
+            Source::Embedded => None,
         };
         Model::open_resolved(path, &options, self.settings)
     }

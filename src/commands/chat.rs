@@ -69,7 +69,7 @@ pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
     };
     let session = model.session()?;
     let context = session.capacity();
-    let mut talk = ChatLoop {
+    let mut chat_loop = ChatLoop {
         chat: Chat::new(session, template, args.system),
         sampling,
         json: args.json,
@@ -91,7 +91,7 @@ pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
         );
         say!("{}", style::dim(&line, style::stderr()));
     }
-    talk.run(&mut input)
+    chat_loop.run(&mut input)
 }
 
 /// The template given, else the model's own.
@@ -181,29 +181,29 @@ impl ChatLoop {
     }
 
     fn command(&mut self, command: &Command<'_>) -> anyhow::Result<()> {
-        let talk = self.chat.conversation_mut();
+        let conversation = self.chat.conversation_mut();
         match *command {
             Command::Help => {
-                for (name, behind, does) in COMMANDS {
-                    say!("{:15} {does}", format!("{name} {behind}"));
+                for (name, argument, does) in COMMANDS {
+                    say!("{:15} {does}", format!("{name} {argument}"));
                 }
                 say!("A line that ends with \\, or text in \"\"\", goes on over several lines.");
             }
-            Command::Reset => talk.reset(),
-            Command::System(None) => say!("{}", talk.system().unwrap_or("no system prompt")),
-            Command::System(Some("-")) => talk.set_system(None),
-            Command::System(Some(text)) => talk.set_system(Some(text.to_owned())),
+            Command::Reset => conversation.reset(),
+            Command::System(None) => say!("{}", conversation.system().unwrap_or("no system prompt")),
+            Command::System(Some("-")) => conversation.set_system(None),
+            Command::System(Some(text)) => conversation.set_system(Some(text.to_owned())),
             Command::Stats => self.print_stats(),
             Command::Save(path, replace) => {
                 let known = self.file.as_deref() == Some(Path::new(path));
-                store::save(talk, Path::new(path), replace || known)?;
+                store::save(conversation, Path::new(path), replace || known)?;
                 self.file = Some(path.into());
-                say!("saved in {path}: {}", turns(talk.turns().0));
+                say!("saved in {path}: {}", turns(conversation.turns().0));
             }
             Command::Load(path) => {
-                *talk = store::load(Path::new(path))?;
+                *conversation = store::load(Path::new(path))?;
                 self.file = Some(path.into());
-                say!("loaded from {path}: {}", turns(talk.turns().0));
+                say!("loaded from {path}: {}", turns(conversation.turns().0));
             }
             Command::Quit => {}
         }
@@ -243,7 +243,7 @@ fn is_final(error: &anyhow::Error) -> bool {
         error.downcast_ref::<ChatError>(),
         Some(ChatError::TooLong { .. } | ChatError::NoMarks)
             | Some(ChatError::Template(
-                TemplateError::Refused(_) | TemplateError::TooMuchSaid(_)
+                TemplateError::Refused(_) | TemplateError::MessagesTooLong(_)
             ))
     )
 }

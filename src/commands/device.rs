@@ -31,11 +31,11 @@ pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
     let asked = kernels::environment()?.kernels;
     let kernels = ggml_hook::select(asked.unwrap_or(default.kernels), default.prefetch_bytes);
     if args.json {
-        let shown = Shown {
+        let report = Report {
             device: &device,
             kernels,
         };
-        writeln!(std::io::stdout(), "{}", serde_json::to_string(&shown)?)?;
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
     } else {
         std::io::stdout().write_all(table(&device, &kernels).as_bytes())?;
     }
@@ -55,7 +55,7 @@ pub(super) fn warn(device: &Device) {
 
 /// What `--json` shows.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct Report<'a> {
     #[serde(flatten)]
     device: &'a Device,
     kernels: ggml_hook::Status,

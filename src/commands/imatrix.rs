@@ -15,7 +15,7 @@ use siskin_model::atomic_file::{self, Overwrite};
 use siskin_quant::imatrix::{Collected, Sums};
 
 use super::{kernels, notices};
-use crate::render::progress::Chunks;
+use crate::render::progress::ChunkProgress;
 use crate::render::{size, text};
 use crate::{interrupt, text_input};
 
@@ -83,17 +83,17 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
     let chunks = whole.min(args.chunks.unwrap_or(whole));
     let mut importance = Importance::new(&model, args.ctx_size, args.process_output)?;
     let cancel = interrupt::listen();
-    let shown = Chunks::new(args.quiet || args.json, chunks);
+    let bar = ChunkProgress::new(args.quiet || args.json, chunks);
     for part in tokens.chunks_exact(chunk).take(chunks) {
         if cancel.load(Ordering::Relaxed) {
-            shown.finish();
+            bar.finish();
             say!("siskin: interrupted; {} is as it was", args.output.display());
             return Ok(ExitCode::from(interrupt::exit_code()));
         }
         importance.add(part)?;
-        shown.step();
+        bar.step();
     }
-    shown.finish();
+    bar.finish();
     let sums = importance.into_sums().into_iter();
     let sums = sums.map(|(tensor, sums)| {
         let (squares, count) = (sums.squares, sums.count);

@@ -73,12 +73,12 @@ pub(crate) fn main(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         Format::Table => {
             let width = bench::width();
             write!(out, "{}", text_table(&table(&rows), width))?;
-            for line in words(&memory, choice.as_ref()) {
+            for line in explanation(&memory, choice.as_ref()) {
                 write!(out, "{}", report::wrap(&line, "", width))?;
             }
         }
         Format::Md => {
-            let lines = words(&memory, choice.as_ref()).join("\n\n");
+            let lines = explanation(&memory, choice.as_ref()).join("\n\n");
             writeln!(out, "{}\n{lines}", markdown_table(&table(&rows)))?;
         }
     }
@@ -118,7 +118,7 @@ fn figure(figure: Figure, computed: &str, show: impl Fn(f64) -> String) -> Strin
 }
 
 /// The meaning of the signs, what the device offers, which model to use.
-fn words(memory: &DeviceMemory, choice: Option<&Choice>) -> [String; 3] {
+fn explanation(memory: &DeviceMemory, choice: Option<&Choice>) -> [String; 3] {
     let read = three(memory.read_bytes_per_second / 1e9);
     let usable = bytes(memory.usable_bytes);
     let best = match choice {

@@ -15,7 +15,7 @@ use siskin_quant::imatrix::Imatrix;
 use siskin_quant::stream::{StreamError, StreamOptions};
 
 use crate::interrupt;
-use crate::render::progress::Shown;
+use crate::render::progress::WriteProgress;
 use crate::render::{plan_table, size, text};
 
 /// Flags of the commands that write a GGUF file.
@@ -119,9 +119,9 @@ impl WriteArgs {
             imatrix,
             cancel: interrupt::listen(),
         };
-        let shown = Shown::new(self.quiet || self.json, conversion.file_bytes());
-        let written = conversion.write(output, overwrite, options, &mut |progress| shown.show(&progress));
-        shown.finish();
+        let bar = WriteProgress::new(self.quiet || self.json, conversion.file_bytes());
+        let written = conversion.write(output, overwrite, options, &mut |progress| bar.show(&progress));
+        bar.finish();
         match written {
             Err(ConvertError::Stream(StreamError::Interrupted)) => {
                 say!("siskin: interrupted; {} is as it was", output.display());

@@ -259,7 +259,7 @@ fn settings_change_memory_and_speed_but_not_the_text() {
 fn quantized_keys_and_values() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = convert(&checkpoint("llama-spm"), folder.path(), "f16");
-    for kv_type in ["f16", "q8_0", "q4_0"] {
+    for cache_type in ["f16", "q8_0", "q4_0"] {
         let command = &mut siskin([
             "run",
             "-n",
@@ -269,13 +269,13 @@ fn quantized_keys_and_values() {
             "-p",
             "The",
             "--cache-type",
-            kv_type,
+            cache_type,
         ]);
         let output = command.arg(&model).output().expect("it starts");
         // If a head has fewer than 32 numbers, it holds no whole block, and the program must report that.
         assert!(
             output.status.success() || stderr(&output).contains("context"),
-            "{kv_type}: {}",
+            "{cache_type}: {}",
             stderr(&output)
         );
     }

@@ -195,42 +195,51 @@ impl Conversation {
 mod tests {
     use super::*;
 
-    fn talk(turns: usize) -> Conversation {
-        let mut talk = Conversation::new(Some("Be kind.".into()));
+    fn with_turns(turns: usize) -> Conversation {
+        let mut conversation = Conversation::new(Some("Be kind.".into()));
         for turn in 0..turns {
-            talk.ask(format!("question {turn}"));
-            talk.answer(format!("answer {turn}"));
+            conversation.ask(format!("question {turn}"));
+            conversation.answer(format!("answer {turn}"));
         }
-        talk
+        conversation
     }
 
     #[test]
     fn the_oldest_turns_go_in_whole_and_the_system_prompt_and_the_last_turn_stay() {
-        let mut talk = talk(2);
-        talk.ask("last".into());
-        let contents = |talk: &Conversation| talk.seen().into_iter().map(|m| m.content).collect::<Vec<_>>();
-        assert!(talk.drop_oldest());
-        assert_eq!(contents(&talk), ["Be kind.", "question 1", "answer 1", "last"],);
-        assert!(talk.drop_oldest());
-        assert_eq!(contents(&talk), ["Be kind.", "last"]);
-        assert!(!talk.drop_oldest());
-        assert_eq!(talk.turns(), (3, 2));
-        talk.withdraw();
-        assert_eq!(contents(&talk), ["Be kind."]);
-        talk.reset();
+        let mut conversation = with_turns(2);
+        conversation.ask("last".into());
+        let contents = |conversation: &Conversation| {
+            conversation
+                .seen()
+                .into_iter()
+                .map(|m| m.content)
+                .collect::<Vec<_>>()
+        };
+        assert!(conversation.drop_oldest());
         assert_eq!(
-            (contents(&talk), talk.turns()),
+            contents(&conversation),
+            ["Be kind.", "question 1", "answer 1", "last"],
+        );
+        assert!(conversation.drop_oldest());
+        assert_eq!(contents(&conversation), ["Be kind.", "last"]);
+        assert!(!conversation.drop_oldest());
+        assert_eq!(conversation.turns(), (3, 2));
+        conversation.withdraw();
+        assert_eq!(contents(&conversation), ["Be kind."]);
+        conversation.reset();
+        assert_eq!(
+            (contents(&conversation), conversation.turns()),
             (vec!["Be kind.".to_owned()], (0, 0))
         );
     }
 
     #[test]
     fn saved_and_loaded_it_is_the_same_and_whole() {
-        let mut talk = talk(3);
-        talk.drop_oldest();
-        let loaded = Conversation::from_json(&talk.to_json().expect("JSON")).expect("a conversation");
-        talk.first_seen = 0;
-        assert_eq!(loaded, talk);
+        let mut conversation = with_turns(3);
+        conversation.drop_oldest();
+        let loaded = Conversation::from_json(&conversation.to_json().expect("JSON")).expect("a conversation");
+        conversation.first_seen = 0;
+        assert_eq!(loaded, conversation);
         let empty = Conversation::default();
         assert_eq!(
             Conversation::from_json(&empty.to_json().expect("JSON")).expect("a conversation"),

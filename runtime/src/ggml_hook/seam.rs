@@ -118,7 +118,7 @@ unsafe extern "C" fn __wrap_llamafile_sgemm(
         };
         let ahead = AHEAD.load(Ordering::Relaxed) as usize;
         // SAFETY: `params` is valid for the call, as ggml promises.
-        if let Some(work) = unsafe { Work::of(&call, &set.products, ahead) } {
+        if let Some(work) = unsafe { Work::from_call(&call, &set.products, ahead) } {
             // SAFETY: ggml promises the rows, columns and results that the call names. `Work` uses ggml's
             // counter only if it has pieces, and it has pieces only if ggml has set the counter.
             unsafe { work.run(|| original::next_piece(params)) };

@@ -101,9 +101,9 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_every_row_is_a_command() {
         assert!(COMMANDS.is_sorted());
-        for (name, behind, _) in COMMANDS {
+        for (name, argument, _) in COMMANDS {
             assert!(
-                parse(&format!("{name} {behind}")).expect("a command").is_ok(),
+                parse(&format!("{name} {argument}")).expect("a command").is_ok(),
                 "{name}"
             );
         }

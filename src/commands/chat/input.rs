@@ -185,9 +185,9 @@ impl Completer for Assistance {
             Some(_) => Ok((at, Vec::new())),
             None => {
                 let fitting = COMMANDS.iter().filter(|(name, ..)| name.starts_with(before));
-                let pair = |(name, behind, _): &(&str, &str, &str)| Pair {
+                let pair = |(name, argument, _): &(&str, &str, &str)| Pair {
                     display: (*name).to_owned(),
-                    replacement: format!("{name}{}", if behind.is_empty() { "" } else { " " }),
+                    replacement: format!("{name}{}", if argument.is_empty() { "" } else { " " }),
                 };
                 Ok((0, fitting.map(pair).collect()))
             }

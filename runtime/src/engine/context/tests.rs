@@ -193,7 +193,10 @@ fn a_callback_sees_products_and_its_panic_is_the_callers() {
         drop(context);
         Arc::into_inner(counter.0).expect("the context is gone")
     };
-    assert!(run(false).into_inner().expect("one thread") >= tokens.len(), "a row for each token of each layer");
+    assert!(
+        run(false).into_inner().expect("one thread") >= tokens.len(),
+        "a row for each token of each layer"
+    );
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(true).into_inner()));
     assert!(panic.is_err());
 }
