@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
@@ -45,12 +46,22 @@ fn command() -> clap::Command {
 /// Reads the command line, and which flags the command has. Colours are not clap's rule: it takes CI for a terminal.
 pub(crate) fn parse() -> Result<(Args, Flags), clap::Error> {
     let mut command = command().color(style::help_colors());
-    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let matches = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .map_err(without_false_tip)?;
     let sub = matches
         .subcommand_name()
         .and_then(|name| command.find_subcommand(name));
     let flags = sub.map(Flags::from_command).unwrap_or_default();
     Ok((Args::from_arg_matches(&matches)?, flags))
+}
+
+/// Drops clap's tip for an unknown flag, to pass it as a value: here it would be taken for a model's file.
+fn without_false_tip(mut error: clap::Error) -> clap::Error {
+    if error.kind() == clap::error::ErrorKind::UnknownArgument {
+        error.remove(ContextKind::Suggested);
+    }
+    error
 }
 
 /// Carries out what was typed.

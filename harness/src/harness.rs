@@ -88,21 +88,21 @@ impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Step { done, total, what } => write!(f, "{done} of {total}: {what}"),
-            Event::Busy(load) => write!(f, "{load}: speeds will be too low"),
-            Event::ThrottlingUnknown => f.write_str(
-                "this machine does not report whether it throttles; slow rounds are not thrown away",
-            ),
+            Event::Busy(load) => write!(f, "{load}; the speeds will be too low"),
+            Event::ThrottlingUnknown => {
+                f.write_str("throttling cannot be detected here, so slow rounds are kept")
+            }
             Event::Throttled { setting, value } => {
                 write!(
                     f,
-                    "{setting} {value}: the machine throttled, this round is thrown away"
+                    "{setting} {value}: the machine throttled; this round does not count"
                 )
             }
             Event::LeftOut {
                 setting,
                 value,
                 reason,
-            } => write!(f, "{setting} {value}: {reason}; left out"),
+            } => write!(f, "{setting} {value}: skipped: {reason}"),
         }
     }
 }
@@ -126,7 +126,7 @@ pub fn run(
     let groups = plan::groups(&request.subjects, &cases, fits);
     if groups.len() > 1 {
         notes.push(format!(
-            "the models do not fit into memory together: {} groups were measured one after another, so that drift between groups is not cancelled",
+            "the models do not fit into memory together: {} groups were measured one after another, so drift between groups is not cancelled",
             groups.len()
         ));
     }

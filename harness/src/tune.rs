@@ -4,7 +4,7 @@
 //! One setting after the other, each with the best found so far: the settings hardly depend on each other, and all
 //! combinations would take hours. At the end the settings found are measured against those tuning started with.
 //!
-//! Every round runs in a process of its own: OpenMP reads its policy when a process starts, an idle process with an
+//! Every round runs in its own process: OpenMP reads its policy when a process starts, an idle process with an
 //! active policy would take the CPUs from the others, and small boards have memory for one process.
 
 mod stage;
@@ -89,7 +89,7 @@ impl TuneReport {
             return format!("decode {:.1}, prompt {:.1} tokens/s", after.decode, after.prefill);
         };
         if before == *after {
-            return "the settings in force without tuning are the fastest".into();
+            return "the settings without tuning are the fastest".into();
         }
         let gain = |name: &str, before: f64, after: f64| {
             let percent = 100.0 * (after / before - 1.0);
@@ -107,6 +107,11 @@ impl TuneReport {
         };
         let mut notes: Vec<String> = self.busy_before.iter().map(CpuLoad::at_start).collect();
         notes.extend(used.notes());
+        let skipped = self.measurements.iter().filter_map(|row| {
+            let reason = row.failure.as_ref()?;
+            Some(format!("{} {}: skipped: {reason}", row.setting, row.value))
+        });
+        notes.extend(skipped);
         notes
     }
 }

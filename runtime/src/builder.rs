@@ -64,7 +64,7 @@ impl Device {
     }
 
     /// True if llama.cpp would take its AMX kernels for repacked weights. GCC 12 drops half of the stores to the tile
-    /// configuration that they load, so that loading it faults; nothing tells which compiler built them.
+    /// configuration that they load, so that loading it faults; which compiler built them is unknown.
     fn repack_faults(&self) -> bool {
         [&self.compiled, &self.machine.cpus.isa]
             .iter()
@@ -103,10 +103,10 @@ pub enum Notice {
     #[error("{0}")]
     Instructions(String),
     /// siskin's kernels were asked for and cannot be used.
-    #[error("siskin's kernels cannot be used, ggml's are: {0}")]
+    #[error("siskin's kernels cannot be used, so ggml's are: {0}")]
     Kernels(String),
     /// The threads could not be bound.
-    #[error("the threads are not bound to the fast CPUs: {0}")]
+    #[error("the threads could not be bound to the fast CPUs: {0}")]
     Affinity(std::io::Error),
 }
 
@@ -117,7 +117,7 @@ enum Source {
     Embedded,
 }
 
-/// Says how a model is to be loaded; see [`Model::builder`].
+/// How a model is to be loaded; see [`Model::builder`].
 #[derive(Debug, Clone)]
 pub struct Builder {
     source: Source,
@@ -300,7 +300,7 @@ fn read_header(path: &Path) -> Result<Header, Error> {
 }
 
 /// A model that can be loaded, and how. Between planning and loading, a program may set up what only a process can:
-/// its environment, what it tells its user.
+/// its environment, or print something.
 #[derive(Debug)]
 pub struct LoadPlan {
     source: Source,

@@ -24,9 +24,9 @@ use input::{Input, Typed};
 
 /// Chats with a model, using its chat template
 ///
-/// On a terminal, /help lists the commands, Ctrl-C stops an answer, and a message goes on over several lines if a line
-/// ends with \ or the text is in """. Without a terminal, every line of standard input is a message, and standard
-/// output gets the answers.
+/// On a terminal, /help lists the commands and Ctrl-C stops an answer. A message may have several lines: end each line
+/// but the last with \, or put the text in """. If standard input is not a terminal, each of its lines is a message,
+/// and the answers go to standard output.
 #[derive(Debug, clap::Args)]
 #[command(
     after_long_help = "Example:\n  siskin chat tinyllama-q4_k_m.gguf --system \"You are brief.\" --temp 0.2"
@@ -35,7 +35,7 @@ pub(crate) struct ChatArgs {
     /// System prompt: instructions for the whole conversation
     #[arg(long, visible_alias = "system-prompt", value_name = "TEXT")]
     system: Option<String>,
-    /// Jinja template instead of the model's own
+    /// Use the Jinja chat template in this file instead of the model's own
     #[arg(long, value_name = "FILE")]
     chat_template_file: Option<PathBuf>,
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
             .as_deref()
             .unwrap_or(Path::new("the embedded storyteller"));
         let line = format!(
-            "{}, a context of {context} tokens. /help lists the commands, Ctrl-D quits.",
+            "{}, context of {context} tokens. /help lists the commands, Ctrl-D quits.",
             name.display()
         );
         say!("{}", style::dim(&line, style::stderr()));
@@ -107,21 +107,21 @@ fn template(model: &Model, given: Option<&str>) -> Result<Option<Template>, Temp
 fn hint(args: &ChatArgs) -> String {
     match &args.chat_template_file {
         Some(path) => path.display().to_string(),
-        None => "give another one with --chat-template-file".into(),
+        None => "the model's chat template (--chat-template-file replaces it)".into(),
     }
 }
 
-/// A conversation going on.
+/// A conversation in progress.
 struct ChatLoop {
     chat: Chat,
     sampling: Sampling,
     json: bool,
     show_stats: bool,
-    /// Figures of the last answer.
+    /// Speed and memory of the last answer.
     last: Option<Stats>,
     /// The file last saved to or loaded from: it may be replaced.
     file: Option<PathBuf>,
-    /// Something could not be done, and was said.
+    /// An error was printed.
     failed: bool,
 }
 
@@ -144,7 +144,7 @@ impl ChatLoop {
             };
             match typed {
                 Typed::Interrupt if interrupts == 2 => break interrupt::exit_code(),
-                Typed::Interrupt => say!("Press Ctrl-C again or Ctrl-D to quit."),
+                Typed::Interrupt => say!("Press Ctrl-C again, or Ctrl-D, to quit."),
                 Typed::End => break self.code(input),
                 Typed::Line(line) => match self.take(line, input.is_terminal())? {
                     Next::Leave(code) => break code.max(self.code(input)),
@@ -155,12 +155,12 @@ impl ChatLoop {
         Ok(ExitCode::from(code))
     }
 
-    /// Success, unless something failed that nobody was there to read.
+    /// Success, unless an error was printed while standard input is not a terminal.
     fn code(&self, input: &Input) -> u8 {
         u8::from(self.failed && !input.is_terminal())
     }
 
-    /// A command or a message. Errors that only concern it are said, and the conversation goes on.
+    /// Carries out a command or sends a message. Errors that only concern it are printed, and the conversation continues.
     fn take(&mut self, line: String, terminal: bool) -> anyhow::Result<Next> {
         let done = match command::parse(&line) {
             Some(Ok(Command::Quit)) => return Ok(Next::Leave(0)),
@@ -187,7 +187,9 @@ impl ChatLoop {
                 for (name, argument, does) in COMMANDS {
                     say!("{:15} {does}", format!("{name} {argument}"));
                 }
-                say!("A line that ends with \\, or text in \"\"\", goes on over several lines.");
+                say!(
+                    "A message may have several lines: end each line but the last with \\, or put the text in \"\"\"."
+                );
             }
             Command::Reset => conversation.reset(),
             Command::System(None) => say!("{}", conversation.system().unwrap_or("no system prompt")),
@@ -237,7 +239,7 @@ fn turns(count: usize) -> String {
     }
 }
 
-/// True for errors after which nothing can be said any more: a closed pipe, a template that runs away.
+/// True for errors that end the conversation: a closed pipe, a template that runs away.
 fn is_final(error: &anyhow::Error) -> bool {
     !matches!(
         error.downcast_ref::<ChatError>(),

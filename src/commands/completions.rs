@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-/// Prints completions for a shell
+/// Prints a completion script for a shell
 #[derive(Debug, clap::Args)]
 #[command(
     after_long_help = "Example:\n  siskin completions bash > ~/.local/share/bash-completion/completions/siskin"
 )]
 pub(crate) struct CompletionsArgs {
-    /// Shell to print completions for
+    /// Shell
     shell: Shell,
 }
 

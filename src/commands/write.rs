@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use super::number;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use siskin::device::{self, memory::Memory};
@@ -22,7 +23,7 @@ use crate::render::{plan_table, size, text};
 #[derive(Debug, clap::Args)]
 pub(crate) struct WriteArgs {
     /// Worker threads [default: the CPUs available]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = number::whole::<usize>)]
     threads: Option<usize>,
     /// Overwrite the output file if it exists
     #[arg(long)]
@@ -33,10 +34,10 @@ pub(crate) struct WriteArgs {
     /// Accept weights that are NaN or infinite
     #[arg(long)]
     allow_nonfinite: bool,
-    /// Search effort, normal or high: high gives smaller errors and takes about eight times as long
+    /// Search effort, normal or high: high gives smaller errors, and takes about 8 times as long (23 times for q4_0)
     #[arg(long, value_name = "EFFORT", default_value_t)]
     effort: Effort,
-    /// Importance matrix that weights the search; siskin imatrix creates one
+    /// Importance matrix that weights the search; siskin imatrix makes one
     #[arg(long, value_name = "FILE")]
     imatrix: Option<PathBuf>,
     /// Print no progress and no summary
@@ -79,7 +80,7 @@ impl WriteArgs {
         };
         if let (Some(first), false) = (others().next(), self.quiet) {
             say!(
-                "siskin: warning: the importance matrix has nothing for {} of the quantized matrices, {} among them; they are quantized without",
+                "siskin: warning: the importance matrix has no entry for {} of the matrices to quantize, for example {}; they are quantized without it",
                 others().count(),
                 text::escaped(first)
             );
@@ -124,7 +125,7 @@ impl WriteArgs {
         bar.finish();
         match written {
             Err(ConvertError::Stream(StreamError::Interrupted)) => {
-                say!("siskin: interrupted; {} is as it was", output.display());
+                say!("siskin: interrupted; nothing was written");
                 return Ok(ExitCode::from(interrupt::exit_code()));
             }
             written => written.with_context(|| task.to_owned())?,

@@ -261,7 +261,7 @@ fn what_cannot_be_done_is_said_and_the_conversation_goes_on() {
     let (kept_at, here) = (kept.display(), out.path().display());
     let long = "word ".repeat(200);
     let cases = [
-        (format!("/save {kept_at}"), "exists already; /save! replaces it"),
+        (format!("/save {kept_at}"), "already exists; /save! overwrites it"),
         (format!("/load {kept_at}"), "kept.json: not a saved conversation"),
         (format!("/load {here}"), "a folder"),
         ("/load /no/such/file".into(), "No such file"),

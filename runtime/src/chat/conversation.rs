@@ -14,6 +14,16 @@ pub enum Role {
     Assistant,
 }
 
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        })
+    }
+}
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -46,7 +56,7 @@ pub enum ConversationError {
     #[error("not a saved conversation: {0}")]
     Json(#[from] serde_json::Error),
     /// The order of the messages is not that of a conversation.
-    #[error("message {at} is the {found:?}'s where the {wanted:?}'s should stand")]
+    #[error("message {at} has the role {found}; expected {wanted}")]
     Order {
         /// The number of the message, from 1.
         at: usize,
@@ -56,7 +66,7 @@ pub enum ConversationError {
         wanted: Role,
     },
     /// The last question has no answer.
-    #[error("the last message is a question without its answer")]
+    #[error("the last message has no answer")]
     Unanswered,
 }
 
@@ -264,20 +274,17 @@ mod tests {
             ),
             (
                 r#"{"messages":[{"role":"assistant","content":""}]}"#,
-                "message 1 is the Assistant's where the User's should stand",
+                "message 1 has the role assistant; expected user",
             ),
             (
                 r#"{"messages":[{"role":"user","content":""},{"role":"user","content":""}]}"#,
-                "message 2 is the User's where the Assistant's should stand",
+                "message 2 has the role user; expected assistant",
             ),
             (
                 r#"{"messages":[{"role":"user","content":""},{"role":"system","content":""}]}"#,
                 "message 2 is the System's",
             ),
-            (
-                r#"{"messages":[{"role":"user","content":""}]}"#,
-                "without its answer",
-            ),
+            (r#"{"messages":[{"role":"user","content":""}]}"#, "has no answer"),
         ];
         for (text, want) in cases {
             let error = Conversation::from_json(text).expect_err(want).to_string();

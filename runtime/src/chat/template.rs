@@ -61,10 +61,10 @@ pub enum TemplateError {
     #[error("the chat template cannot be read: {0}")]
     Syntax(String),
     /// It is longer than any real template.
-    #[error("the chat template has {0} bytes; at most {MAX_SOURCE} are read")]
+    #[error("the chat template has {0} bytes, more than the limit of {MAX_SOURCE}")]
     TooLong(usize),
     /// The messages are too long.
-    #[error("the messages have {0} bytes together; at most {MAX_MESSAGES} are taken")]
+    #[error("the messages have {0} bytes together, more than the limit of {MAX_MESSAGES}")]
     MessagesTooLong(usize),
     /// It refused the conversation, in its own words.
     #[error("the chat template refuses this conversation: {0}")]

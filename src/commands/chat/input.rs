@@ -95,7 +95,7 @@ fn line(mut input: impl BufRead) -> anyhow::Result<Typed> {
             .context("standard input")?;
         if read as u64 > text_input::MAX_TEXT {
             bail!(
-                "standard input: a line of more than {} bytes",
+                "standard input: a line has more than {} bytes; shorten it",
                 text_input::MAX_TEXT
             );
         }
