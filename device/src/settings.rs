@@ -181,7 +181,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// The context in tokens; `None` if nobody asked for one and there was no plan to choose one.
+    /// The context in tokens; `None` if none was asked for and there was no plan to choose one.
     pub fn context(&self) -> Option<u32> {
         let chosen = self.plan.is_some() || self.origins.context != Origin::Default;
         chosen.then_some(self.values.context)

@@ -34,7 +34,7 @@ pub enum CompareError {
         /// The file.
         file: PathBuf,
     },
-    /// Speeds of different machines say nothing about the program.
+    /// Speeds of different machines cannot be compared.
     #[error("{}: measured on another machine ({there}; this one is {here})", file.display())]
     Machine {
         /// The file.

@@ -16,7 +16,7 @@
 //! | compare results | [`compare::with_baseline`] |
 //! | choose a model for a device | [`catalog`] |
 //!
-//! A worker is this program, started again with a flag of its own: its standard input and output carry lines of JSON.
+//! A worker is this program, started again with a hidden flag: its standard input and output carry lines of JSON.
 //! A process for each model, settings and depth has the peak memory of nothing else, and settings that end the process
 //! end nothing else. Nothing here prints or reads flags.
 

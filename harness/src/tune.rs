@@ -77,7 +77,7 @@ pub struct TuneReport {
 }
 
 impl TuneReport {
-    /// True if others used the machine: the figures are noise, not to be kept.
+    /// True if other programs used the machine: the figures are unreliable and should not be saved.
     pub fn is_disturbed(&self) -> bool {
         self.busy_before.is_some() || self.busy_meanwhile.is_some()
     }

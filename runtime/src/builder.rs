@@ -45,7 +45,7 @@ impl Device {
         let profiles = profile::with_user(profile::user_folder().as_deref())?;
         let profile = profile::choose(&profiles, &Traits::from_machine(&machine)).cloned();
         let compiled = Isa::from_ggml(compiled_features().iter().map(String::as_str));
-        // A fixture of another architecture says nothing about this program.
+        // A fixture of another architecture does not describe this program.
         let isa = match CpuArch::current() {
             Some(arch) if arch == machine.cpus.arch => Fit::new(&compiled, &machine.cpus.isa),
             _ => Fit::default(),

@@ -12,6 +12,7 @@ use siskin::device::probe::Root;
 use siskin::device::profile::{self, Profile, Run};
 use siskin::device::settings::{Overrides, Values};
 use siskin_model::FileType;
+use siskin_model::arch::Arch;
 use siskin_model::config::Config;
 use siskin_model::files::Files;
 use siskin_model::gguf::Header;
@@ -76,6 +77,12 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
     let shape = shape(&args.model, file_type)?;
     let (typed, priority) = args.tuning.overrides()?;
     args.tuning.warn(target.cpus);
+    if !Arch::names().contains(&shape.arch.as_str()) {
+        say!(
+            "siskin: siskin cannot check the architecture {:?}; to run it, give --any-arch to run",
+            shape.arch
+        );
+    }
     let values = Values::default()
         .with(&target.base)
         .with(&priority.overrides())

@@ -163,7 +163,7 @@ fn hostile_templates_neither_hang_nor_eat_memory() {
     assert_eq!(survived, [""; 0]);
     let peak = siskin_device::memory::Memory::now()
         .peak_bytes
-        .expect("Linux tells");
+        .expect("Linux has it");
     assert!(peak < 1 << 30, "peak RSS {peak}");
 }
 
