@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
@@ -44,13 +45,23 @@ fn command() -> clap::Command {
 
 /// Reads the command line, and which flags the command has. Colours are not clap's rule: it takes CI for a terminal.
 pub(crate) fn parse() -> Result<(Args, Flags), clap::Error> {
-    let mut command = command().color(style::of_help());
-    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let mut command = command().color(style::help_colors());
+    let matches = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .map_err(without_false_tip)?;
     let sub = matches
         .subcommand_name()
         .and_then(|name| command.find_subcommand(name));
     let flags = sub.map(Flags::from_command).unwrap_or_default();
     Ok((Args::from_arg_matches(&matches)?, flags))
+}
+
+/// Drops clap's tip for an unknown flag, to pass it as a value: here it would be taken for a model's file.
+fn without_false_tip(mut error: clap::Error) -> clap::Error {
+    if error.kind() == clap::error::ErrorKind::UnknownArgument {
+        error.remove(ContextKind::Suggested);
+    }
+    error
 }
 
 /// Carries out what was typed.
@@ -67,9 +78,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Fit(args) => fit::main(args),
         Command::Tune(args) => tune::main(args),
         Command::Chat(args) => chat::main(args),
-        Command::Completions(args) => completions::main(args),
+        Command::Completions(args) => completions::main(args, Args::command()),
         #[cfg(feature = "man")]
-        Command::Man(args) => crate::commands::man::main(args),
+        Command::Man(args) => crate::commands::man::main(args, Args::command()),
         Command::Imatrix(args) => imatrix::main(args),
     }
 }
@@ -79,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_flag_typed_twice_the_last_counts_and_lists_grow() {
+    fn the_last_of_two_flags_counts_and_lists_grow() {
         let parse = |words: &str| command().try_get_matches_from(words.split(' ')).expect(words);
         let twice = parse("siskin run -c 1 -c 2 --stop a --stop b --no-mmap --no-mmap");
         let twice = twice.subcommand_matches("run").expect("run");

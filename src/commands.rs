@@ -13,6 +13,7 @@ mod kernels;
 pub(crate) mod man;
 pub(crate) mod models;
 mod notices;
+mod number;
 pub(crate) mod quantize;
 pub(crate) mod run;
 mod sampling_args;

@@ -1,6 +1,8 @@
 //! From an error to what a user of this program can do: errors of the libraries carry data and name no flags, so that
 //! a service or an embedding program can offer something else.
 
+use std::io;
+
 use siskin::chat::ChatError;
 use siskin::device::budget::BudgetError;
 use siskin::device::settings::SettingsError;
@@ -9,6 +11,7 @@ use siskin_harness::compare::CompareError;
 use siskin_harness::{BenchError, ContextLimit, ErrorKind as MeasureKind, PlanError};
 use siskin_model::ErrorKind as FileKind;
 use siskin_model::atomic_file::AtomicFileError;
+use siskin_model::files::FileError;
 use siskin_model::gguf::{GgufError, HeaderError, Problem};
 use siskin_quant::convert::ConvertError;
 use siskin_quant::imatrix::ImatrixError;
@@ -37,7 +40,7 @@ impl Flags {
     }
 }
 
-/// What to do about an error, if there is anything that its text does not say already.
+/// What to do about an error, if its text does not contain it already.
 pub(crate) fn hint(error: &anyhow::Error, flags: &Flags) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<BudgetError>() {
@@ -74,10 +77,15 @@ fn measuring(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option
             }
             _ => return None,
         },
+        (Some(BenchError::File(error) | BenchError::Header(GgufError::File(error))), _)
+            if is_no_model_path(error) =>
+        {
+            NOT_A_PATH
+        }
         (Some(BenchError::Plan(error)), _) => match error {
-            PlanError::NoRounds => "give -r at least 1",
+            PlanError::NoRounds => "-r must be at least 1",
             PlanError::NoTests => "give a prompt length with -p or a number of tokens with -n",
-            PlanError::NoThreads(_) => "give -t and --threads-batch at least 1",
+            PlanError::NoThreads(_) => "-t and --threads-batch must be at least 1",
             PlanError::TooDeep { limited_by, .. } => match limited_by {
                 ContextLimit::Training => "lower -d, -p or -n",
                 ContextLimit::Asked => "raise -c, or lower -d, -p or -n",
@@ -126,7 +134,7 @@ fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             ..
         }) = error.downcast_ref()
         {
-            return Some("siskin convert DIR -o FILE.gguf makes a GGUF file from a checkpoint");
+            return Some("to make one from a checkpoint: siskin convert DIR -o FILE.gguf");
         }
         if let Some(ImatrixError::Empty(_)) = error.downcast_ref() {
             return Some("siskin imatrix makes one");
@@ -136,9 +144,26 @@ fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     None
 }
 
+/// The hint for a model's name of ollama or Hugging Face, or a typing mistake.
+const NOT_A_PATH: &str = "give the path of a GGUF file; siskin downloads no models";
+
+/// Whether a path that does not exist looks like anything else than that of a GGUF file.
+fn is_no_model_path(error: &FileError) -> bool {
+    match error {
+        FileError::Io { path, source } => {
+            source.kind() == io::ErrorKind::NotFound && path.extension().is_none_or(|end| end != "gguf")
+        }
+        _ => false,
+    }
+}
+
 fn runtime(error: &Error, flags: &Flags) -> Option<String> {
-    if let Error::Header(header) = error {
-        return file(header, flags);
+    match error {
+        Error::Header(GgufError::File(error)) | Error::File(error) if is_no_model_path(error) => {
+            return Some(NOT_A_PATH.into());
+        }
+        Error::Header(header) => return file(header, flags),
+        _ => {}
     }
     if let Error::Invalid { source, .. } = error {
         match source.kind() {
@@ -151,14 +176,19 @@ fn runtime(error: &Error, flags: &Flags) -> Option<String> {
         return match settings {
             SettingsError::Budget(error) => Some(smaller(error, flags)),
             SettingsError::RepackFaults => flags
-                .with("repack", "leave out --repack; --force uses it anyway")
+                .with("repack", "leave out --repack, or use --force to repack anyway")
                 .map(str::to_owned),
             _ => None,
         };
     }
     if let Error::CacheNeedsFlashAttention(_) = error {
         return flags
-            .with("flash-attn", "leave --flash-attn out, or use --cache-type f16")
+            .with("flash-attn", "leave out --flash-attn, or use --cache-type f16")
+            .map(str::to_owned);
+    }
+    if let Error::CacheCrossesHeads { .. } = error {
+        return flags
+            .with("cache-type", "use --cache-type f16")
             .map(str::to_owned);
     }
     let hint = match error.kind() {
@@ -182,7 +212,7 @@ pub(crate) fn smaller(error: &BudgetError, flags: &Flags) -> String {
         ways.push(format!("type {ty} would fit"));
     }
     if ways.is_empty() {
-        ways.push("neither a smaller context nor a smaller type of this model would fit".into());
+        ways.push("no smaller context or type of this model would fit".into());
     }
     // With --output, --force overwrites a file.
     if flags.has("force") && !flags.has("output") {

@@ -26,10 +26,10 @@ pub(crate) fn listen() -> &'static AtomicBool {
             let _ = TERMINAL.set(now);
         }
         // If no handler can be set, signals end the process as usual.
-        let heeded = [SIGINT, SIGTERM, SIGHUP]
+        let handled = [SIGINT, SIGTERM, SIGHUP]
             .into_iter()
             .filter(|signal| !is_ignored(*signal));
-        let Ok(mut signals) = Signals::new(heeded) else {
+        let Ok(mut signals) = Signals::new(handled) else {
             return;
         };
         std::thread::spawn(move || signals.forever().for_each(take));

@@ -1,7 +1,7 @@
-//! siskin: small language models on small machines.
+//! siskin runs small language models on small Linux machines, in little memory.
 //!
-//! Load a GGUF model of about one billion parameters, and make text, in little memory and at the speed of the
-//! machine's memory:
+//! It loads a GGUF model of about one billion parameters and generates text, on llama.cpp with its own kernels for
+//! decoding:
 //!
 //! ```no_run
 //! use siskin::{Model, Sampling};
@@ -16,11 +16,26 @@
 //! # }
 //! ```
 //!
-//! [`Model::builder`] probes the machine, takes what `siskin tune` measured or the profile of the device, plans every
-//! byte of memory, refuses what does not fit, and switches on siskin's decode kernels. Pieces of text are valid UTF-8;
-//! stop strings, limits and end tokens are handled.
+//! [`Model::builder`] probes the machine and chooses settings: yours first, then what `siskin tune` saved, then the
+//! profile of the device. It plans every byte of memory, refuses a model that does not fit, and switches on siskin's
+//! decode kernels; [`Builder::plan`] stops before loading. [`Session::generate`] gives pieces of valid UTF-8, and handles
+//! stop strings, limits and end tokens.
+//!
+//! # What to use
+//! | to | use |
+//! | --- | --- |
+//! | continue a text | [`Model::session`], [`Session::generate`] |
+//! | chat, with the model's template | [`chat::Chat`] |
+//! | see the settings and the memory before loading | [`Builder::plan`] |
+//! | compute many texts in one batch | [`Context`] |
+//! | convert a checkpoint, quantize a GGUF file | [`quant::convert::Conversion`] |
+//! | read a GGUF file | [`model::gguf::Header`] |
+//!
+//! `Model::embedded()` loads a storyteller of 3.7 million parameters that is compiled in: a first test without a file.
 //!
 //! # The crates
+//! Each can be used alone; only the runtime needs llama.cpp.
+//!
 //! ```text
 //! checkpoint ─► tensor map ─► transform ─► quantize ─► GGUF                 quant
 //! GGUF ─► plan + settings ─► model ─► sequences ─► text                     runtime
@@ -46,9 +61,9 @@
 //! siskin-link = "0.1"
 //! ```
 //!
-//! `kernels` are siskin's decode kernels (AVX2, AVX-512, NEON). They take the place of ggml's through the linker, which
-//! has to be asked in your package's `build.rs`, in one line: `fn main() { siskin_link::wrap(); }`. Without it ggml's
-//! kernels compute, and [`kernels_status`] gives the reason. `openmp` runs ggml's threads through OpenMP, which is
+//! `kernels` are siskin's decode kernels (AVX2, AVX-512, NEON). The linker puts them in the place of ggml's if your
+//! package's `build.rs` asks it to, in one line: `fn main() { siskin_link::wrap(); }`. Without it ggml's kernels compute,
+//! and [`kernels_status`] gives the reason. `openmp` runs ggml's threads through OpenMP, which is
 //! faster. `static` links OpenMP and the C++ library into the program.
 //!
 //! llama.cpp is compiled for the CPU that `RUSTFLAGS` or `.cargo/config.toml` name: set `-C target-cpu=native` in your
@@ -58,8 +73,8 @@
 //! Linux on x86-64 and 64-bit ARM; 32-bit ARM with ggml's kernels.
 //!
 //! # Errors
-//! Every function that can fail says so in its documentation. [`Error::kind`] sorts errors for programs; texts are one
-//! line and name no flags.
+//! Every function that can fail documents when. [`Error::kind`] sorts errors for programs; their texts are one line and
+//! name no flags.
 
 #![deny(unsafe_code)]
 
@@ -73,7 +88,7 @@ pub use siskin_runtime::{
     Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features, ggml_hook, llama_cpp_version, show_log,
 };
 
-/// Whose kernels decode in this process, and why siskin's do not if they cannot.
+/// Which kernels decode in this process, and the reason if siskin's cannot.
 pub fn kernels_status() -> ggml_hook::Status {
     ggml_hook::status()
 }

@@ -15,7 +15,7 @@ pub(crate) fn file(path: &Path) -> anyhow::Result<String> {
     let name = || path.display().to_string();
     let meta = std::fs::metadata(path).with_context(name)?;
     if meta.is_dir() {
-        bail!("{}: a folder; name a text file", path.display());
+        bail!("{}: is a folder; give a text file", path.display());
     }
     let file = std::fs::File::open(path).with_context(name)?;
     whole(file, &name())
@@ -33,7 +33,7 @@ fn whole(input: impl Read, name: &str) -> anyhow::Result<String> {
         .read_to_string(&mut text)
         .with_context(|| name.to_owned())?;
     if text.len() as u64 > MAX_TEXT {
-        bail!("{name}: more than {} of text", size::bytes(MAX_TEXT));
+        bail!("{name}: has more than {} of text", size::bytes(MAX_TEXT));
     }
     Ok(text)
 }

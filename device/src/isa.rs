@@ -149,16 +149,16 @@ impl Fit {
     /// A warning with its remedy, if there is one to give; `profile` is the profile that fits the CPU.
     pub fn warning(&self, profile: &str) -> Option<String> {
         let names = |list: &[Isa]| list.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
-        let remedy = format!("take the {profile} binary, or build on this machine with `make build`");
+        let remedy = format!("use the binary for {profile}, or build siskin on this machine");
         if !self.lacking.is_empty() {
             let lacking = names(&self.lacking);
             return Some(format!(
-                "WARNING: this binary uses {lacking}, which this CPU lacks: it will stop at an illegal instruction; {remedy}"
+                "WARNING: this binary uses {lacking}, which this CPU lacks, and will crash with an illegal instruction; {remedy}"
             ));
         }
         (!self.unused.is_empty()).then(|| {
             let unused = names(&self.unused);
-            format!("WARNING: this binary leaves {unused} of this CPU unused and is slower than it could be; {remedy}")
+            format!("WARNING: this binary does not use {unused} of this CPU, and is slower than it could be; {remedy}")
         })
     }
 }
@@ -200,14 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unused_or_lacking_is_said_with_the_remedy() {
+    fn what_is_unused_or_lacking_is_reported_with_the_remedy() {
         let a76 = [Isa::Neon, Isa::Fp16, Isa::Dotprod];
         let v3 = Isa::from_flags("ssse3 sse4_2 avx f16c fma bmi2 avx2");
         let v2 = Isa::from_flags("ssse3 sse4_2");
         let cases: [(&[Isa], &[Isa], &str); 5] = [
-            (&[Isa::Neon], &a76, "leaves dotprod of this CPU unused"),
+            (&[Isa::Neon], &a76, "does not use dotprod of this CPU"),
             (&a76, &[Isa::Neon], "uses fp16, dotprod, which this CPU lacks"),
-            (&v2, &v3, "leaves avx2 of"),
+            (&v2, &v3, "does not use avx2 of"),
             (&v3, &v2, "uses avx, f16c, fma, bmi2, avx2, which"),
             (&a76, &a76, ""),
         ];
@@ -218,7 +218,7 @@ mod tests {
                 "{warning}"
             );
             assert!(
-                warning.is_empty() || warning.contains("the mine binary"),
+                warning.is_empty() || warning.contains("the binary for mine"),
                 "{warning}"
             );
         }

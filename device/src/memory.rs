@@ -57,9 +57,9 @@ mod tests {
 
     #[test]
     fn a_block_of_memory_shows() {
-        let before = Memory::now().anonymous_bytes.expect("Linux tells");
+        let before = Memory::now().anonymous_bytes.expect("Linux has it");
         let block = std::hint::black_box(vec![1u8; 64 << 20]);
-        let after = Memory::now().anonymous_bytes.expect("Linux tells");
+        let after = Memory::now().anonymous_bytes.expect("Linux has it");
         assert!(after >= before + (60 << 20), "{before} {after} {}", block.len());
     }
 }

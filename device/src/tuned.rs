@@ -79,7 +79,7 @@ pub enum SaveError {
     Folder {
         /// Which folder.
         path: PathBuf,
-        /// What the system said.
+        /// What the system reported.
         source: std::io::Error,
     },
     /// The file cannot be written.

@@ -189,7 +189,7 @@ pub fn choose(rows: &[Row], memory: &DeviceMemory) -> Option<Choice> {
         return Some(chosen(
             fastest,
             memory,
-            "the fastest that fits; none keeps a reader's pace here".into(),
+            "the fastest that fits; none is as fast as a reader here".into(),
         ));
     };
     let same: Vec<&Row> = readable
@@ -210,7 +210,7 @@ pub fn choose(rows: &[Row], memory: &DeviceMemory) -> Option<Choice> {
         row,
         memory,
         format!(
-            "{among} it was trained on the most text ({:.1} T tokens)",
+            "{among}, it was trained on the most text ({:.1} T tokens)",
             entry.training_tokens / 1e12
         ),
     ))
@@ -220,8 +220,8 @@ fn chosen(row: &Row, memory: &DeviceMemory, first: String) -> Choice {
     let gib = |bytes: f64| format!("{:.1}", bytes / f64::from(1 << 30));
     let speed = match row.decode_tokens_per_second {
         Figure::Measured(speed) => format!("decodes {speed:.1} tokens/s (measured)"),
-        Figure::Computed(bound) => format!("memory allows it {bound:.1} tokens/s"),
-        Figure::Unmeasured => "its speed is unmeasured".into(),
+        Figure::Computed(bound) => format!("decodes at most {bound:.1} tokens/s"),
+        Figure::Unmeasured => "has an unmeasured speed".into(),
     };
     let takes = gib(row.peak_rss_bytes.value().unwrap_or(0.0));
     let reason = format!(

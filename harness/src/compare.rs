@@ -11,7 +11,7 @@ use crate::stats::{paired_ratio, ratio};
 pub enum CompareError {
     /// Another version of siskin wrote them.
     #[error(
-        "{}: schema {found} of results, this siskin reads {SCHEMA_VERSION}; measure again with this siskin",
+        "{}: its results have schema {found}, and this version reads {SCHEMA_VERSION}; measure again with this version",
         file.display()
     )]
     Schema {
@@ -21,7 +21,7 @@ pub enum CompareError {
         found: String,
     },
     /// The text is not JSON, or not of this form.
-    #[error("{}: no results of siskin bench in JSON ({source})", file.display())]
+    #[error("{}: not results of a benchmark in JSON", file.display())]
     NoResults {
         /// The file.
         file: PathBuf,
@@ -29,13 +29,13 @@ pub enum CompareError {
         source: serde_json::Error,
     },
     /// The JSON does not state its version.
-    #[error("{}: no results of siskin bench in JSON (it has no schema_version)", file.display())]
+    #[error("{}: not results of a benchmark in JSON: schema_version is missing", file.display())]
     NoVersion {
         /// The file.
         file: PathBuf,
     },
-    /// Speeds of different machines say nothing about the program.
-    #[error("{}: measured on another machine ({there}; this is {here})", file.display())]
+    /// Speeds of different machines cannot be compared.
+    #[error("{}: measured on another machine ({there}; this one is {here})", file.display())]
     Machine {
         /// The file.
         file: PathBuf,
@@ -45,7 +45,7 @@ pub enum CompareError {
         here: String,
     },
     /// No test was run in both.
-    #[error("{}: none of its runs has the same model, type, test and threads as one of these", file.display())]
+    #[error("{}: none of its runs has the model, type, test and threads of a run measured now", file.display())]
     NothingInCommon {
         /// The file.
         file: PathBuf,

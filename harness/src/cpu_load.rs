@@ -19,18 +19,18 @@ const WITHHELD: f64 = 0.01;
 const NAMED: usize = 3;
 const NAMED_CPUS: f64 = 0.05;
 
-/// CPUs that other programs took.
+/// CPUs that other programs used.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CpuLoad {
     /// How many, on average.
     pub cpus: f64,
-    /// The programs that took most, as far as they are known: name, CPUs.
+    /// The programs that used most, as far as they are known: name, CPUs.
     pub programs: Vec<(String, f64)>,
 }
 
 impl fmt::Display for CpuLoad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "other programs took {:.1} CPUs", self.cpus)?;
+        write!(f, "other programs used {:.1} CPUs", self.cpus)?;
         let named = self
             .programs
             .iter()
@@ -46,7 +46,7 @@ impl fmt::Display for CpuLoad {
 impl CpuLoad {
     /// A note for results.
     pub(crate) fn at_start(&self) -> String {
-        format!("{self} when this began: speeds are too low")
+        format!("{self} when this began; the speeds are too low")
     }
 }
 
@@ -63,10 +63,10 @@ impl Used {
     /// Notes for results.
     pub(crate) fn notes(&self) -> Vec<String> {
         let others = self.others.as_ref();
-        let others = others.map(|load| format!("{load} while this was measured: speeds are too low"));
+        let others = others.map(|load| format!("{load} while this was measured; the speeds are too low"));
         let withheld = self.withheld.map(|share| {
             let percent = share * 100.0;
-            format!("the host of this virtual machine withheld {percent:.0} % of the CPUs' time (steal): speeds are too low")
+            format!("the host of this virtual machine withheld {percent:.0} % of the CPUs' time (steal); the speeds are too low")
         });
         others.into_iter().chain(withheld).collect()
     }
@@ -251,7 +251,7 @@ mod tests {
         };
         assert_eq!(
             load.at_start(),
-            "other programs took 2.0 CPUs (rustc 1.4, chrome 0.6) when this began: speeds are too low"
+            "other programs used 2.0 CPUs (rustc 1.4, chrome 0.6) when this began; the speeds are too low"
         );
         load.programs.clear();
         let used = Used {
@@ -260,7 +260,7 @@ mod tests {
         };
         let notes = used.notes();
         assert!(
-            notes[0].starts_with("other programs took 2.0 CPUs while"),
+            notes[0].starts_with("other programs used 2.0 CPUs while"),
             "{notes:?}"
         );
         assert!(notes[1].contains("withheld 17 %"), "{notes:?}");

@@ -63,7 +63,7 @@ pub enum BenchError {
     #[error(transparent)]
     Results(#[from] CompareError),
     /// Not one round of the settings that tuning starts with could be measured.
-    #[error("no round could be measured")]
+    #[error("nothing could be measured")]
     NothingMeasured,
     /// The user asked to stop.
     #[error("interrupted")]
@@ -87,7 +87,7 @@ pub enum WorkerError {
     #[error("a worker process ended before it answered ({0})")]
     Lost(std::io::Error),
     /// The process's answer is not one.
-    #[error("a worker process gave an answer that cannot be read: {0}")]
+    #[error("a worker process gave an unreadable answer: {0}")]
     Answer(serde_json::Error),
     /// The process reports what went wrong.
     #[error("{reason}")]
@@ -113,16 +113,16 @@ pub enum LlamaBenchError {
     #[error("ended with {0}")]
     Ended(ExitStatus),
     /// What it printed is not its JSON.
-    #[error("no llama-bench JSON: {0}")]
+    #[error("its output is not the JSON of llama-bench: {0}")]
     Json(serde_json::Error),
     /// It printed no result for a test.
-    #[error("printed no {0}")]
+    #[error("its output has no result for {0}")]
     Missing(String),
     /// The file is neither its JSON nor siskin's.
-    #[error("no JSON of llama-bench or siskin bench: {0}")]
+    #[error("not the JSON of llama-bench or siskin bench: {0}")]
     NoResults(serde_json::Error),
     /// The file has no result of a test that is a prefill or a decode alone.
-    #[error("holds no test of llama-bench")]
+    #[error("has no test of a prompt or of decoding alone")]
     NoTest,
 }
 

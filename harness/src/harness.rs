@@ -1,18 +1,15 @@
 //! Carries a plan out: processes that take turns, round by round, so that drift of the machine hits all alike.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::atomic::AtomicBool;
 
 use siskin_device::probe::{self, Root};
 
 use crate::cpu_load::{CpuLoad, Watch};
+use crate::event::{Event, Harness};
 use crate::plan::{self, Case, Setup, Subject, Tests};
 use crate::protocol::{Ask, Loaded, Worker};
 use crate::result::{Bandwidth, Load, Machine, Results, SCHEMA_VERSION, Tool};
 use crate::stats::Summary;
-use crate::tune::LeftOut;
 use crate::turns::{Measured, Workers};
 use crate::{BenchError, bandwidth, compare, heat, llama_bench, summarize};
 
@@ -40,73 +37,6 @@ pub struct Request {
     pub available_bytes: Option<u64>,
 }
 
-/// The machinery around a request.
-#[allow(missing_debug_implementations)] // a closure
-pub struct Harness<'h> {
-    /// A command that starts this program as a worker, which calls [`crate::serve_worker`].
-    pub worker: &'h dyn Fn() -> Command,
-    /// Set once the user wants to stop.
-    pub interrupted: &'h AtomicBool,
-}
-
-/// What happens during a measurement.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event<'e> {
-    /// So many of so many steps are done.
-    Step {
-        /// Steps done.
-        done: usize,
-        /// Steps in total.
-        total: usize,
-        /// What comes next.
-        what: &'e str,
-    },
-    /// Other programs used the CPUs before the measurement began.
-    Busy(&'e CpuLoad),
-    /// The system does not report whether the clock is held down: rounds in which it is cannot be thrown away.
-    ThrottlingUnknown,
-    /// A round of tuning is thrown away: the clock was held down meanwhile.
-    Throttled {
-        /// The setting.
-        setting: &'e str,
-        /// Its value.
-        value: &'e str,
-    },
-    /// A value is left out of tuning.
-    LeftOut {
-        /// The setting.
-        setting: &'e str,
-        /// Its value.
-        value: &'e str,
-        /// Why.
-        reason: &'e LeftOut,
-    },
-}
-
-impl fmt::Display for Event<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Step { done, total, what } => write!(f, "{done} of {total}: {what}"),
-            Event::Busy(load) => write!(f, "{load}: speeds will be too low"),
-            Event::ThrottlingUnknown => f.write_str(
-                "this machine does not report whether it throttles; slow rounds are not thrown away",
-            ),
-            Event::Throttled { setting, value } => {
-                write!(
-                    f,
-                    "{setting} {value}: the machine throttled, this round is thrown away"
-                )
-            }
-            Event::LeftOut {
-                setting,
-                value,
-                reason,
-            } => write!(f, "{setting} {value}: {reason}; left out"),
-        }
-    }
-}
-
 /// Measures what was requested.
 ///
 /// # Errors
@@ -126,7 +56,7 @@ pub fn run(
     let groups = plan::groups(&request.subjects, &cases, fits);
     if groups.len() > 1 {
         notes.push(format!(
-            "the models do not fit into memory together: {} groups were measured one after another, so that drift between groups is not cancelled",
+            "the models do not fit into memory together: {} groups were measured one after another, so drift between groups is not cancelled",
             groups.len()
         ));
     }

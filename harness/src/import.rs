@@ -127,8 +127,8 @@ mod tests {
     fn other_files_are_refused() {
         let mut imported = Imported::default();
         for (text, want) in [
-            ("prose", "no JSON of llama-bench or siskin bench"),
-            (r#"{"schema_version": 99}"#, "schema 99 of results"),
+            ("prose", "not the JSON of llama-bench or siskin bench"),
+            (r#"{"schema_version": 99}"#, "have schema 99"),
         ] {
             let error = imported
                 .add(text, Path::new("x.json"))

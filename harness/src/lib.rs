@@ -16,7 +16,7 @@
 //! | compare results | [`compare::with_baseline`] |
 //! | choose a model for a device | [`catalog`] |
 //!
-//! A worker is this program, started again with a flag of its own: its standard input and output carry lines of JSON.
+//! A worker is this program, started again with a hidden flag: its standard input and output carry lines of JSON.
 //! A process for each model, settings and depth has the peak memory of nothing else, and settings that end the process
 //! end nothing else. Nothing here prints or reads flags.
 
@@ -28,6 +28,7 @@ pub mod compare;
 mod cpu_load;
 mod energy;
 mod error;
+mod event;
 mod harness;
 mod heat;
 mod import;
@@ -45,7 +46,8 @@ mod worker;
 
 pub use cpu_load::CpuLoad;
 pub use error::{BenchError, ErrorKind, LlamaBenchError, WorkerError};
-pub use harness::{Event, Harness, Request, nothing_measured, run};
+pub use event::{Event, Harness};
+pub use harness::{Request, nothing_measured, run};
 pub use import::Imported;
 pub use model_info::ModelInfo;
 pub use plan::{ContextLimit, PlanError, Setup, Subject, Tests, longest_context};

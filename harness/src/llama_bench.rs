@@ -280,7 +280,7 @@ mod tests {
             assert_eq!((run.threads, run.tokens_per_second.median), (2, 116.0));
         }
         for (text, want) in [
-            ("[]", "holds no test"),
+            ("[]", "has no test of"),
             ("{}", "missing field"),
             ("prose", "no JSON"),
         ] {
@@ -325,7 +325,7 @@ mod tests {
         assert!(found.peak_rss_bytes.expect("Linux reports it") > 100_000);
         let cases = [
             (script("fails", "exit 3"), "ended with exit status: 3"),
-            (script("empty", "echo '[]'"), "printed no pp128 @ d512"),
+            (script("empty", "echo '[]'"), "no result for pp128 @ d512"),
             (script("prose", "echo hello"), "no llama-bench JSON"),
             (dir.path().join("missing"), "cannot be started"),
         ];

@@ -90,10 +90,10 @@ pub(crate) struct Case {
 #[non_exhaustive]
 pub enum PlanError {
     /// Nothing would be repeated.
-    #[error("0 repetitions: at least 1 is needed")]
+    #[error("there must be at least 1 repetition")]
     NoRounds,
     /// No test is left.
-    #[error("nothing to measure: neither a prompt's length nor a number of tokens to decode is above 0")]
+    #[error("nothing to measure: all prompt lengths and all numbers of tokens to decode are 0")]
     NoTests,
     /// Threads of a kind of test are none.
     #[error("0 threads for {}: at least 1 is needed", match .0 { Kind::Prefill => "the prompt", Kind::Decode => "decoding" })]
@@ -128,8 +128,8 @@ pub enum ContextLimit {
 impl std::fmt::Display for ContextLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            ContextLimit::Training => "its training context is",
-            ContextLimit::Asked => "the context asked for is",
+            ContextLimit::Training => "the model was trained for",
+            ContextLimit::Asked => "the context has",
         })
     }
 }
@@ -350,7 +350,7 @@ pub(crate) mod tests {
                     rounds: 0,
                     ..tests(&[1], &[], &[0])
                 },
-                "0 repetitions: at least 1 is needed",
+                "there must be at least 1 repetition",
             ),
             (&one, tests(&[0], &[0], &[0]), "nothing to measure"),
             (
@@ -361,12 +361,12 @@ pub(crate) mod tests {
             (
                 &one,
                 tests(&[128], &[32], &[0, 2000]),
-                "a: 128 tokens at depth 2000 need a context of 2128, but its training context is 2048",
+                "a: 128 tokens at depth 2000 need a context of 2128, but the model was trained for 2048",
             ),
             (
                 &one,
                 short,
-                "a: 128 tokens at depth 0 need a context of 128, but the context asked for is 64",
+                "a: 128 tokens at depth 0 need a context of 128, but the context has 64",
             ),
             (
                 &one,

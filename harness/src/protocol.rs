@@ -143,7 +143,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts `program`, this program with the flag that makes it a worker. Its messages go where this process's go.
+    /// Starts `program`, this program with the flag that makes it a worker. It has the standard error of this process.
     pub(crate) fn start(mut program: Command) -> Result<Self, WorkerError> {
         let started = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = started.map_err(WorkerError::Start)?;

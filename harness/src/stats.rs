@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_covers_the_truth_about_as_often_as_it_says() {
+    fn an_interval_covers_the_truth_about_as_often_as_it_claims() {
         let mut random = Random(7);
         let mut draw = |scale: f64| {
             // The mean of four uniform numbers: bell-shaped, centred on `scale`.

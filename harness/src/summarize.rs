@@ -180,7 +180,7 @@ pub(crate) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> V
         .filter(|entry| entry.bytes_per_second.spread == Spread::Noisy)
     {
         notes.push(format!(
-            "read bandwidth of {} threads is noisy: {}",
+            "the read bandwidth with {} threads is noisy: {}",
             entry.threads,
             spread(&entry.bytes_per_second)
         ));
@@ -206,7 +206,7 @@ pub(crate) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> V
             notes.push(format!("{what}: reads from the CPU's caches, not from memory"));
         }
         if run.heat.is_some_and(|heat| heat.throttled == Some(true)) {
-            notes.push(format!("{what}: the clock was held down meanwhile (throttled)"));
+            notes.push(format!("{what}: throttled, the clock was lowered meanwhile"));
         }
     }
     let not_dropped = |load: &&Load| {
@@ -218,7 +218,7 @@ pub(crate) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> V
     for load in loads.iter().filter(not_dropped) {
         let name = &load.model.name;
         notes.push(format!(
-            "{name}: not loaded cold: another process maps the file, or its file system keeps the pages"
+            "{name}: was not loaded cold: another process maps the file, or its file system keeps the pages"
         ));
     }
     if runs
@@ -232,12 +232,12 @@ pub(crate) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> V
         (
             "energy",
             ours().all(|run| run.energy.is_none()),
-            "no RAPL counter or Raspberry Pi PMIC that this user may read",
+            "there is no RAPL counter or Raspberry Pi PMIC that this user can read",
         ),
         (
             "temperature",
             ours().all(|run| run.heat.is_none_or(|heat| heat.after_celsius.is_none())),
-            "no thermal zone",
+            "there is no thermal zone",
         ),
         (
             "throttling",

@@ -4,7 +4,7 @@
 //! One setting after the other, each with the best found so far: the settings hardly depend on each other, and all
 //! combinations would take hours. At the end the settings found are measured against those tuning started with.
 //!
-//! Every round runs in a process of its own: OpenMP reads its policy when a process starts, an idle process with an
+//! Every round runs in its own process: OpenMP reads its policy when a process starts, an idle process with an
 //! active policy would take the CPUs from the others, and small boards have memory for one process.
 
 mod stage;
@@ -19,7 +19,8 @@ use siskin_device::settings::{Resolved, Values, WaitPolicy};
 use siskin_device::tuned::Tuned;
 
 use crate::cpu_load::{Used, Watch};
-use crate::harness::{Event, Harness};
+pub use crate::event::LeftOut;
+use crate::event::{Event, Harness};
 use crate::model_info::ModelInfo;
 use crate::plan::{self, Setup, Subject, Tests};
 use crate::protocol::Turn;
@@ -77,7 +78,7 @@ pub struct TuneReport {
 }
 
 impl TuneReport {
-    /// True if others used the machine: the figures are noise, not to be kept.
+    /// True if other programs used the machine: the figures are unreliable and should not be saved.
     pub fn is_disturbed(&self) -> bool {
         self.busy_before.is_some() || self.busy_meanwhile.is_some()
     }
@@ -89,7 +90,7 @@ impl TuneReport {
             return format!("decode {:.1}, prompt {:.1} tokens/s", after.decode, after.prefill);
         };
         if before == *after {
-            return "the settings in force without tuning are the fastest".into();
+            return "the settings without tuning are the fastest".into();
         }
         let gain = |name: &str, before: f64, after: f64| {
             let percent = 100.0 * (after / before - 1.0);
@@ -107,6 +108,11 @@ impl TuneReport {
         };
         let mut notes: Vec<String> = self.busy_before.iter().map(CpuLoad::at_start).collect();
         notes.extend(used.notes());
+        let skipped = self.measurements.iter().filter_map(|row| {
+            let reason = row.failure.as_ref()?;
+            Some(format!("{} {}: skipped: {reason}", row.setting, row.value))
+        });
+        notes.extend(skipped);
         notes
     }
 }
@@ -127,24 +133,6 @@ pub struct Row {
     pub dropped_rounds: usize,
     /// Why it was left out.
     pub failure: Option<LeftOut>,
-}
-
-/// Why a value is left out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LeftOut {
-    /// A signal ended the process.
-    #[error("llama.cpp ended the process with signal {0}")]
-    Signal(i32),
-    /// The model cannot be run so.
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl Serialize for LeftOut {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// Finds the fastest settings.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use siskin_device::probe::Root;
 use siskin_device::settings::Values;
 
-use crate::harness::Harness;
+use crate::event::Harness;
 use crate::llama_bench::LlamaBenchTurn;
 use crate::plan::{Case, Setup, Subject};
 use crate::protocol::{Ask, ModelFile, Ready, Turn, Worker};

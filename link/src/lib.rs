@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Without it the program still links and runs, with ggml's kernels; `siskin::kernels_status()` gives the reason.
-//! GNU ld, gold, lld and mold know `--wrap`; where they are not used (targets other than Linux) this prints nothing.
+//! GNU ld, gold, lld and mold know `--wrap`. For targets other than Linux, which use other linkers, this prints nothing.
 
 #![forbid(unsafe_code)]
 

@@ -88,7 +88,7 @@ impl Files {
     ///
     /// # Errors
     /// Fails if the path cannot be opened, is not a regular file, or if the file is a Git LFS pointer: every reader
-    /// would report it as damaged, and nobody would know why.
+    /// would report it as damaged, without the reason.
     pub fn open(&mut self, path: &Path) -> Result<usize, FileError> {
         let io = |source| FileError::Io {
             path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! What a model file is: the ground that every other crate of siskin stands on.
+//! What a model file is: the crate that every other crate of siskin uses.
 //!
 //! | module | holds |
 //! | --- | --- |

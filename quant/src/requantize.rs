@@ -36,7 +36,7 @@ pub enum RequantizeError {
     NoTensors,
     /// The rows of a tensor are longer than those of any model.
     #[error(
-        "tensor {tensor:?} has rows of {len} weights, more than any model; the file is damaged, get it again"
+        "tensor {tensor:?} has rows of {len} weights, more than any model; the file is damaged; get it again"
     )]
     LongRow {
         /// Name of the tensor.
@@ -46,7 +46,7 @@ pub enum RequantizeError {
     },
     /// A tensor is already quantized.
     #[error(
-        "tensor {tensor:?} is already {ty}; quantizing it again loses more, use an f32, f16 or bf16 file"
+        "tensor {tensor:?} is already {ty}, and would lose precision again; use an f32, f16 or bf16 file"
     )]
     Quantized {
         /// Name of the tensor.

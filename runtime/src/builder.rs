@@ -45,7 +45,7 @@ impl Device {
         let profiles = profile::with_user(profile::user_folder().as_deref())?;
         let profile = profile::choose(&profiles, &Traits::from_machine(&machine)).cloned();
         let compiled = Isa::from_ggml(compiled_features().iter().map(String::as_str));
-        // A fixture of another architecture says nothing about this program.
+        // A fixture of another architecture does not describe this program.
         let isa = match CpuArch::current() {
             Some(arch) if arch == machine.cpus.arch => Fit::new(&compiled, &machine.cpus.isa),
             _ => Fit::default(),
@@ -64,7 +64,7 @@ impl Device {
     }
 
     /// True if llama.cpp would take its AMX kernels for repacked weights. GCC 12 drops half of the stores to the tile
-    /// configuration that they load, so that loading it faults; nothing tells which compiler built them.
+    /// configuration that they load, so that loading it faults; which compiler built them is unknown.
     fn repack_faults(&self) -> bool {
         [&self.compiled, &self.machine.cpus.isa]
             .iter()
@@ -103,24 +103,24 @@ pub enum Notice {
     #[error("{0}")]
     Instructions(String),
     /// siskin's kernels were asked for and cannot be used.
-    #[error("siskin's kernels cannot be used, ggml's are: {0}")]
+    #[error("siskin's kernels cannot be used, so ggml's are: {0}")]
     Kernels(String),
     /// The threads could not be bound.
-    #[error("the threads are not bound to the fast CPUs: {0}")]
+    #[error("the threads could not be bound to the fast CPUs: {0}")]
     Affinity(std::io::Error),
 }
 
 /// Where a model is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum Source {
     File(PathBuf),
     Embedded,
 }
 
-/// Says how a model is to be loaded; see [`Model::builder`].
+/// How a model is to be loaded; see [`Model::builder`].
 #[derive(Debug, Clone)]
 pub struct Builder {
-    place: Place,
+    source: Source,
     typed: Overrides,
     environment: Overrides,
     priority: Priority,
@@ -141,19 +141,19 @@ impl Model {
     /// # }
     /// ```
     pub fn builder(path: impl Into<PathBuf>) -> Builder {
-        Builder::new(Place::File(path.into()))
+        Builder::new(Source::File(path.into()))
     }
 
     /// The same for the embedded storyteller of 3.7 million parameters.
     pub fn embedded() -> Builder {
-        Builder::new(Place::Embedded)
+        Builder::new(Source::Embedded)
     }
 }
 
 impl Builder {
-    fn new(place: Place) -> Self {
+    fn new(source: Source) -> Self {
         Builder {
-            place,
+            source,
             typed: Overrides::default(),
             environment: Overrides::default(),
             priority: Priority::Balanced,
@@ -260,7 +260,7 @@ impl Builder {
             repack_faults: device.repack_faults(),
         })?;
         Ok(LoadPlan {
-            place: self.place,
+            source: self.source,
             any_architecture: self.any_architecture,
             device,
             shape,
@@ -278,9 +278,9 @@ impl Builder {
     }
 
     fn shape(&self) -> Result<Shape, Box<dyn std::error::Error>> {
-        let header = match &self.place {
-            Place::File(path) => read_header(path)?,
-            Place::Embedded => Header::parse(STORYTELLER, STORYTELLER.len() as u64)?,
+        let header = match &self.source {
+            Source::File(path) => read_header(path)?,
+            Source::Embedded => Header::parse(STORYTELLER, STORYTELLER.len() as u64)?,
         };
         Ok(Shape::from_header(&header)?)
     }
@@ -300,10 +300,10 @@ fn read_header(path: &Path) -> Result<Header, Error> {
 }
 
 /// A model that can be loaded, and how. Between planning and loading, a program may set up what only a process can:
-/// its environment, what it tells its user.
+/// its environment, or print something.
 #[derive(Debug)]
 pub struct LoadPlan {
-    place: Place,
+    source: Source,
     any_architecture: bool,
     /// The machine.
     pub device: Device,
@@ -344,9 +344,9 @@ impl LoadPlan {
             any_architecture: self.any_architecture,
             ..LoadOptions::default()
         };
-        let path = match &self.place {
-            Place::File(path) => Some(path.as_path()),
-            Place::Embedded => None,
+        let path = match &self.source {
+            Source::File(path) => Some(path.as_path()),
+            Source::Embedded => None,
         };
         Model::open_resolved(path, &options, self.settings)
     }

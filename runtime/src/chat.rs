@@ -76,7 +76,9 @@ pub enum ChatError {
     #[error(transparent)]
     Engine(#[from] Error),
     /// The system prompt and the last message alone are longer than the context.
-    #[error("{tokens} tokens do not fit into a context of {context}, even with every earlier turn left out")]
+    #[error(
+        "the message and its frame have {tokens} tokens, which do not fit into a context of {context}, even without earlier turns"
+    )]
     TooLong {
         /// Tokens of the system prompt, the last message and the template around them.
         tokens: usize,
@@ -84,7 +86,7 @@ pub enum ChatError {
         context: u32,
     },
     /// The messages use every character that could mark control spellings.
-    #[error("the conversation uses every private-use character of Unicode; leave some out")]
+    #[error("the conversation uses every private-use character of Unicode; remove some of them")]
     NoMarks,
 }
 

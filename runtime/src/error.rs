@@ -8,8 +8,8 @@ use siskin_model::files::FileError;
 use siskin_model::gguf::GgufError;
 use siskin_model::validate::ValidateError;
 
-/// A model could not be loaded or run. The texts name no flag of a program; [`Error::kind`] tells a front end what it
-/// can offer.
+/// A model could not be loaded or run. The texts name no flag of a program; a front end decides by [`Error::kind`]
+/// what it can offer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -28,9 +28,9 @@ pub enum Error {
         source: ValidateError,
     },
     /// The path cannot be passed to llama.cpp.
-    #[error("{}: the path has a NUL byte", .0.display())]
+    #[error("{}: the path contains a NUL byte", .0.display())]
     Path(PathBuf),
-    /// The embedded model cannot be put where llama.cpp can read it.
+    /// The embedded model cannot be made readable for llama.cpp.
     #[error("the embedded model: {0}")]
     Embedded(std::io::Error),
     /// A device profile of the user's cannot be used.
@@ -52,7 +52,7 @@ pub enum Error {
     CacheNeedsFlashAttention(CacheType),
     /// Blocks of the KV cache would cross heads.
     #[error(
-        "a KV cache of {cache_type} needs heads of a multiple of 32 numbers; this model's have {head_dim}"
+        "a KV cache of {cache_type} needs a head size that is a multiple of 32; this model's is {head_dim}"
     )]
     CacheCrossesHeads {
         /// The type asked for.
@@ -69,7 +69,7 @@ pub enum Error {
         reason: String,
     },
     /// More tokens than the context has room for.
-    #[error("{tokens} tokens do not fit: {room} of {context} places of the context are free")]
+    #[error("{tokens} tokens do not fit: {room} of the context's {context} tokens are free")]
     ContextFull {
         /// Tokens to compute.
         tokens: usize,
@@ -92,11 +92,11 @@ pub enum Error {
         reason: String,
     },
     /// The model's memory cannot be cut at a position, as that of recurrent models.
-    #[error("this model's memory cannot be cut at position {0}")]
+    #[error("the state of this model cannot be truncated to {0} tokens")]
     CannotTruncate(u32),
     /// The model's output is not a number.
     #[error(
-        "the model's output at position {position} is not a number: its weights are damaged, get the file again"
+        "the model's output at position {position} is not a number: its weights are damaged; get the file again"
     )]
     NotANumber {
         /// Tokens before it.
@@ -118,7 +118,9 @@ pub enum Error {
         allowed: &'static str,
     },
     /// The inputs of a matrix product are NaN or infinite.
-    #[error("the inputs of {0} are not finite: the model is damaged, or too narrow a type for this text")]
+    #[error(
+        "the inputs of {0} are not finite: the model is damaged, or its type is too narrow for this text"
+    )]
     NonFinite(String),
 }
 

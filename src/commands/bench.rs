@@ -13,6 +13,7 @@ use siskin_harness::report::{self, Format};
 use siskin_harness::result::{Results, Tool};
 use siskin_harness::{BenchError, Imported, compare, nothing_measured};
 
+use super::number;
 use super::session_args::{self, RuntimeArgs};
 use crate::{exit, interrupt, text_input};
 
@@ -32,13 +33,14 @@ const NARROW_BAR: &str = "{bar:8} {pos}/{len} {eta:>4} {wide_msg}";
 Example:
   siskin bench a.gguf b.gguf -p 128,512 -n 32,128 -d 0,2048
 
-Models and settings take turns, round by round, each in a process of its own, so that drift hits
-all alike and peak memory is that of one model. Speeds are medians with their median absolute
-deviation. Names of tests are llama-bench's: pp512 computes a prompt of 512 tokens, tg128 decodes
-128 tokens one by one.
+Models and settings take turns, round by round, each in its own process, so that drift affects all of them alike \
+and peak memory is that of one model. Speeds are medians with their median absolute deviation. Tests are named as \
+in llama-bench: pp512 computes a prompt of 512 tokens, tg128 decodes 128 tokens one by one.
+
+To find out whether a change made siskin slower:
 
   siskin bench a.gguf -o json > before.json
-  siskin bench a.gguf --compare before.json --fail-below 0.95   # exit code 3 if a speed is below")]
+  siskin bench a.gguf --compare before.json --fail-below 0.95")]
 #[command(group = clap::ArgGroup::new("baseline").args(["compare", "peer", "import"]).multiple(true))]
 pub(crate) struct BenchArgs {
     /// GGUF files [default: the embedded storyteller]
@@ -49,8 +51,7 @@ pub(crate) struct BenchArgs {
         long,
         value_name = "N,...",
         value_delimiter = ',',
-        default_value = "512"
-    )]
+        default_value = "512", value_parser = number::whole::<u32>)]
     n_prompt: Vec<u32>,
     /// Tokens to decode; 0 for none
     #[arg(
@@ -58,55 +59,54 @@ pub(crate) struct BenchArgs {
         long,
         value_name = "N,...",
         value_delimiter = ',',
-        default_value = "128"
-    )]
+        default_value = "128", value_parser = number::whole::<u32>)]
     n_gen: Vec<u32>,
-    /// Tokens in the context before
+    /// Tokens that are already in the context
     #[arg(
         short = 'd',
         long,
         value_name = "N,...",
         value_delimiter = ',',
-        default_value = "0"
-    )]
+        default_value = "0", value_parser = number::whole::<u32>)]
     n_depth: Vec<u32>,
-    /// Threads; each count is measured [default: as tuned, else the device's profile]
-    #[arg(short, long, value_name = "N,...", value_delimiter = ',')]
+    /// Threads for decoding; each count is measured [default: tuned, else the device's profile]
+    #[arg(short, long, value_name = "N,...", value_delimiter = ',', value_parser = number::whole::<NonZeroUsize>)]
     threads: Vec<NonZeroUsize>,
     /// Threads for the prompt [default: same as --threads, if given]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::whole::<NonZeroUsize>)]
     threads_batch: Option<NonZeroUsize>,
-    /// Repetitions
-    #[arg(short, long, value_name = "N", default_value = "5")]
+    /// Repetitions of each test
+    #[arg(short, long, value_name = "N", default_value = "5", value_parser = number::whole::<NonZeroUsize>)]
     repetitions: NonZeroUsize,
     /// Context in tokens [default: as many as the tests need]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = number::whole::<u32>)]
     ctx_size: Option<u32>,
     #[command(flatten)]
     runtime: RuntimeArgs,
-    /// Kernels to decode with; each is measured [default: $SISKIN_KERNELS, else as tuned, else siskin if
-    /// they can be used]
+    /// Kernels to decode with; each is measured [default: $SISKIN_KERNELS, else tuned, else siskin's if
+    /// this CPU can run them]
     #[arg(long, value_name = "KERNELS,...", value_delimiter = ',', value_parser = session_args::kernels(), ignore_case = true)]
     kernels: Vec<Kernels>,
-    /// Drop a file's pages from the page cache before each load
+    /// Drop the model file from the page cache before each load
     #[arg(long)]
     cold: bool,
-    /// Ratios to the results in this file, written by -o json
+    /// Show the ratios to the results in this file, which -o json wrote
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
-    /// Compare with results of another machine too
+    /// Accept a --compare file from another machine
     #[arg(long, requires = "compare")]
     any_machine: bool,
-    /// Exit with 3 if a speed is below this share of what it is compared with, e.g. 0.95
+    /// Exit with code 3 if a speed is below this fraction of the baseline, e.g. 0.95; the baseline is --compare, --peer or
+    /// --import
     #[arg(long, value_name = "RATIO", allow_negative_numbers = true, requires = "baseline", value_parser = share)]
     fail_below: Option<f64>,
-    /// Show results of llama-bench -o json or siskin bench -o json too (may be given several times)
+    /// Also show the results in this file, from llama-bench -o json or siskin bench -o json (may be given several times)
     #[arg(long, value_name = "FILE")]
     import: Vec<PathBuf>,
-    /// Take turns with this llama-bench program; it needs a model file
+    /// Also run this llama-bench program, in turns; needs a model file
     #[arg(long, value_name = "PROGRAM", requires = "models")]
     peer: Option<PathBuf>,
-    /// Format of the results
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table", value_parser = formats())]
     output: Format,
     /// Same as -o json
@@ -132,11 +132,11 @@ fn formats() -> impl TypedValueParser<Value = Format> {
         .try_map(|name| name.parse::<Format>())
 }
 
-/// A share above 0.
+/// A fraction above 0.
 fn share(text: &str) -> Result<f64, String> {
     let share: Option<f64> = text.parse().ok();
     let share = share.filter(|share| share.is_finite() && *share > 0.0);
-    share.ok_or_else(|| "give a share above 0, such as 0.95".into())
+    share.ok_or_else(|| "give a fraction above 0, such as 0.95".into())
 }
 
 pub(crate) fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
@@ -268,7 +268,7 @@ fn verdict(results: &Results, limit: Option<f64>) -> anyhow::Result<ExitCode> {
     };
     if results.comparisons.is_empty() {
         bail!(
-            "--fail-below has nothing to compare with: no test was run by both siskin and {}",
+            "--fail-below has no baseline: no test was run by both siskin and {}",
             Tool::LlamaBench.name()
         );
     }

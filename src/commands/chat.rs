@@ -24,9 +24,9 @@ use input::{Input, Typed};
 
 /// Chats with a model, using its chat template
 ///
-/// On a terminal, /help lists the commands, Ctrl-C stops an answer, and a message goes on over several lines if a line
-/// ends with \ or the text is in """. Without a terminal, every line of standard input is a message, and standard
-/// output gets the answers.
+/// On a terminal, /help lists the commands and Ctrl-C stops an answer. A message may have several lines: end each line
+/// but the last with \, or put the text in """. If standard input is not a terminal, each of its lines is a message,
+/// and the answers go to standard output.
 #[derive(Debug, clap::Args)]
 #[command(
     after_long_help = "Example:\n  siskin chat tinyllama-q4_k_m.gguf --system \"You are brief.\" --temp 0.2"
@@ -35,7 +35,7 @@ pub(crate) struct ChatArgs {
     /// System prompt: instructions for the whole conversation
     #[arg(long, visible_alias = "system-prompt", value_name = "TEXT")]
     system: Option<String>,
-    /// Jinja template instead of the model's own
+    /// Use the Jinja chat template in this file instead of the model's own
     #[arg(long, value_name = "FILE")]
     chat_template_file: Option<PathBuf>,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
     };
     let session = model.session()?;
     let context = session.capacity();
-    let mut talk = ChatLoop {
+    let mut chat_loop = ChatLoop {
         chat: Chat::new(session, template, args.system),
         sampling,
         json: args.json,
@@ -86,12 +86,12 @@ pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
             .as_deref()
             .unwrap_or(Path::new("the embedded storyteller"));
         let line = format!(
-            "{}, a context of {context} tokens. /help lists the commands, Ctrl-D quits.",
+            "{}, context of {context} tokens. /help lists the commands, Ctrl-D quits.",
             name.display()
         );
         say!("{}", style::dim(&line, style::stderr()));
     }
-    talk.run(&mut input)
+    chat_loop.run(&mut input)
 }
 
 /// The template given, else the model's own.
@@ -107,21 +107,21 @@ fn template(model: &Model, given: Option<&str>) -> Result<Option<Template>, Temp
 fn hint(args: &ChatArgs) -> String {
     match &args.chat_template_file {
         Some(path) => path.display().to_string(),
-        None => "give another one with --chat-template-file".into(),
+        None => "the model's chat template (--chat-template-file replaces it)".into(),
     }
 }
 
-/// A conversation going on.
+/// A conversation in progress.
 struct ChatLoop {
     chat: Chat,
     sampling: Sampling,
     json: bool,
     show_stats: bool,
-    /// Figures of the last answer.
+    /// Speed and memory of the last answer.
     last: Option<Stats>,
     /// The file last saved to or loaded from: it may be replaced.
     file: Option<PathBuf>,
-    /// Something could not be done, and was said.
+    /// An error was printed.
     failed: bool,
 }
 
@@ -144,7 +144,7 @@ impl ChatLoop {
             };
             match typed {
                 Typed::Interrupt if interrupts == 2 => break interrupt::exit_code(),
-                Typed::Interrupt => say!("Press Ctrl-C again or Ctrl-D to quit."),
+                Typed::Interrupt => say!("Press Ctrl-C again, or Ctrl-D, to quit."),
                 Typed::End => break self.code(input),
                 Typed::Line(line) => match self.take(line, input.is_terminal())? {
                     Next::Leave(code) => break code.max(self.code(input)),
@@ -155,12 +155,12 @@ impl ChatLoop {
         Ok(ExitCode::from(code))
     }
 
-    /// Success, unless something failed that nobody was there to read.
+    /// Success, unless an error was printed while standard input is not a terminal.
     fn code(&self, input: &Input) -> u8 {
         u8::from(self.failed && !input.is_terminal())
     }
 
-    /// A command or a message. Errors that only concern it are said, and the conversation goes on.
+    /// Carries out a command or sends a message. Errors that only concern it are printed, and the conversation continues.
     fn take(&mut self, line: String, terminal: bool) -> anyhow::Result<Next> {
         let done = match command::parse(&line) {
             Some(Ok(Command::Quit)) => return Ok(Next::Leave(0)),
@@ -181,29 +181,31 @@ impl ChatLoop {
     }
 
     fn command(&mut self, command: &Command<'_>) -> anyhow::Result<()> {
-        let talk = self.chat.conversation_mut();
+        let conversation = self.chat.conversation_mut();
         match *command {
             Command::Help => {
-                for (name, behind, does) in COMMANDS {
-                    say!("{:15} {does}", format!("{name} {behind}"));
+                for (name, argument, does) in COMMANDS {
+                    say!("{:15} {does}", format!("{name} {argument}"));
                 }
-                say!("A line that ends with \\, or text in \"\"\", goes on over several lines.");
+                say!(
+                    "A message may have several lines: end each line but the last with \\, or put the text in \"\"\"."
+                );
             }
-            Command::Reset => talk.reset(),
-            Command::System(None) => say!("{}", talk.system().unwrap_or("no system prompt")),
-            Command::System(Some("-")) => talk.set_system(None),
-            Command::System(Some(text)) => talk.set_system(Some(text.to_owned())),
+            Command::Reset => conversation.reset(),
+            Command::System(None) => say!("{}", conversation.system().unwrap_or("no system prompt")),
+            Command::System(Some("-")) => conversation.set_system(None),
+            Command::System(Some(text)) => conversation.set_system(Some(text.to_owned())),
             Command::Stats => self.print_stats(),
             Command::Save(path, replace) => {
                 let known = self.file.as_deref() == Some(Path::new(path));
-                store::save(talk, Path::new(path), replace || known)?;
+                store::save(conversation, Path::new(path), replace || known)?;
                 self.file = Some(path.into());
-                say!("saved in {path}: {}", turns(talk.turns().0));
+                say!("saved in {path}: {}", turns(conversation.turns().0));
             }
             Command::Load(path) => {
-                *talk = store::load(Path::new(path))?;
+                *conversation = store::load(Path::new(path))?;
                 self.file = Some(path.into());
-                say!("loaded from {path}: {}", turns(talk.turns().0));
+                say!("loaded from {path}: {}", turns(conversation.turns().0));
             }
             Command::Quit => {}
         }
@@ -237,13 +239,13 @@ fn turns(count: usize) -> String {
     }
 }
 
-/// True for errors after which nothing can be said any more: a closed pipe, a template that runs away.
+/// True for errors that end the conversation: a closed pipe, a template that runs away.
 fn is_final(error: &anyhow::Error) -> bool {
     !matches!(
         error.downcast_ref::<ChatError>(),
         Some(ChatError::TooLong { .. } | ChatError::NoMarks)
             | Some(ChatError::Template(
-                TemplateError::Refused(_) | TemplateError::TooMuchSaid(_)
+                TemplateError::Refused(_) | TemplateError::MessagesTooLong(_)
             ))
     )
 }

@@ -9,18 +9,19 @@ use siskin_quant::imatrix::Imatrix;
 
 use super::write::WriteArgs;
 
-/// Turns a Hugging Face checkpoint into a GGUF file and quantizes it on the way
+/// Converts a Hugging Face checkpoint to a GGUF file, and quantizes it if asked
 #[derive(Debug, clap::Args)]
 #[command(
     after_long_help = "Example:\n  siskin convert TinyLlama-1.1B-Chat-v1.0/ -o tinyllama-q4_k_m.gguf --type q4_k_m"
 )]
 pub(crate) struct ConvertArgs {
-    /// Checkpoint folder: config.json, model.safetensors or its shards, tokenizer files
+    /// Checkpoint folder with config.json, model.safetensors or its shards, and the tokenizer's files
     dir: PathBuf,
-    /// GGUF file to write; not needed with --dry-run
+    /// GGUF file to write; may be left out with --dry-run
     #[arg(short, long, value_name = "OUT.gguf", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
-    /// f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m, q4_k_s, q4_0, or auto (bf16 or f16, as stored)
+    /// File type: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m, q4_k_s, q4_0, or auto (bf16 or f16, as in the
+    /// checkpoint)
     #[arg(long = "type", value_name = "TYPE", default_value = "auto", value_parser = parse_type)]
     file_type: TypeArg,
     #[command(flatten)]

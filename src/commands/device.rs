@@ -1,4 +1,4 @@
-//! `siskin device`: what this machine has and which profile fits it.
+//! `siskin device`: what this machine has, and which profile fits it.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use siskin::{Device, Notice, ggml_hook};
 use super::{kernels, notices};
 use crate::render::size;
 
-/// Shows this machine and the profile chosen for it
+/// Shows what siskin found out about this machine, and the profile it uses
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin device --json")]
 pub(crate) struct DeviceArgs {
@@ -31,11 +31,11 @@ pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
     let asked = kernels::environment()?.kernels;
     let kernels = ggml_hook::select(asked.unwrap_or(default.kernels), default.prefetch_bytes);
     if args.json {
-        let shown = Shown {
+        let report = Report {
             device: &device,
             kernels,
         };
-        writeln!(std::io::stdout(), "{}", serde_json::to_string(&shown)?)?;
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
     } else {
         std::io::stdout().write_all(table(&device, &kernels).as_bytes())?;
     }
@@ -55,7 +55,7 @@ pub(super) fn warn(device: &Device) {
 
 /// What `--json` shows.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct Report<'a> {
     #[serde(flatten)]
     device: &'a Device,
     kernels: ggml_hook::Status,
@@ -70,10 +70,10 @@ fn table(device: &Device, kernels: &ggml_hook::Status) -> String {
     let rows = [
         ("machine", machine.board.model.clone().unwrap_or("unknown".into())),
         ("profile", profile),
-        ("cpu", cpu(machine)),
+        ("CPU", cpu(machine)),
         ("available", available(machine)),
-        ("isa", names(&machine.cpus.isa)),
-        ("compiled", names(&device.compiled)),
+        ("supports", names(&machine.cpus.isa)),
+        ("built for", names(&device.compiled)),
         ("kernels", kernels.to_string()),
         ("memory", memory(machine)),
         ("heat", heat(machine)),
@@ -126,7 +126,7 @@ fn memory(machine: &Machine) -> String {
         size::bytes(ram.total_bytes)
     );
     if let Some(limit) = ram.limits.iter().min_by_key(|limit| limit.room_bytes) {
-        text += &format!(", {} limited to {}", limit.group, size::bytes(limit.bytes));
+        text += &format!(", cgroup {} limited to {}", limit.group, size::bytes(limit.bytes));
     }
     text += &match (ram.swap_bytes, ram.zram_bytes) {
         (0, _) => ", no swap".into(),
@@ -138,16 +138,16 @@ fn memory(machine: &Machine) -> String {
 
 fn heat(machine: &Machine) -> String {
     let heat = &machine.heat;
-    let hottest = heat.hottest().map_or("unknown".into(), |zone| {
+    let hottest = heat.hottest().map_or("temperature unknown".into(), |zone| {
         format!("{:.1} °C ({})", zone.celsius, zone.kind)
     });
     let throttled = match (heat.throttle, heat.throttle_events) {
         (Some(throttle), _) => match (throttle.now(), throttle.since_start()) {
-            (now, _) if !now.is_empty() => format!("now {}", now.join(", ")),
-            (_, past) if !past.is_empty() => format!("since the start {}", past.join(", ")),
+            (now, _) if !now.is_empty() => format!("now: {}", now.join(", ")),
+            (_, past) if !past.is_empty() => format!("since boot: {}", past.join(", ")),
             _ => "never throttled".into(),
         },
-        (None, Some(events)) => format!("throttled {events} times since the start"),
+        (None, Some(events)) => format!("throttled {events} times since boot"),
         (None, None) => "throttling unknown".into(),
     };
     format!("{hottest}; {throttled}")

@@ -1,4 +1,4 @@
-//! `siskin fit`: will a model fit, on this machine or on another, before anything is loaded or downloaded.
+//! `siskin fit`: whether a model fits, on this machine or another, before anything is loaded or downloaded.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use siskin::device::probe::Root;
 use siskin::device::profile::{self, Profile, Run};
 use siskin::device::settings::{Overrides, Values};
 use siskin_model::FileType;
+use siskin_model::arch::Arch;
 use siskin_model::config::Config;
 use siskin_model::files::Files;
 use siskin_model::gguf::Header;
@@ -24,19 +25,19 @@ use crate::hints::{self, Flags};
 use crate::render::{explain, size};
 use crate::text_input;
 
-/// Plans what a model takes in memory, for this machine or another
+/// Shows whether a model fits into memory, here or on another device
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin fit config.json --device raspberry-pi-5 --ram 4GiB")]
 pub(crate) struct FitArgs {
-    /// GGUF file, config.json, or a folder that holds one
+    /// GGUF file, config.json, or a folder that contains config.json
     model: PathBuf,
-    /// Plan for the device of this profile [default: this machine]
+    /// Plan for a device, by the name of its profile, e.g. raspberry-pi-5 [default: this machine]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// Memory of the device, or usable on this machine, e.g. 2GiB or 900MiB
+    /// Memory that the device has or, without --device, that may be used here; e.g. 2GiB or 900MiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     ram: Option<u64>,
-    /// File type, if the model is not a GGUF file [default: the profile's first]
+    /// File type to plan for, if MODEL is not a GGUF file [default: the profile's first]
     #[arg(long = "type", value_name = "TYPE")]
     file_type: Option<FileType>,
     #[command(flatten)]
@@ -76,6 +77,12 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
     let shape = shape(&args.model, file_type)?;
     let (typed, priority) = args.tuning.overrides()?;
     args.tuning.warn(target.cpus);
+    if !Arch::names().contains(&shape.arch.as_str()) {
+        say!(
+            "siskin: siskin cannot check the architecture {:?}; to run it, give --any-arch to run",
+            shape.arch
+        );
+    }
     let values = Values::default()
         .with(&target.base)
         .with(&priority.overrides())
@@ -92,7 +99,7 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
     }
     let plan = plan?;
     let mut out = std::io::stdout();
-    let ty = shape.file_type.map_or("other types".into(), |ty| ty.to_string());
+    let ty = shape.file_type.map_or("mixed types".into(), |ty| ty.to_string());
     writeln!(
         out,
         "fits on {}: {} of {} blocks, {ty}",
@@ -155,7 +162,7 @@ fn shape(path: &Path, file_type: FileType) -> anyhow::Result<Shape> {
     }
     if !path.exists() {
         bail!(
-            "{}: no such file; name a GGUF file, a config.json or a checkpoint's folder",
+            "{}: no such file; give a GGUF file, a config.json or a checkpoint's folder",
             path.display()
         );
     }
@@ -189,7 +196,7 @@ fn there(name: &str, ram: Option<u64>) -> anyhow::Result<PlanTarget> {
     let profiles = profile::with_user(profile::user_folder().as_deref())?;
     let Some(Profile { hardware, run, .. }) = profiles.iter().find(|profile| profile.name == name) else {
         let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
-        bail!("--device {name}: no such profile; there are {}", names.join(", "));
+        bail!("--device {name}: no such profile; known: {}", names.join(", "));
     };
     let ram = ram.unwrap_or(hardware.ram_mib << 20);
     Ok(PlanTarget {

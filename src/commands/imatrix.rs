@@ -1,4 +1,4 @@
-//! `siskin imatrix`: a text is run through a model, and what its matrices met becomes an importance matrix.
+//! `siskin imatrix`: runs a text through a model, and makes an importance matrix of what enters its matrix products.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,15 +14,16 @@ use siskin::{Importance, Model, Tokenize};
 use siskin_model::atomic_file::{self, Overwrite};
 use siskin_quant::imatrix::{Collected, Sums};
 
+use super::number;
 use super::{kernels, notices};
-use crate::render::progress::Chunks;
+use crate::render::progress::ChunkProgress;
 use crate::render::{size, text};
 use crate::{interrupt, text_input};
 
-/// The fewest tokens of a chunk: fewer say nothing of a model.
+/// The fewest tokens of a chunk: fewer give too little context.
 const MIN_CHUNK: u32 = 16;
 
-/// Collects an importance matrix from a text, for convert and quantize --imatrix
+/// Makes an importance matrix from a text, for convert --imatrix and quantize --imatrix
 #[derive(Debug, clap::Args)]
 #[command(
     after_long_help = "Example:\n  siskin imatrix tinyllama-f16.gguf --file calibration.txt -o tinyllama.imatrix.gguf"
@@ -37,16 +38,16 @@ pub(crate) struct ImatrixArgs {
     #[arg(short, long, value_name = "OUT.gguf")]
     output: PathBuf,
     /// Tokens per chunk; chunks are independent
-    #[arg(short, long, value_name = "N", default_value_t = 512)]
+    #[arg(short, long, value_name = "N", default_value_t = 512, value_parser = number::whole::<u32>)]
     ctx_size: u32,
     /// Stop after this many chunks [default: the whole text]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::whole::<usize>)]
     chunks: Option<usize>,
-    /// Collect for the output matrix too
+    /// Also collect for the output matrix
     #[arg(long)]
     process_output: bool,
-    /// Threads [default: as tuned, else the device's profile]
-    #[arg(short, long, value_name = "N")]
+    /// Threads [default: tuned, else the device's profile]
+    #[arg(short, long, value_name = "N", value_parser = number::whole::<usize>)]
     threads: Option<usize>,
     /// Overwrite the output file if it exists
     #[arg(long)]
@@ -75,7 +76,7 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
     let whole = tokens.len() / chunk;
     if whole == 0 {
         bail!(
-            "{}: {} tokens do not fill a chunk of {chunk}; give a longer text, or shorter chunks with -c",
+            "{}: its {} tokens do not fill one chunk of {chunk}; give a longer text, or shorter chunks with -c",
             args.file.display(),
             tokens.len()
         );
@@ -83,17 +84,17 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
     let chunks = whole.min(args.chunks.unwrap_or(whole));
     let mut importance = Importance::new(&model, args.ctx_size, args.process_output)?;
     let cancel = interrupt::listen();
-    let shown = Chunks::new(args.quiet || args.json, chunks);
+    let bar = ChunkProgress::new(args.quiet || args.json, chunks);
     for part in tokens.chunks_exact(chunk).take(chunks) {
         if cancel.load(Ordering::Relaxed) {
-            shown.finish();
-            say!("siskin: interrupted; {} is as it was", args.output.display());
+            bar.finish();
+            say!("siskin: interrupted; nothing was written");
             return Ok(ExitCode::from(interrupt::exit_code()));
         }
         importance.add(part)?;
-        shown.step();
+        bar.step();
     }
-    shown.finish();
+    bar.finish();
     let sums = importance.into_sums().into_iter();
     let sums = sums.map(|(tensor, sums)| {
         let (squares, count) = (sums.squares, sums.count);
@@ -106,7 +107,10 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
         chunk_size: args.ctx_size,
     };
     if collected.tensors.is_empty() {
-        bail!("{}: none of its matrices was multiplied", args.model.display());
+        bail!(
+            "{}: no matrix product of this model could be observed",
+            args.model.display()
+        );
     }
     collected.write(&args.output, overwrite)?;
     args.close(&collected, start.elapsed().as_secs_f64())

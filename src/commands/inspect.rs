@@ -20,13 +20,13 @@ use crate::render::text;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin inspect tinyllama-q4_k_m.gguf --tensors")]
 pub(crate) struct InspectArgs {
-    /// GGUF file
+    /// GGUF file to read
     #[arg(value_name = "FILE.gguf")]
     file: PathBuf,
     /// Also list the tensors
     #[arg(long)]
     tensors: bool,
-    /// Print one JSON object; long lists are cut to their length and first entries
+    /// Print one JSON object; of a long list, only its length and first entries
     #[arg(long)]
     json: bool,
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::CommandFactory;
 
 /// Writes the manual pages into a folder: siskin.1 and one per command
 #[derive(Debug, clap::Args)]
@@ -14,13 +13,9 @@ pub(crate) struct ManArgs {
     dir: PathBuf,
 }
 
-pub(crate) fn main(args: ManArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn main(args: ManArgs, program: clap::Command) -> anyhow::Result<ExitCode> {
     let name = || args.dir.display().to_string();
     std::fs::create_dir_all(&args.dir).with_context(name)?;
-    clap_mangen::generate_to(
-        crate::cli::Args::command().disable_help_subcommand(true),
-        &args.dir,
-    )
-    .with_context(name)?;
+    clap_mangen::generate_to(program.disable_help_subcommand(true), &args.dir).with_context(name)?;
     Ok(ExitCode::SUCCESS)
 }

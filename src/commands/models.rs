@@ -14,17 +14,17 @@ use siskin_model::FileType;
 
 use super::bench;
 
-/// Compares the four models on this device and shows the best choice
+/// Compares four models on this device and recommends one
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Example:
   siskin models --results results.json
 
-Sizes and memory are computed from the models' shapes, and so is the most that this device's memory
-allows in decoding (it is read for a second to find out). With --results, what `siskin bench -o json`
-measured here takes the place of that, for the models it measured.")]
+The models are TinyLlama-1.1B, Llama-3.2-1B, StableLM-2-1.6B and Pythia-1B; none of them is needed. Sizes and memory \
+are computed from their shapes. The upper bound of the decoding speed is computed from how fast this device reads \
+memory, which siskin measures for a second. With --results, what siskin bench measured replaces computed figures.")]
 pub(crate) struct ModelsArgs {
-    /// Results of siskin bench -o json on this device
+    /// Use the speeds in this file, which siskin bench -o json wrote on this device
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
     /// File types to show
@@ -35,7 +35,7 @@ pub(crate) struct ModelsArgs {
         default_value = "q4_k_m,q8_0"
     )]
     types: Vec<FileType>,
-    /// Output format of the table
+    /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Same as -o json
@@ -73,12 +73,12 @@ pub(crate) fn main(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         Format::Table => {
             let width = bench::width();
             write!(out, "{}", text_table(&table(&rows), width))?;
-            for line in words(&memory, choice.as_ref()) {
+            for line in explanation(&memory, choice.as_ref()) {
                 write!(out, "{}", report::wrap(&line, "", width))?;
             }
         }
         Format::Md => {
-            let lines = words(&memory, choice.as_ref()).join("\n\n");
+            let lines = explanation(&memory, choice.as_ref()).join("\n\n");
             writeln!(out, "{}\n{lines}", markdown_table(&table(&rows)))?;
         }
     }
@@ -108,7 +108,7 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// A measured figure is shown as it is, a computed one after a sign.
+/// A measured figure is shown as it is, a computed one after a mark.
 fn figure(figure: Figure, computed: &str, show: impl Fn(f64) -> String) -> String {
     match figure {
         Figure::Measured(value) => show(value),
@@ -117,8 +117,8 @@ fn figure(figure: Figure, computed: &str, show: impl Fn(f64) -> String) -> Strin
     }
 }
 
-/// The meaning of the signs, what the device offers, which model to use.
-fn words(memory: &DeviceMemory, choice: Option<&Choice>) -> [String; 3] {
+/// What the marks mean, what the device has, which model to use.
+fn explanation(memory: &DeviceMemory, choice: Option<&Choice>) -> [String; 3] {
     let read = three(memory.read_bytes_per_second / 1e9);
     let usable = bytes(memory.usable_bytes);
     let best = match choice {
@@ -129,10 +129,11 @@ fn words(memory: &DeviceMemory, choice: Option<&Choice>) -> [String; 3] {
         None => "Best choice: none of these fits into the memory that is usable now.".into(),
     };
     [
-        "Speeds in tokens/s. ≤: the most that reading memory allows; ~: computed; -: unmeasured; no sign: measured \
-         here by siskin bench. RSS 2k, GB: with a context of 2048 tokens; the smallest board of 1, 2, 4 and 8 GB that it runs on."
+        "Speeds in tokens/s. ≤: upper bound, computed from the memory's speed; ~: computed; -: unmeasured; no mark: \
+         measured here by siskin bench. RSS 2k: peak memory with a context of 2048 tokens. GB: the smallest board of \
+         1, 2, 4 or 8 GB that runs it."
             .into(),
-        format!("This device: {usable} usable, memory reads {read} GB/s."),
+        format!("This device: {usable} of memory usable; it reads memory at {read} GB/s."),
         best,
     ]
 }

@@ -6,7 +6,7 @@ use siskin::Notice;
 pub(crate) fn print(notices: &[Notice]) {
     for notice in notices {
         match notice {
-            Notice::TunedStore(_) => say!("siskin: {notice}; `siskin tune` writes it again"),
+            Notice::TunedStore(_) => say!("siskin: {notice}; siskin tune writes a new one"),
             notice => say!("siskin: {notice}"),
         }
     }

@@ -9,20 +9,20 @@ use siskin_quant::imatrix::Imatrix;
 
 use super::write::WriteArgs;
 
-/// Converts a GGUF file to another type; other keys stay as they are
+/// Converts a GGUF file to another type; all other metadata is kept
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin quantize tinyllama-f16.gguf tinyllama-q4_k_m.gguf q4_k_m")]
 pub(crate) struct QuantizeArgs {
-    /// GGUF file to read: f32, f16 or bf16
+    /// GGUF file to read, of type f32, f16 or bf16
     #[arg(value_name = "IN.gguf")]
     input: PathBuf,
     /// GGUF file to write
     #[arg(value_name = "OUT.gguf")]
     output: PathBuf,
-    /// f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m, q4_k_s or q4_0
+    /// File type: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m, q4_k_s or q4_0
     #[arg(value_name = "TYPE")]
     file_type: FileType,
-    /// Accept a file that is already quantized; it loses precision twice
+    /// Accept a file that is already quantized, although it loses precision a second time
     #[arg(long)]
     allow_requantize: bool,
     #[command(flatten)]

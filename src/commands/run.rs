@@ -16,11 +16,11 @@ use crate::{interrupt, text_input};
 /// Default prompt of the embedded model.
 const DEFAULT_PROMPT: &str = "Once upon a time";
 
-/// Continues a text with a model
+/// Continues a text with a model; for answers to questions, use chat
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin run model.gguf -p \"Once upon a time\" -n 100 --temp 0")]
 pub(crate) struct RunArgs {
-    /// Prompt [default: standard input]
+    /// Prompt [default: standard input; "Once upon a time" on a terminal or without MODEL]
     #[arg(short, long, conflicts_with = "file")]
     prompt: Option<String>,
     /// Read the prompt from this file
@@ -30,7 +30,7 @@ pub(crate) struct RunArgs {
     sampling: SamplingArgs,
     #[command(flatten)]
     session: SessionArgs,
-    /// Do not print the prompt before the text
+    /// Do not print the prompt
     #[arg(long)]
     no_display_prompt: bool,
     /// Print one JSON object instead of the text

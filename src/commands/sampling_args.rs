@@ -1,5 +1,6 @@
 //! The flags of sampling and of a text's end, shared by the commands that make text.
 
+use super::number;
 use anyhow::bail;
 use siskin::{SamplerConfig, Sampling};
 
@@ -12,26 +13,25 @@ pub(crate) struct SamplingArgs {
         long,
         value_name = "N",
         default_value_t = -1,
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = number::whole::<i64>)]
     n_predict: i64,
-    /// Temperature; 0 always takes the most likely token
-    #[arg(long, value_name = "T", default_value_t = SamplerConfig::default().temp, allow_negative_numbers = true)]
+    /// Temperature; 0 always picks the most likely token
+    #[arg(long, value_name = "T", default_value_t = SamplerConfig::default().temp, allow_negative_numbers = true, value_parser = number::decimal)]
     temp: f32,
     /// Sample from the K most likely tokens; 0 for all
-    #[arg(long, value_name = "K", default_value_t = SamplerConfig::default().top_k)]
+    #[arg(long, value_name = "K", default_value_t = SamplerConfig::default().top_k, value_parser = number::whole::<i32>)]
     top_k: i32,
-    /// Sample from the most likely tokens that together have this probability
-    #[arg(long, value_name = "P", default_value_t = SamplerConfig::default().top_p)]
+    /// Sample from the most likely tokens whose probabilities add up to P; 1 for all
+    #[arg(long, value_name = "P", default_value_t = SamplerConfig::default().top_p, value_parser = number::decimal)]
     top_p: f32,
-    /// Sample from tokens at least this likely, relative to the most likely
-    #[arg(long, value_name = "P", default_value_t = SamplerConfig::default().min_p)]
+    /// Sample from tokens that have at least P times the probability of the most likely; 0 for all
+    #[arg(long, value_name = "P", default_value_t = SamplerConfig::default().min_p, value_parser = number::decimal)]
     min_p: f32,
-    /// Penalty on the last 64 tokens; 1 for none
-    #[arg(long, value_name = "X", default_value_t = SamplerConfig::default().repeat_penalty)]
+    /// Make the last 64 tokens less likely by this factor; 1 for no change
+    #[arg(long, value_name = "X", default_value_t = SamplerConfig::default().repeat_penalty, value_parser = number::decimal)]
     repeat_penalty: f32,
     /// Random seed [default: random]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = number::whole::<u32>)]
     seed: Option<u32>,
     /// Stop when this text appears; it is not printed (may be given several times)
     #[arg(long, value_name = "TEXT")]

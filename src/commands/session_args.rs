@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use siskin::device::settings::{CacheType, FlashAttention, Kernels, Overrides, Priority};
 use siskin::{LoadPlan, Model};
 
+use super::number;
 use super::{kernels, notices};
 use crate::environment;
 use crate::render::explain;
@@ -19,7 +20,7 @@ pub(crate) struct SessionArgs {
     pub(crate) model: Option<PathBuf>,
     #[command(flatten)]
     tuning: TuningArgs,
-    /// Print the source of each setting and what will be in memory, to stderr
+    /// Print to stderr where each setting comes from and what will be in memory
     #[arg(long)]
     explain: bool,
     /// Run even if the model does not fit into memory
@@ -28,8 +29,8 @@ pub(crate) struct SessionArgs {
     /// Run an architecture that siskin cannot check; llama.cpp may abort if such a file is damaged
     #[arg(long)]
     any_arch: bool,
-    /// Kernels to decode with [default: $SISKIN_KERNELS, else as tuned, else siskin if they can be
-    /// used]
+    /// Kernels to decode with [default: $SISKIN_KERNELS, else tuned, else siskin's if this CPU can run
+    /// them]
     #[arg(long, value_name = "KERNELS", value_parser = kernels(), ignore_case = true)]
     kernels: Option<Kernels>,
     /// Show llama.cpp's log
@@ -40,14 +41,14 @@ pub(crate) struct SessionArgs {
 /// Settings that are otherwise chosen: by what was measured, by the device's profile, by what fits.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TuningArgs {
-    /// Context in tokens; 0 for as many as fit [default: the training length, at most 4096]
-    #[arg(short, long, value_name = "N")]
+    /// Context in tokens; 0 for the largest that fits [default: the training length, at most 4096]
+    #[arg(short, long, value_name = "N", value_parser = number::whole::<u32>)]
     ctx_size: Option<u32>,
-    /// Threads for decoding [default: as tuned, else the device's profile]
-    #[arg(short, long, value_name = "N")]
+    /// Threads for decoding [default: tuned, else the device's profile]
+    #[arg(short, long, value_name = "N", value_parser = number::whole::<usize>)]
     threads: Option<usize>,
     /// Threads for the prompt [default: same as --threads, if given]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::whole::<usize>)]
     threads_batch: Option<usize>,
     #[command(flatten)]
     runtime: RuntimeArgs,
@@ -56,32 +57,34 @@ pub(crate) struct TuningArgs {
 /// The same without context and threads, of which `siskin bench` takes lists.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RuntimeArgs {
-    /// Prompt tokens per batch; a smaller batch needs less memory
-    #[arg(long = "ubatch-size", visible_alias = "ubatch", value_name = "N")]
+    /// Prompt tokens per batch; a smaller batch needs less memory [default: tuned, else the device's profile, less if
+    /// memory is short]
+    #[arg(long = "ubatch-size", visible_alias = "ubatch", value_name = "N", value_parser = number::whole::<u32>)]
     ubatch: Option<u32>,
-    /// Type of the KV cache
+    /// Type of the KV cache; a smaller one needs less memory, with some loss [default: the device's profile, smaller if
+    /// memory is short]
     #[arg(long, value_name = "TYPE", value_parser = cache_type(), ignore_case = true)]
     cache_type: Option<CacheType>,
-    /// Compute attention in one fused step
+    /// Flash attention: computes attention in one fused step, in less memory [default: tuned, else the device's profile]
     #[arg(long, visible_alias = "fa", value_name = "WHEN", value_parser = flash_attention(), ignore_case = true)]
     flash_attn: Option<FlashAttention>,
-    /// Let llama.cpp repack the weights for the CPU: faster on some CPUs; a second copy in memory, unless
-    /// --no-mmap
+    /// Let llama.cpp repack the weights for the CPU: faster on some CPUs, but a second copy in memory unless --no-mmap
+    /// [default: tuned, else the device's profile]
     #[arg(long, overrides_with = "no_repack")]
     repack: bool,
     /// Use the weights as they are in the file
     #[arg(long)]
     no_repack: bool,
-    /// Map the file instead of reading it
+    /// Map the file instead of reading it into memory [default: tuned, else the device's profile]
     #[arg(long, overrides_with = "no_mmap")]
     mmap: bool,
-    /// Read the weights into memory instead of mapping the file
+    /// Read the file into memory instead of mapping it
     #[arg(long)]
     no_mmap: bool,
-    /// Keep the weights from being swapped out
+    /// Lock the weights in memory, so that they are not swapped out
     #[arg(long)]
     mlock: bool,
-    /// What matters most: decode is tokens per second
+    /// What matters most: decode for tokens per second, memory for a small footprint
     #[arg(long, value_name = "WHAT", default_value = "balanced", value_parser = priority(), ignore_case = true)]
     favor: Priority,
 }

@@ -13,9 +13,9 @@ use crate::text_input;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin tokenize model.gguf \"Hello, world\" --ids")]
 pub(crate) struct TokenizeArgs {
-    /// GGUF file
+    /// GGUF file with the tokenizer
     model: PathBuf,
-    /// Text; read from standard input if neither this nor --file is given
+    /// Text [default: standard input]
     #[arg(conflicts_with = "file")]
     text: Option<String>,
     /// Read the text from this file
@@ -24,10 +24,10 @@ pub(crate) struct TokenizeArgs {
     /// Print the ids on one line instead of one token per line
     #[arg(long)]
     ids: bool,
-    /// Leave out the tokens that the model wants around a text
+    /// Do not add BOS and EOS
     #[arg(long)]
     no_bos: bool,
-    /// Parse special tokens that are written out in the text
+    /// Recognize special tokens such as <s> in the text
     #[arg(long)]
     special: bool,
     /// Print one JSON object

@@ -1,4 +1,4 @@
-//! `siskin tune`: finds the fastest settings for a model on this machine by measuring, and keeps them.
+//! `siskin tune`: finds the fastest settings for a model on this machine by measuring, and saves them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,29 +15,29 @@ use siskin_harness::{Event, Harness, ModelInfo, report};
 use super::{bench, kernels, notices};
 use crate::{environment, interrupt};
 
-/// Measures which settings are fastest for a model here, and keeps them
+/// Finds the fastest settings for a model on this machine and saves them
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Example:
   siskin tune model.gguf --quick
 
-run, chat and bench then use the settings found; --forget undoes that. On a board such as the Raspberry Pi 5, a \
-model of 1 billion parameters takes roughly 5 minutes with --quick, 15 minutes without, and an hour with --full \
-(estimated, not measured). The machine should do nothing else meanwhile: what is measured while other programs use \
-the CPUs is not kept.")]
+run, chat, imatrix and bench then use the saved settings; --forget removes them. On a board such as the Raspberry \
+Pi 5, a model of 1 billion parameters takes roughly 5 minutes with --quick, 15 minutes without, and an hour with \
+--full (estimates, not measurements). Let the machine do nothing else meanwhile: siskin does not save what it \
+measured while other programs used the CPUs.")]
 pub(crate) struct TuneArgs {
     /// GGUF file [default: the embedded storyteller]
     model: Option<PathBuf>,
-    /// Few rounds, short texts
+    /// Fewer rounds and shorter texts: a third of the time
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Many rounds, long texts: for figures to be published
+    /// More rounds and longer texts: four times as long, for figures to publish
     #[arg(long)]
     full: bool,
-    /// Forget what was measured for this model, and measure nothing
+    /// Remove the saved settings of this model, and measure nothing
     #[arg(long, conflicts_with_all = ["quick", "full", "json"])]
     forget: bool,
-    /// Measure even if the model does not fit into memory, and keep the result even if other programs
+    /// Measure even if the model does not fit into memory, and save the result even if other programs
     /// used the CPUs
     #[arg(long)]
     force: bool,
@@ -53,7 +53,7 @@ pub(crate) struct TuneArgs {
 }
 
 pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
-    // What would be in vain is known before anything is measured.
+    // Before anything is measured: is there a place to save the result?
     let store = store(args.forget)?;
     let info = match &args.model {
         Some(path) => ModelInfo::open(path)?,
@@ -64,11 +64,11 @@ pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
     if args.forget {
         let found = tuned::forget(&store, &key)?;
         let what = if found {
-            "forgotten"
+            "removed the settings of this model"
         } else {
-            "nothing was kept for this model"
+            "no settings of this model were saved"
         };
-        writeln!(std::io::stdout(), "{what}: {}", store.display())?;
+        writeln!(std::io::stdout(), "{what} in {}", store.display())?;
         return Ok(ExitCode::SUCCESS);
     }
     notices::print(&plan.notices);
@@ -76,7 +76,7 @@ pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
         Ok(report) => report,
         Err(error) => match bench::interruption(&error) {
             Some(code) => {
-                say!("siskin: interrupted; nothing was kept");
+                say!("siskin: interrupted; nothing was saved");
                 return Ok(code);
             }
             None => return Err(error),
@@ -92,16 +92,17 @@ pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
     args.print(&report, &info, &store, kept)?;
     saved?;
     if !kept {
-        bail!("the figures are noise and were not kept; run it again when the other programs are done");
+        bail!(
+            "other programs used the CPUs, so the result is unreliable and was not saved; run it again when they are done"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The file of results, in a folder that can be written.
 fn store(only_to_forget: bool) -> anyhow::Result<PathBuf> {
-    let path = tuned::path().context(
-        "neither $XDG_STATE_HOME nor $HOME names a folder, so there is no place to keep results in",
-    )?;
+    let path = tuned::path()
+        .context("neither $XDG_STATE_HOME nor $HOME is set, so there is no folder to save the result in")?;
     if let Some(folder) = path.parent().filter(|_| !only_to_forget) {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -109,7 +110,7 @@ fn store(only_to_forget: bool) -> anyhow::Result<PathBuf> {
 }
 
 impl TuneArgs {
-    /// What would be in force without tuning.
+    /// The plan without tuned settings.
     fn plan(&self, info: &ModelInfo) -> anyhow::Result<LoadPlan> {
         let builder = self.model.as_ref().map_or_else(Model::embedded, Model::builder);
         let plan = builder
@@ -123,7 +124,7 @@ impl TuneArgs {
     fn measure(&self, info: &ModelInfo, plan: LoadPlan) -> anyhow::Result<TuneReport> {
         notices::print(&plan.apply());
         let mut start = plan.settings;
-        // Which kernels can be used is known once they were asked for.
+        // Which kernels can be used is known after they were selected.
         start.values.kernels = ggml_hook::status().kernels;
         let request = Request {
             model: self.model.clone(),
@@ -156,7 +157,7 @@ impl TuneArgs {
         match event {
             Event::Step { done, total, what } => bench::show_step(bar, *done, *total, what),
             Event::Busy(load) if !self.force => bar.suspend(|| {
-                say!("siskin: {load}: the result will not be kept; run it again when they are done, or give --force");
+                say!("siskin: {load}, so the result will not be saved; run it again when they are done, or give --force");
             }),
             event => bar.suspend(|| say!("siskin: {event}")),
         }
@@ -172,8 +173,8 @@ impl TuneArgs {
         }
         let width = bench::width();
         let mut lines = vec![
-            "*: taken. cache-type is only shown: it changes the output of the model. flash-attn and cache-type: in a \
-             context 8 times as long, where attention takes its time."
+            "*: chosen. cache-type is only shown, never chosen, because it changes what the model writes. flash-attn and \
+             cache-type are measured in a context 8 times as long, because attention matters more there."
                 .to_owned(),
             report.won(),
         ];
@@ -184,7 +185,7 @@ impl TuneArgs {
                 .as_ref()
                 .map_or(String::new(), |path| format!(" {}", path.display()));
             lines.push(format!(
-                "kept in {}; to undo: siskin tune{model} --forget",
+                "saved in {}; to undo: siskin tune{model} --forget",
                 store.display()
             ));
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use super::number;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use siskin::device::{self, memory::Memory};
@@ -15,14 +16,14 @@ use siskin_quant::imatrix::Imatrix;
 use siskin_quant::stream::{StreamError, StreamOptions};
 
 use crate::interrupt;
-use crate::render::progress::Shown;
+use crate::render::progress::WriteProgress;
 use crate::render::{plan_table, size, text};
 
 /// Flags of the commands that write a GGUF file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WriteArgs {
     /// Worker threads [default: the CPUs available]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = number::whole::<usize>)]
     threads: Option<usize>,
     /// Overwrite the output file if it exists
     #[arg(long)]
@@ -33,10 +34,10 @@ pub(crate) struct WriteArgs {
     /// Accept weights that are NaN or infinite
     #[arg(long)]
     allow_nonfinite: bool,
-    /// Search effort, normal or high: high gives smaller errors and takes about eight times as long
+    /// Search effort, normal or high: high gives smaller errors, and takes about 8 times as long (23 times for q4_0)
     #[arg(long, value_name = "EFFORT", default_value_t)]
     effort: Effort,
-    /// Importance matrix that weights the search; siskin imatrix creates one
+    /// Importance matrix that weights the search; siskin imatrix makes one
     #[arg(long, value_name = "FILE")]
     imatrix: Option<PathBuf>,
     /// Print no progress and no summary
@@ -79,7 +80,7 @@ impl WriteArgs {
         };
         if let (Some(first), false) = (others().next(), self.quiet) {
             say!(
-                "siskin: warning: the importance matrix has nothing for {} of the quantized matrices, {} among them; they are quantized without",
+                "siskin: warning: the importance matrix has no entry for {} of the matrices to quantize, for example {}; they are quantized without it",
                 others().count(),
                 text::escaped(first)
             );
@@ -119,12 +120,12 @@ impl WriteArgs {
             imatrix,
             cancel: interrupt::listen(),
         };
-        let shown = Shown::new(self.quiet || self.json, conversion.file_bytes());
-        let written = conversion.write(output, overwrite, options, &mut |progress| shown.show(&progress));
-        shown.finish();
+        let bar = WriteProgress::new(self.quiet || self.json, conversion.file_bytes());
+        let written = conversion.write(output, overwrite, options, &mut |progress| bar.show(&progress));
+        bar.finish();
         match written {
             Err(ConvertError::Stream(StreamError::Interrupted)) => {
-                say!("siskin: interrupted; {} is as it was", output.display());
+                say!("siskin: interrupted; nothing was written");
                 return Ok(ExitCode::from(interrupt::exit_code()));
             }
             written => written.with_context(|| task.to_owned())?,

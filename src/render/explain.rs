@@ -15,7 +15,7 @@ pub(crate) fn table(plan: &LoadPlan) -> String {
     let settings = &plan.settings;
     let mut text = format!("profile       {}\n", plan.device.profile_name());
     for row in settings.rows() {
-        // Without a plan llama.cpp decides, unless somebody asked.
+        // Without a plan llama.cpp chooses the context, unless the user did.
         if row.name == "ctx-size" && settings.context().is_none() {
             continue;
         }
@@ -60,9 +60,10 @@ pub(crate) fn plan_table(plan: &Plan) -> String {
 
 /// The warning for a plan that does not fit and is carried out because it was forced.
 pub(crate) fn forced(plan: &Plan) -> String {
-    let (need, usable) = (size::bytes(plan.total_bytes), size::bytes(plan.usable_bytes));
+    let need = size::bytes(plan.total_bytes);
+    let limit = size::bytes(plan.usable_bytes.saturating_sub(plan.reserve_bytes));
     format!(
-        "this needs {need} and {usable} are usable; with --force {}",
+        "this needs {need}, but only {limit} may be used; with --force {}",
         plan.overcommit()
     )
 }

@@ -15,34 +15,34 @@ const NARROW_CHUNKS: &str = "{bar:10} {percent:>3}% {pos}/{len} {eta:>4}";
 const CHUNKS: &str = "{bar:24} {percent:>3}% chunk {pos} of {len}, {eta} left";
 
 /// A bar on a terminal, otherwise a line per tenth, or nothing.
-pub(crate) enum Shown {
+pub(crate) enum WriteProgress {
     Bar(ProgressBar),
     Lines(AtomicU64),
     Nothing,
 }
 
-impl Shown {
+impl WriteProgress {
     pub(crate) fn new(quiet: bool, bytes: u64) -> Self {
         if quiet {
-            return Shown::Nothing;
+            return WriteProgress::Nothing;
         }
         if !style::redraws() {
-            return Shown::Lines(0.into());
+            return WriteProgress::Lines(0.into());
         }
         let bar = ProgressBar::new(bytes);
         bar.set_style(style_for(BAR, NARROW_BAR));
-        Shown::Bar(bar)
+        WriteProgress::Bar(bar)
     }
 
     pub(crate) fn show(&self, progress: &Progress<'_>) {
         match self {
-            Shown::Nothing => {}
-            Shown::Bar(bar) => {
+            WriteProgress::Nothing => {}
+            WriteProgress::Bar(bar) => {
                 bar.set_length(progress.total);
                 bar.set_position(progress.written);
                 bar.set_message(text::escaped(&progress.tensor.name));
             }
-            Shown::Lines(tenths) => {
+            WriteProgress::Lines(tenths) => {
                 let tenth = progress.written * 10 / progress.total.max(1);
                 if tenths.swap(tenth, Ordering::Relaxed) < tenth {
                     say!("{:>3}%  {}", tenth * 10, text::escaped(&progress.tensor.name));
@@ -52,25 +52,25 @@ impl Shown {
     }
 
     pub(crate) fn finish(&self) {
-        if let Shown::Bar(bar) = self {
+        if let WriteProgress::Bar(bar) = self {
             bar.finish_and_clear();
         }
     }
 }
 
-/// Chunks done: a bar on a terminal, otherwise a line per tenth, or nothing.
-pub(crate) struct Chunks {
+/// ChunkProgress done: a bar on a terminal, otherwise a line per tenth, or nothing.
+pub(crate) struct ChunkProgress {
     bar: Option<ProgressBar>,
     lines: bool,
 }
 
-impl Chunks {
+impl ChunkProgress {
     pub(crate) fn new(quiet: bool, chunks: usize) -> Self {
         let bar = (!quiet).then(|| ProgressBar::new(chunks as u64));
         if let Some(bar) = &bar {
             bar.set_style(style_for(CHUNKS, NARROW_CHUNKS));
         }
-        Chunks {
+        ChunkProgress {
             bar,
             lines: !style::redraws(),
         }

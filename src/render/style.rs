@@ -19,7 +19,7 @@ pub(crate) fn stderr() -> bool {
 }
 
 /// The setting for clap's help and usage texts.
-pub(crate) fn of_help() -> clap::ColorChoice {
+pub(crate) fn help_colors() -> clap::ColorChoice {
     match is_refused() {
         true => clap::ColorChoice::Never,
         false => clap::ColorChoice::Auto,

@@ -42,8 +42,8 @@ pub fn shared() -> Option<PathBuf> {
     None
 }
 
-/// Says that a test cannot run here, and why. If `SISKIN_NO_SKIPS` is set, as CI does, the test fails instead: it must
-/// not pass silently.
+/// Prints that a test cannot run here, and why. If `SISKIN_NO_SKIPS` is set, as in CI, the test fails instead: it must not
+/// pass silently.
 pub fn skip(reason: &str) {
     assert!(
         std::env::var_os("SISKIN_NO_SKIPS").is_none(),

@@ -32,7 +32,7 @@ struct Set {
 struct Ratio([f64; 2]);
 
 impl Ratio {
-    fn of(mine: [f64; 2], ggml: [f64; 2]) -> Self {
+    fn new(mine: [f64; 2], ggml: [f64; 2]) -> Self {
         let ratio = |i: usize| {
             if mine[i] == ggml[i] {
                 1.0
@@ -118,10 +118,10 @@ fn row(set: &Set, effort: Effort, ty: TensorType) -> Ratio {
         for i in 0..2 {
             sums[0][i] += mine[i];
             sums[1][i] += ggml[i];
-            worst.0[i] = worst.0[i].max(Ratio::of(mine, ggml).0[i]);
+            worst.0[i] = worst.0[i].max(Ratio::new(mine, ggml).0[i]);
         }
     }
-    let all = Ratio::of(sums[0], sums[1]);
+    let all = Ratio::new(sums[0], sums[1]);
     println!(
         "{effort:6} {ty:5} {:15} {:>8.4} {:>8.4} {:>8.4} {:>8.4}",
         set.name, all.0[0], worst.0[0], all.0[1], worst.0[1]

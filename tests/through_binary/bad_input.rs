@@ -339,13 +339,13 @@ fn model_files() {
             &[
                 "magic.gguf: ",
                 "begins with \"PK\\x03\\x04\" instead of \"GGUF\"",
-                "convert the checkpoint first",
+                "it is not a GGUF file; to make one from a checkpoint: siskin convert",
             ],
         ),
         (
             "version",
             place.gguf("llama-tied", "version.gguf", |b| b[4] = 9),
-            &["version 9 is not supported; versions 2 and 3 are: convert the model again"],
+            &["version 9 is not supported; siskin reads versions 2 and 3"],
         ),
         (
             "alignment 0",
@@ -459,7 +459,7 @@ fn models_that_llama_cpp_would_choke_on() {
     let line = fail(&mut siskin(["run", "-c", "8", "-p", long]), 1);
     assert!(
         line.contains(
-            "do not fit: 8 of 8 places of the context are free; shorten the prompt, or use a larger context"
+            "do not fit: 8 of the context's 8 tokens are free; shorten the prompt, or use a larger context"
         ),
         "{line}"
     );

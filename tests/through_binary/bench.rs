@@ -204,7 +204,7 @@ fn comparisons_and_the_exit_code_of_a_slow_run() {
     newer["schema_version"] = 99.into();
     let line = fail(&mut bench(&["--compare", &write("newer.json", &newer)]), 1);
     assert!(
-        line.contains("newer.json: schema 99 of results, this siskin reads 1"),
+        line.contains("newer.json: its results have schema 99, and this version reads 1"),
         "{line}"
     );
     let line = fail(&mut bench(&["-p", "24", "-n", "0", "--compare", &slow]), 1);
@@ -295,7 +295,7 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
         (&["-p", "0", "-n", "0"], "nothing to measure"),
         (
             &["-d", "100000"],
-            "storyteller: 16 tokens at depth 100000 need a context of 100016, but its training context is ",
+            "storyteller: 16 tokens at depth 100000 need a context of 100016, but the model was trained for ",
         ),
         (
             &["-c", "8"],
@@ -303,7 +303,7 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
         ),
         (
             &["--import", &text],
-            "text.json: no JSON of llama-bench or siskin bench",
+            "text.json: not the JSON of llama-bench or siskin bench",
         ),
         (&["--compare", &text], "text.json: no results of siskin bench"),
     ];

@@ -160,7 +160,7 @@ fn start(args: &[&str]) -> std::process::Child {
     command.spawn().expect("the program starts")
 }
 
-fn talk(args: &[&str], lines: &str) -> Output {
+fn chat(args: &[&str], lines: &str) -> Output {
     let mut child = start(args);
     let mut input = child.stdin.take().expect("a pipe");
     input.write_all(lines.as_bytes()).expect("taken");
@@ -169,7 +169,7 @@ fn talk(args: &[&str], lines: &str) -> Output {
 }
 
 fn turns(args: &[&str], lines: &str) -> Vec<Json> {
-    let output = talk(&[&["--json", "--temp", "0"], args].concat(), lines);
+    let output = chat(&[&["--json", "--temp", "0"], args].concat(), lines);
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
@@ -180,7 +180,7 @@ fn turns(args: &[&str], lines: &str) -> Vec<Json> {
 
 #[test]
 fn lines_are_turns_and_answers_are_all_of_stdout() {
-    let output = talk(&["-n", "8", "--temp", "0"], "Once upon a time\n\nAnd then?\n");
+    let output = chat(&["-n", "8", "--temp", "0"], "Once upon a time\n\nAnd then?\n");
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
@@ -227,7 +227,7 @@ fn the_oldest_turns_go_where_the_context_is_full_and_it_is_said() {
     let (all, seen) = (out.path().join("all.json"), out.path().join("seen.json"));
     let args = ["-n", "20", "-c", "96", "--system", "A tale."];
     let lines = format!("one\ntwo\n/save {}\nthree\n", all.display());
-    let output = talk(&[&["--json", "--temp", "0"], &args[..]].concat(), &lines);
+    let output = chat(&[&["--json", "--temp", "0"], &args[..]].concat(), &lines);
     let last: Json =
         serde_json::from_slice(output.stdout.rsplit(|b| *b == b'\n').nth(1).expect("a line")).expect("JSON");
     assert_eq!(last["dropped_turns"], 1, "{last}");
@@ -261,7 +261,7 @@ fn what_cannot_be_done_is_said_and_the_conversation_goes_on() {
     let (kept_at, here) = (kept.display(), out.path().display());
     let long = "word ".repeat(200);
     let cases = [
-        (format!("/save {kept_at}"), "exists already; /save! replaces it"),
+        (format!("/save {kept_at}"), "already exists; /save! overwrites it"),
         (format!("/load {kept_at}"), "kept.json: not a saved conversation"),
         (format!("/load {here}"), "a folder"),
         ("/load /no/such/file".into(), "No such file"),
@@ -275,7 +275,7 @@ fn what_cannot_be_done_is_said_and_the_conversation_goes_on() {
         (long, "do not fit into a context of 64"),
     ];
     for (line, want) in cases {
-        let output = talk(&["-n", "4", "-c", "64"], &format!("{line}\nhello\n"));
+        let output = chat(&["-n", "4", "-c", "64"], &format!("{line}\nhello\n"));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
         assert!(
@@ -297,7 +297,7 @@ fn what_cannot_be_done_is_said_and_the_conversation_goes_on() {
 }
 
 fn succeed_talk(lines: &str) {
-    let output = talk(&["-n", "4"], lines);
+    let output = chat(&["-n", "4"], lines);
     assert!(
         output.status.success(),
         "{}",

@@ -62,7 +62,7 @@ fn devices_and_their_profiles() {
 }
 
 #[test]
-fn unreadable_entries_are_said_and_do_not_stop() {
+fn unreadable_entries_are_reported_and_do_not_stop() {
     let root = tempfile::tempdir().expect("a folder");
     std::fs::create_dir_all(root.path().join("proc/meminfo")).expect("made");
     let output = succeed(siskin(["device", "--root"]).arg(root.path()));
@@ -259,7 +259,7 @@ fn settings_change_memory_and_speed_but_not_the_text() {
 fn quantized_keys_and_values() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = convert(&checkpoint("llama-spm"), folder.path(), "f16");
-    for kv_type in ["f16", "q8_0", "q4_0"] {
+    for cache_type in ["f16", "q8_0", "q4_0"] {
         let command = &mut siskin([
             "run",
             "-n",
@@ -269,13 +269,13 @@ fn quantized_keys_and_values() {
             "-p",
             "The",
             "--cache-type",
-            kv_type,
+            cache_type,
         ]);
         let output = command.arg(&model).output().expect("it starts");
         // If a head has fewer than 32 numbers, it holds no whole block, and the program must report that.
         assert!(
             output.status.success() || stderr(&output).contains("context"),
-            "{kv_type}: {}",
+            "{cache_type}: {}",
             stderr(&output)
         );
     }
@@ -324,15 +324,15 @@ fn tune_keeps_what_run_then_uses_and_a_damaged_file_is_ignored() {
         "{damaged}"
     );
     std::fs::write(state.path().join("siskin/tuned.json"), kept).expect("written");
-    let forgotten = |want: &str| {
+    let forget = |want: &str| {
         let output = succeed(&mut with_state(&["tune", "--forget"]));
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         assert!(text.starts_with(want), "{text}");
     };
-    forgotten("forgotten: ");
+    forget("removed the settings of this model in ");
     let explained = stderr(&succeed(&mut with_state(&["run", "-n", "1", "--explain"])));
     assert!(!explained.contains(" tuned "), "{explained}");
-    forgotten("nothing was kept for this model");
+    forget("no settings of this model were saved in ");
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn tune_ends_with_the_signal_s_exit_code_and_keeps_nothing() {
         let output = child.wait_with_output().expect("ended");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{text}");
-        assert!(text.contains("interrupted; nothing was kept"), "{text}");
+        assert!(text.contains("interrupted; nothing was saved"), "{text}");
         assert!(
             !text.contains("signal 2;") && !text.contains("signal 15;"),
             "{text}"

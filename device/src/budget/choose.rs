@@ -46,7 +46,7 @@ pub fn plan(
     let missing = mib(total(shape, first).saturating_sub(limit.bytes()));
     let mut reasons = first_reasons(shape, values, constraints, &settings, first);
     for &setting in steps {
-        let reason = format!("smaller than usual: the usual settings need {missing} more than there is");
+        let reason = format!("reduced: the usual settings need {missing} more than may be used");
         match reasons.iter_mut().find(|known| known.setting == setting) {
             Some(known) => known.reason = reason,
             None => reasons.push(Reason { setting, reason }),
@@ -141,7 +141,7 @@ fn first_reasons(
     let fixed = constraints.fixed;
     let asked = |typed: bool, reason: &str| if typed { "as asked" } else { reason }.to_owned();
     let kept = format!(
-        "keeps buffers and vocabulary near {}; the usual size is {}",
+        "keeps buffers and vocabulary near {}; the profile's value is {}",
         mib(WORKING_BYTES),
         values.ubatch
     );
@@ -150,12 +150,12 @@ fn first_reasons(
         _ => "",
     };
     let repack = match (settings.repack, settings.mmap) {
-        (true, true) => "faster kernels, at the price of a second copy",
-        (true, false) => "faster kernels; weights are read, so they are in memory once",
-        (false, _) => "weights stay as they are in the file: one copy, a fast start",
+        (true, true) => "faster kernels, but a second copy of the weights",
+        (true, false) => "faster kernels; the weights are in memory once, because they are not mapped",
+        (false, _) => "weights are used as they are in the file: one copy, fast start",
     };
     let mmap = match settings.mmap {
-        true => "weights stay in the page cache: shared, and quickly there",
+        true => "weights stay in the page cache: shared with other processes, fast start",
         false => "weights are read into the program's own memory",
     };
     let reasons = [
@@ -171,12 +171,12 @@ fn first_reasons(
 fn context_reason(shape: &Shape, fixed: &Overrides, settings: &Values) -> String {
     let length = shape.training_context;
     match fixed.context {
-        Some(0) => format!("the largest that fits, training length {length}"),
+        Some(0) => format!("the largest that fits; the training length is {length}"),
         Some(_) => "as asked".into(),
         None if length <= DEFAULT_CONTEXT => "the training length".into(),
         None => {
             let all = mib(shape.kv_bytes(settings.cache_type, length));
-            format!("enough for chats; the training length of {length} would be {all} of cache")
+            format!("enough for chats; the training length, {length}, would take {all} of KV cache")
         }
     }
 }

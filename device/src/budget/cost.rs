@@ -16,7 +16,7 @@ pub struct Item {
     pub detail: String,
 }
 
-/// Numbers of f32 that a token has alive in the widest place of a block, beside the feed-forward's middle: the
+/// Numbers of f32 that a token has alive in the widest place of a block, in addition to the feed-forward's middle: the
 /// residual, its norm, queries, keys and values, what they become, the block's output.
 const STREAMS: u64 = 6;
 

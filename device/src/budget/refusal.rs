@@ -1,4 +1,4 @@
-//! What is said if nothing fits: what it would take, and what would fit.
+//! The error if nothing fits: what it would take, and what would fit.
 
 use serde::Serialize;
 use siskin_model::FileType;
@@ -12,7 +12,7 @@ use crate::values::Values;
 /// Nothing that was asked for fits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this needs {need}; {limit} may be used ({usable} usable, {reserve} of it kept free)",
+    "this needs {need}, but only {limit} may be used ({usable} usable, less {reserve} kept free)",
     need = mib(*need_bytes), limit = mib(usable_bytes.saturating_sub(*reserve_bytes)),
     usable = mib(*usable_bytes), reserve = mib(*reserve_bytes)
 )]
@@ -57,7 +57,7 @@ impl std::fmt::Display for Overcommit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Overcommit::RereadsWeights => {
-                "the weights do not stay in memory and are read from disk again for every token"
+                "the weights do not stay in memory, and are read from disk again for every token"
             }
             Overcommit::DropsWeights => "the system drops weights from memory and reads them again, or swaps",
             Overcommit::Swaps => "the system swaps, or ends the program",
@@ -65,7 +65,7 @@ impl std::fmt::Display for Overcommit {
     }
 }
 
-/// Says what would fit instead of `smallest`, the last candidate.
+/// The error, with what would fit instead of `smallest`, the last candidate.
 pub(super) fn refusal(
     shape: &Shape,
     limit: &MemoryLimit,

@@ -140,9 +140,7 @@ fn details(root: &Root, info: &str) -> Vec<Detail> {
         let processors = values(info, "processor").count();
         let count = match processors {
             0 if root.is_system() => {
-                root.note(
-                    "/proc/cpuinfo and /sys list no CPUs; their number is taken from the scheduler".into(),
-                );
+                root.note("/proc/cpuinfo and /sys list no CPUs; siskin uses the scheduler's number".into());
                 crate::available_cpus()
             }
             count => count.max(1),
@@ -197,7 +195,7 @@ fn detected(root: &Root) -> Vec<Isa> {
     if !root.is_system() {
         return vec![];
     }
-    root.note("/proc/cpuinfo: no flags; the CPU itself was asked for its extensions".into());
+    root.note("/proc/cpuinfo: has no flags; siskin asked the CPU itself for its extensions".into());
     asked()
         .into_iter()
         .filter(|(_, has)| *has)

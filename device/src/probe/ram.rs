@@ -64,7 +64,7 @@ fn meminfo(root: &Root) -> Option<(u64, u64, u64)> {
     let field = |name: &str| kib_field(&text, name);
     let total = field("MemTotal")?;
     let available = field("MemAvailable").or_else(|| {
-        root.note("/proc/meminfo: no MemAvailable; MemFree + Cached taken instead".into());
+        root.note("/proc/meminfo: has no MemAvailable; siskin uses MemFree + Cached instead".into());
         field("MemFree")?.checked_add(field("Cached").unwrap_or(0))
     })?;
     Some((total, available, field("SwapTotal").unwrap_or(0)))
@@ -73,12 +73,10 @@ fn meminfo(root: &Root) -> Option<(u64, u64, u64)> {
 /// Total, free and swap bytes from sysinfo(2), which needs no `/proc` but does not count caches as free.
 fn ask_the_kernel(root: &Root) -> (u64, u64, u64) {
     if !root.is_system() {
-        root.note("/proc/meminfo: unreadable; memory is taken as 0".into());
+        root.note("/proc/meminfo: cannot be read; siskin assumes no free memory".into());
         return (0, 0, 0);
     }
-    root.note(
-        "/proc/meminfo: unreadable; free memory is taken from sysinfo(2), which does not count caches".into(),
-    );
+    root.note("/proc/meminfo: cannot be read; siskin uses sysinfo(2), which does not count caches".into());
     let info = rustix::system::sysinfo();
     // The fields' widths differ between architectures.
     #[allow(clippy::unnecessary_cast)]

@@ -152,7 +152,7 @@ fn throttling_is_told_by_the_firmware_or_by_a_count_that_rose() {
 }
 
 #[test]
-fn an_unreadable_entry_is_replaced_and_said() {
+fn an_unreadable_entry_is_replaced_and_reported() {
     // Root cannot read a folder as a file either.
     let root = tempfile::tempdir().expect("a folder");
     for entry in ["proc/meminfo", "proc/cpuinfo"] {

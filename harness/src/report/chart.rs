@@ -124,7 +124,7 @@ fn by_depth(results: &Results, kind: Kind) -> Option<Chart> {
         ))
     });
     let style = Style {
-        x: "tokens in the context before",
+        x: "tokens already in the context",
         y: "tokens/s",
         marks: true,
         curves: &[],
@@ -195,7 +195,7 @@ fn latency(results: &Results) -> Option<Chart> {
         curves: &[],
         most: Some(100.0),
     };
-    let caption = "Share of decoded tokens that took at most so long; a steep line is a steady pace.";
+    let caption = "Share of decoded tokens that took at most this long; a steep line is a steady pace.";
     Some(Chart {
         title: "Time of a token",
         caption,
@@ -230,7 +230,7 @@ fn roofline(results: &Results) -> Option<Chart> {
         curves: &curves,
         most: None,
     };
-    let caption = "Grey: what this machine's memory gives, a curve a thread count. A mark on its curve is decoding at the speed of memory.";
+    let caption = "Grey: how fast this machine reads memory, one curve per thread count. A mark on its curve decodes at the speed of memory.";
     Some(Chart {
         title: "Roofline of decoding",
         caption,

@@ -220,7 +220,7 @@ fn formats_have_names() {
     assert!(error.contains("table, json, jsonl, csv, md"), "{error}");
 }
 
-/// Two thread counts and two kinds of kernels give rows that can be told apart, and so do imported rows.
+/// Two thread counts and two kinds of kernels give rows that differ, and so do imported rows.
 #[test]
 fn rows_that_differ_in_threads_kernels_or_origin_can_be_told_apart() {
     let mut two = results();

@@ -41,7 +41,7 @@ pub(super) fn head(results: &Results) -> Vec<String> {
     lines.extend(results.read_bandwidths.iter().map(|entry| {
         let speed = number::decimal_bytes(entry.bytes_per_second.median);
         format!(
-            "memory reads {speed}/s with {} thread{}",
+            "memory is read at {speed}/s with {} thread{}",
             entry.threads,
             plural(entry.threads)
         )

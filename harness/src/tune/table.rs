@@ -9,7 +9,7 @@ use crate::report::number::bytes;
 pub fn table(report: &TuneReport, info: &ModelInfo) -> Table {
     let shape = &info.shape;
     let title = format!(
-        "{} of {} blocks, {}: medians, tokens a second",
+        "{} of {} blocks, {}: medians in tokens per second",
         shape.arch, shape.layers, info.model.file_type
     );
     let columns = [
@@ -18,7 +18,7 @@ pub fn table(report: &TuneReport, info: &ModelInfo) -> Table {
         ">prompt",
         ">decode",
         ">peak RSS",
-        "taken",
+        "chosen",
         "note",
     ];
     let mut table = Table::new(&title, &columns);
@@ -40,12 +40,13 @@ pub fn table(report: &TuneReport, info: &ModelInfo) -> Table {
 fn note(row: &Row) -> String {
     let mut notes = Vec::new();
     match (&row.failure, &row.median) {
-        (Some(failure), _) => notes.push(failure.to_string()),
+        // The reason is long and would turn the table into lists; `TuneReport::notes` has it.
+        (Some(_), _) => notes.push("skipped".into()),
         (None, None) => notes.push("throttled in every round".into()),
         (None, Some(_)) => {}
     }
     if row.dropped_rounds > 0 {
-        notes.push(format!("{} throttled rounds thrown away", row.dropped_rounds));
+        notes.push(format!("{} throttled rounds not counted", row.dropped_rounds));
     }
     notes.join("; ")
 }

@@ -115,18 +115,18 @@ pub enum Problem {
     Io(#[from] io::Error),
     /// The file does not start with `GGUF`; these are its first four bytes.
     #[error(
-        "the file begins with \"{}\" instead of \"GGUF\"; it is not a GGUF file; convert the checkpoint first",
+        "the file begins with \"{}\" instead of \"GGUF\"; it is not a GGUF file",
         .0.escape_ascii()
     )]
     Magic([u8; 4]),
     /// The file is for big-endian machines.
-    #[error("the file is big-endian; get or make the little-endian one")]
+    #[error("the file is big-endian; get a little-endian one")]
     BigEndian,
     /// The version is neither 2 nor 3.
-    #[error("version {0} is not supported; versions 2 and 3 are: convert the model again")]
+    #[error("version {0} is not supported; siskin reads versions 2 and 3")]
     Version(u32),
     /// The file ends before the field does.
-    #[error("needs {need} bytes, but the file has {left} left; it is truncated or damaged, get it again")]
+    #[error("needs {need} bytes, but the file has {left} left; it is truncated or damaged; get it again")]
     Truncated {
         /// Size of the field in bytes.
         need: u64,
@@ -134,7 +134,7 @@ pub enum Problem {
         left: u64,
     },
     /// There are more entries than fit in the rest of the file.
-    #[error("{count} {what} cannot fit in the {left} bytes left; the file is damaged, get it again")]
+    #[error("{count} {what} cannot fit in the {left} bytes left; the file is damaged; get it again")]
     Count {
         /// Kind of the entries, e.g. `tensors`.
         what: &'static str,
@@ -203,7 +203,7 @@ pub enum Problem {
     },
     /// The tensor extends past the end of the file.
     #[error(
-        "{size} bytes at offset {offset} of the data are past the end of the file; it is truncated, get it again"
+        "{size} bytes at offset {offset} of the data are past the end of the file; it is truncated; get it again"
     )]
     PastEnd {
         /// Offset from the start of the data section.
@@ -212,6 +212,6 @@ pub enum Problem {
         size: u64,
     },
     /// Two tensors share bytes; this is the name of the other one.
-    #[error("its data overlaps that of {0:?}; the file is damaged, get it again")]
+    #[error("its data overlaps that of {0:?}; the file is damaged; get it again")]
     Overlap(String),
 }

@@ -2,7 +2,7 @@
 //!
 //! They are public so that a test can compare them with llama.cpp's source (`tests/llama_cpp_text.rs`).
 
-/// Tokens that end a text or a turn. They are control tokens whatever the file says.
+/// Tokens that end a text or a turn. They are control tokens even if the file marks them otherwise.
 pub const ENDS: [&str; 22] = [
     "<|eot_id|>",
     "<|im_end|>",
@@ -28,7 +28,7 @@ pub const ENDS: [&str; 22] = [
     "[e~[",
 ];
 
-/// Tokens that are text, whatever the file says.
+/// Tokens that are text even if the file marks them otherwise.
 pub const TEXTS: [&str; 4] = ["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"];
 
 /// A token for filling in the middle of a text. If no key names one, it is found by its spelling and becomes a control

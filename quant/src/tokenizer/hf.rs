@@ -89,26 +89,26 @@ pub(super) struct Processor {
 #[derive(Debug, Deserialize)]
 pub(super) struct Piece {
     #[serde(rename = "SpecialToken")]
-    pub(super) special: Option<Named>,
+    pub(super) special: Option<Reference>,
     #[serde(rename = "Sequence")]
-    pub(super) sequence: Option<Named>,
+    pub(super) sequence: Option<Reference>,
 }
 
 /// Reference to a token or a text by its id.
 #[derive(Debug, Deserialize)]
-pub(super) struct Named {
+pub(super) struct Reference {
     pub(super) id: String,
 }
 
 impl Piece {
     /// The special token of this piece, if it is one.
     pub(super) fn token(&self) -> Option<&str> {
-        self.special.as_ref().map(|named| named.id.as_str())
+        self.special.as_ref().map(|reference| reference.id.as_str())
     }
 
     /// The text of this piece (`A` or `B`), if it is one.
     pub(super) fn text(&self) -> Option<&str> {
-        self.sequence.as_ref().map(|named| named.id.as_str())
+        self.sequence.as_ref().map(|reference| reference.id.as_str())
     }
 }
 

@@ -14,6 +14,16 @@ pub enum Role {
     Assistant,
 }
 
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        })
+    }
+}
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -46,7 +56,7 @@ pub enum ConversationError {
     #[error("not a saved conversation: {0}")]
     Json(#[from] serde_json::Error),
     /// The order of the messages is not that of a conversation.
-    #[error("message {at} is the {found:?}'s where the {wanted:?}'s should stand")]
+    #[error("message {at} has the role {found}; expected {wanted}")]
     Order {
         /// The number of the message, from 1.
         at: usize,
@@ -56,7 +66,7 @@ pub enum ConversationError {
         wanted: Role,
     },
     /// The last question has no answer.
-    #[error("the last message is a question without its answer")]
+    #[error("the last message has no answer")]
     Unanswered,
 }
 
@@ -195,42 +205,51 @@ impl Conversation {
 mod tests {
     use super::*;
 
-    fn talk(turns: usize) -> Conversation {
-        let mut talk = Conversation::new(Some("Be kind.".into()));
+    fn with_turns(turns: usize) -> Conversation {
+        let mut conversation = Conversation::new(Some("Be kind.".into()));
         for turn in 0..turns {
-            talk.ask(format!("question {turn}"));
-            talk.answer(format!("answer {turn}"));
+            conversation.ask(format!("question {turn}"));
+            conversation.answer(format!("answer {turn}"));
         }
-        talk
+        conversation
     }
 
     #[test]
     fn the_oldest_turns_go_in_whole_and_the_system_prompt_and_the_last_turn_stay() {
-        let mut talk = talk(2);
-        talk.ask("last".into());
-        let contents = |talk: &Conversation| talk.seen().into_iter().map(|m| m.content).collect::<Vec<_>>();
-        assert!(talk.drop_oldest());
-        assert_eq!(contents(&talk), ["Be kind.", "question 1", "answer 1", "last"],);
-        assert!(talk.drop_oldest());
-        assert_eq!(contents(&talk), ["Be kind.", "last"]);
-        assert!(!talk.drop_oldest());
-        assert_eq!(talk.turns(), (3, 2));
-        talk.withdraw();
-        assert_eq!(contents(&talk), ["Be kind."]);
-        talk.reset();
+        let mut conversation = with_turns(2);
+        conversation.ask("last".into());
+        let contents = |conversation: &Conversation| {
+            conversation
+                .seen()
+                .into_iter()
+                .map(|m| m.content)
+                .collect::<Vec<_>>()
+        };
+        assert!(conversation.drop_oldest());
         assert_eq!(
-            (contents(&talk), talk.turns()),
+            contents(&conversation),
+            ["Be kind.", "question 1", "answer 1", "last"],
+        );
+        assert!(conversation.drop_oldest());
+        assert_eq!(contents(&conversation), ["Be kind.", "last"]);
+        assert!(!conversation.drop_oldest());
+        assert_eq!(conversation.turns(), (3, 2));
+        conversation.withdraw();
+        assert_eq!(contents(&conversation), ["Be kind."]);
+        conversation.reset();
+        assert_eq!(
+            (contents(&conversation), conversation.turns()),
             (vec!["Be kind.".to_owned()], (0, 0))
         );
     }
 
     #[test]
     fn saved_and_loaded_it_is_the_same_and_whole() {
-        let mut talk = talk(3);
-        talk.drop_oldest();
-        let loaded = Conversation::from_json(&talk.to_json().expect("JSON")).expect("a conversation");
-        talk.first_seen = 0;
-        assert_eq!(loaded, talk);
+        let mut conversation = with_turns(3);
+        conversation.drop_oldest();
+        let loaded = Conversation::from_json(&conversation.to_json().expect("JSON")).expect("a conversation");
+        conversation.first_seen = 0;
+        assert_eq!(loaded, conversation);
         let empty = Conversation::default();
         assert_eq!(
             Conversation::from_json(&empty.to_json().expect("JSON")).expect("a conversation"),
@@ -255,20 +274,17 @@ mod tests {
             ),
             (
                 r#"{"messages":[{"role":"assistant","content":""}]}"#,
-                "message 1 is the Assistant's where the User's should stand",
+                "message 1 has the role assistant; expected user",
             ),
             (
                 r#"{"messages":[{"role":"user","content":""},{"role":"user","content":""}]}"#,
-                "message 2 is the User's where the Assistant's should stand",
+                "message 2 has the role user; expected assistant",
             ),
             (
                 r#"{"messages":[{"role":"user","content":""},{"role":"system","content":""}]}"#,
                 "message 2 is the System's",
             ),
-            (
-                r#"{"messages":[{"role":"user","content":""}]}"#,
-                "without its answer",
-            ),
+            (r#"{"messages":[{"role":"user","content":""}]}"#, "has no answer"),
         ];
         for (text, want) in cases {
             let error = Conversation::from_json(text).expect_err(want).to_string();

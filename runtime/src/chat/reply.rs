@@ -1,4 +1,4 @@
-//! One turn: a message, and its answer as it is made.
+//! One turn: a message, and its answer as it is generated.
 
 use std::sync::atomic::AtomicBool;
 
@@ -19,7 +19,7 @@ pub enum ChatEvent {
     Dropped(usize),
 }
 
-/// An answer being made. When it ends, or is dropped before, the conversation has what was made so far.
+/// An answer being generated. When it ends, or is dropped, the conversation has what was generated so far.
 #[derive(Debug)]
 pub struct Reply<'c> {
     chat: &'c mut Chat,

@@ -15,7 +15,7 @@ use super::{json, watchdog};
 /// The longest template compiled, in bytes; real ones have a few thousand.
 const MAX_SOURCE: usize = 1 << 20;
 /// The most bytes accepted in all messages together: more than a million tokens.
-const MAX_SAID: usize = 4 << 20;
+const MAX_MESSAGES: usize = 4 << 20;
 /// Work that a rendering may do: an instruction costs one, and so do 64 bytes made or read. Each byte of the
 /// messages adds a quarter, so that it may be read about sixteen times.
 const FUEL: u64 = 200_000;
@@ -61,11 +61,11 @@ pub enum TemplateError {
     #[error("the chat template cannot be read: {0}")]
     Syntax(String),
     /// It is longer than any real template.
-    #[error("the chat template has {0} bytes; at most {MAX_SOURCE} are read")]
+    #[error("the chat template has {0} bytes, more than the limit of {MAX_SOURCE}")]
     TooLong(usize),
     /// The messages are too long.
-    #[error("the messages have {0} bytes together; at most {MAX_SAID} are taken")]
-    TooMuchSaid(usize),
+    #[error("the messages have {0} bytes together, more than the limit of {MAX_MESSAGES}")]
+    MessagesTooLong(usize),
     /// It refused the conversation, in its own words.
     #[error("the chat template refuses this conversation: {0}")]
     Refused(String),
@@ -147,8 +147,8 @@ impl Template {
     /// If the messages are too long, or the template refuses them, fails, or does too much work.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TemplateError> {
         let said: usize = messages.iter().map(|message| message.content.len()).sum();
-        if said > MAX_SAID {
-            return Err(TemplateError::TooMuchSaid(said));
+        if said > MAX_MESSAGES {
+            return Err(TemplateError::MessagesTooLong(said));
         }
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(FUEL + said as u64 / 4));

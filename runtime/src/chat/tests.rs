@@ -55,13 +55,13 @@ fn own_templates_render_as_in_transformers() {
 #[test]
 fn the_plain_template_names_who_speaks() {
     let mut messages = hello();
-    let says = |role, content: &str| Message {
+    let message = |role, content: &str| Message {
         role,
         content: content.into(),
     };
-    messages.insert(0, says(Role::System, " A tale.\n"));
-    messages.push(says(Role::Assistant, " Hi! "));
-    messages.push(says(Role::User, "{{ bye }}"));
+    messages.insert(0, message(Role::System, " A tale.\n"));
+    messages.push(message(Role::Assistant, " Hi! "));
+    messages.push(message(Role::User, "{{ bye }}"));
     assert_eq!(
         Template::plain().render(&messages, true).expect("a text"),
         "A tale.\n\nUser: hello\nAssistant: Hi!\nUser: {{ bye }}\nAssistant:"
@@ -163,7 +163,7 @@ fn hostile_templates_neither_hang_nor_eat_memory() {
     assert_eq!(survived, [""; 0]);
     let peak = siskin_device::memory::Memory::now()
         .peak_bytes
-        .expect("Linux tells");
+        .expect("Linux has it");
     assert!(peak < 1 << 30, "peak RSS {peak}");
 }
 

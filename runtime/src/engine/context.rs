@@ -413,7 +413,7 @@ impl Context {
             tokens: part.len(),
             position: part.first().map_or(0, |entry| entry.position),
             reason: match status {
-                1 => "the KV cache has no place for them".into(),
+                1 => "the KV cache is full".into(),
                 2 => "it was stopped".into(),
                 status => format!("status {status}"),
             },

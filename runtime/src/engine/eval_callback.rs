@@ -60,7 +60,7 @@ impl Bridge {
 
     /// Goes on with a panic that came during a computation.
     pub(super) fn resume_panic(&mut self) {
-        // SAFETY: made in `new`, freed in `drop`. No computation is under way, so nobody else has a reference.
+        // SAFETY: made in `new`, freed in `drop`. No computation is under way, so there is no other reference.
         let data = unsafe { self.0.as_mut() };
         if let Some(panic) = data.panic.take() {
             resume_unwind(panic);
@@ -89,7 +89,7 @@ unsafe extern "C" fn observe(tensor: *mut sys::ggml_tensor, ask: bool, data: *mu
         (weights, &*tensor.src[1], CStr::from_ptr(weights.name.as_ptr()))
     };
     let name = name.to_str().unwrap_or_default();
-    // SAFETY: the data of the bridge that installed this, alive and borrowed by nobody else while llama.cpp computes.
+    // SAFETY: the data of the bridge that installed this, alive and not borrowed otherwise while llama.cpp computes.
     let data = unsafe { &mut *data.cast::<Data>() };
     let called = catch_unwind(AssertUnwindSafe(|| {
         if ask {

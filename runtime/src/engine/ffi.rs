@@ -54,7 +54,7 @@ static LOG: AtomicBool = AtomicBool::new(false);
 /// Has llama.cpp write its log to stderr. By default it is silent, and errors carry its first complaint.
 pub fn show_log() {
     LOG.store(true, Ordering::Relaxed);
-    // SAFETY: null stands for llama.cpp's own way of logging; no user data is passed.
+    // SAFETY: null means llama.cpp's default logger; no user data is passed.
     unsafe { sys::llama_log_set(None, ptr::null_mut()) };
 }
 

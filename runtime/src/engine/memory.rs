@@ -216,7 +216,7 @@ broken line
         };
         let path = file.path().canonicalize().expect("a path");
         let resident = || {
-            let smaps = std::fs::read_to_string("/proc/self/smaps").expect("Linux tells");
+            let smaps = std::fs::read_to_string("/proc/self/smaps").expect("Linux has it");
             let after = smaps
                 .split(&*path.to_string_lossy())
                 .nth(1)

@@ -203,7 +203,7 @@ impl Draw {
 }
 
 /// Tokens drawn one after another. It ends at a token that ends the text (which it does not give), or if the context is
-/// full; [`Samples::is_full`] tells the two apart.
+/// full; [`Samples::is_full`] distinguishes the two.
 #[derive(Debug)]
 pub struct Samples<'s> {
     session: &'s mut Session,

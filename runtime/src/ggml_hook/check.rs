@@ -44,7 +44,7 @@ pub(super) fn checked_attention(isa: Isa) -> Result<AttentionKernel, String> {
         let apart = (f64::from(ours) - exact).abs();
         if apart.is_nan() || apart > case.bound() {
             return Err(format!(
-                "a check failed: attention gives {ours} where it is {exact}"
+                "a check failed: attention gives {ours} instead of {exact}"
             ));
         }
     }
@@ -72,7 +72,7 @@ fn agrees(kernel: &Kernel) -> Result<bool, String> {
         if !within(*ours, exact.bound) || !(half || within(*theirs, exact.bound)) {
             let name = format.name();
             return Err(format!(
-                "a check failed: {name} gives {ours} where ggml gives {theirs}"
+                "a check failed: {name} gives {ours}, ggml gives {theirs}"
             ));
         }
         same &= within(*theirs, exact.bound);
@@ -94,7 +94,7 @@ pub(super) fn ggml(format: Format, case: &Case) -> Result<Vec<f32>, String> {
     let name = format.name();
     let dot = traits
         .and_then(|traits| traits.vec_dot)
-        .ok_or_else(|| format!("ggml multiplies {name} by something else than siskin does"))?;
+        .ok_or_else(|| format!("ggml multiplies {name} by another type than siskin does"))?;
     let mut out = vec![0f32; ROWS];
     let Product {
         rows,

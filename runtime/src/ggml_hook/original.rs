@@ -55,7 +55,7 @@ pub(super) fn flash_attention() -> Option<super::abi::FlashAttention> {
 }
 
 /// The number of an operation's next piece, from 0. ggml starts its counter at the number of threads, because
-/// it assumes that each thread has begun with the piece of its own number.
+/// it assumes that each thread has begun with the piece that has its number.
 ///
 /// # Safety
 /// `params` must be those of a product whose counter ggml has set, after the barrier at which its threads

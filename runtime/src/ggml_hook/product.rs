@@ -52,7 +52,7 @@ impl<'a> Work<'a> {
     ///
     /// # Safety
     /// `call.params` must be valid.
-    pub(super) unsafe fn of(call: &Call, kernels: &'a [Kernel], ahead: usize) -> Option<Self> {
+    pub(super) unsafe fn from_call(call: &Call, kernels: &'a [Kernel], ahead: usize) -> Option<Self> {
         // SAFETY: the caller promises it.
         let params = unsafe { &*call.params };
         let [a_type, b_type, c_type] = call.types;
@@ -181,7 +181,7 @@ mod tests {
                     };
                     // SAFETY: the case's rows and column, and room for `columns` columns of results.
                     unsafe {
-                        let work = Work::of(&call, &kernels, 8192).expect("a format with a kernel");
+                        let work = Work::from_call(&call, &kernels, 8192).expect("a format with a kernel");
                         work.run(|| pieces.next().expect("no end"));
                     }
                 }

@@ -70,9 +70,9 @@ fn kernels() -> &'static Result<Set, String> {
             __wrap_ggml_compute_forward_flash_attn_ext as abi::FlashAttention,
         ));
         if original::llamafile_sgemm().is_none() || original::flash_attention().is_none() {
-            return Err("not linked into this program: its linker was not asked for --wrap".into());
+            return Err("this program was linked without --wrap".into());
         }
-        let isa = Isa::best().ok_or("no kernels are written for this CPU's instructions")?;
+        let isa = Isa::best().ok_or("there are none for this CPU's instructions")?;
         Ok(Set {
             products: check::checked(isa)?,
             attention: check::checked_attention(isa)?,
@@ -118,7 +118,7 @@ unsafe extern "C" fn __wrap_llamafile_sgemm(
         };
         let ahead = AHEAD.load(Ordering::Relaxed) as usize;
         // SAFETY: `params` is valid for the call, as ggml promises.
-        if let Some(work) = unsafe { Work::of(&call, &set.products, ahead) } {
+        if let Some(work) = unsafe { Work::from_call(&call, &set.products, ahead) } {
             // SAFETY: ggml promises the rows, columns and results that the call names. `Work` uses ggml's
             // counter only if it has pieces, and it has pieces only if ggml has set the counter.
             unsafe { work.run(|| original::next_piece(params)) };

@@ -35,7 +35,9 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kernels.name())?;
         match (self.kernels, self.isa, &self.reason) {
-            (Kernels::Siskin, Some(isa), _) => write!(f, " ({isa}, {} bytes ahead)", self.prefetch_bytes),
+            (Kernels::Siskin, Some(isa), _) => {
+                write!(f, " ({isa}, prefetches {} bytes)", self.prefetch_bytes)
+            }
             (_, _, Some(reason)) => write!(f, " ({reason})"),
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! A text being made: an iterator of pieces that may be shown.
+//! A text being generated: an iterator of pieces that may be shown.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,7 +67,7 @@ pub enum StopReason {
     Interrupted,
 }
 
-/// The state of a text being made, apart from the session it is made in.
+/// The state of a text being generated, apart from its session.
 #[derive(Debug)]
 pub(crate) struct Writer {
     draw: Draw,
@@ -120,7 +120,7 @@ impl Writer {
     }
 
     /// Draws until there is text to show, or the text ends: then [`Writer::stop`] has the reason, and the piece is what
-    /// was held back (nothing for a full context, where a caller may go on).
+    /// was held back (nothing if the context is full, because the caller may go on).
     pub(crate) fn next(
         &mut self,
         session: &mut Session,
@@ -165,7 +165,7 @@ impl Writer {
         }
     }
 
-    /// What was held back when the context was full and nobody goes on.
+    /// What was held back when the context was full, for a caller that does not go on.
     pub(crate) fn flush(&mut self) -> String {
         let rest = self.decoder.finish();
         self.text.push_str(&rest);
@@ -173,7 +173,7 @@ impl Writer {
     }
 }
 
-/// A text being made. It is an iterator of pieces: valid UTF-8, never empty, without stop strings.
+/// A text being generated. It is an iterator of pieces: valid UTF-8, never empty, without stop strings.
 #[derive(Debug)]
 pub struct Generation<'s> {
     session: &'s mut Session,

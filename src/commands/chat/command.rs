@@ -16,21 +16,21 @@ pub(crate) enum Command<'a> {
 
 /// Name, argument, what it does.
 pub(crate) const COMMANDS: [(&str, &str, &str); 8] = [
-    ("/help", "", "shows this"),
+    ("/help", "", "lists the commands"),
     ("/load", "FILE", "continues a saved conversation"),
-    ("/quit", "", "quits, as Ctrl-D does"),
-    ("/reset", "", "starts again; the system prompt stays"),
+    ("/quit", "", "quits; so does Ctrl-D"),
+    ("/reset", "", "starts a new conversation; keeps the system prompt"),
     ("/save", "FILE", "writes the conversation as JSON"),
-    ("/save!", "FILE", "the same, and overwrites the file if it exists"),
+    ("/save!", "FILE", "the same; overwrites the file if it exists"),
     (
         "/stats",
         "",
-        "speed and memory of the last answer, and how full the context is",
+        "shows how full the context is, and speed and memory of the last answer",
     ),
     (
         "/system",
         "[TEXT]",
-        "shows the system prompt, or sets it; - for none",
+        "shows or sets the system prompt; - removes it",
     ),
 ];
 
@@ -51,7 +51,7 @@ pub(crate) fn parse(line: &str) -> Option<Result<Command<'_>, String>> {
         "/save" | "/save!" | "/load" => return Some(Err(format!("{name} needs a file name"))),
         _ => {
             return Some(Err(format!(
-                "no command {name}; /help lists them, and a space in front makes it a message"
+                "no command {name}; /help lists them; to send a message that begins with /, type a space first"
             )));
         }
     };
@@ -101,9 +101,9 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_every_row_is_a_command() {
         assert!(COMMANDS.is_sorted());
-        for (name, behind, _) in COMMANDS {
+        for (name, argument, _) in COMMANDS {
             assert!(
-                parse(&format!("{name} {behind}")).expect("a command").is_ok(),
+                parse(&format!("{name} {argument}")).expect("a command").is_ok(),
                 "{name}"
             );
         }

@@ -95,7 +95,7 @@ fn line(mut input: impl BufRead) -> anyhow::Result<Typed> {
             .context("standard input")?;
         if read as u64 > text_input::MAX_TEXT {
             bail!(
-                "standard input: a line of more than {} bytes",
+                "standard input: a line has more than {} bytes; shorten it",
                 text_input::MAX_TEXT
             );
         }
@@ -185,9 +185,9 @@ impl Completer for Assistance {
             Some(_) => Ok((at, Vec::new())),
             None => {
                 let fitting = COMMANDS.iter().filter(|(name, ..)| name.starts_with(before));
-                let pair = |(name, behind, _): &(&str, &str, &str)| Pair {
+                let pair = |(name, argument, _): &(&str, &str, &str)| Pair {
                     display: (*name).to_owned(),
-                    replacement: format!("{name}{}", if behind.is_empty() { "" } else { " " }),
+                    replacement: format!("{name}{}", if argument.is_empty() { "" } else { " " }),
                 };
                 Ok((0, fitting.map(pair).collect()))
             }

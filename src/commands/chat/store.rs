@@ -23,7 +23,7 @@ pub(crate) fn save(conversation: &Conversation, path: &Path, replace: bool) -> a
     };
     match write() {
         Err(AtomicFileError::Exists(path)) => {
-            bail!("{}: exists already; /save! replaces it", path.display())
+            bail!("{}: already exists; /save! overwrites it", path.display())
         }
         written => Ok(written?),
     }

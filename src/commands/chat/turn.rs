@@ -1,4 +1,4 @@
-//! One turn: a message, and its answer as it is made.
+//! One turn: a message, and its answer as it is generated.
 
 use std::io::{IsTerminal, Write};
 

@@ -159,7 +159,7 @@ fn caches_that_llama_cpp_would_refuse_are_explained() {
     assert!(make(CacheType::F16, FlashAttention::Off).is_ok());
 }
 
-/// Counts products, and panics if it is told to.
+/// Counts products, and panics if its flag is set.
 #[derive(Clone)]
 struct Counter(Arc<Mutex<usize>>, bool);
 
@@ -169,7 +169,7 @@ impl EvalCallback for Counter {
     }
 
     fn mul_mat(&mut self, _: &str, product: &MulMat<'_>) {
-        assert!(!self.1, "as told");
+        assert!(!self.1, "as asked");
         *self.0.lock().expect("one thread") += product.count();
     }
 }
