@@ -53,7 +53,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// The requested range is not within the file.
-    #[error("{}: bytes {start} to {end} are past the end of the file ({len} bytes); it is truncated, get it again", path.display())]
+    #[error("{}: bytes {start} to {end} are past the end of the file ({len} bytes); it is truncated; get it again", path.display())]
     PastEnd {
         /// Path of the file.
         path: PathBuf,

@@ -76,9 +76,7 @@ pub enum ChatError {
     #[error(transparent)]
     Engine(#[from] Error),
     /// The system prompt and the last message alone are longer than the context.
-    #[error(
-        "the message and its frame have {tokens} tokens, which do not fit into a context of {context}, even without earlier turns"
-    )]
+    #[error("{tokens} tokens do not fit into a context of {context}, even without earlier turns")]
     TooLong {
         /// Tokens of the system prompt, the last message and the template around them.
         tokens: usize,

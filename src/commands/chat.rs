@@ -187,9 +187,7 @@ impl ChatLoop {
                 for (name, argument, does) in COMMANDS {
                     say!("{:15} {does}", format!("{name} {argument}"));
                 }
-                say!(
-                    "A message may have several lines: end each line but the last with \\, or put the text in \"\"\"."
-                );
+                say!("Several lines: end each but the last with \\, or put \"\"\" around the text.");
             }
             Command::Reset => conversation.reset(),
             Command::System(None) => say!("{}", conversation.system().unwrap_or("no system prompt")),

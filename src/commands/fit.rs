@@ -157,8 +157,11 @@ fn shape(path: &Path, file_type: FileType) -> anyhow::Result<Shape> {
     };
     let name = || config.display().to_string();
     if config.extension().is_some_and(|extension| extension == "json") {
-        let config: Config = serde_json::from_str(&text_input::file(&config)?).with_context(name)?;
-        return outline::shape(&config, file_type).with_context(name);
+        let parsed: Config = serde_json::from_str(&text_input::file(&config)?).with_context(name)?;
+        // These errors begin with the file's name.
+        let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        return outline::shape(&parsed, file_type).with_context(|| folder.display().to_string());
     }
     if !path.exists() {
         bail!(

@@ -368,7 +368,7 @@ fn model_files() {
             place.gguf("llama-tied", "past.gguf", |b| b.truncate(b.len() - 64)),
             &[
                 "tensor \"",
-                "are past the end of the file; it is truncated, get it again",
+                "are past the end of the file; it is truncated; get it again",
             ],
         ),
         (

@@ -297,15 +297,15 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
             &["-d", "100000"],
             "storyteller: 16 tokens at depth 100000 need a context of 100016, but the model was trained for ",
         ),
-        (
-            &["-c", "8"],
-            "need a context of 16, but the context asked for is 8",
-        ),
+        (&["-c", "8"], "need a context of 16, but the context has 8"),
         (
             &["--import", &text],
             "text.json: not the JSON of llama-bench or siskin bench",
         ),
-        (&["--compare", &text], "text.json: no results of siskin bench"),
+        (
+            &["--compare", &text],
+            "text.json: not results of a benchmark in JSON",
+        ),
     ];
     for (args, want) in cases {
         let line = fail(&mut bench(args), 1);

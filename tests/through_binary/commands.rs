@@ -186,7 +186,7 @@ fn an_existing_target_needs_force_and_stays_whole() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_in_one_line() {
+fn what_cannot_be_done_is_reported_in_one_line() {
     let out = tempfile::tempdir().expect("a temporary folder");
     let bad = out.path().join("bad.gguf");
     std::fs::write(&bad, "no model at all").expect("written");
@@ -216,7 +216,7 @@ fn what_cannot_be_done_is_said_in_one_line() {
         ),
         (&["run", "--temp", "-1"], "temp is -1; it must be 0 or more"),
         (&["run", "-t", "0"], "--threads is 0"),
-        (&["run", "-f", &here], "a folder; name a text file"),
+        (&["run", "-f", &here], "is a folder; give a text file"),
         (&["convert", "/no/such/folder", "-o", &target], "no such folder"),
         (&["convert", &here, "-o", &target], "no config.json"),
         (

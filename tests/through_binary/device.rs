@@ -32,14 +32,14 @@ fn devices_and_their_profiles() {
         (
             "raspberry-pi-4",
             "raspberry-pi-4",
-            "82.1 °C (cpu-thermal); now frequency capped, throttled",
+            "82.1 °C (cpu-thermal); now: frequency capped, throttled",
         ),
         ("rk3588", "rk3588", "8 CPUs (4 performance cores"),
-        ("x86-laptop", "x86-64-v3", "throttled 3 times since the start"),
+        ("x86-laptop", "x86-64-v3", "throttled 3 times since boot"),
         (
             "container",
             "x86-64-v3",
-            "668 MiB usable of 31.3 GiB, /sys/fs/cgroup limited to 768 MiB",
+            "668 MiB usable of 31.3 GiB, cgroup /sys/fs/cgroup limited to 768 MiB",
         ),
     ];
     for (name, profile, line) in cases {
@@ -146,7 +146,7 @@ fn fit_plans_before_any_download() {
 }
 
 #[test]
-fn impossible_wishes_are_refused() {
+fn impossible_requests_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("config.json");
     std::fs::write(&config, CONFIG).expect("written");
@@ -155,7 +155,7 @@ fn impossible_wishes_are_refused() {
         (
             &["fit", config, "--device", "pi"],
             1,
-            "no such profile; there are aarch64-generic, ",
+            "no such profile; known: aarch64-generic, ",
         ),
         (&["fit", "/nonexistent.gguf"], 1, "no such file"),
         (&["run", "--threads", "0"], 1, "--threads is 0; give at least 1"),

@@ -128,14 +128,14 @@ fn an_importance_matrix_weighs_convert_and_quantize_alike() {
 }
 
 #[test]
-fn what_does_not_work_is_said_in_a_line() {
+fn what_does_not_work_is_reported_in_a_line() {
     let out = tempfile::tempdir().expect("a temporary folder");
     let model = util::convert(&util::checkpoint("llama-spm"), out.path(), "f16");
     let file = out.path().join("new.gguf");
     let cases: [(&[&str], &str); 4] = [
         (
             &["-c", "4096"],
-            "do not fill a chunk of 4096; give a longer text, or shorter chunks with -c",
+            "do not fill one chunk of 4096; give a longer text, or shorter chunks with -c",
         ),
         (&["-c", "8"], "--ctx-size is 8; give at least 16"),
         (&["--chunks", "0"], "--chunks is 0"),

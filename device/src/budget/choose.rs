@@ -46,7 +46,7 @@ pub fn plan(
     let missing = mib(total(shape, first).saturating_sub(limit.bytes()));
     let mut reasons = first_reasons(shape, values, constraints, &settings, first);
     for &setting in steps {
-        let reason = format!("reduced: the usual settings need {missing} more than may be used");
+        let reason = format!("reduced: the usual settings need {missing} too much");
         match reasons.iter_mut().find(|known| known.setting == setting) {
             Some(known) => known.reason = reason,
             None => reasons.push(Reason { setting, reason }),
@@ -140,23 +140,19 @@ fn first_reasons(
 ) -> Vec<Reason> {
     let fixed = constraints.fixed;
     let asked = |typed: bool, reason: &str| if typed { "as asked" } else { reason }.to_owned();
-    let kept = format!(
-        "keeps buffers and vocabulary near {}; the profile's value is {}",
-        mib(WORKING_BYTES),
-        values.ubatch
-    );
+    let kept = format!("less than the usual {}, to save memory", values.ubatch);
     let ubatch = match (constraints.priority, first.ubatch < values.ubatch) {
         (Priority::Balanced | Priority::Decode, true) => kept.as_str(),
         _ => "",
     };
     let repack = match (settings.repack, settings.mmap) {
-        (true, true) => "faster kernels, but a second copy of the weights",
-        (true, false) => "faster kernels; the weights are in memory once, because they are not mapped",
-        (false, _) => "weights are used as they are in the file: one copy, fast start",
+        (true, true) => "faster kernels, but two copies of the weights",
+        (true, false) => "faster kernels; one copy, as nothing is mapped",
+        (false, _) => "weights as in the file: one copy, fast start",
     };
     let mmap = match settings.mmap {
-        true => "weights stay in the page cache: shared with other processes, fast start",
-        false => "weights are read into the program's own memory",
+        true => "weights are in the page cache: shared, fast start",
+        false => "weights are read into memory",
     };
     let reasons = [
         ("ctx-size", context_reason(shape, fixed, settings)),
@@ -171,12 +167,12 @@ fn first_reasons(
 fn context_reason(shape: &Shape, fixed: &Overrides, settings: &Values) -> String {
     let length = shape.training_context;
     match fixed.context {
-        Some(0) => format!("the largest that fits; the training length is {length}"),
+        Some(0) => format!("the largest that fits, of {length}"),
         Some(_) => "as asked".into(),
         None if length <= DEFAULT_CONTEXT => "the training length".into(),
         None => {
             let all = mib(shape.kv_bytes(settings.cache_type, length));
-            format!("enough for chats; the training length, {length}, would take {all} of KV cache")
+            format!("enough for chats; all {length} would take {all}")
         }
     }
 }

@@ -170,7 +170,7 @@ fn every_step_is_explained() {
     let reasons: Vec<&str> = plan
         .reasons
         .iter()
-        .filter(|r| r.reason.starts_with("smaller"))
+        .filter(|r| r.reason.starts_with("reduced"))
         .map(|r| r.setting)
         .collect();
     assert!(reasons == ["ubatch-size", "repack"], "{:?}", plan.reasons);
@@ -200,7 +200,7 @@ fn what_was_asked_for_is_kept_or_refused_with_what_would_fit() {
     assert!(more.is_err(), "{error}");
     let text = error.to_string();
     assert!(
-        text.contains("1984 MiB may be used (2048 MiB usable, 64 MiB of it kept free)"),
+        text.contains("only 1984 MiB may be used (2048 MiB usable, less 64 MiB kept free)"),
         "{text}"
     );
 }

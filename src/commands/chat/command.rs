@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 8] = [
     (
         "/stats",
         "",
-        "shows how full the context is, and speed and memory of the last answer",
+        "shows how full the context is, and the last answer's speed",
     ),
     (
         "/system",
