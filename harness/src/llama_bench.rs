@@ -282,7 +282,7 @@ mod tests {
         for (text, want) in [
             ("[]", "has no test of"),
             ("{}", "missing field"),
-            ("prose", "no JSON"),
+            ("prose", "not the JSON of"),
         ] {
             let error = import(text, file).expect_err(want).to_string();
             assert!(
@@ -326,7 +326,7 @@ mod tests {
         let cases = [
             (script("fails", "exit 3"), "ended with exit status: 3"),
             (script("empty", "echo '[]'"), "no result for pp128 @ d512"),
-            (script("prose", "echo hello"), "no llama-bench JSON"),
+            (script("prose", "echo hello"), "not the JSON of llama-bench"),
             (dir.path().join("missing"), "cannot be started"),
         ];
         for (program, want) in cases {

@@ -230,7 +230,7 @@ fn hostile_headers_are_named_for_what_they_are() {
             "version 1",
             VERSION,
             &[1],
-            "version 1 is not supported; versions 2 and 3 are",
+            "version 1 is not supported; siskin reads versions 2 and 3",
         ),
         ("version 4", VERSION, &[4], "version 4 is"),
         ("version 0", VERSION, &[0], "version 0 is"),

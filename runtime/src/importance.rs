@@ -16,7 +16,7 @@ pub use collector::Sums;
 /// Tokens computed together. llama.cpp keeps the logits of each, so this bounds memory.
 const BATCH: usize = 128;
 
-/// Collects from chunks of text.
+/// Collects an importance matrix from chunks of text.
 #[derive(Debug)]
 pub struct Importance {
     context: Context,

@@ -107,7 +107,7 @@ fn template(model: &Model, given: Option<&str>) -> Result<Option<Template>, Temp
 fn hint(args: &ChatArgs) -> String {
     match &args.chat_template_file {
         Some(path) => path.display().to_string(),
-        None => "the model's chat template (--chat-template-file replaces it)".into(),
+        None => "the model's own template cannot be used (--chat-template-file gives another)".into(),
     }
 }
 

@@ -192,8 +192,8 @@ fn a_signal_at_any_moment_leaves_the_old_target_or_the_whole_new_one() {
                 cut += usize::from(!is_new);
                 let killed = status.signal() == Some(signal.as_raw());
                 // Signals that can be handled are handled, once the program has installed its handlers.
-                let heeded = status.code() == code && code.is_some();
-                assert!(killed || heeded || (is_new && status.success()), "{what}");
+                let handled = status.code() == code && code.is_some();
+                assert!(killed || handled || (is_new && status.success()), "{what}");
                 let left = target.left_overs();
                 let most = usize::from(killed);
                 assert!(left.len() <= most, "{what}: {left:?}");

@@ -314,7 +314,7 @@ fn the_batch_is_smaller_if_buffers_would_take_more_than_their_share() {
         let plan = planned(&shape, &values, 8192, &fixed).expect("room");
         assert_eq!(plan.settings.ubatch, want, "{plan:?}");
         let reason = plan.reasons.iter().find(|reason| reason.setting == "ubatch-size");
-        let explained = reason.is_some_and(|reason| reason.reason.contains("buffers and vocabulary"));
+        let explained = reason.is_some_and(|reason| reason.reason.contains("to save memory"));
         assert_eq!(explained, want < values.ubatch, "{plan:?}");
     }
 }

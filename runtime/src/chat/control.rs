@@ -96,10 +96,10 @@ impl ControlTokens {
     /// `content` with a mark after the first character of each spelling that begins in it, and a mark at an
     /// end of the message if the template's text there could complete a spelling.
     fn broken(&self, content: &str, marks: Marks) -> String {
-        let said = content.trim();
+        let trimmed = content.trim();
         let begins = content.len() - content.trim_start().len();
         let mut inserts = Vec::new();
-        if self.any_split(|_, end| said.starts_with(end)) {
+        if self.any_split(|_, end| trimmed.starts_with(end)) {
             inserts.push((begins, marks.join));
         }
         let mut from = 0;
@@ -109,8 +109,8 @@ impl ControlTokens {
             let control = &self.tokens[found.pattern().as_usize()];
             inserts.push((from, if control.stubborn { marks.cut } else { marks.join }));
         }
-        if self.any_split(|start, _| said.ends_with(start)) {
-            inserts.push((begins + said.len(), marks.join));
+        if self.any_split(|start, _| trimmed.ends_with(start)) {
+            inserts.push((begins + trimmed.len(), marks.join));
         }
         let mut text = String::with_capacity(content.len() + 4 * inserts.len());
         let mut done = 0;

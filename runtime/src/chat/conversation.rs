@@ -282,7 +282,7 @@ mod tests {
             ),
             (
                 r#"{"messages":[{"role":"user","content":""},{"role":"system","content":""}]}"#,
-                "message 2 is the System's",
+                "message 2 has the role system",
             ),
             (r#"{"messages":[{"role":"user","content":""}]}"#, "has no answer"),
         ];

@@ -146,12 +146,12 @@ impl Template {
     /// # Errors
     /// If the messages are too long, or the template refuses them, fails, or does too much work.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TemplateError> {
-        let said: usize = messages.iter().map(|message| message.content.len()).sum();
-        if said > MAX_MESSAGES {
-            return Err(TemplateError::MessagesTooLong(said));
+        let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+        if bytes > MAX_MESSAGES {
+            return Err(TemplateError::MessagesTooLong(bytes));
         }
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some(FUEL + said as u64 / 4));
+        environment.set_fuel(Some(FUEL + bytes as u64 / 4));
         let token = |text: &Option<String>| text.as_ref().map_or(Value::UNDEFINED, Value::from);
         let context = context! {
             messages => Value::from(Serde(messages)),

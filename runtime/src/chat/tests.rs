@@ -81,7 +81,7 @@ fn templates_that_cannot_be_used_say_why() {
             "has no method named explode (line 2)",
         ),
         ("{{ missing.content.more }}", "undefined value"),
-        (&long, "at most 1048576 are read"),
+        (&long, "more than the limit of 1048576"),
         (&nested, "cannot be read"),
         ("{% include '/etc/passwd' %}", "template not found"),
     ];

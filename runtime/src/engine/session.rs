@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Batch, Context, ContextOptions, Model, Rows, Sampler, SamplerConfig, SequenceId, Token};
 use crate::Error;
 
-/// One text in a context of its own.
+/// One text, with its own context.
 #[derive(Debug)]
 pub struct Session {
     context: Context,

@@ -138,7 +138,7 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
             .push(a, &vec![token; 250], Rows::None)
             .push(b, &vec![token; 257], Rows::Last);
         let error = context.decode(&batch, |_| {}).expect_err("too long").to_string();
-        assert!(error.contains(&format!("{room} of 256 places")), "{error}");
+        assert!(error.contains(&format!("{room} of the context's 256")), "{error}");
         assert!(context.tokens(a).is_empty() && context.tokens(b).is_empty());
     }
 }
