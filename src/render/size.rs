@@ -42,7 +42,7 @@ mod tests {
             (1024, "1.00 KiB"),
             (10 << 20, "10.0 MiB"),
             (668 << 20, "668 MiB"),
-            (1023 << 20, "1.00 GiB"),
+            (1023 << 20, "0.999 GiB"),
         ];
         for (count, want) in cases {
             assert_eq!(super::bytes(count), want);
