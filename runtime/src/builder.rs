@@ -127,6 +127,7 @@ pub struct Builder {
     force: bool,
     use_tuned: bool,
     any_architecture: bool,
+    vocab_only: bool,
     device: Option<Device>,
 }
 
@@ -160,6 +161,7 @@ impl Builder {
             force: false,
             use_tuned: true,
             any_architecture: false,
+            vocab_only: false,
             device: None,
         }
     }
@@ -212,6 +214,12 @@ impl Builder {
         self
     }
 
+    /// Load the tokenizer only: no weights, so nothing to plan.
+    pub fn vocab_only(mut self) -> Self {
+        self.vocab_only = true;
+        self
+    }
+
     /// A device that was probed before.
     pub fn device(mut self, device: Device) -> Self {
         self.device = Some(device);
@@ -224,7 +232,7 @@ impl Builder {
     /// The model does not fit, or a setting cannot be had.
     pub fn plan(self) -> Result<LoadPlan, Error> {
         // A file that cannot be planned is loaded with the defaults: loading it has the better error.
-        let shape = self.shape().ok();
+        let shape = if self.vocab_only { None } else { self.shape().ok() };
         self.plan_for(shape)
     }
 
@@ -262,6 +270,7 @@ impl Builder {
         Ok(LoadPlan {
             source: self.source,
             any_architecture: self.any_architecture,
+            vocab_only: self.vocab_only,
             device,
             shape,
             settings,
@@ -305,6 +314,7 @@ fn read_header(path: &Path) -> Result<Header, Error> {
 pub struct LoadPlan {
     source: Source,
     any_architecture: bool,
+    vocab_only: bool,
     /// The machine.
     pub device: Device,
     /// The model's shape; `None` if its header does not state it.
@@ -337,11 +347,15 @@ impl LoadPlan {
     /// # Errors
     /// The file is damaged, or llama.cpp refuses it.
     pub fn load(mut self) -> Result<Model, Error> {
-        let notices = self.apply();
-        self.notices.extend(notices);
+        // Nothing is computed with a tokenizer alone.
+        if !self.vocab_only {
+            let notices = self.apply();
+            self.notices.extend(notices);
+        }
         let options = LoadOptions {
             values: self.settings.values,
             any_architecture: self.any_architecture,
+            vocab_only: self.vocab_only,
             ..LoadOptions::default()
         };
         let path = match &self.source {
@@ -381,6 +395,14 @@ mod tests {
         assert_eq!((values.threads, origins.threads), (1, Origin::Flag));
         assert_eq!((values.threads_batch, origins.threads_batch), (1, Origin::Flag));
         assert!(plan.settings.plan.is_some_and(|plan| plan.fits));
+    }
+
+    #[test]
+    fn a_tokenizer_alone_needs_no_plan() {
+        let plan = Model::embedded().vocab_only().plan().expect("nothing to refuse");
+        assert!(plan.shape.is_none() && plan.settings.plan.is_none());
+        let model = plan.load().expect("loads");
+        assert!(!model.tokenize("Once", crate::Tokenize::PLAIN).is_empty());
     }
 
     #[test]

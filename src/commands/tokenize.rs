@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use siskin::{LoadOptions, Model, Token, Tokenize};
+use siskin::{Model, Token, Tokenize};
 
 use crate::text_input;
 
@@ -41,13 +41,7 @@ pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
         (None, Some(path)) => text_input::file(path)?,
         (None, None) => text_input::stdin()?,
     };
-    let model = Model::load(
-        &args.model,
-        &LoadOptions {
-            vocab_only: true,
-            ..LoadOptions::default()
-        },
-    )?;
+    let model = Model::builder(&args.model).vocab_only().load()?;
     let options = Tokenize {
         add_special: !args.no_bos,
         parse_special: args.special,
