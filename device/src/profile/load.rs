@@ -275,6 +275,14 @@ mod tests {
     }
 
     #[test]
+    fn the_old_name_of_the_cache_type_is_still_read() {
+        let old = pi5().replace("cache_type = ", "kv_type = ");
+        assert_ne!(old, pi5());
+        let profile = parse(Path::new("x/raspberry-pi-5.toml"), &old).expect("read");
+        assert_eq!(profile.run.cache_type.name(), "f16");
+    }
+
+    #[test]
     fn a_users_profiles_win() {
         let folder = tempfile::tempdir().expect("a folder");
         let text = pi5().replace("threads = 2", "threads = 3");

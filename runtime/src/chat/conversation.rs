@@ -126,6 +126,18 @@ impl Conversation {
         self.first_seen = self.first_seen.min(self.turns.len());
     }
 
+    /// Removes the last question if it has no answer, and shows the turns again that were hidden for it: `seen_from` is
+    /// what [`Conversation::seen_from`] returned before.
+    pub(super) fn withdraw_to(&mut self, seen_from: usize) {
+        self.withdraw();
+        self.first_seen = seen_from.min(self.turns.len());
+    }
+
+    /// The index of the oldest turn that the model sees.
+    pub(super) fn seen_from(&self) -> usize {
+        self.first_seen
+    }
+
     /// Whether the model sees a turn older than the last one.
     pub fn can_drop(&self) -> bool {
         self.first_seen + 1 < self.turns.len()

@@ -56,11 +56,12 @@ impl Chat {
         // A quarter of the context for the answer, or what it may take if that is less.
         let quarter = self.session.capacity() as usize / 4;
         let reserve = quarter.min(sampling.max_tokens.unwrap_or(usize::MAX));
+        let seen_from = self.conversation.seen_from();
         self.conversation.ask(message.into());
         let mut clock = Clock::start();
         let prepared = self.prepare(&[], reserve, interrupted);
         if !prepared.as_ref().is_ok_and(|prepared| prepared.complete) {
-            self.conversation.withdraw();
+            self.conversation.withdraw_to(seen_from);
             writer.end(StopReason::Interrupted);
         }
         let prepared = prepared?;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use jiff::{ZonedDateTime, civil, tz::TimeZone};
 
-use super::{Message, Role, Template, TemplateError, TemplateTokens};
+use super::{Chat, ChatEvent, Message, Role, Template, TemplateError, TemplateTokens};
+use crate::Sampling;
 
 /// The time that `tests/data/chat.py` pretends it is.
 fn today() -> ZonedDateTime {
@@ -193,4 +194,41 @@ fn values_as_deep_as_the_fuel_allows_do_not_overflow_the_stack() {
             assert!(rendered.is_ok(), "{depth} {last}: {rendered:?}");
         }
     }
+}
+
+#[test]
+fn an_answer_that_is_left_early_stays_and_an_interrupted_message_goes() {
+    let model = crate::Model::embedded().load().expect("the embedded model");
+    let mut chat = Chat::open(&model, None).expect("a chat");
+    let sampling = Sampling::greedy().max_tokens(40);
+    let first = {
+        let mut reply = chat.reply("Who is there?", &sampling, None).expect("an answer");
+        match reply.next() {
+            Some(Ok(ChatEvent::Text(text))) => text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(chat.conversation().turns(), (1, 0));
+    let json = chat.conversation().to_json().expect("JSON");
+    assert!(
+        json.contains("Who is there?") && json.contains(first.trim()),
+        "{json}"
+    );
+
+    let stop = std::sync::atomic::AtomicBool::new(true);
+    let mut reply = chat
+        .reply("And now?", &sampling, Some(&stop))
+        .expect("interrupted");
+    assert!(!reply.prepared().complete && reply.next().is_none());
+    assert_eq!(reply.stop_reason(), Some(crate::StopReason::Interrupted));
+    drop(reply);
+    assert_eq!(chat.conversation().turns(), (1, 0), "the message was taken out");
+
+    let long = "word ".repeat(600);
+    assert!(chat.reply(long, &sampling, None).is_err());
+    assert_eq!(
+        chat.conversation().turns(),
+        (1, 0),
+        "and so is one that does not fit"
+    );
 }
