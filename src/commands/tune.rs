@@ -167,6 +167,12 @@ impl TuneArgs {
         let mut out = std::io::stdout();
         if self.json {
             let mut json = serde_json::to_value(report)?;
+            // The settings are fields of the result, next to its speeds.
+            if let Some(tuned) = json["tuned"].as_object_mut()
+                && let Some(serde_json::Value::Object(settings)) = tuned.remove("settings")
+            {
+                tuned.extend(settings);
+            }
             json["file"] = store.display().to_string().into();
             json["kept"] = kept.into();
             return Ok(writeln!(out, "{json}")?);
