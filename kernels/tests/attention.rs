@@ -3,6 +3,8 @@
 use siskin_kernels::check::attention::{AttentionCase, Shape};
 use siskin_kernels::{AttentionKernel, Isa};
 
+mod refused;
+
 /// Heads of keys, heads that share them, numbers per head, positions, positions masked at the end, factor for
 /// queries.
 const SHAPES: [(usize, usize, usize, usize, usize, f32); 7] = [
@@ -19,8 +21,7 @@ const SHAPES: [(usize, usize, usize, usize, usize, f32); 7] = [
 fn every_kernel_is_near_f64() {
     let kernel = |isa| Some((isa, AttentionKernel::new(isa)?));
     let kernels: Vec<(Isa, AttentionKernel)> = Isa::ALL.into_iter().filter_map(kernel).collect();
-    let in_ci = std::env::var_os("CI").is_some();
-    assert!(!kernels.is_empty() || !in_ci, "no kernels for this CPU");
+    refused::check(kernels.is_empty());
     for (isa, kernel) in kernels {
         for (kv_heads, group, dim, positions, masked, size) in SHAPES {
             for masked in [Some(masked), None] {
