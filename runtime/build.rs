@@ -5,12 +5,12 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(own_kernels, kernel_seam)");
     let of_target = |name: &str| std::env::var(name).unwrap_or_default();
     let asked = std::env::var_os("CARGO_FEATURE_KERNELS").is_some();
-    let known = ["x86_64", "aarch64"].contains(&of_target("CARGO_CFG_TARGET_ARCH").as_str());
-    if !(asked && known) {
+    let arch = of_target("CARGO_CFG_TARGET_ARCH");
+    if !(asked && siskin_link::ARCHITECTURES.contains(&arch.as_str())) {
         return;
     }
     println!("cargo:rustc-cfg=own_kernels");
-    if siskin_link::is_wrapped(&of_target("CARGO_CFG_TARGET_OS")) {
+    if siskin_link::is_wrapped(&of_target("CARGO_CFG_TARGET_OS"), &arch) {
         println!("cargo:rustc-cfg=kernel_seam");
         // For this crate's own tests.
         siskin_link::wrap();

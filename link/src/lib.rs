@@ -11,16 +11,25 @@
 //! ```
 //!
 //! Without it the program still links and runs, with ggml's kernels; `siskin::kernels_status()` gives the reason.
-//! GNU ld, gold, lld and mold know `--wrap`. For targets other than Linux, which use other linkers, this prints nothing.
+//! GNU ld, gold, lld and mold know `--wrap`. For targets other than Linux, which use other linkers, and for
+//! architectures that siskin has no kernels for, this prints nothing.
 
 #![forbid(unsafe_code)]
 
 /// The functions of ggml that siskin wraps: `runtime/src/ggml_hook/seam.rs` defines a wrapper for each.
 pub const WRAPPED: [&str; 2] = ["ggml_compute_forward_flash_attn_ext", "llamafile_sgemm"];
 
+/// The architectures that siskin has kernels for, as Cargo spells them. On others no wrapper is compiled, so a wrapped
+/// name would be undefined.
+pub const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+
 /// Prints the link arguments of the package whose build script calls it.
 pub fn wrap() {
-    if !is_wrapped(&std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default()) {
+    let of_target = |name: &str| std::env::var(name).unwrap_or_default();
+    if !is_wrapped(
+        &of_target("CARGO_CFG_TARGET_OS"),
+        &of_target("CARGO_CFG_TARGET_ARCH"),
+    ) {
         return;
     }
     for name in WRAPPED {
@@ -28,9 +37,10 @@ pub fn wrap() {
     }
 }
 
-/// Whether linkers for this operating system know `--wrap`.
-pub fn is_wrapped(target_os: &str) -> bool {
-    target_os == "linux"
+/// Whether ggml's functions are wrapped for this operating system and architecture: its linkers know `--wrap`, and
+/// siskin has kernels.
+pub fn is_wrapped(target_os: &str, target_arch: &str) -> bool {
+    target_os == "linux" && ARCHITECTURES.contains(&target_arch)
 }
 
 #[cfg(test)]
@@ -43,6 +53,19 @@ mod tests {
         for name in WRAPPED {
             assert!(seam.contains(&format!("fn __wrap_{name}(")), "{name}");
         }
-        assert!(is_wrapped("linux") && !is_wrapped("macos"));
+    }
+
+    #[test]
+    fn only_targets_with_a_linker_and_kernels_are_wrapped() {
+        for (os, arch, wrapped) in [
+            ("linux", "x86_64", true),
+            ("linux", "aarch64", true),
+            ("linux", "arm", false),
+            ("linux", "riscv64", false),
+            ("macos", "aarch64", false),
+            ("", "", false),
+        ] {
+            assert_eq!(is_wrapped(os, arch), wrapped, "{os} {arch}");
+        }
     }
 }
