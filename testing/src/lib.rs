@@ -52,6 +52,18 @@ pub fn skip(reason: &str) {
     println!("skipped: {reason}");
 }
 
+/// Fails if this CPU was expected to have kernels and none is `found`, or the reverse: then the other checks of kernels
+/// have nothing to check, and would pass unseen. `SISKIN_NO_KERNELS`, which scripts/test-aarch64.sh sets for a CPU that
+/// the kernels must refuse, expects none; CI expects some on every other CPU.
+pub fn expect_kernels(found: bool) {
+    let is_set = |name| std::env::var_os(name).is_some();
+    if is_set("SISKIN_NO_KERNELS") {
+        assert!(!found, "kernels for a CPU that they must refuse");
+    } else {
+        assert!(found || !is_set("CI"), "no kernels for this CPU");
+    }
+}
+
 /// `program` with arguments, without standard input, and without this user's own profiles and tuning results.
 pub fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);
