@@ -165,7 +165,11 @@ fn tables_at_two_widths() {
 #[test]
 fn documents() {
     insta::assert_snapshot!("md", render(&results(), Format::Md, 80));
-    #[cfg(feature = "html")]
+}
+
+#[cfg(feature = "html")]
+#[test]
+fn page() {
     insta::assert_snapshot!("html", render(&results(), Format::Html, 80));
 }
 
