@@ -5,6 +5,7 @@
 //! | [`gguf`] | typed metadata in the file's order, a checked reader, a writer |
 //! | [`files`], [`atomic_file`] | inputs that are read in pieces; outputs that appear whole or not at all |
 //! | [`config`], [`arch`] | `config.json`, and for each architecture its keys and its table of tensors |
+//! | [`json`] | JSON as Python writes it, for the files of a checkpoint |
 //! | [`shape`] | the sizes that memory and speed follow from, read from a header |
 //! | [`tokenizer`] | text to tokens and back, with llama.cpp's results in a fifth of its memory |
 //! | [`validate`] | everything llama.cpp would abort on, found before it sees the file |
@@ -23,6 +24,7 @@ mod error_kind;
 mod file_type;
 pub mod files;
 pub mod gguf;
+pub mod json;
 pub mod shape;
 pub mod summary;
 pub mod tokenizer;

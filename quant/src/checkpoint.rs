@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use siskin_model::ErrorKind;
 use siskin_model::config::{Config, Sampling};
 use siskin_model::files::{FileError, Files};
+use siskin_model::json;
 
 use crate::view::View;
 use safetensors::HeaderError;
@@ -154,7 +155,7 @@ impl Checkpoint {
     }
 }
 
-/// Reads a JSON file of at most `limit` bytes; returns `None` if it does not exist.
+/// Reads a JSON file of at most `limit` bytes as Python does; returns `None` if it does not exist.
 ///
 /// # Errors
 /// Fails if the file cannot be read, exceeds `limit`, or is not JSON of the expected shape.
@@ -162,7 +163,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     path: &Path,
     limit: u64,
 ) -> Result<Option<T>, CheckpointError> {
-    let json = |reason| CheckpointError::Json {
+    let error = |reason| CheckpointError::Json {
         path: path.to_owned(),
         reason,
     };
@@ -173,15 +174,15 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     let file = files.open(path)?;
     let len = files.len(file);
     if len > limit {
-        return Err(json(format!(
+        return Err(error(format!(
             "{len} bytes, larger than the {} MiB limit for this file",
             limit >> 20
         )));
     }
     let bytes = files.read(file, 0..len)?;
-    serde_json::from_slice(&bytes)
+    json::from_slice(&bytes)
         .map(Some)
-        .map_err(|e| json(format!("cannot be read: {e}")))
+        .map_err(|e| error(format!("cannot be read: {e}")))
 }
 
 fn add_shard(
@@ -307,7 +308,7 @@ mod tests {
             (
                 "bad json",
                 vec![("config.json", b"{".to_vec())],
-                "config.json: cannot be read: EOF",
+                "config.json: cannot be read: line 1, column 2: expected a key",
             ),
             (
                 "outside",

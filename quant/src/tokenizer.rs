@@ -151,7 +151,7 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
 /// # Errors
 /// Fails if the JSON is damaged, or describes a tokenizer that siskin does not support.
 pub fn from_json(json: &[u8], config: &Config) -> Result<Metadata, ContentError> {
-    let json: hf::Tokenizer = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+    let json: hf::Tokenizer = siskin_model::json::from_slice(json).map_err(|e| e.to_string())?;
     let pre = pretokenizer::recognise(&json)?;
     let (mut keys, processing) = bpe::keys(json, pre, config.vocab_size.unwrap_or_default())?;
     keys.extend(special::keys(
