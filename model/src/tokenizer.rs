@@ -17,6 +17,7 @@
 mod bpe;
 pub mod bytes;
 mod index;
+pub mod normalizer;
 mod pre_tokenizer;
 pub mod size;
 mod special;
@@ -27,16 +28,22 @@ mod token_type;
 
 use crate::gguf::{Array, Metadata, Strings, Value};
 
+pub use special::MORE_ENDS;
 pub use token_type::TokenType;
 
 use bpe::Pair;
 use index::{Merges, Tokens};
+use normalizer::Normalizer;
 use pre_tokenizer::PreTokenizer;
 use special::Special;
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
 const MERGES: &str = "tokenizer.ggml.merges";
+
+/// The key by which siskin's converter says whether a space is put before the text that follows a token which is never
+/// split: llama.cpp puts one, SentencePiece does not.
+pub const PREFIX_AFTER_USER_DEFINED: &str = "siskin.tokenizer.prefix_after_user_defined";
 
 /// The tokens of a model, and what it needs to convert text to them and back.
 #[derive(Debug)]
@@ -45,6 +52,7 @@ pub struct Tokenizer {
     types: Vec<TokenType>,
     special: Special,
     family: Family,
+    normalizer: Normalizer,
 }
 
 /// The algorithm that turns text into tokens.
@@ -54,8 +62,7 @@ enum Family {
     /// first.
     SentencePiece {
         scores: Vec<f32>,
-        /// Whether a space is put before the text and before what follows a special token.
-        space_prefix: bool,
+        spaces: Spaces,
         /// The token for each byte value, if there is one.
         bytes: Box<[Option<u32>; 256]>,
     },
@@ -63,9 +70,34 @@ enum Family {
     ByteLevel {
         pre_tokenizer: PreTokenizer,
         merges: Merges,
-        /// Whether a word that is a token is taken whole instead of being merged from its parts.
-        whole_words: bool,
     },
+}
+
+/// What happens to spaces before a SentencePiece vocabulary sees them.
+#[derive(Debug, Clone, Copy)]
+struct Spaces {
+    /// Whether a space is put before the text and before what follows a special token.
+    prefix: bool,
+    /// The same for what follows a user-defined token.
+    prefix_after_user_defined: bool,
+    /// Whether spaces at the ends and repeated ones are left out. llama.cpp ignores it.
+    remove_extra: bool,
+}
+
+impl Spaces {
+    /// The text as the vocabulary spells it.
+    fn spelled(self, text: &str, begins: bool) -> String {
+        let prefix = if self.prefix && begins { "\u{2581}" } else { "" };
+        if !self.remove_extra {
+            return format!("{prefix}{}", text.replace(' ', "\u{2581}"));
+        }
+        let mut spelled = String::with_capacity(text.len() + 3);
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            spelled.push_str(if spelled.is_empty() { prefix } else { "\u{2581}" });
+            spelled.push_str(word);
+        }
+        spelled
+    }
 }
 
 /// The settings that a header gives for its vocabulary, once all of them are known to be supported.
@@ -73,9 +105,10 @@ enum Family {
 pub struct Outline {
     types: Vec<TokenType>,
     keys: special::Keys,
-    space_prefix: bool,
+    spaces: Spaces,
     /// `None` for SentencePiece.
     pre_tokenizer: Option<PreTokenizer>,
+    normalizer: Normalizer,
 }
 
 impl Outline {
@@ -89,7 +122,7 @@ impl Outline {
         }
         let pre_tokenizer = match metadata.text("tokenizer.ggml.model")? {
             "llama" => None,
-            "gpt2" => Some(PreTokenizer::named(metadata.text("tokenizer.ggml.pre")?)?),
+            "gpt2" => Some(PreTokenizer::named(pre_tokenizer_name(metadata)?)?),
             _ => return None,
         };
         // llama.cpp ends texts at a NUL and gives empty ones a name.
@@ -103,15 +136,20 @@ impl Outline {
             None => {}
             Some(_) => return None,
         }
-        let defaults = match pre_tokenizer {
+        let defaults = match &pre_tokenizer {
             None => special::Defaults::SENTENCE_PIECE,
-            Some(pre_tokenizer) => special::Defaults::byte_level(pre_tokenizer == PreTokenizer::LLAMA3),
+            Some(pre_tokenizer) => special::Defaults::byte_level(pre_tokenizer.adds_bos),
         };
         Some(Outline {
             types: token_type::read(metadata, tokens.len())?,
             keys: special::Keys::read(metadata, &defaults, tokens.len())?,
-            space_prefix: special::flag(metadata, "tokenizer.ggml.add_space_prefix", true)?,
+            spaces: Spaces {
+                prefix: special::flag(metadata, "tokenizer.ggml.add_space_prefix", true)?,
+                prefix_after_user_defined: special::flag(metadata, PREFIX_AFTER_USER_DEFINED, true)?,
+                remove_extra: special::flag(metadata, "tokenizer.ggml.remove_extra_whitespaces", false)?,
+            },
             pre_tokenizer,
+            normalizer: Normalizer::from_metadata(metadata).ok()?,
         })
     }
 
@@ -128,8 +166,9 @@ impl Tokenizer {
         let Outline {
             mut types,
             keys,
-            space_prefix,
+            spaces,
             pre_tokenizer,
+            normalizer,
         } = outline;
         let tokens = Tokens::new(take(metadata, TOKENS));
         let family = match pre_tokenizer {
@@ -138,13 +177,12 @@ impl Tokenizer {
                     Some(Value::Array(Array::F32(scores))) => std::mem::take(scores),
                     _ => vec![0.0; types.len()],
                 },
-                space_prefix,
+                spaces,
                 bytes: Box::new(std::array::from_fn(|byte| tokens.find_byte(byte as u8))),
             },
             Some(pre_tokenizer) => Family::ByteLevel {
                 pre_tokenizer,
                 merges: Merges::new(&take(metadata, MERGES), &tokens)?,
-                whole_words: pre_tokenizer == PreTokenizer::LLAMA3,
             },
         };
         let special = Special::find(&tokens, &mut types, keys);
@@ -153,6 +191,7 @@ impl Tokenizer {
             types,
             special,
             family,
+            normalizer,
         })
     }
 
@@ -170,10 +209,10 @@ impl Tokenizer {
             |part| match part {
                 special::Part::Token(id) => {
                     ids.push(id);
-                    after_special = true;
+                    after_special = self.begins_after(id);
                 }
                 special::Part::Text(text) => {
-                    self.plain(text, after_special, &mut ids);
+                    self.plain(&self.normalizer.apply(text), after_special, &mut ids);
                     after_special = false;
                 }
             },
@@ -182,54 +221,68 @@ impl Tokenizer {
         ids
     }
 
+    /// Whether the text after this special token begins with a space if a whole text does.
+    fn begins_after(&self, id: u32) -> bool {
+        match &self.family {
+            Family::SentencePiece { spaces, .. } => {
+                let is_user_defined = self.token_type(id) == Some(TokenType::UserDefined);
+                spaces.prefix_after_user_defined || !is_user_defined
+            }
+            Family::ByteLevel { .. } => true,
+        }
+    }
+
+    /// True if text may become the token. A control token never comes from text, whatever the vocabulary merges.
+    fn is_text(&self, id: u32) -> bool {
+        !matches!(
+            self.types.get(id as usize),
+            Some(TokenType::Control | TokenType::Unknown)
+        )
+    }
+
     /// Tokenizes text that contains no special tokens.
     fn plain(&self, text: &str, after_special: bool, ids: &mut Vec<u32>) {
         match &self.family {
             Family::SentencePiece {
                 scores,
-                space_prefix,
+                spaces,
                 bytes,
             } => {
-                let space = if *space_prefix && after_special {
-                    "\u{2581}"
-                } else {
-                    ""
-                };
-                let text = format!("{space}{}", text.replace(' ', "\u{2581}"));
-                let find = |text: &str| self.tokens.find(text);
+                let text = spaces.spelled(text, after_special);
+                let find = |text: &str| self.tokens.find(text).filter(|&id| self.is_text(id));
                 let rank = |pair: Pair<'_>| {
                     let token = find(pair.text)?;
                     Some((bpe::descending(scores[token as usize]), token))
                 };
+                let spelled = |byte| bytes[usize::from(byte)].filter(|&id| self.is_text(id));
                 bpe::merge(&text, find, rank, |part, token| match token {
                     Some(id) => ids.push(id),
-                    None => ids.extend(part.bytes().filter_map(|byte| bytes[usize::from(byte)])),
+                    None => ids.extend(part.bytes().filter_map(spelled)),
                 });
             }
             Family::ByteLevel {
                 pre_tokenizer,
                 merges,
-                whole_words,
             } => {
                 let mut word = String::new();
-                for part in pre_tokenizer.words(text) {
+                pre_tokenizer.split(text, &mut |part| {
                     word.clear();
                     word.extend(part.bytes().map(bytes::spelling));
+                    let find = |text: &str| self.tokens.find(text).filter(|&id| self.is_text(id));
                     if let Some(id) = Some(&word)
-                        .filter(|_| *whole_words)
-                        .and_then(|word| self.tokens.find(word))
+                        .filter(|_| pre_tokenizer.whole_words)
+                        .and_then(|word| find(word))
                     {
                         ids.push(id);
-                        continue;
+                        return;
                     }
-                    let find = |text: &str| self.tokens.find(text);
                     let rank = |pair: Pair<'_>| {
                         let rank = merges.rank(pair.halves.0?, pair.halves.1?)?;
                         Some((rank, find(pair.text)?))
                     };
                     // If a byte's spelling is not a token, the byte is lost, as with llama.cpp.
                     bpe::merge(&word, find, rank, |_, token| ids.extend(token));
-                }
+                });
             }
         }
     }
@@ -289,6 +342,36 @@ impl Tokenizer {
     /// Whether the vocabulary spells the space before the first word, as SentencePiece does.
     pub fn adds_space_prefix(&self) -> bool {
         matches!(self.family, Family::SentencePiece { .. })
+    }
+}
+
+/// llama.cpp's names of the pre-tokenizers (`tokenizer.ggml.pre`) that siskin splits by. The empty one is for files
+/// without the key.
+pub fn pre_tokenizers() -> impl Iterator<Item = &'static str> {
+    PreTokenizer::names()
+}
+
+/// True if llama.cpp cannot be trusted with the texts of this vocabulary: it calls itself once a character to split
+/// them, and a long word overflows the stack.
+pub fn overflows_in_llama_cpp(metadata: &Metadata) -> bool {
+    let is_byte_level = metadata.text("tokenizer.ggml.model") == Some("gpt2");
+    let name = pre_tokenizer_name(metadata).unwrap_or_default();
+    is_byte_level && (name == "whitespace" || pre_tokenizer::has_expressions(name))
+}
+
+/// True if the file does not say how its texts are split: llama.cpp's default is then hardly ever what the model was
+/// trained with.
+pub fn lacks_pre_tokenizer(metadata: &Metadata) -> bool {
+    metadata.text("tokenizer.ggml.model") == Some("gpt2")
+        && metadata.text("tokenizer.ggml.pre").is_none_or(str::is_empty)
+}
+
+/// The name of a byte-level vocabulary's pre-tokenizer: llama.cpp's default if the file has none. `None` if it is not
+/// a text.
+fn pre_tokenizer_name(metadata: &Metadata) -> Option<&str> {
+    match metadata.get("tokenizer.ggml.pre") {
+        None => Some("default"),
+        Some(_) => metadata.text("tokenizer.ggml.pre"),
     }
 }
 

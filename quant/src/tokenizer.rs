@@ -1,23 +1,31 @@
 //! Converts a checkpoint's tokenizer files to the `tokenizer.*` keys of GGUF, as llama.cpp's converter does.
 //!
-//! There are two families: SentencePiece (`tokenizer.model`, GGUF's `llama`) and byte-level BPE
-//! (`tokenizer.json`, GGUF's `gpt2`). A vocabulary shorter than the embedding is padded with unused `[PADn]`
-//! tokens.
+//! There are two families: SentencePiece (`tokenizer.model`, or `tokenizer.json` if that is missing; GGUF's `llama`)
+//! and byte-level BPE (`tokenizer.json`, GGUF's `gpt2`). A vocabulary shorter than the embedding is padded with unused
+//! `[PADn]` tokens.
 
+mod added;
+mod around;
 mod bpe;
+mod ends;
 mod hf;
 mod pretokenizer;
+mod protobuf;
 mod sentencepiece;
 mod special;
+mod spm_json;
+mod tokens;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{CheckpointError, MAX_JSON, read_json};
 use siskin_model::ErrorKind;
 use siskin_model::arch::Arch;
-use siskin_model::config::Config;
+use siskin_model::config::{Config, TokenIds};
 use siskin_model::gguf::Metadata;
-use siskin_model::tokenizer::TokenType;
+use siskin_model::tokenizer::normalizer;
+use tokens::Tokens;
 
 /// Size limit of `tokenizer.json` in bytes; the largest vocabularies take 33 MB.
 const MAX_TOKENIZER: u64 = 40 << 20;
@@ -99,98 +107,155 @@ impl TokenizerError {
 /// # Errors
 /// Fails if a tokenizer file is missing, damaged or of an unknown kind, or if the vocabulary does not fit.
 pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerError> {
-    let rows = config.vocab_size.unwrap_or_default();
-    let settings: Option<hf::TokenizerConfig> = read_json(&dir.join("tokenizer_config.json"), MAX_JSON)?;
-    let json_path = dir.join("tokenizer.json");
-    let mut keys = Metadata::new();
-    let is_llama = Arch::from_config(config).is_ok_and(|arch| arch == Arch::Llama);
-    if let Some(add) = settings
-        .as_ref()
-        .and_then(|s| s.add_prefix_space)
-        .filter(|_| is_llama)
-    {
-        keys.set("tokenizer.ggml.add_space_prefix", add);
+    let mut settings: Option<hf::TokenizerConfig> = read_json(&dir.join("tokenizer_config.json"), MAX_JSON)?;
+    if let Some(names) = read_json(&dir.join("special_tokens_map.json"), MAX_JSON)? {
+        settings.get_or_insert_default().merge(names);
     }
-    let model = dir.join("tokenizer.model");
-    let (processing, added, limit);
-    if is_llama && model.exists() {
-        let json: Option<hf::Processing> = read_json(&json_path, MAX_TOKENIZER)?;
-        processing = json.unwrap_or_default();
-        added = processing.added_tokens.clone();
-        keys.extend(sentencepiece::keys(dir, &model, rows, settings.as_ref())?);
-        limit = Some(rows);
+    let generation: Option<Generation> = read_json(&dir.join("generation_config.json"), MAX_JSON)?;
+    let listed: Option<BTreeMap<String, u64>> = read_json(&dir.join("added_tokens.json"), MAX_JSON)?;
+    let is_llama = Arch::from_config(config).is_ok_and(|arch| arch == Arch::Llama);
+    let files = Files {
+        settings: settings.as_ref(),
+        generation: generation.and_then(|generation| generation.eos_token_id),
+        listed: listed.unwrap_or_default(),
+        config,
+        is_llama,
+    };
+    let (json_path, model) = (dir.join("tokenizer.json"), dir.join("tokenizer.model"));
+    let at_json = |source| TokenizerError::File {
+        path: json_path.clone(),
+        source,
+    };
+    let mut keys = if is_llama && model.exists() {
+        let processing: hf::Processing = read_json(&json_path, MAX_TOKENIZER)?.unwrap_or_default();
+        let rows = config.vocab_size.unwrap_or_default();
+        let (tokens, settings) = sentencepiece::read(dir, &model, rows)?;
+        spm_keys(tokens, settings, &processing, files).map_err(at_json)?
     } else {
         let json: hf::Tokenizer =
             read_json(&json_path, MAX_TOKENIZER)?.ok_or_else(|| TokenizerError::Missing(dir.to_owned()))?;
-        let at_json = |source| TokenizerError::File {
-            path: json_path.clone(),
-            source,
-        };
-        let pre = pretokenizer::recognise(&json).map_err(at_json)?;
-        let (bpe, rest) = bpe::keys(json, pre, rows).map_err(at_json)?;
-        keys.extend(bpe);
-        processing = rest;
-        added = processing.added_tokens.clone();
-        limit = None;
-    }
-    let template = special::chat_templates(dir, settings.as_ref())?;
-    keys.extend(special::keys(
-        &processing,
-        &added,
-        settings.as_ref(),
-        config,
-        limit,
-    ));
-    keys.extend(template);
+        json_keys(json, files).map_err(at_json)?
+    };
+    keys.extend(special::chat_templates(dir, settings.as_ref())?);
     Ok(keys)
 }
 
-/// Returns the keys that can be derived from the `tokenizer.json` of a byte-level BPE alone: no names from
-/// `tokenizer_config.json`, no chat template.
+/// Returns the keys that can be derived from `tokenizer.json` alone: no names from `tokenizer_config.json`, no chat
+/// template.
 ///
 /// # Errors
 /// Fails if the JSON is damaged, or describes a tokenizer that siskin does not support.
 pub fn from_json(json: &[u8], config: &Config) -> Result<Metadata, ContentError> {
     let json: hf::Tokenizer = siskin_model::json::from_slice(json).map_err(|e| e.to_string())?;
-    let pre = pretokenizer::recognise(&json)?;
-    let (mut keys, processing) = bpe::keys(json, pre, config.vocab_size.unwrap_or_default())?;
-    keys.extend(special::keys(
-        &processing,
-        &processing.added_tokens,
-        None,
+    let files = Files {
+        settings: None,
+        generation: None,
+        listed: BTreeMap::new(),
         config,
-        None,
-    ));
+        is_llama: false,
+    };
+    json_keys(json, files)
+}
+
+/// The part of `generation_config.json` that is about tokens.
+#[derive(Debug, serde::Deserialize)]
+struct Generation {
+    eos_token_id: Option<TokenIds>,
+}
+
+/// What the files besides the vocabulary's say.
+struct Files<'a> {
+    settings: Option<&'a hf::TokenizerConfig>,
+    generation: Option<TokenIds>,
+    /// `added_tokens.json`.
+    listed: BTreeMap<String, u64>,
+    config: &'a Config,
+    is_llama: bool,
+}
+
+/// The keys of a vocabulary that is in `tokenizer.json`.
+fn json_keys(json: hf::Tokenizer, files: Files<'_>) -> Result<Metadata, ContentError> {
+    let rows = files.config.vocab_size.unwrap_or_default();
+    match json.model.kind.as_deref() {
+        None | Some("BPE") => {}
+        Some(kind) => {
+            return Err(ContentError::Unsupported(format!(
+                "a model of type {kind}; supported: byte-level BPE and SentencePiece's BPE"
+            )));
+        }
+    }
+    if spm_json::is_one(&json) {
+        let (tokens, settings) = spm_json::read(&json, rows)?;
+        let processing = hf::Processing {
+            added_tokens: json.added_tokens,
+            post_processor: json.post_processor,
+        };
+        return spm_keys(tokens, settings, &processing, files);
+    }
+    let pre = pretokenizer::recognise(&json)?;
+    let add_prefix = files.settings.and_then(|s| s.add_prefix_space);
+    if add_prefix == Some(true) {
+        return Err(ContentError::Unsupported(
+            "a space is put before every text (add_prefix_space of tokenizer_config.json), which is not supported".into(),
+        ));
+    }
+    let (mut tokens, merges) = bpe::read(json.model, &json.added_tokens, rows)?;
+    let added = added::collect(&json.added_tokens, files.settings, files.listed)?;
+    added::apply(&mut tokens, &added, files.settings);
+    let sources = special::Sources {
+        processor: json.post_processor.as_ref(),
+        added: &added,
+        settings: files.settings,
+        config: files.config,
+        generation: files.generation.as_ref(),
+        bos_by_default: pre.name == "llama-bpe",
+    };
+    let special = special::keys(&sources, &tokens)?;
+    tokens.make_unique();
+    let mut keys = Metadata::new();
+    if let Some(add) = add_prefix.filter(|_| files.is_llama) {
+        keys.set("tokenizer.ggml.add_space_prefix", add);
+    }
+    keys.set("tokenizer.ggml.model", "gpt2");
+    keys.set("tokenizer.ggml.pre", pre.name);
+    tokens.into_keys(&mut keys);
+    if !merges.is_empty() {
+        keys.set("tokenizer.ggml.merges", merges);
+    }
+    keys.extend(special);
+    if let Some(normalizer) = pre.normalizer {
+        keys.set(normalizer::KEY, normalizer.name());
+    }
     Ok(keys)
 }
 
-/// Tokens and their types, with padding for rows without a token.
-struct Tokens {
-    texts: Vec<String>,
-    types: Vec<i32>,
-}
-
-impl Tokens {
-    /// Creates `rows` unused padding tokens.
-    fn padding(rows: u64) -> Self {
-        Tokens {
-            texts: (0..rows).map(|id| format!("[PAD{id}]")).collect(),
-            types: vec![TokenType::Unused as i32; rows as usize],
-        }
+/// The keys of a SentencePiece vocabulary; `own` are those of its settings.
+fn spm_keys(
+    mut tokens: Tokens,
+    own: Metadata,
+    processing: &hf::Processing,
+    files: Files<'_>,
+) -> Result<Metadata, ContentError> {
+    let added = added::collect(&processing.added_tokens, files.settings, files.listed)?;
+    added::apply(&mut tokens, &added, files.settings);
+    let sources = special::Sources {
+        processor: processing.post_processor.as_ref(),
+        added: &added,
+        settings: files.settings,
+        config: files.config,
+        generation: files.generation.as_ref(),
+        bos_by_default: true,
+    };
+    let special = special::keys(&sources, &tokens)?;
+    tokens.make_unique();
+    let mut keys = Metadata::new();
+    if let Some(add) = files.settings.and_then(|s| s.add_prefix_space) {
+        keys.set("tokenizer.ggml.add_space_prefix", add);
     }
-
-    fn set(&mut self, id: usize, text: String, ty: TokenType) {
-        self.texts[id] = text;
-        self.types[id] = ty as i32;
-    }
-}
-
-/// True for tokens that checkpoints often forget to mark as special.
-fn looks_special(text: &str) -> bool {
-    const NAMES: [&str; 4] = ["<pad>", "<mask>", "<2mass>", "[@BOS@]"];
-    const FRAMES: [(&str, &str); 3] = [("<|", "|>"), ("<｜", "｜>"), ("<unused", ">")];
-    NAMES.contains(&text)
-        || FRAMES
-            .iter()
-            .any(|(start, end)| text.starts_with(start) && text.ends_with(end))
+    keys.extend(own);
+    keys.set("tokenizer.ggml.model", "llama");
+    keys.set("tokenizer.ggml.pre", "default");
+    tokens.into_keys(&mut keys);
+    keys.extend(special);
+    Ok(keys)
 }

@@ -108,6 +108,12 @@ pub enum Notice {
     /// The threads could not be bound.
     #[error("the threads could not be bound to the fast CPUs: {0}")]
     Affinity(std::io::Error),
+    /// The file has no `tokenizer.ggml.pre`.
+    #[error(
+        "the model file does not say how its texts are split into words (tokenizer.ggml.pre is missing), so llama.cpp's \
+         default is used and answers may be worse; a newer GGUF of the model says it"
+    )]
+    NoPreTokenizer,
 }
 
 /// Where a model is.

@@ -60,6 +60,7 @@ pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
         .transpose()?;
     interrupt::listen();
     let model = plan.load()?;
+    super::notices::print_vocabulary(&model);
     let template = match template(&model, given.as_deref()).with_context(|| hint(&args))? {
         Some(template) => template,
         None => {

@@ -11,3 +11,8 @@ pub(crate) fn print(notices: &[Notice]) {
         }
     }
 }
+
+/// Prints what a user should know about the model's vocabulary.
+pub(crate) fn print_vocabulary(model: &siskin::Model) {
+    print(&Vec::from_iter(model.notice()));
+}

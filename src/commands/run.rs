@@ -67,6 +67,7 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     let prompt = prompt(&args)?;
     let interrupted = interrupt::listen();
     let model = plan.load()?;
+    super::notices::print_vocabulary(&model);
     let mut session = model.session()?;
     let values = model.settings().values;
     let settings = Settings {

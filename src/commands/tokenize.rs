@@ -42,6 +42,7 @@ pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
         (None, None) => text_input::stdin()?,
     };
     let model = Model::builder(&args.model).vocab_only().load()?;
+    super::notices::print_vocabulary(&model);
     let options = Tokenize {
         add_special: !args.no_bos,
         parse_special: args.special,

@@ -1,215 +1,223 @@
 //! Splits text into words, as the regular expressions of byte-level pre-tokenizers do.
 //!
-//! ```text
-//! gpt-2      's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-//! llama-bpe  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-//! stablelm2  the same with \p{N} alone
-//! ```
-//!
-//! They are implemented by hand: a regex engine with its tables would be larger than the whole tokenizer
-//! here.
+//! `table` has llama.cpp's names and what each of them does. The most frequent expressions are written by hand
+//! (`words`), the others are read by a small engine (`expression`): a general one with its tables would be larger than
+//! the whole tokenizer here. llama.cpp gives many of them to `std::regex`, which calls itself once a character: a word
+//! of 26,000 letters overflows the stack.
 
-use unicode_general_category::{GeneralCategory, get_general_category};
+mod class;
+mod expression;
+mod table;
+mod words;
 
-/// The expression that splits a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PreTokenizer {
-    /// GPT-2's expression.
-    Gpt2,
-    /// Llama 3's and its relatives': letters may follow one other character, and line ends may follow signs.
-    Llama3 {
-        /// The largest number of digits in a word.
-        digits: usize,
-    },
+use expression::Expression;
+use table::{Source, TABLE};
+use words::Words;
+
+/// What splits a text, and what else its name means to llama.cpp.
+#[derive(Debug)]
+pub(super) struct PreTokenizer {
+    steps: Vec<Step>,
+    /// Whether a word that is a token is taken whole instead of being merged from its parts.
+    pub(super) whole_words: bool,
+    /// Whether a text begins with BOS if the file has no key for it.
+    pub(super) adds_bos: bool,
 }
 
-/// llama.cpp's names (`tokenizer.ggml.pre`). OLMo's expression is GPT-NeoX's; llama.cpp does not normalise
-/// text to NFC.
-const NAMES: [(&str, PreTokenizer); 5] = [
-    ("gpt-2", PreTokenizer::Gpt2),
-    ("llama-bpe", PreTokenizer::LLAMA3),
-    ("olmo", PreTokenizer::Gpt2),
-    ("qwen2", PreTokenizer::Llama3 { digits: 1 }),
-    ("stablelm2", PreTokenizer::Llama3 { digits: 1 }),
-];
+#[derive(Debug)]
+enum Step {
+    Words(Words),
+    Expression(Expression),
+    TrailingBlanks,
+    Cascade,
+    Thousands,
+    AsciiThousands,
+}
 
-/// The classes of characters that the expressions distinguish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Letter,
-    Number,
-    Space,
-    Sign,
+/// True if the splitting by this name includes an expression.
+pub(super) fn has_expressions(name: &str) -> bool {
+    let row = TABLE.iter().find(|row| row.names.contains(&name));
+    row.is_some_and(|row| row.steps.iter().any(|step| matches!(step, Source::Expression(_))))
 }
 
 impl PreTokenizer {
-    /// Llama 3's expression: up to three digits.
-    pub(super) const LLAMA3: PreTokenizer = PreTokenizer::Llama3 { digits: 3 };
-
-    /// The expression that has this name in llama.cpp.
+    /// What has this name in llama.cpp (`tokenizer.ggml.pre`). `None` if siskin cannot split as it does.
     pub(super) fn named(name: &str) -> Option<Self> {
-        NAMES.iter().find(|row| row.0 == name).map(|row| row.1)
-    }
-
-    /// The words of `text`; joined together they are the text.
-    pub(super) fn words(self, text: &str) -> impl Iterator<Item = &str> {
-        let mut rest = text;
-        std::iter::from_fn(move || {
-            let len = self.word(rest)?;
-            let (word, after) = rest.split_at(len);
-            rest = after;
-            Some(word)
+        let row = TABLE.iter().find(|row| row.names.contains(&name))?;
+        let step = |source: &Source| {
+            Some(match *source {
+                Source::Words(words) => Step::Words(words),
+                Source::Expression(pattern) => Step::Expression(Expression::parse(pattern)?),
+                Source::TrailingBlanks => Step::TrailingBlanks,
+                Source::Cascade => Step::Cascade,
+                Source::Thousands => Step::Thousands,
+                Source::AsciiThousands => Step::AsciiThousands,
+            })
+        };
+        Some(PreTokenizer {
+            steps: row.steps.iter().map(step).collect::<Option<_>>()?,
+            whole_words: row.whole_words,
+            adds_bos: row.adds_bos,
         })
     }
 
-    /// The length in bytes of the first word; `None` if the text is empty.
-    fn word(self, text: &str) -> Option<usize> {
-        let first = text.chars().next()?;
-        if let Some(len) = self.contraction(text) {
-            return Some(len);
-        }
-        // The character that may precede the word, and the rest after it.
-        let lead = match self {
-            PreTokenizer::Gpt2 => first == ' ',
-            PreTokenizer::Llama3 { .. } => {
-                !matches!(first, '\r' | '\n') && !matches!(class(first), Class::Letter | Class::Number)
-            }
-        };
-        let body = if lead { &text[first.len_utf8()..] } else { text };
-        let lead = text.len() - body.len();
-        let run = |text: &str, wanted: Class, most: usize| -> usize {
-            let same = text.chars().take(most).take_while(|&c| class(c) == wanted);
-            same.map(char::len_utf8).sum()
-        };
-        let any = usize::MAX;
-        match run(body, Class::Letter, any) {
-            0 => {}
-            letters => return Some(lead + letters),
-        }
-        let space = usize::from(first == ' ');
-        let (numbers, signs) = match self {
-            PreTokenizer::Gpt2 => (
-                run(&text[space..], Class::Number, any),
-                run(&text[space..], Class::Sign, any),
-            ),
-            PreTokenizer::Llama3 { digits } => (
-                run(text, Class::Number, digits),
-                run(&text[space..], Class::Sign, any),
-            ),
-        };
-        if numbers > 0 {
-            return Some(numbers + if self == PreTokenizer::Gpt2 { space } else { 0 });
-        }
-        if signs > 0 {
-            let end = space + signs;
-            let lines = text[end..].len() - text[end..].trim_start_matches(['\r', '\n']).len();
-            return Some(end + if self == PreTokenizer::Gpt2 { 0 } else { lines });
-        }
-        Some(self.blanks(text))
+    /// Every name that siskin splits by.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().flat_map(|row| row.names).copied()
     }
 
-    /// The length of a contraction such as `'s`.
-    fn contraction(self, text: &str) -> Option<usize> {
-        let rest = text.strip_prefix('\'')?;
-        let same = |ending: &&&str| match self {
-            PreTokenizer::Gpt2 => rest.starts_with(**ending),
-            PreTokenizer::Llama3 { .. } => rest
-                .get(..ending.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(ending)),
-        };
-        let endings = ["s", "t", "re", "ve", "m", "ll", "d"];
-        endings.iter().find(same).map(|ending| 1 + ending.len())
-    }
-
-    /// The length of a run of blanks: with Llama 3, up to its last line end; otherwise without its last
-    /// blank, which belongs to the next word.
-    fn blanks(self, text: &str) -> usize {
-        let after = text.trim_start();
-        let blanks = &text[..text.len() - after.len()];
-        let line_end = blanks.rfind(['\r', '\n']).map(|at| at + 1);
-        if let (PreTokenizer::Llama3 { .. }, Some(end)) = (self, line_end) {
-            return end;
-        }
-        let last = blanks.chars().next_back().map_or(0, char::len_utf8);
-        match blanks.len() - last {
-            0 => last,
-            _ if after.is_empty() => blanks.len(),
-            before => before,
-        }
+    /// Calls `each` with the words of `text` in order; joined together they are the text.
+    pub(super) fn split<'a>(&self, text: &'a str, each: &mut dyn FnMut(&'a str)) {
+        split(&self.steps, text, each);
     }
 }
 
-fn class(c: char) -> Class {
-    use GeneralCategory::*;
-    if c.is_ascii() {
-        return match c {
-            'a'..='z' | 'A'..='Z' => Class::Letter,
-            '0'..='9' => Class::Number,
-            _ if c.is_whitespace() => Class::Space,
-            _ => Class::Sign,
-        };
+/// Splits by the first step, and each of its words by the others.
+fn split<'a>(steps: &[Step], text: &'a str, each: &mut dyn FnMut(&'a str)) {
+    let Some((step, rest)) = steps.split_first() else {
+        if !text.is_empty() {
+            each(text);
+        }
+        return;
+    };
+    let mut next = |word: &'a str| split(rest, word, each);
+    match step {
+        Step::Words(words) => words.split(text).for_each(next),
+        Step::Expression(expression) => expression.split(text, &mut next),
+        Step::TrailingBlanks => {
+            let (before, blanks) = text.split_at(text.trim_end().len());
+            next(before);
+            next(blanks);
+        }
+        Step::Cascade => cascade(text, &mut next),
+        Step::Thousands => thousands(text, class_is_number, &mut next),
+        Step::AsciiThousands => ascii_thousands(text, &mut next),
     }
-    if c.is_whitespace() {
-        return Class::Space;
+}
+
+fn class_is_number(c: char) -> bool {
+    class::class(c) == class::Class::Number
+}
+
+/// Blanks in pieces of a power of two from 512 to 4, then of 2 and 1.
+fn cascade<'a>(text: &'a str, next: &mut dyn FnMut(&'a str)) {
+    if !text.chars().all(class::is_space) || text.ends_with(['\r', '\n']) {
+        return next(text);
     }
-    match get_general_category(c) {
-        // Letters added in Unicode 15.1, whose tables llama.cpp has; the crate has those of 15.0.
-        Unassigned if matches!(c, '\u{2ebf0}'..='\u{2ee5d}') => Class::Letter,
-        UppercaseLetter | LowercaseLetter | TitlecaseLetter | ModifierLetter | OtherLetter => Class::Letter,
-        DecimalNumber | LetterNumber | OtherNumber => Class::Number,
-        _ => Class::Sign,
+    let mut rest = text;
+    let mut left = text.chars().count();
+    while left > 0 {
+        let size = [512, 256, 128, 64, 32, 16, 8, 4, 2]
+            .into_iter()
+            .find(|&size| size <= left)
+            .unwrap_or(1);
+        let len = rest.chars().take(size).map(char::len_utf8).sum();
+        let (piece, after) = rest.split_at(len);
+        next(piece);
+        rest = after;
+        left -= size;
     }
+}
+
+/// Cuts before every third digit from the right of each number, except at the number's start, and after each number.
+fn thousands<'a>(text: &'a str, is_digit: fn(char) -> bool, next: &mut dyn FnMut(&'a str)) {
+    let (mut done, mut rest) = (0, text);
+    while let Some(start) = rest.find(is_digit) {
+        let digits = &rest[start..];
+        let digits = &digits[..digits.find(|c| !is_digit(c)).unwrap_or(digits.len())];
+        let mut at = text.len() - rest.len() + start;
+        rest = &rest[start + digits.len()..];
+        let mut left = digits.chars().count();
+        for c in digits.chars() {
+            at += c.len_utf8();
+            left -= 1;
+            if left % 3 == 0 {
+                next(&text[done..at]);
+                done = at;
+            }
+        }
+    }
+    next(&text[done..]);
+}
+
+/// Cuts before every third digit from the right of each number, the number's start included.
+fn ascii_thousands<'a>(text: &'a str, next: &mut dyn FnMut(&'a str)) {
+    let mut done = 0;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let digits = bytes[at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        for cut in (at..at + digits).filter(|cut| (at + digits - cut).is_multiple_of(3)) {
+            next(&text[done..cut]);
+            done = cut;
+        }
+        at += digits.max(1);
+    }
+    next(&text[done..]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn names_are_sorted_and_known() {
-        assert!(NAMES.is_sorted_by(|a, b| a.0 < b.0));
-        assert_eq!(PreTokenizer::named("default"), None);
+    fn parts(name: &str, text: &str) -> String {
+        let mut parts = Vec::new();
+        let named = PreTokenizer::named(name).expect(name);
+        named.split(text, &mut |part| parts.push(part.to_owned()));
+        assert_eq!(parts.concat(), text, "{name}");
+        parts.join("/")
     }
 
     #[test]
-    fn words_as_the_expressions_part_them() {
-        let one = PreTokenizer::Llama3 { digits: 1 };
-        let cases: [(PreTokenizer, &str, &[&str]); 16] = [
-            (PreTokenizer::Gpt2, "", &[]),
-            (
-                PreTokenizer::Gpt2,
-                "Hello, world's 12345!",
-                &["Hello", ",", " world", "'s", " 12345", "!"],
-            ),
-            (PreTokenizer::Gpt2, "it'S 'tis", &["it", "'", "S", " '", "tis"]),
-            (PreTokenizer::Gpt2, "a  b", &["a", " ", " b"]),
-            (PreTokenizer::Gpt2, "a\n\n b  ", &["a", "\n\n", " b", "  "]),
-            (PreTokenizer::Gpt2, "!!\n", &["!!", "\n"]),
-            (PreTokenizer::Gpt2, "\tx", &["\t", "x"]),
-            (
-                PreTokenizer::LLAMA3,
-                "Hello, world'S 12345!",
-                &["Hello", ",", " world", "'S", " ", "123", "45", "!"],
-            ),
-            (one, "a 12", &["a", " ", "1", "2"]),
-            (PreTokenizer::LLAMA3, "a  b", &["a", " ", " b"]),
-            (PreTokenizer::LLAMA3, "a \n \n  b", &["a", " \n \n", " ", " b"]),
-            (PreTokenizer::LLAMA3, "!!\r\n\nx", &["!!\r\n\n", "x"]),
-            (PreTokenizer::LLAMA3, "\tx(y", &["\tx", "(y"]),
-            (PreTokenizer::LLAMA3, " é\u{301}²", &[" é", "\u{301}", "²"]),
-            (
-                PreTokenizer::LLAMA3,
-                "中文 １２３４",
-                &["中文", " ", "１２３", "４"],
-            ),
-            (PreTokenizer::LLAMA3, "'ſ we'LL", &["'ſ", " we", "'LL"]),
+    fn every_name_is_known_once_and_its_expressions_are_read() {
+        let mut names: Vec<_> = PreTokenizer::names().collect();
+        assert!(names.iter().all(|name| PreTokenizer::named(name).is_some()));
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(PreTokenizer::named("whitespace").is_none());
+        for row in &TABLE {
+            assert!(row.names.is_sorted() || row.names.contains(&"default"), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn steps_that_are_no_expressions() {
+        let cases = [
+            ("jais-2", "a          b", "a/        / / b"),
+            ("jais-2", "a   \n  ", "a/   \n/  "),
+            ("afmoe", "1234567", "1/234/567"),
+            ("superbpe", "a 1234567 123", "a /1/234/567/ /123"),
+            ("deepseek-llm", "a. \t ", "a/./ \t "),
+            ("deepseek-llm", "a  b1２ 中", "a/ / b/1２/ /中"),
+            ("smollm", "in 2024", "in/ /2/0/2/4"),
+            ("default", "$12 12345!", "$/12/ /123/45/!"),
+            ("chameleon", "a  b<sentinel:12>", "a/  /b/</sentinel/:/1/2/>"),
         ];
-        for (pre_tokenizer, text, want) in cases {
-            assert_eq!(
-                pre_tokenizer.words(text).collect::<Vec<_>>(),
-                want,
-                "{pre_tokenizer:?} {text:?}"
-            );
+        for (name, text, want) in cases {
+            assert_eq!(parts(name, text), want, "{name} {text:?}");
+        }
+    }
+
+    #[test]
+    fn long_words_take_time_in_proportion_to_their_length() {
+        let texts = [
+            "a", "A", "-", " ", "\n", "1", "中", "\u{301}", "\t", "aA", " a", "\u{3000}", "' ",
+        ];
+        for name in TABLE.iter().filter_map(|row| row.names.first()) {
+            let named = PreTokenizer::named(name).expect(name);
+            for text in texts {
+                let text = text.repeat(20_000);
+                for text in [text.clone(), text.clone() + "b", text + "9"] {
+                    let mut len = 0;
+                    named.split(&text, &mut |part| len += part.len());
+                    assert_eq!(len, text.len(), "{name}");
+                }
+            }
         }
     }
 }

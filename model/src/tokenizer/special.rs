@@ -2,7 +2,7 @@
 //!
 //! Files often do not give a token's purpose; its spelling then decides, as in llama.cpp.
 
-use crate::gguf::{Metadata, Value};
+use crate::gguf::{Array, Metadata, Value};
 
 use super::index::Tokens;
 use super::spellings::{ENDS, INFILL, TEXTS};
@@ -45,6 +45,8 @@ pub(crate) struct Keys {
     eom: Option<u32>,
     /// In the order of [`INFILL`].
     infill: [Option<u32>; INFILL.len()],
+    /// More tokens that end a turn.
+    ends: Vec<u32>,
     add_bos: bool,
     add_eos: bool,
 }
@@ -74,6 +76,7 @@ impl Keys {
             eot: id("eot_token_id")?,
             eom: id("eom_token_id")?,
             infill,
+            ends: more_ends(metadata, tokens)?,
             add_bos: flag(metadata, "tokenizer.ggml.add_bos_token", defaults.add_bos)?,
             add_eos: flag(metadata, "tokenizer.ggml.add_eos_token", false)?,
         })
@@ -87,6 +90,21 @@ impl Keys {
     /// The token to put after a text, if the model wants one.
     pub(super) fn end(&self) -> Option<u32> {
         self.add_eos.then_some(self.eos)
+    }
+}
+
+/// The key by which siskin's converter names more tokens that end a turn than llama.cpp has keys for.
+pub const MORE_ENDS: &str = "siskin.tokenizer.eog_token_ids";
+
+/// The ids under [`MORE_ENDS`]; `None` if it is no list of the vocabulary's ids.
+fn more_ends(metadata: &Metadata, tokens: usize) -> Option<Vec<u32>> {
+    match metadata.get(MORE_ENDS) {
+        None => Some(Vec::new()),
+        Some(Value::Array(Array::U32(ids))) => {
+            let inside = ids.iter().all(|&id| (id as usize) < tokens);
+            inside.then(|| ids.clone())
+        }
+        Some(_) => None,
     }
 }
 
@@ -132,6 +150,7 @@ impl Special {
             types[id as usize] = TokenType::UserDefined;
         }
         ends.extend([Some(keys.eos), keys.eot, keys.eom].into_iter().flatten());
+        ends.extend(&keys.ends);
         let ending = |text: &str, ends: &[u32]| tokens.find(text).filter(|id| ends.contains(id));
         let mut not_an_end = |text: &str, kind: TokenType, ends: &mut Vec<u32>| {
             if let Some(id) = ending(text, ends) {
@@ -150,6 +169,13 @@ impl Special {
         }
         ends.sort_unstable();
         ends.dedup();
+        // What ends a turn is no text, even if the file marks it as a word that is never split.
+        for &id in &ends {
+            let kind = &mut types[id as usize];
+            if *kind == TokenType::UserDefined {
+                *kind = TokenType::Control;
+            }
+        }
         let is_sought = |kind: TokenType| {
             matches!(
                 kind,
@@ -184,9 +210,12 @@ impl Special {
         mut each: impl FnMut(Part<'_>),
     ) {
         let mut parts = Vec::from_iter((!text.is_empty()).then_some(Part::Text(text)));
+        let pairs = Pairs::of(text);
         for &id in &self.sought {
             let (kind, spelling) = (types[id as usize], tokens.text(id).unwrap_or_default());
-            if (!parse_special && kind != TokenType::UserDefined) || !text.contains(spelling) {
+            let wanted = parse_special || kind == TokenType::UserDefined;
+            if !wanted || spelling.len() > text.len() || !pairs.may_have(spelling) || !text.contains(spelling)
+            {
                 continue;
             }
             let mut cut = Vec::with_capacity(parts.len() + 2);
@@ -203,6 +232,31 @@ impl Special {
             parts = cut;
         }
         parts.into_iter().for_each(&mut each);
+    }
+}
+
+/// The pairs of neighbouring bytes that occur in a text: they tell of most spellings that the text does not have them,
+/// without a search for each.
+struct Pairs(Box<[u64; 1024]>);
+
+impl Pairs {
+    fn of(text: &str) -> Self {
+        let mut pairs = Box::new([0; 1024]);
+        for pair in text.as_bytes().windows(2) {
+            let at = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+            pairs[at / 64] |= 1 << (at % 64);
+        }
+        Pairs(pairs)
+    }
+
+    /// False if the first or the last two bytes of `spelling` are not neighbours anywhere.
+    fn may_have(&self, spelling: &str) -> bool {
+        let has = |pair: &[u8]| {
+            let at = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+            self.0[at / 64] >> (at % 64) & 1 == 1
+        };
+        let bytes = spelling.as_bytes();
+        bytes.len() < 2 || (has(&bytes[..2]) && has(&bytes[bytes.len() - 2..]))
     }
 }
 

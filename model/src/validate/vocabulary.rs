@@ -9,6 +9,7 @@ use super::ValidateError;
 use crate::arch::MAX_DIM;
 use crate::gguf::{Metadata, Strings, Value, shortened};
 use crate::tokenizer::bytes;
+use crate::tokenizer::normalizer::{self, Normalizer};
 
 /// Far above any real vocabulary; llama.cpp keeps several copies of each token.
 const MAX_TOKENS: usize = MAX_DIM as usize;
@@ -137,6 +138,24 @@ fn special(metadata: &Metadata, family: Family, tokens: usize) -> Result<(), Val
             Some(Value::U32(_)) | None => {}
             Some(_) => return Err(ValidateError::key(key, "is not a u32")),
         }
+    }
+    // llama.cpp assumes no BOS for these, and asserts that there is one if it is to be added.
+    let without_bos = ["chatglm-bpe", "glm4", "glm5"]
+        .map(Some)
+        .contains(&metadata.text("tokenizer.ggml.pre"));
+    let adds_bos = metadata.get("tokenizer.ggml.add_bos_token") == Some(&Value::Bool(true));
+    if without_bos && adds_bos && metadata.get("tokenizer.ggml.bos_token_id").is_none() {
+        return Err(ValidateError::key(
+            "tokenizer.ggml.bos_token_id",
+            "is missing, but texts are to begin with it",
+        ));
+    }
+    if let Err(name) = Normalizer::from_metadata(metadata) {
+        let name = shortened(&name);
+        return Err(ValidateError::key(
+            normalizer::KEY,
+            format!("is {name:?}; supported: none and NFC"),
+        ));
     }
     let assumed = match family {
         Family::SentencePiece => 2,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::Error;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -48,11 +49,40 @@ pub(super) struct Processing {
 pub(super) struct Model {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
+    /// Texts and ids; empty if the model is of another kind and lists them otherwise.
+    #[serde(deserialize_with = "texts_and_ids")]
     pub(super) vocab: BTreeMap<String, u64>,
     #[serde(default)]
     pub(super) merges: Vec<Merge>,
     #[serde(default)]
     pub(super) byte_fallback: bool,
+    pub(super) unk_token: Option<String>,
+    /// A text in front of every piece that does not begin a word.
+    pub(super) continuing_subword_prefix: Option<String>,
+    /// A text at the end of every word.
+    pub(super) end_of_word_suffix: Option<String>,
+}
+
+/// Reads a map; passes over a list, which is how a unigram model has its pieces.
+fn texts_and_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, u64>, D::Error> {
+    struct Texts;
+    impl<'de> Visitor<'de> for Texts {
+        type Value = BTreeMap<String, u64>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a map of tokens")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            BTreeMap::deserialize(MapAccessDeserializer::new(map))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(BTreeMap::new())
+        }
+    }
+    deserializer.deserialize_any(Texts)
 }
 
 /// A merge as a string `a b`, or as a pair (tokenizers 0.20 and later).
@@ -83,6 +113,19 @@ pub(super) struct Processor {
     pub(super) single: Vec<Piece>,
     #[serde(default)]
     pub(super) pair: Vec<Piece>,
+    /// The ids of the tokens that a template names.
+    #[serde(default)]
+    pub(super) special_tokens: BTreeMap<String, TemplateToken>,
+    /// The first and last token that BERT's and RoBERTa's processors add: text and id.
+    pub(super) cls: Option<(String, u64)>,
+    pub(super) sep: Option<(String, u64)>,
+}
+
+/// The ids that a name in a template becomes.
+#[derive(Debug, Deserialize)]
+pub(super) struct TemplateToken {
+    #[serde(default)]
+    pub(super) ids: Vec<u64>,
 }
 
 /// A piece of a template: either a special token or one of the texts.
@@ -133,6 +176,46 @@ pub(super) struct Decoded {
 }
 
 impl TokenizerConfig {
+    /// Takes over what `special_tokens_map.json` names, as transformers does for models without
+    /// `added_tokens_decoder`.
+    pub(super) fn merge(&mut self, names: BTreeMap<String, Value>) {
+        if self.added_tokens_decoder.is_empty() {
+            let names = names.into_iter().filter(|(_, value)| !value.is_null());
+            self.rest.extend(names);
+        }
+    }
+
+    /// The texts of tokens that are special although no kind is named for them.
+    pub(super) fn additional(&self) -> impl Iterator<Item = &str> {
+        let lists = ["additional_special_tokens", "extra_special_tokens"].map(|key| self.rest.get(key));
+        let entries = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
+        entries.filter_map(|entry| entry.as_str().or_else(|| entry.get("content")?.as_str()))
+    }
+
+    fn class(&self) -> &str {
+        let class = self.rest.get("tokenizer_class").and_then(Value::as_str);
+        let class = class.unwrap_or_default();
+        class.strip_suffix("Fast").unwrap_or(class)
+    }
+
+    /// True if transformers puts its own post-processor in place of the file's: what the configuration says about BOS
+    /// and EOS counts then.
+    pub(super) fn decides_around(&self) -> bool {
+        let classes = [
+            "CodeLlamaTokenizer",
+            "CohereTokenizer",
+            "GPTNeoXTokenizer",
+            "GemmaTokenizer",
+            "LlamaTokenizer",
+        ];
+        classes.contains(&self.class())
+    }
+
+    /// True if such a class adds BOS unless the configuration says otherwise.
+    pub(super) fn adds_bos_by_class(&self) -> bool {
+        self.decides_around() && self.class() != "GPTNeoXTokenizer"
+    }
+
     /// The text of the special token of this kind, e.g. `bos`.
     pub(super) fn token(&self, kind: &str) -> Option<&str> {
         let entry = self.rest.get(&format!("{kind}_token"))?;

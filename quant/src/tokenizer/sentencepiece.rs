@@ -1,24 +1,20 @@
 //! SentencePiece's `tokenizer.model`: parses the protobuf message and converts it to GGUF's `llama` keys.
 //!
-//! Format: `sentencepiece_model.proto`: field 1 of the model is a repeated piece, with text (1), score (2,
-//! float) and type (3). All other fields are skipped.
+//! Format: `sentencepiece_model.proto`. Field 1 of the model is a repeated piece, with text (1), score (2, float) and
+//! type (3); field 2 says how the model was trained, field 3 how text is normalised. Everything in them that changes
+//! the tokens of a text is honoured or refused by its name.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::hf::TokenizerConfig;
-use super::{ContentError, TokenizerError, Tokens, looks_special};
-use crate::checkpoint::{MAX_JSON, read_json};
+use super::protobuf::{Field, Message};
+use super::tokens::Tokens;
+use super::{ContentError, TokenizerError};
 use siskin_model::files::Files;
 use siskin_model::gguf::Metadata;
-use siskin_model::tokenizer::TokenType;
+use siskin_model::tokenizer::{PREFIX_AFTER_USER_DEFINED, TokenType};
 
 /// Size limit of `tokenizer.model` in bytes.
 const MAX_FILE: u64 = 16 << 20;
-/// Score of padding tokens, as in llama.cpp's converter.
-const PADDING_SCORE: f32 = -10_000.0;
-/// Score of added tokens, as in llama.cpp's converter.
-const ADDED_SCORE: f32 = -1000.0;
 
 /// A piece of the vocabulary.
 #[derive(Debug, PartialEq)]
@@ -28,13 +24,43 @@ struct Piece {
     ty: TokenType,
 }
 
-/// Returns the vocabulary keys for the model at `path`, padded to `rows` tokens.
-pub(super) fn keys(
-    dir: &Path,
-    path: &Path,
-    rows: u64,
-    settings: Option<&TokenizerConfig>,
-) -> Result<Metadata, TokenizerError> {
+/// A serialized model: its pieces, and what it says besides them.
+#[derive(Debug)]
+struct Model {
+    pieces: Vec<Piece>,
+    spec: Spec,
+}
+
+/// The settings that change tokens, with protobuf's defaults.
+#[derive(Debug, PartialEq)]
+struct Spec {
+    model_type: u64,
+    byte_fallback: bool,
+    whitespace_as_suffix: bool,
+    rule: String,
+    has_charsmap: bool,
+    dummy_prefix: bool,
+    remove_extra_whitespaces: bool,
+    escape_whitespaces: bool,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Spec {
+            model_type: 1,
+            byte_fallback: false,
+            whitespace_as_suffix: false,
+            rule: String::new(),
+            has_charsmap: false,
+            dummy_prefix: true,
+            remove_extra_whitespaces: true,
+            escape_whitespaces: true,
+        }
+    }
+}
+
+/// Returns the vocabulary of the model at `path`, padded to `rows` tokens, and the keys of its settings.
+pub(super) fn read(dir: &Path, path: &Path, rows: u64) -> Result<(Tokens, Metadata), TokenizerError> {
     let error = |source: ContentError| TokenizerError::File {
         path: path.to_owned(),
         source,
@@ -51,8 +77,9 @@ pub(super) fn keys(
     let bytes = files
         .read(file, 0..len)
         .map_err(crate::checkpoint::CheckpointError::from)?;
-    let parsed = pieces(&bytes).map_err(|reason| error(reason.into()))?;
-    let count = parsed.len() as u64;
+    let parsed = model(&bytes).map_err(|reason| error(reason.into()))?;
+    let keys = settings(&parsed).map_err(error)?;
+    let count = parsed.pieces.len() as u64;
     if count > rows {
         return Err(TokenizerError::TooSmall {
             dir: dir.to_owned(),
@@ -60,53 +87,104 @@ pub(super) fn keys(
             tokens: count,
         });
     }
-    let mut tokens = Tokens::padding(rows);
-    let mut scores = vec![PADDING_SCORE; rows as usize];
-    for (id, piece) in parsed.into_iter().enumerate() {
+    let mut tokens = Tokens::padding(rows).with_scores();
+    for (id, piece) in parsed.pieces.into_iter().enumerate() {
         tokens.set(id, piece.text, piece.ty);
-        scores[id] = piece.score;
+        tokens.set_score(id, piece.score);
     }
-    let mut add = |id: u64, text: String, ty: TokenType| {
-        // Ids outside the embedding have no row: the model can neither read nor produce them.
-        if id < rows {
-            tokens.set(id as usize, text, ty);
-            scores[id as usize] = ADDED_SCORE;
-        }
+    Ok((tokens, keys))
+}
+
+/// The keys of the settings; an error names the setting that siskin cannot honour.
+fn settings(model: &Model) -> Result<Metadata, ContentError> {
+    let spec = &model.spec;
+    let kind = match spec.model_type {
+        2 => None,
+        1 => Some("a unigram model"),
+        3 => Some("a model of whole words"),
+        4 => Some("a model of characters"),
+        _ => Some("a model of an unknown type"),
     };
-    let added: Option<BTreeMap<String, u64>> = read_json(&dir.join("added_tokens.json"), MAX_JSON)?;
-    for (text, id) in added.unwrap_or_default() {
-        add(id, text, TokenType::UserDefined);
-    }
-    for (id, token) in settings.map(|s| &s.added_tokens_decoder).into_iter().flatten() {
-        let Ok(id) = id.parse() else { continue };
-        if token.special || looks_special(&token.content) {
-            add(id, token.content.clone(), TokenType::Control);
-        } else {
-            add(id, token.content.replace('\u{2581}', " "), TokenType::UserDefined);
-        }
+    let refused = [
+        kind.map(|kind| format!("{kind} (model_type); SentencePiece models must be BPE")),
+        spec.whitespace_as_suffix
+            .then(|| "spaces at the end of words (treat_whitespace_as_suffix) are not supported".to_owned()),
+        spec.has_charsmap.then(|| {
+            let rule = if spec.rule.is_empty() { "of its own" } else { &spec.rule };
+            format!("the normalizer {rule:?} (precompiled_charsmap) is not supported")
+        }),
+        (!spec.escape_whitespaces)
+            .then(|| "spaces that are not escaped (escape_whitespaces) are not supported".to_owned()),
+        (!spec.byte_fallback).then(|| {
+            "characters outside the vocabulary are not spelled in bytes (byte_fallback), which is not supported".to_owned()
+        }),
+    ];
+    if let Some(reason) = refused.into_iter().flatten().next() {
+        return Err(ContentError::Unsupported(reason));
     }
     let mut keys = Metadata::new();
-    keys.set("tokenizer.ggml.model", "llama");
-    keys.set("tokenizer.ggml.pre", "default");
-    keys.set("tokenizer.ggml.tokens", tokens.texts);
-    keys.set("tokenizer.ggml.scores", scores);
-    keys.set("tokenizer.ggml.token_type", tokens.types);
+    if !spec.dummy_prefix {
+        keys.set("tokenizer.ggml.add_space_prefix", false);
+    }
+    if spec.remove_extra_whitespaces {
+        keys.set("tokenizer.ggml.remove_extra_whitespaces", true);
+    }
+    let is_own = |piece: &Piece| piece.ty == TokenType::UserDefined;
+    if spec.dummy_prefix && model.pieces.iter().any(is_own) {
+        keys.set(PREFIX_AFTER_USER_DEFINED, false);
+    }
     Ok(keys)
 }
 
-/// Parses the pieces of a serialized model.
-fn pieces(bytes: &[u8]) -> Result<Vec<Piece>, String> {
+/// Parses a serialized model.
+fn model(bytes: &[u8]) -> Result<Model, String> {
     let mut pieces = Vec::new();
+    let mut spec = Spec::default();
     let mut message = Message { bytes };
-    while let Some((field, value)) = message.next()? {
-        if let (1, Field::Bytes(bytes)) = (field, value) {
-            pieces.push(piece(bytes).map_err(|e| format!("piece {}: {e}", pieces.len()))?);
+    while let Some(field) = message.next()? {
+        match field {
+            (1, Field::Bytes(bytes)) => {
+                pieces.push(piece(bytes).map_err(|e| format!("piece {}: {e}", pieces.len()))?);
+            }
+            (2, Field::Bytes(bytes)) => trained(bytes, &mut spec)?,
+            (3, Field::Bytes(bytes)) => normalized(bytes, &mut spec)?,
+            _ => {}
         }
     }
     if pieces.is_empty() {
         return Err("no pieces; not a SentencePiece model".into());
     }
-    Ok(pieces)
+    Ok(Model { pieces, spec })
+}
+
+/// Reads the trainer's settings.
+fn trained(bytes: &[u8], spec: &mut Spec) -> Result<(), String> {
+    let mut message = Message { bytes };
+    while let Some(field) = message.next()? {
+        match field {
+            (3, Field::Varint(kind)) => spec.model_type = kind,
+            (24, Field::Varint(flag)) => spec.whitespace_as_suffix = flag != 0,
+            (35, Field::Varint(flag)) => spec.byte_fallback = flag != 0,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads the normalizer's settings.
+fn normalized(bytes: &[u8], spec: &mut Spec) -> Result<(), String> {
+    let mut message = Message { bytes };
+    while let Some(field) = message.next()? {
+        match field {
+            (1, Field::Bytes(name)) => spec.rule = String::from_utf8_lossy(name).into_owned(),
+            (2 | 6, Field::Bytes(rules)) => spec.has_charsmap |= !rules.is_empty(),
+            (3, Field::Varint(flag)) => spec.dummy_prefix = flag != 0,
+            (4, Field::Varint(flag)) => spec.remove_extra_whitespaces = flag != 0,
+            (5, Field::Varint(flag)) => spec.escape_whitespaces = flag != 0,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn piece(bytes: &[u8]) -> Result<Piece, String> {
@@ -123,12 +201,12 @@ fn piece(bytes: &[u8]) -> Result<Piece, String> {
                     String::from_utf8(text.to_vec()).map_err(|_| "text that is not UTF-8".to_owned())?;
             }
             (2, Field::Fixed32(bits)) => piece.score = f32::from_bits(bits),
-            // llama.cpp's converter turns user-defined pieces (4) into normal ones; so does siskin.
             (3, Field::Varint(ty)) => {
                 piece.ty = match ty {
-                    1 | 4 => TokenType::Normal,
+                    1 => TokenType::Normal,
                     2 => TokenType::Unknown,
                     3 => TokenType::Control,
+                    4 => TokenType::UserDefined,
                     5 => TokenType::Unused,
                     6 => TokenType::Byte,
                     other => return Err(format!("unknown type {other}")),
@@ -137,64 +215,10 @@ fn piece(bytes: &[u8]) -> Result<Piece, String> {
             _ => {}
         }
     }
+    if piece.ty == TokenType::UserDefined {
+        piece.text = piece.text.replace('\u{2581}', " ");
+    }
     Ok(piece)
-}
-
-/// A protobuf message, read field by field.
-struct Message<'a> {
-    bytes: &'a [u8],
-}
-
-/// A field's value, by wire type.
-enum Field<'a> {
-    Varint(u64),
-    Fixed64,
-    Bytes(&'a [u8]),
-    Fixed32(u32),
-}
-
-impl<'a> Message<'a> {
-    /// Returns the next field's number and value, or `None` at the end.
-    fn next(&mut self) -> Result<Option<(u64, Field<'a>)>, String> {
-        if self.bytes.is_empty() {
-            return Ok(None);
-        }
-        let tag = self.varint()?;
-        let value = match tag & 7 {
-            0 => Field::Varint(self.varint()?),
-            1 => self.take(8).map(|_| Field::Fixed64)?,
-            2 => {
-                let len = self.varint()?;
-                Field::Bytes(self.take(len)?)
-            }
-            5 => Field::Fixed32(u32::from_le_bytes(
-                self.take(4)?.try_into().expect("four bytes were taken"),
-            )),
-            other => return Err(format!("wire type {other}; the file is damaged")),
-        };
-        Ok(Some((tag >> 3, value)))
-    }
-
-    fn take(&mut self, len: u64) -> Result<&'a [u8], String> {
-        let len = usize::try_from(len).ok().filter(|len| *len <= self.bytes.len());
-        let (taken, rest) = self
-            .bytes
-            .split_at(len.ok_or("ends in the middle of a field; the file is truncated")?);
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn varint(&mut self) -> Result<u64, String> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err("a number of more than 64 bits; the file is damaged".into())
-    }
 }
 
 #[cfg(test)]
@@ -215,9 +239,9 @@ mod tests {
     #[test]
     fn pieces_are_read_and_other_fields_passed_over() {
         let mut bytes = encoded("<unk>", 0.0, 2);
-        bytes.extend([0x12, 3, 1, 2, 3]); // trainer_spec
+        bytes.extend([0x12, 2, 0x18, 2]); // trainer_spec: BPE
         bytes.extend(encoded("\u{2581}a", -1.5, 1));
-        let got = pieces(&bytes).expect("pieces");
+        let got = model(&bytes).expect("pieces");
         let want = [
             Piece {
                 text: "<unk>".into(),
@@ -230,7 +254,8 @@ mod tests {
                 ty: TokenType::Normal,
             },
         ];
-        assert_eq!(got, want);
+        assert_eq!(got.pieces, want);
+        assert_eq!(got.spec.model_type, 2);
     }
 
     #[test]
@@ -238,25 +263,77 @@ mod tests {
         let mut bytes = encoded("<unk>", 0.0, 2);
         bytes.extend(encoded("ab", -1.5, 1));
         for end in 0..bytes.len() {
-            let _ = pieces(&bytes[..end]);
+            let _ = model(&bytes[..end]);
         }
         for at in 0..bytes.len() {
             for value in [0, 0x7f, 0xff] {
                 let mut broken = bytes.clone();
                 broken[at] = value;
-                let _ = pieces(&broken);
+                let _ = model(&broken);
             }
         }
         assert!(
-            pieces(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f])
+            model(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f])
                 .expect_err("too long")
                 .contains("truncated")
         );
-        assert!(
-            pieces(&[0xff; 11])
-                .expect_err("too many bits")
-                .contains("64 bits")
-        );
-        assert!(pieces(b"").expect_err("empty").contains("no pieces"));
+        assert!(model(&[0xff; 11]).expect_err("too many bits").contains("64 bits"));
+        assert!(model(b"").expect_err("empty").contains("no pieces"));
+    }
+
+    #[test]
+    fn settings_are_honoured_or_refused_by_name() {
+        let flag = |id: u64, on: u8| {
+            let tag = id << 3;
+            match tag < 0x80 {
+                true => vec![tag as u8, on],
+                false => vec![(tag & 0x7f) as u8 | 0x80, (tag >> 7) as u8, on],
+            }
+        };
+        let of = |trainer: &[Vec<u8>], normalizer: &[Vec<u8>], ty: u8| {
+            let mut bytes = encoded("a", 0.0, ty);
+            for (tag, spec) in [(0x12, trainer.concat()), (0x1a, normalizer.concat())] {
+                bytes.extend([tag, spec.len() as u8]);
+                bytes.extend(spec);
+            }
+            let model = model(&bytes).expect("a model");
+            settings(&model).map_err(|e| e.to_string()).map(|keys| {
+                let keys = keys
+                    .iter()
+                    .map(|(key, _)| key.rsplit('.').next().unwrap_or_default().to_owned());
+                keys.collect::<Vec<_>>()
+            })
+        };
+        let bpe = || vec![flag(3, 2), flag(35, 1)];
+        let plain = || vec![flag(4, 0)];
+        let with = |mut list: Vec<Vec<u8>>, more: Vec<u8>| {
+            list.push(more);
+            list
+        };
+        let kept = [
+            (bpe(), plain(), 1, vec![]),
+            (bpe(), with(plain(), flag(3, 0)), 1, vec!["add_space_prefix"]),
+            (bpe(), vec![], 1, vec!["remove_extra_whitespaces"]),
+            (bpe(), plain(), 4, vec!["prefix_after_user_defined"]),
+            (bpe(), with(plain(), vec![0x12, 0]), 1, vec![]),
+        ];
+        for (trainer, normalizer, ty, want) in kept {
+            assert_eq!(
+                of(&trainer, &normalizer, ty),
+                Ok(want.into_iter().map(str::to_owned).collect())
+            );
+        }
+        let refused = [
+            (vec![flag(35, 1)], plain(), "model_type"),
+            (with(bpe(), flag(3, 4)), plain(), "model_type"),
+            (vec![flag(3, 2)], plain(), "byte_fallback"),
+            (with(bpe(), flag(24, 1)), plain(), "treat_whitespace_as_suffix"),
+            (bpe(), with(plain(), vec![0x12, 1, 1]), "precompiled_charsmap"),
+            (bpe(), with(plain(), flag(5, 0)), "escape_whitespaces"),
+        ];
+        for (trainer, normalizer, want) in refused {
+            let error = of(&trainer, &normalizer, 1).expect_err(want);
+            assert!(error.contains(want), "{error}");
+        }
     }
 }

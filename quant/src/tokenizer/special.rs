@@ -1,16 +1,19 @@
-//! Special tokens, the tokens added around a text, and chat templates.
+//! Special tokens and chat templates.
 //!
 //! The rules are those of gguf-py's `SpecialVocab`, so that the keys are the same as those of llama.cpp's
 //! converter.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::hf::{AddedToken, Piece, Processing, Processor, TokenizerConfig};
-use super::{ContentError, TokenizerError};
+use super::added::Added;
+use super::hf::{Processor, TokenizerConfig};
+use super::tokens::Tokens;
+use super::{ContentError, TokenizerError, around, ends};
 use crate::checkpoint::CheckpointError;
-use siskin_model::config::Config;
+use siskin_model::config::{Config, TokenIds};
 use siskin_model::files::Files;
 use siskin_model::gguf::Metadata;
 
@@ -25,132 +28,63 @@ const KINDS: [(&str, &str); 7] = [
     ("mask", "mask_token_id"),
 ];
 
-/// Whether BOS, EOS and separator tokens are added; `None` if no file specifies it.
-#[derive(Debug, Default, PartialEq)]
-struct Adds {
-    bos: Option<bool>,
-    eos: Option<bool>,
-    sep: Option<bool>,
+/// What the files say about special tokens.
+pub(super) struct Sources<'a> {
+    pub(super) processor: Option<&'a Processor>,
+    pub(super) added: &'a BTreeMap<u64, Added>,
+    pub(super) settings: Option<&'a TokenizerConfig>,
+    pub(super) config: &'a Config,
+    /// The end tokens of `generation_config.json`.
+    pub(super) generation: Option<&'a TokenIds>,
+    /// Whether llama.cpp puts BOS before texts if no key says otherwise.
+    pub(super) bos_by_default: bool,
 }
 
-/// Ids of special tokens, and whether they are added. Ids from `limit` up have no embedding row and are left
-/// out.
-pub(super) fn keys(
-    processing: &Processing,
-    added: &[AddedToken],
-    settings: Option<&TokenizerConfig>,
-    config: &Config,
-    limit: Option<u64>,
-) -> Metadata {
+/// Ids of special tokens, and whether they are added. Ids without an embedding row are left out.
+pub(super) fn keys(sources: &Sources<'_>, tokens: &Tokens) -> Result<Metadata, ContentError> {
+    let Sources { settings, config, .. } = *sources;
     let mut keys = Metadata::new();
+    let text = |kind: &str| settings?.token(kind);
     let named = |kind: &str| {
-        let content = settings?.token(kind)?;
-        added
-            .iter()
-            .find(|token| token.content == content)
-            .map(|token| token.id)
+        let content = text(kind)?;
+        // llama.cpp's converter looks in this file only.
+        let is_it = |token: &Added| token.content == content && token.is_from_tokenizer_json();
+        let id = sources.added.iter().find(|(_, token)| is_it(token));
+        // Of several ids with this text, the vocabulary keeps one.
+        id.map(|(&id, _)| tokens.find(content).unwrap_or(id))
     };
-    let configured = [
-        &config.bos_token_id,
-        &config.eos_token_id,
-        &None,
-        &None,
-        &config.pad_token_id,
-        &None,
-        &None,
-    ];
-    let configured = |at: usize| match configured[at] {
-        Some(siskin_model::config::TokenIds::One(id)) => u64::try_from(*id).ok(),
+    let one = |ids: &Option<TokenIds>| match ids {
+        Some(TokenIds::One(id)) => u64::try_from(*id).ok(),
         _ => None, // a list names several EOS tokens; tokenizer_config.json names the main one
     };
-    let mut set = |at: usize, id: Option<u64>| {
-        let key = format!("tokenizer.ggml.{}", KINDS[at].1);
-        let id = id
-            .filter(|id| limit.is_none_or(|limit| *id < limit))
-            .and_then(|id| u32::try_from(id).ok());
-        if let (Some(id), None) = (id, keys.get(&key)) {
-            keys.set(key, id);
-        }
-    };
-    for (at, (kind, _)) in KINDS.iter().enumerate() {
-        set(at, named(kind));
-    }
-    for at in 0..KINDS.len() {
-        set(at, configured(at));
-    }
-    let adds = added_around(processing.post_processor.as_ref(), settings);
-    for (kind, add) in [("bos", adds.bos), ("eos", adds.eos), ("sep", adds.sep)] {
-        if let Some(add) = add.or_else(|| settings?.adds(kind)) {
-            keys.set(format!("tokenizer.ggml.add_{kind}_token"), add);
-        }
-    }
-    keys
-}
-
-/// What the post-processor adds around a text.
-fn added_around(processor: Option<&Processor>, settings: Option<&TokenizerConfig>) -> Adds {
-    let mut adds = Adds::default();
-    let Some(processor) = processor else { return adds };
-    let chain = match processor.processors.as_slice() {
-        [] => std::slice::from_ref(processor),
-        chain => chain,
-    };
-    for processor in chain {
-        match processor.kind.as_str() {
-            "ByteLevel" => {
-                adds.bos.get_or_insert(false);
-                adds.eos.get_or_insert(false);
-            }
-            "TemplateProcessing" => template(processor, settings, &mut adds),
-            _ => {}
-        }
-    }
-    adds
-}
-
-/// What a template adds: a token before the text is BOS, a token after it is EOS.
-fn template(processor: &Processor, settings: Option<&TokenizerConfig>, adds: &mut Adds) {
-    let token = |kind: &str| settings.and_then(|s| s.token(kind));
-    let (first, last) = match processor.single.as_slice() {
-        [first, .., last] => (first.token(), last.token()),
-        _ => (None, None),
-    };
-    if let Some(first) = first {
-        let named = token("bos").or(token("cls"));
-        // If no file names a BOS or CLS token, the template's first token is BOS.
-        adds.bos = Some(named.is_none() || token("bos") == Some(first) || token("cls") == Some(first));
-    }
-    if last.is_some() {
-        adds.eos = Some(true); // the template's last token is EOS, whatever token other files call EOS
-    }
-    if let Some(middle) = between(&processor.pair, first, last) {
-        let end = last.or(token("eos"));
-        let separates = |piece: &Piece| {
-            piece
-                .token()
-                .is_some_and(|t| Some(t) == token("sep") || Some(t) == end)
-        };
-        let first_separates = last.is_none() && separates(&middle[0]);
-        adds.sep = Some(first_separates || (middle.len() == 2 && separates(&middle[1])));
-    }
-}
-
-/// The pieces between the two texts of a pair template, if there are any.
-fn between<'a>(pair: &'a [Piece], first: Option<&str>, last: Option<&str>) -> Option<&'a [Piece]> {
-    let pair = match pair {
-        [start, rest @ ..] if first.is_some() && start.token() == first => rest,
-        pair => pair,
-    };
-    let pair = match pair {
-        [rest @ .., end] if last.is_some() && end.token() == last => rest,
-        pair => pair,
-    };
-    match pair {
-        [a, middle @ .., b] if a.text() == Some("A") && b.text() == Some("B") && !middle.is_empty() => {
-            Some(middle)
-        }
+    let configured = |kind: &str| match kind {
+        "bos" => one(&config.bos_token_id),
+        "eos" => one(&config.eos_token_id),
+        "pad" => one(&config.pad_token_id),
         _ => None,
+    };
+    // Nothing depends on the other kinds.
+    let is_used = |kind: &str| ["bos", "eos"].contains(&kind);
+    let in_vocabulary = |kind: &str| tokens.find(text(kind)?).filter(|_| is_used(kind));
+    let listed = |kind: &str| {
+        ends::all(config, sources.generation)
+            .next()
+            .filter(|_| kind == "eos")
+    };
+    let ways: [&dyn Fn(&str) -> Option<u64>; 4] = [&named, &configured, &in_vocabulary, &listed];
+    for way in ways {
+        for (kind, name) in KINDS {
+            let key = format!("tokenizer.ggml.{name}");
+            let id = way(kind).filter(|id| *id < tokens.rows());
+            let id = id.and_then(|id| u32::try_from(id).ok());
+            if let (Some(id), None) = (id, keys.get(&key)) {
+                keys.set(key, id);
+            }
+        }
     }
+    around::keys(sources, tokens, &mut keys)?;
+    ends::keys(sources, tokens, &mut keys);
+    Ok(keys)
 }
 
 /// Chat templates: from `tokenizer_config.json`, else from `chat_template.jinja`.
@@ -220,45 +154,6 @@ fn read_text(path: &Path) -> Result<Option<String>, TokenizerError> {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn post_processors() {
-        let special = |id: &str| json!({"SpecialToken": {"id": id}});
-        let text = |id: &str| json!({"Sequence": {"id": id}});
-        let template = |single: Vec<Value>, pair: Vec<Value>| json!({"type": "TemplateProcessing", "single": single, "pair": pair});
-        let bytes = json!({"type": "ByteLevel"});
-        let settings = json!({"bos_token": "<s>", "eos_token": {"content": "</s>"}});
-        let adds_of = |processor: Value, settings: Option<&Value>| {
-            let processor: Processor = serde_json::from_value(processor).expect("a processor");
-            let settings: Option<TokenizerConfig> =
-                settings.map(|s| serde_json::from_value(s.clone()).expect("settings"));
-            let adds = added_around(Some(&processor), settings.as_ref());
-            (adds.bos, adds.eos, adds.sep)
-        };
-        let (some, no) = (Some(true), Some(false));
-        let simple = template(vec![special("<s>"), text("A")], vec![]);
-        let pair = template(
-            vec![special("<s>"), text("A")],
-            vec![special("<s>"), text("A"), special("<s>"), text("B")],
-        );
-        let both = template(vec![special("<s>"), text("A"), special("</s>")], vec![]);
-        let cases = [
-            ("bytes", bytes.clone(), Some(&settings), (no, no, None)),
-            ("beginning", simple.clone(), Some(&settings), (some, None, None)),
-            ("no settings", simple.clone(), None, (some, None, None)),
-            ("pair", pair, Some(&settings), (some, None, no)),
-            ("both", both, Some(&settings), (some, some, None)),
-            (
-                "chain",
-                json!({"type": "Sequence", "processors": [bytes, simple]}),
-                Some(&settings),
-                (some, no, None),
-            ),
-        ];
-        for (name, processor, settings, want) in cases {
-            assert_eq!(adds_of(processor, settings), want, "{name}");
-        }
-    }
 
     #[test]
     fn templates() {

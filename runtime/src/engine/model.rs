@@ -15,11 +15,12 @@ use siskin_device::budget::DEFAULT_CONTEXT;
 use siskin_device::settings::{Resolved, Values};
 use siskin_model::gguf::Header;
 use siskin_model::shape::Dimensions;
-use siskin_model::tokenizer::{Outline, Tokenizer};
+use siskin_model::tokenizer::normalizer::Normalizer;
+use siskin_model::tokenizer::{self, Outline, Tokenizer};
 
 use super::vocab::Vocab;
 use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, validate};
-use crate::Error;
+use crate::{Error, Notice};
 
 /// A token's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -48,6 +49,7 @@ struct Loaded {
     llama: LlamaModel,
     vocab: Vocab,
     head_dim: Option<u64>,
+    lacks_pre_tokenizer: bool,
     settings: Resolved,
     load_time: Duration,
 }
@@ -114,6 +116,7 @@ impl Model {
             Some(bytes) if !values.mlock => memory::drop_mapped(path, bytes),
             _ => {}
         }
+        let lacks_pre_tokenizer = tokenizer::lacks_pre_tokenizer(&header.metadata);
         let head_dim = Dimensions::from_metadata(&header.metadata).key_length;
         drop(header);
         memory::trim();
@@ -121,6 +124,7 @@ impl Model {
             llama,
             vocab,
             head_dim,
+            lacks_pre_tokenizer,
             settings,
             load_time: start.elapsed(),
         })))
@@ -173,6 +177,11 @@ impl Model {
     /// Numbers of a head, if the file states them.
     pub(super) fn head_dim(&self) -> Option<u64> {
         self.0.head_dim
+    }
+
+    /// What a user should know about the vocabulary.
+    pub fn notice(&self) -> Option<Notice> {
+        self.0.lacks_pre_tokenizer.then_some(Notice::NoPreTokenizer)
     }
 
     /// How long loading took.
@@ -232,7 +241,15 @@ fn load(path: &CStr, options: &LoadOptions, header: &mut Header) -> Result<(Llam
             return Ok((llama, Vocab::Own(Box::new(own))));
         }
     }
-    Ok((ffi::load(path, options, None)?, Vocab::LlamaCpp))
+    if !options.llama_cpp_vocabulary && tokenizer::overflows_in_llama_cpp(&header.metadata) {
+        return Err(
+            "only llama.cpp could read its vocabulary, and a long word in a text would crash it; \
+                    convert the model again from its checkpoint"
+                .into(),
+        );
+    }
+    let normalizer = Normalizer::from_metadata(&header.metadata).unwrap_or(Normalizer::None);
+    Ok((ffi::load(path, options, None)?, Vocab::LlamaCpp(normalizer)))
 }
 
 /// The bytes of the input embedding, if it is not the output too: decoding reads a row of it a token, so it need not

@@ -6,6 +6,7 @@ use llama_cpp_2::token_type::LlamaTokenAttr;
 use llama_cpp_2::vocab::VocabType;
 
 use super::{Model, Token};
+use siskin_model::tokenizer::normalizer::Normalizer;
 use siskin_model::tokenizer::{TokenType, Tokenizer};
 
 /// Who tokenizes for a model.
@@ -13,8 +14,8 @@ use siskin_model::tokenizer::{TokenType, Tokenizer};
 pub(super) enum Vocab {
     /// siskin; llama.cpp has loaded no vocabulary.
     Own(Box<Tokenizer>),
-    /// llama.cpp.
-    LlamaCpp,
+    /// llama.cpp, after this was done to the text.
+    LlamaCpp(Normalizer),
 }
 
 /// A token that templates write by name.
@@ -65,10 +66,34 @@ impl Model {
                 .into_iter()
                 .map(token)
                 .collect(),
-            Vocab::LlamaCpp => {
-                let vocab = self.llama().vocab();
-                let tokens = vocab.tokenize(text.as_bytes(), special, parse_special);
-                tokens.into_iter().map(|token| Token(token.0)).collect()
+            Vocab::LlamaCpp(normalizer) => {
+                let (text, vocab) = (normalizer.apply(text), self.llama().vocab());
+                if parse_special {
+                    let tokens = vocab.tokenize(text.as_bytes(), special, true);
+                    return tokens.into_iter().map(|token| Token(token.0)).collect();
+                }
+                let mut tokens = Vec::from_iter(self.bos().filter(|_| special));
+                self.plain_by_llama_cpp(&text, &mut tokens);
+                tokens.extend((special && vocab.should_add_eos()).then(|| Token(vocab.eos().0)));
+                tokens
+            }
+        }
+    }
+
+    /// llama.cpp's tokens of plain text. It merges text into control tokens if the vocabulary says so; such a text is
+    /// halved until it does not.
+    fn plain_by_llama_cpp(&self, text: &str, tokens: &mut Vec<Token>) {
+        let is_text =
+            |token: Token| !matches!(self.token_type(token), TokenType::Control | TokenType::Unknown);
+        let mut parts = vec![text];
+        while let Some(part) = parts.pop() {
+            let got = self.llama().vocab().tokenize(part.as_bytes(), false, false);
+            let got = got.into_iter().map(|token| Token(token.0));
+            if got.clone().all(is_text) {
+                tokens.extend(got);
+            } else if let Some(middle) = middle(part) {
+                let (left, right) = part.split_at(middle);
+                parts.extend([right, left]);
             }
         }
     }
@@ -79,7 +104,7 @@ impl Model {
         match (self.vocab(), self.id(token)) {
             (_, None) => Vec::new(),
             (Vocab::Own(own), Some(id)) => own.piece(id, special),
-            (Vocab::LlamaCpp, Some(_)) => {
+            (Vocab::LlamaCpp(_), Some(_)) => {
                 self.llama()
                     .vocab()
                     .token_to_piece(LlamaToken(token.0), special, None)
@@ -91,7 +116,7 @@ impl Model {
     pub fn is_eog(&self, token: Token) -> bool {
         match self.vocab() {
             Vocab::Own(own) => self.id(token).is_some_and(|id| own.is_eog(id)),
-            Vocab::LlamaCpp => self.llama().vocab().is_eog(LlamaToken(token.0)),
+            Vocab::LlamaCpp(_) => self.llama().vocab().is_eog(LlamaToken(token.0)),
         }
     }
 
@@ -99,7 +124,7 @@ impl Model {
     pub fn bos(&self) -> Option<Token> {
         match self.vocab() {
             Vocab::Own(own) => own.adds_bos().then(|| token(own.bos_id())),
-            Vocab::LlamaCpp => {
+            Vocab::LlamaCpp(_) => {
                 let vocab = self.llama().vocab();
                 vocab.should_add_bos().then(|| Token(vocab.bos().0))
             }
@@ -110,7 +135,7 @@ impl Model {
     pub fn adds_space_prefix(&self) -> bool {
         match self.vocab() {
             Vocab::Own(own) => own.adds_space_prefix(),
-            Vocab::LlamaCpp => self.llama().vocab().vocab_type() == VocabType::SPM,
+            Vocab::LlamaCpp(_) => self.llama().vocab().vocab_type() == VocabType::SPM,
         }
     }
 
@@ -134,7 +159,7 @@ impl Model {
         let id = self.id(token)?;
         match self.vocab() {
             Vocab::Own(own) => own.spelling(id).map(str::to_owned),
-            Vocab::LlamaCpp => {
+            Vocab::LlamaCpp(_) => {
                 let vocab = self.llama().vocab();
                 let text = vocab.text(LlamaToken(token.0))?;
                 text.to_str().ok().map(str::to_owned)
@@ -148,9 +173,9 @@ impl Model {
             (Vocab::Own(own), SpecialToken::Bos) => token(own.bos_id()),
             (Vocab::Own(own), SpecialToken::Eos) => token(own.eos_id()),
             (Vocab::Own(own), SpecialToken::Pad) => token(own.pad_id()?),
-            (Vocab::LlamaCpp, SpecialToken::Bos) => Token(self.llama().vocab().bos().0),
-            (Vocab::LlamaCpp, SpecialToken::Eos) => Token(self.llama().vocab().eos().0),
-            (Vocab::LlamaCpp, SpecialToken::Pad) => Token(self.llama().vocab().pad().0),
+            (Vocab::LlamaCpp(_), SpecialToken::Bos) => Token(self.llama().vocab().bos().0),
+            (Vocab::LlamaCpp(_), SpecialToken::Eos) => Token(self.llama().vocab().eos().0),
+            (Vocab::LlamaCpp(_), SpecialToken::Pad) => Token(self.llama().vocab().pad().0),
         };
         self.spelling(token)
     }
@@ -159,7 +184,7 @@ impl Model {
     pub(crate) fn token_type(&self, token: Token) -> TokenType {
         let kind = match self.vocab() {
             Vocab::Own(own) => self.id(token).and_then(|id| own.token_type(id)),
-            Vocab::LlamaCpp => self.id(token).map(|_| kind(self.llama(), token)),
+            Vocab::LlamaCpp(_) => self.id(token).map(|_| kind(self.llama(), token)),
         };
         kind.unwrap_or(TokenType::Undefined)
     }
@@ -168,6 +193,12 @@ impl Model {
         let id = u32::try_from(token.0).ok()?;
         (token.0 < self.llama().n_vocab()).then_some(id)
     }
+}
+
+/// The place nearest to a text's middle at which it can be cut; `None` if it has one character.
+fn middle(text: &str) -> Option<usize> {
+    let cuts = text.char_indices().map(|(at, _)| at).skip(1);
+    cuts.min_by_key(|at| at.abs_diff(text.len() / 2))
 }
 
 fn token(id: u32) -> Token {
