@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use siskin::device::settings::Kernels;
-use siskin_harness::report::{self, Format};
+use siskin_harness::report::{self, Format, Layout};
 use siskin_harness::result::{Results, Tool};
 use siskin_harness::{BenchError, Imported, compare, nothing_measured};
 
@@ -35,7 +35,7 @@ Example:
 
 Models and settings take turns, round by round, each in its own process, so that drift affects all of them alike \
 and peak memory is that of one model. Speeds are medians with their median absolute deviation. Tests are named as \
-in llama-bench: pp512 computes a prompt of 512 tokens, tg128 decodes 128 tokens one by one.
+in llama-bench: pp512 computes a prompt of 512 tokens, tg128 decodes 128 tokens one by one. The table is brief and ends with the speeds; --details shows the rest, and -o md is what one pastes into an issue.
 
 To find out whether a change made siskin slower:
 
@@ -112,6 +112,9 @@ pub(crate) struct BenchArgs {
     /// Same as -o json
     #[arg(long, conflicts_with = "output")]
     json: bool,
+    /// Show every table and note, not only memory and speed; the other formats always have everything
+    #[arg(long)]
+    details: bool,
     /// Run even if a model does not fit into memory
     #[arg(long)]
     force: bool,
@@ -169,9 +172,24 @@ pub(crate) fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
     }
     let format = if args.json { Format::Json } else { args.output };
     let mut out = std::io::stdout();
-    out.write_all(report::render(&results, format, width()).as_bytes())?;
+    let layout = Layout {
+        width: width(),
+        details: args.details,
+        hints: hints(args.details),
+    };
+    out.write_all(report::render(&results, format, &layout).as_bytes())?;
     out.flush().context("standard output")?;
     verdict(&results, args.fail_below)
+}
+
+/// How to see more.
+fn hints(details: bool) -> Vec<String> {
+    let more = if details {
+        ""
+    } else {
+        "latencies, loading, all settings: --details; "
+    };
+    vec![format!("{more}to paste into an issue: -o md")]
 }
 
 /// Reads results that siskin bench wrote.

@@ -345,6 +345,21 @@ fn tune_looks_for_a_place_to_keep_results_before_it_measures() {
     assert!(begun.elapsed().as_secs() < 10);
 }
 
+/// Without HOME there is no such place: it is said before anything is measured, and the table is printed all the same.
+#[test]
+fn tune_without_a_home_prints_what_it_found() {
+    let mut command = siskin(["tune", "--quick", "--force"]);
+    let output = command.env_remove("XDG_STATE_HOME").env_remove("HOME").output();
+    let output = output.expect("it starts");
+    let (table, text) = (String::from_utf8_lossy(&output.stdout), stderr(&output));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(table.contains("threads") && table.contains("tokens/s"), "{table}");
+    let warned = text.find("neither $XDG_STATE_HOME nor $HOME").expect("a warning");
+    let estimated = text.find("this takes").expect("an estimate");
+    assert!(warned < estimated, "{text}");
+    assert!(!table.contains("saved in"), "{table}");
+}
+
 /// The worker dies of the same Ctrl-C, perhaps first; SIGTERM reaches this program only.
 #[test]
 fn tune_ends_with_the_signal_s_exit_code_and_keeps_nothing() {

@@ -100,12 +100,12 @@ fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
     if let Some(name) = &summary.name {
         lines.push(("name", name.clone()));
     }
-    let file_type = summary.file_type.map_or(String::new(), |ty| format!(", {ty}"));
     lines.push((
         "parameters",
         format!(
-            "{}{file_type}, {:.2} bits each",
+            "{}, {}, {:.2} bits each",
             grouped(summary.parameters),
+            summary.file_type,
             summary.bits_per_weight
         ),
     ));
