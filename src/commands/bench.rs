@@ -19,6 +19,8 @@ use crate::{exit, interrupt, text_input};
 
 mod measure;
 
+/// No table is narrower than this.
+const MIN_WIDTH: usize = 20;
 /// Columns of a table that goes to a file or a pipe.
 const PIPE_WIDTH: usize = 120;
 
@@ -270,7 +272,14 @@ pub(super) fn width() -> usize {
     } else {
         asked()
     };
-    found.unwrap_or(PIPE_WIDTH).max(20)
+    found.unwrap_or(PIPE_WIDTH).max(MIN_WIDTH)
+}
+
+/// Columns of the terminal on stdout; `None` of anything else. A terminal that does not know its width has 80.
+pub(super) fn terminal_width() -> Option<usize> {
+    let out = std::io::stdout();
+    out.is_terminal()
+        .then(|| columns(out).unwrap_or(80).max(MIN_WIDTH))
 }
 
 /// Columns of a terminal. Some report 0 because they do not know.

@@ -58,10 +58,16 @@ pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
         return args.forget();
     }
     // Before anything is measured: is there a place to save the result?
-    let store = path();
+    let store = path().and_then(|path| {
+        check_folder(&path)?;
+        Ok(path)
+    });
+    // A folder that was asked for by name is a mistake to correct; a home may just not be there.
+    let is_asked_for = std::env::var_os("XDG_STATE_HOME").is_some_and(|folder| !folder.is_empty());
     match &store {
-        Ok(path) => check_folder(path)?,
-        Err(error) => say!("siskin: warning: {error}; the table will be printed only"),
+        Err(_) if is_asked_for => return store.map(|_| ExitCode::SUCCESS),
+        Err(error) => say!("siskin: warning: {error:#}; the result will be printed but not saved"),
+        Ok(_) => {}
     }
     let info = args.info()?;
     let plan = args.plan(&info)?;
