@@ -3,7 +3,7 @@
 
 mod entries;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use siskin_device::budget;
 use siskin_device::settings::{CacheType, Values};
 use siskin_model::FileType;
@@ -12,7 +12,7 @@ use siskin_quant::outline;
 
 use crate::result::{Kind, Results, Run, Tool};
 
-pub use entries::{CATALOG, Entry};
+pub use entries::{CATALOG, Entry, Purpose};
 
 /// The context, in tokens, for which memory is given.
 pub const CONTEXT: u32 = 2048;
@@ -24,10 +24,12 @@ const SYSTEM_BYTES: u64 = (300 + 96) << 20;
 const READING_PACE: f64 = 5.5;
 /// Above this speed, prefer the more precise type.
 const COMFORTABLE_PACE: f64 = 15.0;
+/// A computed speed must be above [`COMFORTABLE_PACE`] by this factor: it is the most that the memory allows, and the
+/// memory's speed is known to a tenth or two.
+const SAFETY: f64 = 1.25;
 
-/// A figure, and how it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// A figure, and how it is known. In JSON it is an object with one key: `{"computed": 20.4}`, `{"unmeasured": null}`.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Figure {
     /// Measured by `siskin bench` on this device.
     Measured(f64),
@@ -37,6 +39,17 @@ pub enum Figure {
     Unmeasured,
 }
 
+impl Serialize for Figure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (key, value) = match self {
+            Figure::Measured(value) => ("measured", Some(value)),
+            Figure::Computed(value) => ("computed", Some(value)),
+            Figure::Unmeasured => ("unmeasured", None),
+        };
+        serializer.collect_map([(key, value)])
+    }
+}
+
 /// A model in one type, on the present device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
@@ -44,6 +57,10 @@ pub struct Row {
     pub name: &'static str,
     /// The Hugging Face repository of its checkpoint.
     pub repository: &'static str,
+    /// Whether its publisher asks for an account that has accepted the licence.
+    pub needs_account: bool,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The file's type.
     pub file_type: FileType,
     /// The number of weights.
@@ -69,6 +86,8 @@ pub struct DeviceMemory {
     pub usable_bytes: u64,
     /// Read bandwidth of the memory, in bytes a second.
     pub read_bytes_per_second: f64,
+    /// Whether other programs used the CPUs meanwhile: the memory is then faster than this.
+    pub is_busy: bool,
 }
 
 /// The model to use on a device, and why.
@@ -80,6 +99,8 @@ pub struct Choice {
     pub file_type: FileType,
     /// The reason, in one sentence.
     pub reason: String,
+    /// Commands that fetch, convert and run it.
+    pub commands: [String; 3],
 }
 
 /// Every model in each of `types`. `results` holds what was measured on this device.
@@ -122,6 +143,8 @@ fn row(entry: &Entry, file_type: FileType, memory: &DeviceMemory, results: Optio
     Row {
         name: entry.name,
         repository: entry.repository,
+        needs_account: entry.needs_account,
+        purpose: entry.purpose,
         file_type,
         parameters,
         file_bytes,
@@ -169,27 +192,28 @@ impl Figure {
     }
 }
 
-/// Of the models that fit and keep a reader's pace, the one trained on the most text, in the most precise
-/// type that is still comfortable. If no model keeps the pace, the fastest that fits.
+/// Of the chat models that fit and keep a reader's pace, the one trained on the most text, in the most precise type that
+/// is still comfortable. If no model keeps the pace, the fastest that fits. A computed speed must be comfortable by
+/// some margin. If the machine was busy, computed speeds are too low and decide nothing: the choice does not change with
+/// noise.
 pub fn choose(rows: &[Row], memory: &DeviceMemory) -> Option<Choice> {
     let pace = |row: &Row| row.decode_tokens_per_second.value().unwrap_or(0.0);
     let fits = |row: &&Row| {
-        row.peak_rss_bytes
-            .value()
-            .is_some_and(|bytes| bytes <= memory.usable_bytes as f64)
+        let peak = row.peak_rss_bytes.value();
+        row.purpose == Purpose::Chat && peak.is_some_and(|bytes| bytes <= memory.usable_bytes as f64)
     };
     let fitting: Vec<&Row> = rows.iter().filter(fits).collect();
     let readable: Vec<&Row> = fitting
         .iter()
         .copied()
-        .filter(|row| pace(row) >= READING_PACE)
+        .filter(|row| pace(row) >= READING_PACE || is_unknown(row, memory))
         .collect();
     let Some(first) = readable.first() else {
         let fastest = fitting.into_iter().max_by(|a, b| pace(a).total_cmp(&pace(b)))?;
         return Some(chosen(
             fastest,
             memory,
-            "the fastest that fits; none is as fast as a reader here".into(),
+            "the fastest chat model that fits; none is as fast as a reader here".into(),
         ));
     };
     let same: Vec<&Row> = readable
@@ -197,7 +221,12 @@ pub fn choose(rows: &[Row], memory: &DeviceMemory) -> Option<Choice> {
         .copied()
         .filter(|row| row.name == first.name)
         .collect();
-    let comfortable = same.iter().copied().filter(|row| pace(row) >= COMFORTABLE_PACE);
+    let is_comfortable = |row: &&Row| match row.decode_tokens_per_second {
+        Figure::Measured(speed) => speed >= COMFORTABLE_PACE,
+        Figure::Computed(bound) => !memory.is_busy && bound >= SAFETY * COMFORTABLE_PACE,
+        Figure::Unmeasured => false,
+    };
+    let comfortable = same.iter().copied().filter(is_comfortable);
     let exact = comfortable.max_by(|a, b| a.bits_per_weight.total_cmp(&b.bits_per_weight));
     let row = exact.or_else(|| same.iter().copied().max_by(|a, b| pace(a).total_cmp(&pace(b))))?;
     let entry = CATALOG.iter().find(|entry| entry.name == row.name)?;
@@ -216,10 +245,27 @@ pub fn choose(rows: &[Row], memory: &DeviceMemory) -> Option<Choice> {
     ))
 }
 
+/// Whether a row's speed was computed from the memory of a busy machine.
+fn is_unknown(row: &Row, memory: &DeviceMemory) -> bool {
+    memory.is_busy && matches!(row.decode_tokens_per_second, Figure::Computed(_))
+}
+
+/// Commands that fetch, convert and run a model, each on its line.
+fn commands(row: &Row) -> [String; 3] {
+    let (repository, name, ty) = (row.repository, row.name, row.file_type);
+    let file = format!("{name}-{ty}.gguf");
+    [
+        format!("hf download {repository} --local-dir {name}"),
+        format!("siskin convert {name} -o {file} --type {ty}"),
+        format!("siskin chat {file}"),
+    ]
+}
+
 fn chosen(row: &Row, memory: &DeviceMemory, first: String) -> Choice {
     let gib = |bytes: f64| format!("{:.1}", bytes / f64::from(1 << 30));
     let speed = match row.decode_tokens_per_second {
         Figure::Measured(speed) => format!("decodes {speed:.1} tokens/s (measured)"),
+        Figure::Computed(_) if memory.is_busy => "has an unknown speed while the machine is busy".into(),
         Figure::Computed(bound) => format!("decodes at most {bound:.1} tokens/s"),
         Figure::Unmeasured => "has an unmeasured speed".into(),
     };
@@ -232,6 +278,7 @@ fn chosen(row: &Row, memory: &DeviceMemory, first: String) -> Choice {
         name: row.name,
         file_type: row.file_type,
         reason,
+        commands: commands(row),
     }
 }
 
@@ -245,6 +292,7 @@ mod tests {
         DeviceMemory {
             usable_bytes: gib << 30,
             read_bytes_per_second: gigabytes * 1e9,
+            is_busy: false,
         }
     }
 
@@ -302,14 +350,33 @@ mod tests {
                 DeviceMemory {
                     usable_bytes: 850 << 20,
                     read_bytes_per_second: 5e10,
+                    is_busy: false,
                 },
                 Some(("TinyLlama-1.1B", FileType::Q4KM)),
             ),
-            (device(8, 1.0), Some(("Pythia-1B", FileType::Q4KM))),
+            // Pythia is faster, and not a chat model.
+            (device(8, 1.0), Some(("TinyLlama-1.1B", FileType::Q4KM))),
+            // What is comfortable only at the memory's best is not.
+            (device(8, 21.0), Some(("Llama-3.2-1B", FileType::Q4KM))),
+            (
+                DeviceMemory {
+                    is_busy: true,
+                    ..device(8, 50.0)
+                },
+                Some(("Llama-3.2-1B", FileType::Q4KM)),
+            ),
+            (
+                DeviceMemory {
+                    is_busy: true,
+                    ..device(8, 0.5)
+                },
+                Some(("Llama-3.2-1B", FileType::Q4KM)),
+            ),
             (
                 DeviceMemory {
                     usable_bytes: 100 << 20,
                     read_bytes_per_second: 1e10,
+                    is_busy: false,
                 },
                 None,
             ),
@@ -322,6 +389,34 @@ mod tests {
                 "{choice:?}"
             );
         }
+    }
+
+    #[test]
+    fn figures_are_objects_in_json_and_a_choice_says_how_to_get_it() {
+        let memory = device(8, 12.0);
+        let rows = rows(&TYPES, &memory, None);
+        let json = serde_json::to_value(&rows).expect("JSON");
+        assert!(json[0]["prefill_tokens_per_second"]["unmeasured"].is_null());
+        for row in json.as_array().expect("rows") {
+            for key in [
+                "prefill_tokens_per_second",
+                "decode_tokens_per_second",
+                "peak_rss_bytes",
+            ] {
+                assert!(row[key].is_object(), "{key}");
+            }
+        }
+        let purposes: Vec<&str> = CATALOG.iter().map(|entry| entry.purpose.name()).collect();
+        assert_eq!(purposes, ["chat", "chat", "chat", "research"]);
+        let choice = choose(&rows, &memory).expect("a choice");
+        assert_eq!(
+            choice.commands,
+            [
+                "hf download meta-llama/Llama-3.2-1B-Instruct --local-dir Llama-3.2-1B",
+                "siskin convert Llama-3.2-1B -o Llama-3.2-1B-q4_k_m.gguf --type q4_k_m",
+                "siskin chat Llama-3.2-1B-q4_k_m.gguf",
+            ]
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use crate::cpu_load::CpuLoad;
+use crate::tune::about;
 
 /// The machinery around a request.
 #[allow(missing_debug_implementations)] // a closure
@@ -30,8 +31,13 @@ pub enum Event<'e> {
         /// What comes next.
         what: &'e str,
     },
-    /// Other programs used the CPUs before the measurement began.
+    /// Other programs used the CPUs, before the measurement began or during a part of it.
     Busy(&'e CpuLoad),
+    /// Tuning will take about as many seconds.
+    Estimate {
+        /// Seconds in total.
+        seconds: f64,
+    },
     /// The system does not report whether the clock is held down: rounds in which it is cannot be thrown away.
     ThrottlingUnknown,
     /// A round of tuning is thrown away: the clock was held down meanwhile.
@@ -57,6 +63,7 @@ impl fmt::Display for Event<'_> {
         match self {
             Event::Step { done, total, what } => write!(f, "{done} of {total}: {what}"),
             Event::Busy(load) => write!(f, "{load}; the speeds will be too low"),
+            Event::Estimate { seconds } => write!(f, "this takes {}", about(*seconds)),
             Event::ThrottlingUnknown => {
                 f.write_str("throttling cannot be detected here, so slow rounds are kept")
             }

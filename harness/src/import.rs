@@ -1,5 +1,6 @@
 //! Results from files, shown with those that were just measured.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::result::{Results, Run, Tool};
@@ -24,9 +25,7 @@ impl Imported {
     /// It is not JSON of either program, or of another version.
     pub fn add(&mut self, text: &str, file: &Path) -> Result<(), BenchError> {
         let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
-        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-        // A file's name may hold anything, and it goes to terminals.
-        let name = name.replace(char::is_control, "?");
+        let name = self.name(file);
         if json.is_some_and(|json| json.get("schema_version").is_some()) {
             self.results.push((name, compare::parse(text, file)?));
         } else {
@@ -34,6 +33,19 @@ impl Imported {
             self.runs.extend(runs.into_iter().map(|run| marked(run, &name)));
         }
         Ok(())
+    }
+
+    /// What marks the runs of `file`: its name, or its path if another file has the same name.
+    fn name(&self, file: &Path) -> String {
+        // A file's name may hold anything, and it goes to terminals.
+        let shown = |text: &OsStr| text.to_string_lossy().replace(char::is_control, "?");
+        let name = shown(file.file_name().unwrap_or(file.as_os_str()));
+        let of_results = self.results.iter().map(|(name, _)| name);
+        let mut known = of_results.chain(self.runs.iter().filter_map(|run| run.imported_from.as_ref()));
+        match known.any(|known| *known == name) {
+            true => shown(file.as_os_str()),
+            false => name,
+        }
     }
 
     /// Adds everything to results that were just measured, each run with a mark.
@@ -47,7 +59,17 @@ impl Imported {
             results.notes.push(format!(
                 "imported from {name}: measured {date} by siskin {version} on {machine}"
             ));
-            let runs = other.runs.into_iter().map(|run| marked(run, &name));
+            let from = other.provenance();
+            let runs = other.runs.into_iter().map(|run| {
+                let measured = match run.imported_from {
+                    Some(_) => run.measured.clone(),
+                    None => Some(from.clone()),
+                };
+                Run {
+                    measured,
+                    ..marked(run, &name)
+                }
+            });
             results.runs.extend(runs);
         }
         results.runs.extend(self.runs);
@@ -57,11 +79,15 @@ impl Imported {
     /// Everything, if nothing was measured: the first of siskin's results with the others added. If there are only
     /// another program's runs, they are added to `nothing`, results without a measurement.
     pub fn into_results(mut self, nothing: Results) -> Results {
-        let mut first = if self.results.is_empty() {
-            nothing
-        } else {
-            self.results.remove(0).1
-        };
+        if self.results.is_empty() {
+            let mut nothing = nothing;
+            self.add_to(&mut nothing);
+            return nothing;
+        }
+        let (name, mut first) = self.results.remove(0);
+        if !self.is_empty() {
+            first.notes.push(format!("rows without a mark are from {name}"));
+        }
         self.add_to(&mut first);
         first
     }
@@ -89,11 +115,11 @@ fn compare_tools(results: &mut Results) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Format, fixture, render};
+    use crate::report::{Format, Layout, fixture, render};
 
     #[test]
     fn imported_runs_are_marked_and_those_measured_are_not() {
-        let text = render(&fixture(), Format::Json, 80);
+        let text = render(&fixture(), Format::Json, &Layout::default());
         let both = || {
             let mut imported = Imported::default();
             imported.add(&text, Path::new("/tmp/a.json")).expect("results");
@@ -118,7 +144,29 @@ mod tests {
                 .iter()
                 .any(|note| note.starts_with("imported from a.json: "))
         );
+        // What was measured elsewhere keeps its machine and its date in every format.
+        let mut elsewhere = fixture();
+        elsewhere.machine.cpu = "another CPU".into();
+        let text = render(&elsewhere, Format::Json, &Layout::default());
+        let mut imported = Imported::default();
+        imported.add(&text, Path::new("old/x.json")).expect("results");
+        imported.add(&text, Path::new("new/x.json")).expect("results");
+        let mut mixed = fixture();
+        imported.add_to(&mut mixed);
+        assert_eq!(
+            (marks(&mixed, "x.json"), marks(&mixed, "new/x.json")),
+            (runs, runs)
+        );
+        for format in [Format::Csv, Format::Jsonl] {
+            let text = render(&mixed, format, &Layout::default());
+            assert_eq!(text.matches("another CPU").count(), 2 * runs, "{format}");
+        }
         let alone = both().into_results(fixture());
+        assert!(
+            alone
+                .notes
+                .contains(&"rows without a mark are from a.json".to_owned())
+        );
         assert_eq!(alone.runs.len(), 2 * runs);
         assert_eq!((marks(&alone, "a.json"), marks(&alone, "b.json")), (0, runs));
     }

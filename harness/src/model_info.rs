@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use siskin_model::TensorType;
 use siskin_model::files::Files;
-use siskin_model::gguf::{Header, TensorInfo};
+use siskin_model::gguf::Header;
 use siskin_model::shape::{Shape, ShapeError};
+use siskin_model::summary;
 
 use crate::BenchError;
 use crate::result::Model;
@@ -63,15 +63,11 @@ impl ModelInfo {
 
     fn from_header(header: &Header, name: String, sha256: Option<String>) -> Result<Self, ShapeError> {
         let shape = Shape::from_header(header)?;
-        let file_type = match shape.file_type {
-            Some(stated) => stated.name().to_owned(),
-            None => commonest_type(header),
-        };
         let model = Model {
             // A file's name may hold anything, and it goes to terminals.
             name: name.replace(char::is_control, "?"),
             architecture: shape.arch.clone(),
-            file_type,
+            file_type: summary::file_type(header),
             sha256,
             file_bytes: header.file_len,
             parameters: shape.parameters,
@@ -80,17 +76,6 @@ impl ModelInfo {
         };
         Ok(ModelInfo { model, shape })
     }
-}
-
-/// The type of most weights.
-fn commonest_type(header: &Header) -> String {
-    let weights = |ty: TensorType| -> u64 {
-        let of_type = header.tensors.iter().filter(|tensor| tensor.ty == ty);
-        let weights = |tensor: &TensorInfo| tensor.shape.iter().fold(1, |n: u64, &dim| n.saturating_mul(dim));
-        of_type.map(weights).fold(0, u64::saturating_add)
-    };
-    let most = TensorType::all().max_by_key(|&ty| weights(ty));
-    most.map_or("unknown", TensorType::name).to_lowercase()
 }
 
 /// SHA-256 in hexadecimal digits, as `sha256sum` prints it.

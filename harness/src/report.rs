@@ -1,5 +1,6 @@
 //! Writes results for people and machines: one plain struct, many writers.
 
+mod brief;
 #[cfg(feature = "html")]
 mod chart;
 mod csv;
@@ -16,7 +17,7 @@ use std::str::FromStr;
 
 use siskin_device::settings::UnknownName;
 
-use crate::result::Results;
+use crate::result::{Results, Run};
 
 pub use markdown::table as markdown_table;
 pub use table::{Column, Table};
@@ -89,10 +90,31 @@ impl FromStr for Format {
     }
 }
 
-/// Writes `results` as `format`. `width` is the terminal's width in columns, for tables.
-pub fn render(results: &Results, format: Format, width: usize) -> String {
+/// How tables for a terminal are laid out; the other formats always have everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The terminal's width in columns.
+    pub width: usize,
+    /// Every table and note, not only speed, memory and what changes how they are read.
+    pub details: bool,
+    /// Lines printed before the memory and the speeds, e.g. how to see more.
+    pub hints: Vec<String>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Layout {
+            width: 80,
+            details: false,
+            hints: vec![],
+        }
+    }
+}
+
+/// Writes `results` as `format`.
+pub fn render(results: &Results, format: Format, layout: &Layout) -> String {
     match format {
-        Format::Table => text::report(results, width),
+        Format::Table => text::report(results, layout),
         Format::Json => json(results, true),
         Format::Jsonl => jsonl(results),
         Format::Csv => csv::render(results),
@@ -112,18 +134,33 @@ fn json(value: &impl serde::Serialize, indented: bool) -> String {
 }
 
 fn jsonl(results: &Results) -> String {
-    let line = |run| {
+    let line = |run: &Run| {
+        let sure = "numbers, texts and lists";
         let mut line = serde_json::json!({
             "schema_version": results.schema_version,
-            "date_utc": results.date_utc,
             "command": results.command,
-            "siskin_version": results.siskin_version,
-            "llama_cpp_version": results.llama_cpp_version,
-            "machine": results.machine,
         });
-        let run = serde_json::to_value(run).expect("numbers, texts and lists");
-        if let (Some(line), serde_json::Value::Object(run)) = (line.as_object_mut(), run) {
-            line.extend(run);
+        // An imported run has its own machine and date, or none.
+        let from = results
+            .provenance_of(run)
+            .map(|from| serde_json::to_value(from).expect(sure));
+        let unknown = || {
+            serde_json::json!({
+                "date_utc": null, "siskin_version": null, "llama_cpp_version": null, "machine": null,
+            })
+        };
+        let run = Run {
+            measured: None,
+            ..run.clone()
+        };
+        let parts = [
+            from.unwrap_or_else(unknown),
+            serde_json::to_value(run).expect(sure),
+        ];
+        for part in parts {
+            if let (Some(line), serde_json::Value::Object(part)) = (line.as_object_mut(), part) {
+                line.extend(part);
+            }
         }
         json(&line, false)
     };

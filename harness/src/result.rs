@@ -242,6 +242,19 @@ pub struct Load {
     pub first_token_seconds: Summary,
 }
 
+/// When, where and by what something was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The time at which the benchmark began, RFC 3339.
+    pub date_utc: String,
+    /// Version of siskin.
+    pub siskin_version: String,
+    /// Version of the llama.cpp built into siskin.
+    pub llama_cpp_version: String,
+    /// The machine it ran on.
+    pub machine: Machine,
+}
+
 /// One test of one model with one set of settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -250,6 +263,10 @@ pub struct Run {
     /// The file that the run was imported from; `None` if it was measured with the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_from: Option<String>,
+    /// When, where and by what an imported run was measured; `None` if it was measured with the others, or if its file
+    /// does not state it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Provenance>,
     /// The model that was run.
     pub model: Model,
     /// The settings in force and the source of each.
@@ -311,6 +328,24 @@ pub struct Compared {
 }
 
 impl Results {
+    /// When, where and by what these results were measured.
+    pub(crate) fn provenance(&self) -> Provenance {
+        Provenance {
+            date_utc: self.date_utc.clone(),
+            siskin_version: self.siskin_version.clone(),
+            llama_cpp_version: self.llama_cpp_version.clone(),
+            machine: self.machine.clone(),
+        }
+    }
+
+    /// The same for one of the runs; `None` if it was imported from a file that does not state it.
+    pub(crate) fn provenance_of(&self, run: &Run) -> Option<Provenance> {
+        match run.imported_from {
+            Some(_) => run.measured.clone(),
+            None => Some(self.provenance()),
+        }
+    }
+
     /// Whether the speed of any run is noisy.
     pub fn noisy(&self) -> bool {
         self.runs
@@ -344,6 +379,7 @@ impl Run {
         Run {
             tool,
             imported_from: None,
+            measured: None,
             model,
             settings: vec![],
             threads,

@@ -172,6 +172,20 @@ pub(crate) fn load(subject: &Subject, setup: &Setup, cold: bool, rounds: &[Loade
     })
 }
 
+/// Parts of notes that are details: they name what is missing, or what the column `spread` of the speeds already has.
+const DETAILS: [&str; 5] = [
+    ": outliers: ",
+    ": noisy, ",
+    ": reads from the CPU's caches",
+    " unmeasured: ",
+    "fewer than 3 repetitions",
+];
+
+/// Whether a note of [`notes`] is a detail, which a brief report leaves out.
+pub(crate) fn is_detail(note: &str) -> bool {
+    DETAILS.iter().any(|part| note.contains(part))
+}
+
 /// Notes that a reader needs to judge the figures.
 pub(crate) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -255,5 +269,10 @@ pub(crate) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> V
 }
 
 fn spread(summary: &Summary) -> String {
-    format!("± {:.0} % of the median", 100.0 * summary.mad / summary.median)
+    let share = |value: f64| 100.0 * value / summary.median;
+    format!(
+        "{:.0} to {:.0} % of the median",
+        share(summary.min),
+        share(summary.max)
+    )
 }

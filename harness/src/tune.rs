@@ -7,28 +7,35 @@
 //! Every round runs in its own process: OpenMP reads its policy when a process starts, an idle process with an
 //! active policy would take the CPUs from the others, and small boards have memory for one process.
 
+mod choose;
+mod estimate;
+mod outcome;
 mod stage;
 mod table;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
-use serde::Serialize;
 use siskin_device::probe::{Heat, Root};
 use siskin_device::settings::{Resolved, Values, WaitPolicy};
 use siskin_device::tuned::Tuned;
 
-use crate::cpu_load::{Used, Watch};
+use crate::cpu_load::Watch;
 pub use crate::event::LeftOut;
 use crate::event::{Event, Harness};
 use crate::model_info::ModelInfo;
 use crate::plan::{self, Setup, Subject, Tests};
 use crate::protocol::Turn;
 use crate::turns::{Workers, ended_by};
-use crate::{BenchError, CpuLoad, summarize};
+use crate::{BenchError, CpuLoad, Summary, summarize};
 
+use choose::{Trial, fastest};
+pub(crate) use estimate::about;
+use estimate::{Probe, Work};
+pub use outcome::{Row, TuneReport};
 pub use stage::{Effort, Sample};
-use stage::{STAGES, Stage, fastest, result_stage};
+use stage::{STAGES, Stage, result_stage};
 pub use table::table;
 
 /// The prompt of a process's warm-up, in tokens.
@@ -56,83 +63,6 @@ pub struct Request<'r> {
     pub environment: &'r dyn Fn(&Resolved) -> Vec<(&'static str, &'static str)>,
     /// When it began, in seconds since 1970.
     pub measured_at: u64,
-}
-
-/// What was found.
-#[derive(Debug, Clone, Serialize)]
-pub struct TuneReport {
-    /// The settings to keep, and what they gave.
-    pub tuned: Tuned,
-    /// What the settings gave that tuning started with; `None` if they could not be measured.
-    pub before: Option<Sample>,
-    /// What the settings found gave, in the same rounds.
-    pub after: Sample,
-    /// Every value that was measured, in order.
-    pub measurements: Vec<Row>,
-    /// Other programs used the CPUs when it began.
-    pub busy_before: Option<CpuLoad>,
-    /// Other programs used the CPUs meanwhile.
-    pub busy_meanwhile: Option<CpuLoad>,
-    /// The share of the CPUs' time that the host of a virtual machine withheld, if it is worth a note.
-    pub withheld: Option<f64>,
-}
-
-impl TuneReport {
-    /// True if other programs used the machine: the figures are unreliable and should not be saved.
-    pub fn is_disturbed(&self) -> bool {
-        self.busy_before.is_some() || self.busy_meanwhile.is_some()
-    }
-
-    /// How much faster the settings found are than those that tuning started with, in one line.
-    pub fn won(&self) -> String {
-        let after = &self.after;
-        let Some(before) = self.before else {
-            return format!("decode {:.1}, prompt {:.1} tokens/s", after.decode, after.prefill);
-        };
-        if before == *after {
-            return "the settings without tuning are the fastest".into();
-        }
-        let gain = |name: &str, before: f64, after: f64| {
-            let percent = 100.0 * (after / before - 1.0);
-            format!("{name} {before:.1} -> {after:.1} tokens/s, {percent:+.0} %")
-        };
-        let decode = gain("decode", before.decode, after.decode);
-        format!("{decode}; {}", gain("prompt", before.prefill, after.prefill))
-    }
-
-    /// What a reader must know to judge the figures.
-    pub fn notes(&self) -> Vec<String> {
-        let used = Used {
-            others: self.busy_meanwhile.clone(),
-            withheld: self.withheld,
-        };
-        let mut notes: Vec<String> = self.busy_before.iter().map(CpuLoad::at_start).collect();
-        notes.extend(used.notes());
-        let skipped = self.measurements.iter().filter_map(|row| {
-            let reason = row.failure.as_ref()?;
-            Some(format!("{} {}: skipped: {reason}", row.setting, row.value))
-        });
-        notes.extend(skipped);
-        notes
-    }
-}
-
-/// One value of a setting and what was measured with it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
-    /// The setting, by the name of its flag.
-    pub setting: &'static str,
-    /// The value.
-    pub value: String,
-    /// Medians of what it gave; `None` if nothing could be measured.
-    #[serde(flatten)]
-    pub median: Option<Sample>,
-    /// True if it was taken.
-    pub chosen: bool,
-    /// Rounds thrown away because the clock was held down.
-    pub dropped_rounds: usize,
-    /// Why it was left out.
-    pub failure: Option<LeftOut>,
 }
 
 /// Finds the fastest settings.
@@ -164,31 +94,42 @@ pub fn run(
         request,
         harness: &harness,
         on_event: &mut on_event,
-        total: STAGES
-            .iter()
-            .map(|stage| stage.trials(&request.start.values, request.cpus).len())
-            .sum(),
+        total: 0,
         done: 0,
         rows: vec![],
+        busy: None,
+        has_warned: busy_before.is_some(),
     };
-    tuner.total = (tuner.total + 2) * request.effort.rounds;
-    let (values, before, after) = tuner.tune()?;
-    let measurements = tuner.rows;
+    tuner.estimate()?;
+    let found = tuner.tune()?;
+    let (measurements, busy) = (tuner.rows, tuner.busy);
     let used = watch.end();
+    let after = found.kept;
     Ok(TuneReport {
         tuned: Tuned {
-            settings: stage::tuned(&values),
+            settings: stage::tuned(&found.values),
             prefill_tokens_per_second: after.prefill,
             decode_tokens_per_second: after.decode,
             measured_at: request.measured_at,
         },
-        before,
+        before: found.before,
         after,
+        changed: found.changed,
         measurements,
         busy_before,
-        busy_meanwhile: used.others,
+        busy_meanwhile: busy.or(used.others),
         withheld: used.withheld,
     })
+}
+
+/// What the last comparison gave.
+struct Found {
+    /// The settings to keep.
+    values: Values,
+    /// Whether they are others than the first.
+    changed: bool,
+    before: Option<Sample>,
+    kept: Sample,
 }
 
 struct Tuner<'t> {
@@ -198,37 +139,118 @@ struct Tuner<'t> {
     total: usize,
     done: usize,
     rows: Vec<Row>,
+    /// What other programs used in the stage in which they used most.
+    busy: Option<CpuLoad>,
+    has_warned: bool,
 }
 
 impl Tuner<'_> {
-    /// Stage after stage. Returns the best settings, what the first gave, what the best gave.
-    fn tune(&mut self) -> Result<(Values, Option<Sample>, Sample), BenchError> {
+    /// Counts the steps, and times one turn with the settings that tuning starts with to say how long they take.
+    /// Settings that cannot be run are reported by their stage.
+    fn estimate(&mut self) -> Result<(), BenchError> {
+        let (start, cpus) = (self.request.start.values, self.request.cpus);
+        let effort = self.request.effort;
+        let last = result_stage(start, start).0;
+        let stages = STAGES
+            .iter()
+            .map(|stage| (*stage, effort.rounds, stage.trials(&start, cpus)));
+        let both = vec![("before".to_owned(), start), ("after".to_owned(), start)];
+        let stages: Vec<_> = stages.chain([(last, effort.last_rounds(), both)]).collect();
+        self.total = stages
+            .iter()
+            .map(|(_, rounds, trials)| rounds * trials.len())
+            .sum();
+        let Some(probe) = self.probe(start)? else {
+            return Ok(());
+        };
+        let seconds = stages.iter().map(|(stage, rounds, trials)| {
+            let (prompt, decode, depth) = self.lengths(stage);
+            let work = Work {
+                prompt: WARM_UP.min(prompt) + depth + prompt,
+                decode,
+            };
+            let trials = trials.iter().map(|(_, values)| probe.seconds(work, values));
+            trials.sum::<f64>() * *rounds as f64
+        });
+        let seconds = seconds.sum();
+        (self.on_event)(Event::Estimate { seconds });
+        Ok(())
+    }
+
+    /// One turn with `values`; `None` if they cannot be run.
+    fn probe(&mut self, values: Values) -> Result<Option<Probe>, BenchError> {
+        let (prompt, decode, _) = self.lengths(&STAGES[0]);
+        let subject = self.subject(&[(String::new(), values)]);
+        let tests = tests(prompt, decode, 0, 1);
+        let cases = plan::cases(std::slice::from_ref(&subject), &tests)?;
+        let workers = Workers {
+            harness: self.harness,
+            subjects: std::slice::from_ref(&subject),
+        };
+        (self.on_event)(Event::Step {
+            done: 0,
+            total: self.total,
+            what: "estimating how long this takes",
+        });
+        workers.check_interrupted()?;
+        let (case, warm_up, began) = (&cases[0], WARM_UP.min(prompt), Instant::now());
+        let turn = workers
+            .start(case, warm_up)
+            .and_then(|(mut worker, _)| workers.turn(&mut worker, case));
+        let turn = match turn {
+            Ok((turn, _)) => turn,
+            Err(error) if left_out(&error).is_some() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let sample = trial(&[Some(turn)], case).map(|trial| trial.median);
+        Ok(sample.map(|sample| Probe {
+            seconds: began.elapsed().as_secs_f64(),
+            work: Work {
+                prompt: warm_up + prompt,
+                decode,
+            },
+            prefill: sample.prefill,
+            decode: sample.decode,
+            threads: (values.threads, values.threads_batch),
+        }))
+    }
+
+    /// Tokens of the prompt, tokens decoded, tokens in the context before.
+    fn lengths(&self, stage: &Stage) -> (u32, u32, u32) {
+        let training = self.request.info.shape.training_context;
+        self.request.effort.lengths(stage.long, training)
+    }
+
+    /// Stage after stage.
+    fn tune(&mut self) -> Result<Found, BenchError> {
         let start = self.request.start.values;
         let mut best = start;
         for stage in &STAGES {
             let trials = stage.trials(&best, self.request.cpus);
-            let medians = self.measure(stage, &trials)?;
-            if let Some(index) = fastest(stage.goal, &medians).filter(|_| stage.adopt) {
+            let measured = self.measure(stage, &trials, self.request.effort.rounds)?;
+            if let Some(index) = fastest(stage.goal, &measured).filter(|_| stage.adopt) {
                 best = trials[index].1;
-                self.choose(medians.len(), index);
+                self.choose(measured.len(), index);
             }
         }
         self.verify(start, best)
     }
 
     /// Measures the settings found against the first, in the same rounds: what was won must not be drift or noise.
-    fn verify(
-        &mut self,
-        start: Values,
-        best: Values,
-    ) -> Result<(Values, Option<Sample>, Sample), BenchError> {
+    fn verify(&mut self, start: Values, best: Values) -> Result<Found, BenchError> {
         let (stage, trials) = result_stage(start, best);
-        let medians = self.measure(&stage, &trials)?;
-        let before = medians.first().copied().flatten();
-        let after = medians.last().copied().flatten();
-        let (won, kept) = stage::kept(stage.goal, before, after).ok_or(BenchError::NothingMeasured)?;
-        self.choose(medians.len(), if won { medians.len() - 1 } else { 0 });
-        Ok((if won { best } else { start }, before, kept))
+        let measured = self.measure(&stage, &trials, self.request.effort.last_rounds())?;
+        let (before, after) = (measured.first(), measured.get(1));
+        let [before, after] = [before, after].map(|trial| trial.and_then(Option::as_ref));
+        let kept = choose::kept(stage.goal, before, after);
+        let (changed, kept) = kept.ok_or(BenchError::NothingMeasured)?;
+        self.choose(measured.len(), usize::from(changed));
+        Ok(Found {
+            values: if changed { best } else { start },
+            changed,
+            before: before.map(|trial| trial.median),
+            kept,
+        })
     }
 
     /// Marks one of the last `count` rows.
@@ -242,29 +264,21 @@ impl Tuner<'_> {
         &mut self,
         stage: &Stage,
         trials: &[(String, Values)],
-    ) -> Result<Vec<Option<Sample>>, BenchError> {
-        let (prompt, decode, depth) = self
-            .request
-            .effort
-            .lengths(stage.long, self.request.info.shape.training_context);
-        let tests = Tests {
-            prompts: vec![prompt],
-            decodes: vec![decode],
-            depths: vec![depth],
-            context: None,
-            rounds: self.request.effort.rounds,
-        };
+        rounds: usize,
+    ) -> Result<Vec<Option<Trial>>, BenchError> {
+        let (prompt, decode, depth) = self.lengths(stage);
+        let tests = tests(prompt, decode, depth, rounds);
         let subject = self.subject(trials);
         let cases = plan::cases(std::slice::from_ref(&subject), &tests)?;
         let workers = Workers {
             harness: self.harness,
             subjects: std::slice::from_ref(&subject),
         };
-        let mut turns: Vec<Vec<Turn>> = vec![vec![]; trials.len()];
-        let mut dropped = vec![0; trials.len()];
+        let watch = Watch::now();
+        let mut turns: Vec<Vec<Option<Turn>>> = trials.iter().map(|_| vec![]).collect();
         let mut failures: Vec<Option<LeftOut>> = vec![None; trials.len()];
         let mut first_failure = None;
-        for _ in 0..tests.rounds {
+        for _ in 0..rounds {
             for (index, (case, (value, _))) in cases.iter().zip(trials).enumerate() {
                 (self.on_event)(Event::Step {
                     done: self.done,
@@ -282,10 +296,10 @@ impl Tuner<'_> {
                     .and_then(|(mut worker, _)| workers.turn(&mut worker, case));
                 match turn {
                     Ok((_, Some(heat))) if heat.throttled == Some(true) => {
-                        dropped[index] += 1;
+                        turns[index].push(None);
                         (self.on_event)(Event::Throttled { setting, value });
                     }
-                    Ok((turn, _)) => turns[index].push(turn),
+                    Ok((turn, _)) => turns[index].push(Some(turn)),
                     Err(error) => {
                         let Some(reason) = left_out(&error) else {
                             return Err(error);
@@ -301,27 +315,37 @@ impl Tuner<'_> {
                 }
             }
         }
+        self.note_load(&watch);
         // A model that cannot be run at all is an error. What worked in an earlier stage is not given up.
         let nothing_yet = self.rows.iter().all(|row| row.median.is_none());
         if let Some(error) = first_failure.filter(|_| nothing_yet && failures.iter().all(Option::is_some)) {
             return Err(error);
         }
-        let medians: Vec<Option<Sample>> = turns
-            .iter()
-            .zip(&cases)
-            .map(|(turns, case)| sample(turns, case))
-            .collect();
+        let measured = turns.iter().zip(&cases).map(|(turns, case)| trial(turns, case));
+        let measured: Vec<Option<Trial>> = measured.collect();
         for (index, (value, _)) in trials.iter().enumerate() {
             self.rows.push(Row {
                 setting: stage.name,
                 value: value.clone(),
-                median: medians[index],
+                median: measured[index].as_ref().map(|trial| trial.median),
                 chosen: false,
-                dropped_rounds: dropped[index],
+                dropped_rounds: turns[index].iter().filter(|turn| turn.is_none()).count(),
                 failure: failures[index].take(),
             });
         }
-        Ok(medians)
+        Ok(measured)
+    }
+
+    /// Remembers what other programs used during a stage, if it is the most so far; the user hears of it once.
+    fn note_load(&mut self, watch: &Watch) {
+        let Some(load) = watch.end().others else { return };
+        if !self.has_warned {
+            (self.on_event)(Event::Busy(&load));
+            self.has_warned = true;
+        }
+        if self.busy.as_ref().is_none_or(|most| load.cpus > most.cpus) {
+            self.busy = Some(load);
+        }
     }
 
     /// The model, with a setup for each trial.
@@ -350,20 +374,43 @@ impl Tuner<'_> {
     }
 }
 
-/// Medians of a trial's turns; `None` of no turns.
-fn sample(turns: &[Turn], case: &plan::Case) -> Option<Sample> {
-    let speed = |index: usize| summarize::speed(turns, index, *case.tests.get(index)?);
-    let (prefill, decode) = (speed(0)?, speed(1)?);
-    Some(Sample {
-        prefill: prefill.median,
-        decode: decode.median,
-        peak_rss_bytes: turns
-            .iter()
-            .filter_map(|turn| turn.peak_rss_bytes)
-            .max()
-            .unwrap_or(0),
-        prefill_spread: prefill.mad / prefill.median,
-        decode_spread: decode.mad / decode.median,
+/// A prompt and tokens to decode.
+fn tests(prompt: u32, decode: u32, depth: u32, rounds: usize) -> Tests {
+    Tests {
+        prompts: vec![prompt],
+        decodes: vec![decode],
+        depths: vec![depth],
+        context: None,
+        rounds,
+    }
+}
+
+/// What the turns of a trial gave; `None` if none of them counts.
+fn trial(rounds: &[Option<Turn>], case: &plan::Case) -> Option<Trial> {
+    let speeds = |turn: &Turn, index: usize| {
+        let turns = std::slice::from_ref(turn);
+        Some(summarize::speed(turns, index, *case.tests.get(index)?)?.median)
+    };
+    let by_round = rounds.iter().map(|turn| {
+        let turn = turn.as_ref()?;
+        Some([speeds(turn, 0)?, speeds(turn, 1)?])
+    });
+    let by_round: Vec<Option<[f64; 2]>> = by_round.collect();
+    let all = |index: usize| {
+        let speeds = by_round.iter().flatten().map(|speeds| speeds[index]);
+        Summary::from_samples(speeds.collect())
+    };
+    let (prefill, decode) = (all(0)?, all(1)?);
+    let turns = rounds.iter().flatten();
+    Some(Trial {
+        median: Sample {
+            prefill: prefill.median,
+            decode: decode.median,
+            peak_rss_bytes: turns.filter_map(|turn| turn.peak_rss_bytes).max().unwrap_or(0),
+            prefill_spread: prefill.mad / prefill.median,
+            decode_spread: decode.mad / decode.median,
+        },
+        rounds: by_round,
     })
 }
 

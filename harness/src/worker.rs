@@ -18,6 +18,7 @@ use siskin_runtime::{
 };
 
 use crate::bandwidth;
+use crate::cpu_load::{CpuLoad, Watch};
 use crate::energy::Meter;
 use crate::protocol::{Ask, Failure, Loaded, ModelFile, Ready, Sample, Turn, serve};
 use crate::result::{Kind, Test};
@@ -27,6 +28,9 @@ use crate::result::{Kind, Test};
 /// same CPU apart.
 const WAKE_UP: u32 = 2;
 const WAKE_UP_TIME: Duration = Duration::from_millis(100);
+
+/// The time in which the memory's speed is measured for `read_memory`.
+const MEASURING_TIME: Duration = Duration::from_secs(4);
 
 /// Serves one harness until its pipe closes: what the program does if it is started as a worker.
 ///
@@ -58,9 +62,25 @@ pub fn run(input: impl BufRead, output: impl Write) -> std::io::Result<()> {
     })
 }
 
-/// Bytes a second that `threads` threads read from memory, of which `available` bytes are free.
-pub fn read_memory(threads: usize, available: Option<u64>) -> f64 {
-    bandwidth::measure(threads, bandwidth::array_bytes(&Root::system(), available))
+/// Bytes a second that `threads` threads read from memory, of which `available` bytes are free: the best of several
+/// measurements, until three in a row bring nothing new, for a few seconds at most. Also what other programs used of
+/// the CPUs before or meanwhile, if it is more than an idle system does: the memory is then faster than this.
+pub fn read_memory(threads: usize, available: Option<u64>) -> (f64, Option<CpuLoad>) {
+    let (watch, before) = Watch::begin();
+    let bytes = bandwidth::array_bytes(&Root::system(), available);
+    let best = best_of(|| bandwidth::measure(threads, bytes));
+    (best, before.or(watch.end().others))
+}
+
+/// The best measurement, when three in a row were not better by a fiftieth, or time is up.
+fn best_of(mut measure: impl FnMut() -> f64) -> f64 {
+    let (begun, mut best, mut no_better) = (Instant::now(), measure(), 0);
+    while no_better < 3 && begun.elapsed() < MEASURING_TIME {
+        let speed = measure();
+        no_better = if speed > best * 1.02 { 0 } else { no_better + 1 };
+        best = best.max(speed);
+    }
+    best
 }
 
 fn json(value: &impl Serialize) -> Result<serde_json::Value, Failure> {

@@ -38,6 +38,50 @@ const TABLE: [Row; 10] = [
     (FileType::Q4_0, "q4_0", 2, TensorType::Q4_0),
 ];
 
+/// llama.cpp's number and name of the file types that siskin only reads, by number (`enum llama_ftype` of llama.h).
+const READ_ONLY: [(u32, &str); 29] = [
+    (3, "q4_1"),
+    (8, "q5_0"),
+    (9, "q5_1"),
+    (10, "q2_k"),
+    (11, "q3_k_s"),
+    (12, "q3_k_m"),
+    (13, "q3_k_l"),
+    (19, "iq2_xxs"),
+    (20, "iq2_xs"),
+    (21, "q2_k_s"),
+    (22, "iq3_xs"),
+    (23, "iq3_xxs"),
+    (24, "iq1_s"),
+    (25, "iq4_nl"),
+    (26, "iq3_s"),
+    (27, "iq3_m"),
+    (28, "iq2_s"),
+    (29, "iq2_m"),
+    (30, "iq4_xs"),
+    (31, "iq1_m"),
+    (33, "q4_0_4_4"),
+    (34, "q4_0_4_8"),
+    (35, "q4_0_8_8"),
+    (36, "tq1_0"),
+    (37, "tq2_0"),
+    (38, "mxfp4_moe"),
+    (39, "nvfp4"),
+    (40, "q1_0"),
+    (41, "q2_0"),
+];
+
+/// llama.cpp sets this bit if it guessed a file's type.
+const GUESSED: u32 = 1024;
+
+/// The name of a file type by llama.cpp's number for it, also of those that siskin does not write. `None` if llama.cpp
+/// has no such type.
+pub fn file_type_name(id: u32) -> Option<&'static str> {
+    let id = id & !GUESSED;
+    let read_only = || READ_ONLY.iter().find(|row| row.0 == id).map(|row| row.1);
+    FileType::from_id(id).map(FileType::name).or_else(read_only)
+}
+
 impl FileType {
     /// Every file type, largest first.
     pub fn all() -> impl Iterator<Item = FileType> {
@@ -104,6 +148,27 @@ pub struct UnknownFileType(pub String);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_number_has_one_name() {
+        assert!(READ_ONLY.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for (id, name) in READ_ONLY {
+            assert_eq!(FileType::from_id(id), None, "{name}");
+            assert!(name.parse::<FileType>().is_err(), "{name}");
+            assert_eq!(file_type_name(id), Some(name));
+        }
+        let names = [
+            (15, Some("q4_k_m")),
+            (3, Some("q4_1")),
+            (1024 + 8, Some("q5_0")),
+            (4, None),
+            (99, None),
+            (u32::MAX, None),
+        ];
+        for (id, want) in names {
+            assert_eq!(file_type_name(id), want, "{id}");
+        }
+    }
 
     #[test]
     fn rows_stand_at_their_number_and_names_parse() {

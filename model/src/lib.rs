@@ -33,5 +33,5 @@ pub mod validate;
 
 pub use cache_type::{CacheType, UnknownCacheType};
 pub use error_kind::ErrorKind;
-pub use file_type::{FileType, UnknownFileType};
+pub use file_type::{FileType, UnknownFileType, file_type_name};
 pub use types::{TensorType, UnknownTensorType};

@@ -2,7 +2,7 @@
 
 use crate::gguf::{Header, Value};
 use crate::shape::Dimensions;
-use crate::{CacheType, FileType, TensorType};
+use crate::{CacheType, TensorType, file_type_name};
 
 /// The tensors of one type.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -36,8 +36,8 @@ pub struct Summary {
     pub architecture: Option<String>,
     /// `general.name`.
     pub name: Option<String>,
-    /// `general.file_type`, if siskin knows its number.
-    pub file_type: Option<FileType>,
+    /// The type of the file, e.g. `q4_1`: see [`file_type`].
+    pub file_type: String,
     /// Number of weights in all tensors.
     pub parameters: u64,
     /// Size of the file in bits, divided by the number of weights.
@@ -85,11 +85,7 @@ impl Summary {
             keys: header.metadata.len() as u64,
             tensors: header.tensors.len() as u64,
             name: text("general.name"),
-            file_type: header
-                .metadata
-                .get("general.file_type")
-                .and_then(Value::as_count)
-                .and_then(|id| FileType::from_id(u32::try_from(id).ok()?)),
+            file_type: file_type(header),
             parameters,
             bits_per_weight: header.file_len as f64 * 8.0 / parameters.max(1) as f64,
             types: types(header),
@@ -107,6 +103,20 @@ impl Summary {
             architecture,
         }
     }
+}
+
+/// The name of a file's type: of `general.file_type`, or if that is missing or unknown, of the tensor type that most
+/// weights have.
+pub fn file_type(header: &Header) -> String {
+    let stated = header.metadata.get("general.file_type");
+    let stated = stated
+        .and_then(Value::as_count)
+        .and_then(|id| u32::try_from(id).ok());
+    if let Some(name) = stated.and_then(file_type_name) {
+        return name.into();
+    }
+    let most = types(header).into_iter().max_by_key(|share| share.weights);
+    most.map_or("unknown".into(), |share| share.ty.name().to_lowercase())
 }
 
 fn weights(shape: &[u64]) -> u64 {
@@ -190,14 +200,25 @@ mod tests {
             file_len: 1000,
         };
         let summary = Summary::from_header(&header);
-        assert_eq!(
-            (summary.parameters, summary.file_type),
-            (704, Some(FileType::Q8_0))
-        );
+        assert_eq!((summary.parameters, summary.file_type.as_str()), (704, "q8_0"));
         assert_eq!(summary.kv_bytes_per_token, Some(2 * 2 * (16 + 16) * 2));
         let types: Vec<_> = summary.types.iter().map(|s| (s.ty, s.tensors, s.bytes)).collect();
         assert_eq!(types, [(TensorType::Q8_0, 1, 680), (TensorType::F32, 1, 256)]);
         assert_eq!(summary.bits_per_weight, 8000.0 / 704.0);
+
+        // Types that siskin does not write have names too, and a file without one is named after its tensors.
+        for (id, want) in [
+            (Some(3), "q4_1"),
+            (Some(12), "q3_k_m"),
+            (Some(99), "q8_0"),
+            (None, "q8_0"),
+        ] {
+            match id {
+                Some(id) => header.metadata.set("general.file_type", id as u32),
+                None => header.metadata.retain(|key| key != "general.file_type"),
+            }
+            assert_eq!(Summary::from_header(&header).file_type, want, "{id:?}");
+        }
 
         // Wrong or missing keys leave figures out.
         header.metadata.set("x.attention.head_count", 0u32);

@@ -7,7 +7,9 @@ use siskin_model::gguf::{DEFAULT_ALIGNMENT, Header, TensorInfo};
 use siskin_model::shape::{Shape, ShapeError};
 use siskin_model::tokenizer::size::{self, List};
 
+use crate::plan::PlannedTensor;
 use crate::recipe::{self, TypeContext};
+use crate::requantize::{self, RequantizeError};
 
 /// The configuration describes nothing whose sizes can be known.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,18 @@ pub enum OutlineError {
     #[error(transparent)]
     Arch(#[from] ArchError),
     /// Its header would lack a key.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+}
+
+/// A GGUF file that cannot be quantized again, or describes nothing whose sizes can be known.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequantizedError {
+    /// A tensor cannot change its type.
+    #[error(transparent)]
+    Requantize(#[from] RequantizeError),
+    /// Its header lacks a key.
     #[error(transparent)]
     Shape(#[from] ShapeError),
 }
@@ -87,6 +101,40 @@ pub fn shape(config: &Config, file_type: FileType) -> Result<Shape, OutlineError
     })
 }
 
+/// The shape of a GGUF file if it is quantized again as `file_type`, or as it is without one, and its sizes in every
+/// file type that siskin can make of it.
+///
+/// # Errors
+/// It cannot be made a file of that type, or is not a language model.
+pub fn requantized(header: &Header, file_type: Option<FileType>) -> Result<Shape, RequantizedError> {
+    let as_type = |ty: FileType| -> Result<Shape, RequantizedError> {
+        let plan = requantize::plan_requantize(header.clone(), 0, ty, true, false)?;
+        let tensor = |planned: &PlannedTensor| TensorInfo {
+            name: planned.name.clone(),
+            shape: planned.shape.clone(),
+            ty: planned.ty,
+            offset: planned.offset,
+        };
+        let header = Header {
+            tensors: plan.tensors.iter().map(tensor).collect(),
+            alignment: DEFAULT_ALIGNMENT,
+            file_len: header.data_start.saturating_add(plan.data_bytes()),
+            metadata: plan.metadata,
+            ..*header
+        };
+        Ok(Shape::from_header(&header)?)
+    };
+    let by_type = FileType::all().filter_map(|ty| Some((ty, as_type(ty).ok()?.weight_bytes)));
+    let shape = match file_type {
+        Some(ty) => as_type(ty)?,
+        None => Shape::from_header(header)?,
+    };
+    Ok(Shape {
+        by_type: by_type.collect(),
+        ..shape
+    })
+}
+
 /// Tokens and merges of the tokenizer. Byte-level BPE has about two merges a token, SentencePiece none; texts are
 /// short.
 fn vocabulary(config: &Config, arch: Arch) -> (List, u64) {
@@ -130,6 +178,16 @@ mod tests {
             (shape.layers, shape.key_width, shape.training_context),
             (22, 4 * 64, 2048)
         );
+        // The outline as a file, and that file in another type.
+        let again = requantized(&outline, Some(FileType::Q8_0)).expect("it can be quantized again");
+        let direct = super::shape(&config, FileType::Q8_0).expect("a shape");
+        assert_eq!(
+            (again.file_type, again.weight_bytes),
+            (Some(FileType::Q8_0), direct.weight_bytes)
+        );
+        assert_eq!(again.by_type, direct.by_type);
+        let as_it_is = requantized(&outline, None).expect("a shape");
+        assert_eq!(as_it_is.weight_bytes, shape.weight_bytes);
         let tied = text.replace("embeddings\":false", "embeddings\":true");
         let tied: Config = serde_json::from_str(&tied).expect("a config");
         assert_eq!(

@@ -99,6 +99,20 @@ pub fn tensor_type(
     fitting(mixed(file_type, context, role, layer.unwrap_or(0)), shape[0])
 }
 
+/// Whether a matrix of type `ty` in a file of type `file_type` has that type because its rows of `len` weights are not
+/// whole blocks of the type that the mix has for it.
+pub fn is_fallback(file_type: FileType, role: Role, ty: TensorType, len: u64) -> bool {
+    if !file_type.is_quantized() || role == Role::Vector || len.is_multiple_of(256) {
+        return false;
+    }
+    match ty {
+        TensorType::Q5_0 | TensorType::Q5_1 => true,
+        TensorType::F16 => !len.is_multiple_of(32),
+        TensorType::Q8_0 => file_type != FileType::Q8_0,
+        _ => false,
+    }
+}
+
 /// The type from the mix, before the row length is checked.
 fn mixed(file_type: FileType, context: &TypeContext, role: Role, layer: u32) -> TensorType {
     use FileType::*;
@@ -170,6 +184,13 @@ mod tests {
         for (file_type, role, len, want) in cases {
             let got = tensor_type(file_type, &context, role, Some(0), &[len, 2]);
             assert_eq!(got, want, "{file_type} {role:?} {len}");
+            assert_eq!(
+                is_fallback(file_type, role, got, len),
+                file_type != FileType::Bf16,
+                "{file_type}"
+            );
+            let whole = tensor_type(file_type, &context, role, Some(0), &[512, 2]);
+            assert!(!is_fallback(file_type, role, whole, 512), "{file_type}");
         }
     }
 

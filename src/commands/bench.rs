@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use siskin::device::settings::Kernels;
-use siskin_harness::report::{self, Format};
+use siskin_harness::report::{self, Format, Layout};
 use siskin_harness::result::{Results, Tool};
 use siskin_harness::{BenchError, Imported, compare, nothing_measured};
 
@@ -19,6 +19,8 @@ use crate::{exit, interrupt, text_input};
 
 mod measure;
 
+/// No table is narrower than this.
+const MIN_WIDTH: usize = 20;
 /// Columns of a table that goes to a file or a pipe.
 const PIPE_WIDTH: usize = 120;
 
@@ -35,7 +37,7 @@ Example:
 
 Models and settings take turns, round by round, each in its own process, so that drift affects all of them alike \
 and peak memory is that of one model. Speeds are medians with their median absolute deviation. Tests are named as \
-in llama-bench: pp512 computes a prompt of 512 tokens, tg128 decodes 128 tokens one by one.
+in llama-bench: pp512 computes a prompt of 512 tokens, tg128 decodes 128 tokens one by one. The table is brief and ends with the speeds; --details shows the rest, and -o md is what one pastes into an issue.
 
 To find out whether a change made siskin slower:
 
@@ -112,6 +114,9 @@ pub(crate) struct BenchArgs {
     /// Same as -o json
     #[arg(long, conflicts_with = "output")]
     json: bool,
+    /// Show every table and note, not only memory and speed; the other formats always have everything
+    #[arg(long)]
+    details: bool,
     /// Run even if a model does not fit into memory
     #[arg(long)]
     force: bool,
@@ -169,9 +174,24 @@ pub(crate) fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
     }
     let format = if args.json { Format::Json } else { args.output };
     let mut out = std::io::stdout();
-    out.write_all(report::render(&results, format, width()).as_bytes())?;
+    let layout = Layout {
+        width: width(),
+        details: args.details,
+        hints: hints(args.details),
+    };
+    out.write_all(report::render(&results, format, &layout).as_bytes())?;
     out.flush().context("standard output")?;
     verdict(&results, args.fail_below)
+}
+
+/// How to see more.
+fn hints(details: bool) -> Vec<String> {
+    let more = if details {
+        ""
+    } else {
+        "latencies, loading, all settings: --details; "
+    };
+    vec![format!("{more}to paste into an issue: -o md")]
 }
 
 /// Reads results that siskin bench wrote.
@@ -252,7 +272,14 @@ pub(super) fn width() -> usize {
     } else {
         asked()
     };
-    found.unwrap_or(PIPE_WIDTH).max(20)
+    found.unwrap_or(PIPE_WIDTH).max(MIN_WIDTH)
+}
+
+/// Columns of the terminal on stdout; `None` of anything else. A terminal that does not know its width has 80.
+pub(super) fn terminal_width() -> Option<usize> {
+    let out = std::io::stdout();
+    out.is_terminal()
+        .then(|| columns(out).unwrap_or(80).max(MIN_WIDTH))
 }
 
 /// Columns of a terminal. Some report 0 because they do not know.

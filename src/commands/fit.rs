@@ -11,18 +11,18 @@ use siskin::device::budget::{self, BudgetError, Constraints, MemoryLimit, Plan};
 use siskin::device::probe::Root;
 use siskin::device::profile::{self, Profile, Run};
 use siskin::device::settings::{Overrides, Values};
-use siskin_model::FileType;
-use siskin_model::arch::Arch;
 use siskin_model::config::Config;
 use siskin_model::files::Files;
 use siskin_model::gguf::Header;
 use siskin_model::shape::Shape;
+use siskin_model::{ErrorKind, FileType};
+use siskin_model::{summary, validate};
 use siskin_quant::outline;
 
 use super::device;
 use super::session_args::TuningArgs;
 use crate::hints::{self, Flags};
-use crate::render::{explain, size};
+use crate::render::{explain, size, text};
 use crate::text_input;
 
 /// Shows whether a model fits into memory, here or on another device
@@ -35,9 +35,10 @@ pub(crate) struct FitArgs {
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     /// Memory that the device has or, without --device, that may be used here; e.g. 2GiB or 900MiB
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse_memory)]
     ram: Option<u64>,
-    /// File type to plan for, if MODEL is not a GGUF file [default: the profile's first]
+    /// File type to plan for: a GGUF file is then planned as siskin quantize would make it [default: a GGUF file's own,
+    /// else the profile's first]
     #[arg(long = "type", value_name = "TYPE")]
     file_type: Option<FileType>,
     #[command(flatten)]
@@ -50,11 +51,25 @@ pub(crate) struct FitArgs {
 #[derive(Serialize)]
 struct Report<'a> {
     device: &'a str,
-    file_type: Option<FileType>,
-    plan: Option<&'a Plan>,
+    architecture: &'a str,
+    file_type: &'a str,
+    fits: bool,
+    plan: &'a Plan,
     largest_context: Option<u32>,
     smaller_type: Option<FileType>,
+    /// Why it does not fit.
     refusal: Option<String>,
+    /// Why `siskin run` would refuse the model even if it fits.
+    run_refuses: Option<&'a str>,
+}
+
+/// A model whose memory is planned.
+struct Subject {
+    shape: Shape,
+    /// The name of the file's type.
+    file_type: String,
+    /// Why `siskin run` would refuse the model even if it fits.
+    run_refuses: Option<String>,
 }
 
 /// The machine a plan is made for.
@@ -72,17 +87,10 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
         Some(name) => there(name, args.ram)?,
         None => here(args.ram)?,
     };
-    let first = target.run.file_types.first().and_then(|name| name.parse().ok());
-    let file_type = args.file_type.or(first).unwrap_or(FileType::Q4KM);
-    let shape = shape(&args.model, file_type)?;
+    let subject = subject(&args, &target)?;
+    let shape = &subject.shape;
     let (typed, priority) = args.tuning.overrides()?;
     args.tuning.warn(target.cpus);
-    if !Arch::names().contains(&shape.arch.as_str()) {
-        say!(
-            "siskin: siskin cannot check the architecture {:?}; to run it, give --any-arch to run",
-            shape.arch
-        );
-    }
     let values = Values::default()
         .with(&target.base)
         .with(&priority.overrides())
@@ -92,19 +100,41 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
         priority,
         force: false,
     };
-    let plan = budget::plan(&shape, &values, &target.limit, &constraints);
+    let plan = budget::plan(shape, &values, &target.limit, &constraints);
+    // What takes the memory is shown in any case.
+    let (shown, refusal) = match plan {
+        Ok(plan) => (plan, None),
+        Err(error) => {
+            let force = Constraints {
+                force: true,
+                ..constraints
+            };
+            (budget::plan(shape, &values, &target.limit, &force)?, Some(error))
+        }
+    };
     if args.json {
-        print_json(&target, shape.file_type, &plan)?;
-        return Ok(ExitCode::from(u8::from(plan.is_err())));
+        print_json(&target, &subject, &shown, refusal.as_ref())?;
+        return Ok(ExitCode::from(u8::from(refusal.is_some())));
     }
-    let plan = plan?;
+    print_table(&target, &subject, &shown)?;
+    match refusal {
+        Some(error) => Err(error.into()),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn print_table(target: &PlanTarget, subject: &Subject, plan: &Plan) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    let ty = shape.file_type.map_or("mixed types".into(), |ty| ty.to_string());
+    let fits = if plan.fits { "fits" } else { "does not fit" };
+    let shape = &subject.shape;
     writeln!(
         out,
-        "fits on {}: {} of {} blocks, {ty}",
-        target.name, shape.arch, shape.layers
+        "{fits} on {}: {} of {} blocks, {}",
+        target.name, shape.arch, shape.layers, subject.file_type
     )?;
+    if let Some(reason) = &subject.run_refuses {
+        writeln!(out, "but run would refuse it: {reason}")?;
+    }
     for reason in &plan.reasons {
         let line = format!(
             "{:<16}{:>9}  {}",
@@ -114,8 +144,7 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
         );
         writeln!(out, "{}", line.trim_end())?;
     }
-    out.write_all(explain::plan_table(&plan).as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(out.write_all(explain::plan_table(plan).as_bytes())?)
 }
 
 /// A setting of the plan by the name of its flag.
@@ -127,41 +156,49 @@ fn value(settings: &Values, setting: &str) -> String {
 
 fn print_json(
     target: &PlanTarget,
-    file_type: Option<FileType>,
-    plan: &Result<Plan, BudgetError>,
+    subject: &Subject,
+    plan: &Plan,
+    error: Option<&BudgetError>,
 ) -> anyhow::Result<()> {
-    let error = plan.as_ref().err();
     let refusal = error.map(|error| format!("{error}; {}", hints::smaller(error, &Flags::default())));
     let report = Report {
         device: &target.name,
-        file_type,
-        plan: plan.as_ref().ok(),
+        architecture: &subject.shape.arch,
+        file_type: &subject.file_type,
+        fits: error.is_none(),
+        plan,
         largest_context: error.and_then(|error| error.largest_context),
         smaller_type: error.and_then(|error| error.smaller_type),
         refusal,
+        run_refuses: subject.run_refuses.as_deref(),
     };
-    Ok(writeln!(
-        std::io::stdout(),
-        "{}",
-        serde_json::to_string(&report)?
-    )?)
+    let report = serde_json::to_value(&report)?;
+    Ok(writeln!(std::io::stdout(), "{}", text::json(&report))?)
 }
 
-/// The shape of a GGUF file, of a `config.json`, or of a checkpoint's folder; the latter two in files of type
-/// `file_type`.
-fn shape(path: &Path, file_type: FileType) -> anyhow::Result<Shape> {
+/// A GGUF file, a `config.json`, or a checkpoint's folder; the latter two in files of the type that was asked for, or of
+/// the device's first.
+fn subject(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
+    let path = &args.model;
     let config = if path.is_dir() {
         path.join("config.json")
     } else {
-        path.to_owned()
+        path.clone()
     };
     let name = || config.display().to_string();
     if config.extension().is_some_and(|extension| extension == "json") {
+        let first = target.run.file_types.first().and_then(|name| name.parse().ok());
+        let file_type = args.file_type.or(first).unwrap_or(FileType::Q4KM);
         let parsed: Config = serde_json::from_str(&text_input::file(&config)?).with_context(name)?;
         // These errors begin with the file's name.
         let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        return outline::shape(&parsed, file_type).with_context(|| folder.display().to_string());
+        let shape = outline::shape(&parsed, file_type).with_context(|| folder.display().to_string())?;
+        return Ok(Subject {
+            shape,
+            file_type: file_type.name().to_owned(),
+            run_refuses: None,
+        });
     }
     if !path.exists() {
         bail!(
@@ -172,7 +209,18 @@ fn shape(path: &Path, file_type: FileType) -> anyhow::Result<Shape> {
     let mut files = Files::new();
     let index = files.open(path)?;
     let header = Header::read(&files, index)?;
-    Shape::from_header(&header).with_context(name)
+    let stored = summary::file_type(&header);
+    let file_type = args.file_type.map_or(stored, |ty| ty.name().to_owned());
+    let refuses = validate::check_model(&header, false).err();
+    let run_refuses = refuses.map(|error| match error.kind() {
+        ErrorKind::UnknownArchitecture => format!("{error}; --any-arch runs it unchecked"),
+        _ => error.to_string(),
+    });
+    Ok(Subject {
+        shape: outline::requantized(&header, args.file_type).with_context(name)?,
+        file_type,
+        run_refuses,
+    })
 }
 
 fn here(ram: Option<u64>) -> anyhow::Result<PlanTarget> {

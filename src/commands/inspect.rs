@@ -14,6 +14,7 @@ use siskin_model::files::Files;
 use siskin_model::gguf::{GgufError, Header};
 use siskin_model::summary::Summary;
 
+use super::bench;
 use crate::render::text;
 
 /// Shows what a GGUF file contains: architecture, parameters, types, context, metadata
@@ -26,7 +27,8 @@ pub(crate) struct InspectArgs {
     /// Also list the tensors
     #[arg(long)]
     tensors: bool,
-    /// Print one JSON object; of a long list, only its length and first entries
+    /// Print one JSON object; its metadata is an object in the file's order. Of a list with more than 8 entries, only the
+    /// length and the first entries
     #[arg(long)]
     json: bool,
 }
@@ -41,9 +43,11 @@ pub(crate) fn main(args: InspectArgs) -> anyhow::Result<ExitCode> {
         let report = report::json(&args.file, &summary, &header, args.tensors)?;
         writeln!(out, "{}", text::json(&report))?;
     } else {
-        report::print(&mut out, &args.file, &summary, &header)?;
+        // A pipe has no width: nothing is cut.
+        let columns = bench::terminal_width().unwrap_or(values::UNLIMITED);
+        report::print(&mut out, &args.file, &summary, &header, columns)?;
         if args.tensors {
-            report::print_tensors(&mut out, &header)?;
+            report::print_tensors(&mut out, &header, columns)?;
         }
     }
     out.flush()?;

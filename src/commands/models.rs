@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use siskin::device::{self, probe};
-use siskin_harness::catalog::{self, Choice, DeviceMemory, Figure, Row};
+use siskin_harness::catalog::{self, CATALOG, Choice, DeviceMemory, Entry, Figure, Row};
 use siskin_harness::report::number::{bytes, parameters, three};
 use siskin_harness::report::{self, Table, markdown_table, text_table};
 use siskin_harness::{compare, nothing_measured, read_memory};
@@ -22,7 +22,8 @@ Example:
 
 The models are TinyLlama-1.1B, Llama-3.2-1B, StableLM-2-1.6B and Pythia-1B; none of them is needed. Sizes and memory \
 are computed from their shapes. The upper bound of the decoding speed is computed from how fast this device reads \
-memory, which siskin measures for a second. With --results, what siskin bench measured replaces computed figures.")]
+memory, which siskin measures for a few seconds. With --results, what siskin bench measured replaces computed \
+figures. siskin downloads nothing: the commands below the table fetch the recommended model with Hugging Face's hf.")]
 pub(crate) struct ModelsArgs {
     /// Use the speeds in this file, which siskin bench -o json wrote on this device
     #[arg(long, value_name = "FILE")]
@@ -56,10 +57,14 @@ pub(crate) fn main(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         compare::same_machine(&nothing_measured("", "").machine, &results.machine, file)?;
     }
     let usable_bytes = probe::Machine::probe(&probe::Root::system()).ram.usable_bytes;
-    let read_bytes_per_second = read_memory(device::available_cpus(), Some(usable_bytes));
+    let (read_bytes_per_second, load) = read_memory(device::available_cpus(), Some(usable_bytes));
+    if let Some(load) = &load {
+        say!("siskin: warning: this machine is busy: {load}; its memory is faster than measured here");
+    }
     let memory = DeviceMemory {
         usable_bytes,
         read_bytes_per_second,
+        is_busy: load.is_some(),
     };
     let rows = catalog::rows(&args.types, &memory, results.as_ref());
     let choice = catalog::choose(&rows, &memory);
@@ -72,40 +77,54 @@ pub(crate) fn main(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         }
         Format::Table => {
             let width = bench::width();
-            write!(out, "{}", text_table(&table(&rows), width))?;
+            write!(out, "{}", text_table(&table(&rows, width), width))?;
             for line in explanation(&memory, choice.as_ref()) {
                 write!(out, "{}", report::wrap(&line, "", width))?;
+            }
+            for command in choice.iter().flat_map(|choice| &choice.commands) {
+                write!(out, "{}", pasteable(command, width))?;
             }
         }
         Format::Md => {
             let lines = explanation(&memory, choice.as_ref()).join("\n\n");
-            writeln!(out, "{}\n{lines}", markdown_table(&table(&rows)))?;
+            writeln!(out, "{}\n{lines}", markdown_table(&table(&rows, usize::MAX)))?;
+            for command in choice.iter().flat_map(|choice| &choice.commands) {
+                writeln!(out, "    {command}")?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(rows: &[Row]) -> Table {
+/// Narrower terminals have no room for what the size of the file shows as well.
+const WIDE: usize = 100;
+
+fn table(rows: &[Row], width: usize) -> Table {
     let columns = [
-        "model", "type", ">params", ">file", ">bits", ">prefill", ">decode", ">RSS 2k", ">GB",
+        "model", "for", "type", ">params", ">file", ">bits", ">prefill", ">decode", ">RSS 2k", ">GB",
     ];
     let mut table = Table::new("Models", &columns);
+    let is_measured = rows
+        .iter()
+        .any(|row| row.prefill_tokens_per_second != Figure::Unmeasured);
+    let shown = |wanted: bool, text: String| if wanted { text } else { String::new() };
     for row in rows {
         // If a board runs a model, every larger board runs it too.
         let least = row.fits_gib.first().map(u64::to_string);
         table.row([
             row.name.into(),
+            row.purpose.name().into(),
             row.file_type.name().into(),
-            parameters(row.parameters),
+            shown(width >= WIDE, parameters(row.parameters)),
             bytes(row.file_bytes),
-            format!("{:.2}", row.bits_per_weight),
-            figure(row.prefill_tokens_per_second, "≤", three),
+            shown(width >= WIDE, format!("{:.2}", row.bits_per_weight)),
+            shown(is_measured, figure(row.prefill_tokens_per_second, "≤", three)),
             figure(row.decode_tokens_per_second, "≤", three),
             figure(row.peak_rss_bytes, "~", |value| bytes(value as u64)),
             least.unwrap_or_else(|| "none".into()),
         ]);
     }
-    table
+    table.without_empty_columns()
 }
 
 /// A measured figure is shown as it is, a computed one after a mark.
@@ -117,23 +136,68 @@ fn figure(figure: Figure, computed: &str, show: impl Fn(f64) -> String) -> Strin
     }
 }
 
-/// What the marks mean, what the device has, which model to use.
-fn explanation(memory: &DeviceMemory, choice: Option<&Choice>) -> [String; 3] {
+/// A command in lines of at most `width` columns that a shell reads as one.
+fn pasteable(command: &str, width: usize) -> String {
+    const END: &str = " \\";
+    let wrapped = report::wrap(command, "  ", width.saturating_sub(END.len()));
+    let lines: Vec<&str> = wrapped.lines().collect();
+    lines.join(&format!("{END}\n  ")) + "\n"
+}
+
+/// What the marks mean, what the device has, where the models are, which one to use.
+fn explanation(memory: &DeviceMemory, choice: Option<&Choice>) -> Vec<String> {
     let read = three(memory.read_bytes_per_second / 1e9);
     let usable = bytes(memory.usable_bytes);
-    let best = match choice {
-        Some(choice) => format!(
-            "Best choice: {} {}: {}.",
-            choice.name, choice.file_type, choice.reason
-        ),
-        None => "Best choice: none of these fits into the memory that is usable now.".into(),
+    let busy = if memory.is_busy {
+        " or more: other programs used the CPUs"
+    } else {
+        ""
     };
-    [
+    let entry = |entry: &Entry| {
+        let account = if entry.needs_account {
+            " (needs an account that accepted the licence)"
+        } else {
+            ""
+        };
+        format!("{} is {}{account}", entry.name, entry.repository)
+    };
+    let repositories: Vec<String> = CATALOG.iter().map(entry).collect();
+    let mut lines = vec![
         "Speeds in tokens/s. ≤: upper bound, computed from the memory's speed; ~: computed; -: unmeasured; no mark: \
          measured here by siskin bench. RSS 2k: peak memory with a context of 2048 tokens. GB: the smallest board of \
          1, 2, 4 or 8 GB that runs it."
-            .into(),
-        format!("This device: {usable} of memory usable; it reads memory at {read} GB/s."),
-        best,
-    ]
+            .to_owned(),
+        format!("This device: {usable} of memory usable; it reads memory at {read} GB/s{busy}."),
+        format!("On huggingface.co: {}.", repositories.join("; ")),
+        match choice {
+            Some(choice) => format!(
+                "Best choice: {} {}: {}. To get it:",
+                choice.name, choice.file_type, choice.reason
+            ),
+            None => "Best choice: none of these fits into the memory that is usable now.".into(),
+        },
+    ];
+    if choice.is_some() && memory.is_busy {
+        lines.insert(
+            2,
+            "Run it again when the machine is quiet: a more precise type may be as good a choice.".into(),
+        );
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_broken_command_is_still_one() {
+        let command = "hf download meta-llama/Llama-3.2-1B-Instruct --local-dir Llama-3.2-1B";
+        assert_eq!(super::pasteable(command, 80), format!("  {command}\n"));
+        let narrow = super::pasteable(command, 40);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
+        let joined = narrow.replace("\\\n", " ");
+        assert_eq!(
+            joined.split_whitespace().collect::<Vec<_>>(),
+            command.split_whitespace().collect::<Vec<_>>()
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use indicatif::ProgressBar;
 use siskin::device::tuned;
 use siskin::{LoadPlan, Model, STORYTELLER, ggml_hook};
@@ -21,7 +21,8 @@ use crate::{environment, interrupt};
 Example:
   siskin tune model.gguf --quick
 
-run, chat, imatrix and bench then use the saved settings; --forget removes them. On a board such as the Raspberry \
+run, chat, imatrix and bench then use the saved settings; --forget removes them. Settings replace others only if they \
+are faster by more than noise. siskin estimates how long it takes before it starts. On a board such as the Raspberry \
 Pi 5, a model of 1 billion parameters takes roughly 5 minutes with --quick, 15 minutes without, and an hour with \
 --full (estimates, not measurements). Let the machine do nothing else meanwhile: siskin does not save what it \
 measured while other programs used the CPUs.")]
@@ -53,24 +54,24 @@ pub(crate) struct TuneArgs {
 }
 
 pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
+    if args.forget {
+        return args.forget();
+    }
     // Before anything is measured: is there a place to save the result?
-    let store = store(args.forget)?;
-    let info = match &args.model {
-        Some(path) => ModelInfo::open(path)?,
-        None => ModelInfo::from_bytes(STORYTELLER, "storyteller")?,
-    };
+    let store = path().and_then(|path| {
+        check_folder(&path)?;
+        Ok(path)
+    });
+    // A folder that was asked for by name is a mistake to correct; a home may just not be there.
+    let is_asked_for = std::env::var_os("XDG_STATE_HOME").is_some_and(|folder| !folder.is_empty());
+    match &store {
+        Err(_) if is_asked_for => return store.map(|_| ExitCode::SUCCESS),
+        Err(error) => say!("siskin: warning: {error:#}; the result will be printed but not saved"),
+        Ok(_) => {}
+    }
+    let info = args.info()?;
     let plan = args.plan(&info)?;
     let key = tuned::key(&plan.device.machine, &info.shape);
-    if args.forget {
-        let found = tuned::forget(&store, &key)?;
-        let what = if found {
-            "removed the settings of this model"
-        } else {
-            "no settings of this model were saved"
-        };
-        writeln!(std::io::stdout(), "{what} in {}", store.display())?;
-        return Ok(ExitCode::SUCCESS);
-    }
     notices::print(&plan.notices);
     let report = match args.measure(&info, plan) {
         Ok(report) => report,
@@ -82,34 +83,62 @@ pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
             None => return Err(error),
         },
     };
-    let keep = args.force || !report.is_disturbed();
-    let saved = if keep {
-        tuned::save(&store, &key, &report.tuned).map(|()| true)
+    // The table is printed whether or not its result can be saved.
+    let saved = if args.force || !report.is_disturbed() {
+        store.and_then(|store| {
+            tuned::save(&store, &key, &report.tuned)?;
+            Ok(store)
+        })
     } else {
-        Ok(false)
+        Err(anyhow!(
+            "other programs used the CPUs, so the result is unreliable; run it again when they are done, or give --force"
+        ))
     };
-    let kept = saved.as_ref().is_ok_and(|saved| *saved);
-    args.print(&report, &info, &store, kept)?;
-    saved?;
-    if !kept {
-        bail!(
-            "other programs used the CPUs, so the result is unreliable and was not saved; run it again when they are done"
-        );
-    }
+    args.print(&report, &info, saved.as_deref().ok())?;
+    saved.context("the result was not saved")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file of results, in a folder that can be written.
-fn store(only_to_forget: bool) -> anyhow::Result<PathBuf> {
-    let path = tuned::path()
-        .context("neither $XDG_STATE_HOME nor $HOME is set, so there is no folder to save the result in")?;
-    if let Some(folder) = path.parent().filter(|_| !only_to_forget) {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    Ok(path)
+/// The file of results.
+fn path() -> anyhow::Result<PathBuf> {
+    tuned::path()
+        .context("neither $XDG_STATE_HOME nor $HOME is set, so there is no folder to save the result in")
+}
+
+/// Makes the folder of the results, and a file in it: permissions would not show read-only mounts and full disks.
+fn check_folder(results: &Path) -> anyhow::Result<()> {
+    let Some(folder) = results.parent() else {
+        return Ok(());
+    };
+    let name = || folder.display().to_string();
+    std::fs::create_dir_all(folder).with_context(name)?;
+    let probe = folder.join(format!(".tune.{}.partial", std::process::id()));
+    std::fs::write(&probe, [0]).with_context(name)?;
+    std::fs::remove_file(&probe).with_context(name)
 }
 
 impl TuneArgs {
+    fn info(&self) -> anyhow::Result<ModelInfo> {
+        Ok(match &self.model {
+            Some(path) => ModelInfo::open(path)?,
+            None => ModelInfo::from_bytes(STORYTELLER, "storyteller")?,
+        })
+    }
+
+    /// Removes what is saved of the model.
+    fn forget(&self) -> anyhow::Result<ExitCode> {
+        let store = path()?;
+        let info = self.info()?;
+        let key = tuned::key(&self.plan(&info)?.device.machine, &info.shape);
+        let what = if tuned::forget(&store, &key)? {
+            "removed the settings of this model"
+        } else {
+            "no settings of this model were saved"
+        };
+        writeln!(std::io::stdout(), "{what} in {}", store.display())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// The plan without tuned settings.
     fn plan(&self, info: &ModelInfo) -> anyhow::Result<LoadPlan> {
         let builder = self.model.as_ref().map_or_else(Model::embedded, Model::builder);
@@ -157,13 +186,14 @@ impl TuneArgs {
         match event {
             Event::Step { done, total, what } => bench::show_step(bar, *done, *total, what),
             Event::Busy(load) if !self.force => bar.suspend(|| {
-                say!("siskin: {load}, so the result will not be saved; run it again when they are done, or give --force");
+                say!("siskin: warning: {load}, so the result will not be saved; run it again when they are done, or give --force");
             }),
             event => bar.suspend(|| say!("siskin: {event}")),
         }
     }
 
-    fn print(&self, report: &TuneReport, info: &ModelInfo, store: &Path, kept: bool) -> anyhow::Result<()> {
+    /// `saved` is the file that has the result now.
+    fn print(&self, report: &TuneReport, info: &ModelInfo, saved: Option<&Path>) -> anyhow::Result<()> {
         let mut out = std::io::stdout();
         if self.json {
             let mut json = serde_json::to_value(report)?;
@@ -173,8 +203,8 @@ impl TuneArgs {
             {
                 tuned.extend(settings);
             }
-            json["file"] = store.display().to_string().into();
-            json["kept"] = kept.into();
+            json["file"] = saved.map(|file| file.display().to_string()).into();
+            json["kept"] = saved.is_some().into();
             return Ok(writeln!(out, "{json}")?);
         }
         let width = bench::width();
@@ -185,14 +215,12 @@ impl TuneArgs {
             report.won(),
         ];
         lines.extend(report.notes());
-        if kept {
-            let model = self
-                .model
-                .as_ref()
-                .map_or(String::new(), |path| format!(" {}", path.display()));
+        if let Some(file) = saved {
+            let model = self.model.as_ref();
+            let model = model.map_or(String::new(), |path| format!(" {}", path.display()));
             lines.push(format!(
                 "saved in {}; to undo: siskin tune{model} --forget",
-                store.display()
+                file.display()
             ));
         }
         write!(out, "{}", report::text_table(&tune::table(report, info), width))?;

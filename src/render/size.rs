@@ -32,6 +32,22 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Parses the memory of a device as [`parse`] does. A small number without a unit is a slip: `512` is not 512 bytes.
+///
+/// # Errors
+/// As [`parse`]'s, or the unit is missing.
+pub(crate) fn parse_memory(text: &str) -> Result<u64, String> {
+    let bytes = parse(text)?;
+    let has_unit = text.trim().contains(|c: char| c.is_ascii_alphabetic());
+    if !has_unit && bytes < 1 << 20 {
+        let number = text.trim();
+        return Err(format!(
+            "{number:?} has no unit; write e.g. {number}MiB or {number}GiB"
+        ));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -68,5 +84,23 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(super::parse(text).ok(), want, "{text}");
         }
+    }
+
+    #[test]
+    fn memory_needs_a_unit() {
+        let cases = [
+            ("512MiB", Some(512 << 20)),
+            ("4g", Some(4 << 30)),
+            ("2147483648", Some(2 << 30)),
+            ("512", None),
+            (" 4 ", None),
+            ("1.5", None),
+            ("2 apples", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(super::parse_memory(text).ok(), want, "{text}");
+        }
+        let error = super::parse_memory("512").expect_err("no unit");
+        assert_eq!(error, "\"512\" has no unit; write e.g. 512MiB or 512GiB");
     }
 }

@@ -345,6 +345,34 @@ fn tune_looks_for_a_place_to_keep_results_before_it_measures() {
     assert!(begun.elapsed().as_secs() < 10);
 }
 
+/// A home that cannot be written is no reason to refuse: it is said before anything is measured.
+#[test]
+fn tune_without_a_home_says_so_and_begins() {
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::BufRead;
+    let mut command = siskin_that_hears_signals(["tune", "--full", "--force"]);
+    command.env_remove("XDG_STATE_HOME").env("HOME", "/dev/null");
+    let mut child = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("started");
+    let lines = std::io::BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let mut lines = lines.map(|line| line.expect("UTF-8"));
+    let mut seen = String::new();
+    for line in &mut lines {
+        seen += &(line + "\n");
+        if seen.contains("this takes ") {
+            break;
+        }
+    }
+    let warned = seen.find("/dev/null/.local/state/siskin").expect("a warning");
+    assert!(warned < seen.find("this takes ").expect("an estimate"), "{seen}");
+    assert!(seen.contains("printed but not saved"), "{seen}");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("sent");
+    assert_eq!(child.wait().expect("ended").code(), Some(143));
+}
+
 /// The worker dies of the same Ctrl-C, perhaps first; SIGTERM reaches this program only.
 #[test]
 fn tune_ends_with_the_signal_s_exit_code_and_keeps_nothing() {

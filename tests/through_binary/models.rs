@@ -16,6 +16,10 @@ fn the_four_models_stand_side_by_side_with_a_choice() {
             text.contains("Best choice: ") && text.contains("unmeasured"),
             "{text}"
         );
+        assert!(
+            text.contains("hf download ") && text.contains("research"),
+            "{text}"
+        );
         let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > width).collect();
         assert!(wide.is_empty(), "{wide:#?}");
     }
@@ -32,7 +36,9 @@ fn json_says_of_each_figure_how_it_is_known() {
     // weights.
     let file_bytes = tiny["file_bytes"].as_u64().expect("a size");
     assert!(file_bytes.abs_diff(667_815_200) < 16 << 10, "{file_bytes}");
-    assert_eq!(tiny["prefill_tokens_per_second"], "unmeasured");
+    let prefill = tiny["prefill_tokens_per_second"].as_object().expect("an object");
+    assert!(prefill.contains_key("unmeasured"), "{prefill:?}");
+    assert_eq!(tiny["purpose"], "chat");
     assert!(
         tiny["decode_tokens_per_second"]["computed"]
             .as_f64()

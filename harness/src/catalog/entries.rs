@@ -1,5 +1,25 @@
 //! The models of the catalogue, with data from their publishers.
 
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// It was trained to answer, and has a chat template.
+    Chat,
+    /// It continues texts; its publisher made it to study how models learn.
+    Research,
+}
+
+impl Purpose {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Chat => "chat",
+            Purpose::Research => "research",
+        }
+    }
+}
+
 /// A model of the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -7,6 +27,10 @@ pub struct Entry {
     pub name: &'static str,
     /// The Hugging Face repository of its checkpoint.
     pub repository: &'static str,
+    /// Whether its publisher asks for an account that has accepted the licence.
+    pub needs_account: bool,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The number of tokens it was trained on, according to its model card.
     pub training_tokens: f64,
     /// Bytes of a file's header, keys and vocabulary: `file_bytes` minus the tensors, both as `siskin convert
@@ -21,6 +45,8 @@ pub const CATALOG: [Entry; 4] = [
     Entry {
         name: "Llama-3.2-1B",
         repository: "meta-llama/Llama-3.2-1B-Instruct",
+        needs_account: true,
+        purpose: Purpose::Chat,
         training_tokens: 9e12,
         header_bytes: 7_831_072,
         config: r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":8192,
@@ -30,6 +56,8 @@ pub const CATALOG: [Entry; 4] = [
     Entry {
         name: "TinyLlama-1.1B",
         repository: "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+        needs_account: false,
+        purpose: Purpose::Chat,
         training_tokens: 3e12,
         header_bytes: 736_544,
         config: r#"{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":5632,
@@ -39,6 +67,8 @@ pub const CATALOG: [Entry; 4] = [
     Entry {
         name: "StableLM-2-1.6B",
         repository: "stabilityai/stablelm-2-zephyr-1_6b",
+        needs_account: false,
+        purpose: Purpose::Chat,
         training_tokens: 2e12,
         header_bytes: 3_559_616,
         config: r#"{"architectures":["StableLmForCausalLM"],"hidden_size":2048,"intermediate_size":5632,
@@ -49,6 +79,8 @@ pub const CATALOG: [Entry; 4] = [
     Entry {
         name: "Pythia-1B",
         repository: "EleutherAI/pythia-1b",
+        needs_account: false,
+        purpose: Purpose::Research,
         training_tokens: 3e11,
         header_bytes: 1_779_744,
         config: r#"{"architectures":["GPTNeoXForCausalLM"],"hidden_size":2048,"intermediate_size":8192,

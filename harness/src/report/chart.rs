@@ -49,7 +49,7 @@ pub(super) fn keys(results: &Results) -> Vec<Key> {
         .collect()
 }
 
-/// The labels that get their own colour: one per model and thread count.
+/// The labels that get their own colour: one per model, thread count and file that it was imported from.
 fn labels(results: &Results) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     for label in results.runs.iter().map(|run| label(run, results)) {
@@ -62,7 +62,13 @@ fn labels(results: &Results) -> Vec<String> {
 
 fn label(run: &Run, results: &Results) -> String {
     let plural = if run.threads == 1 { "" } else { "s" };
-    format!("{}, {} thread{plural}", run.title(&results.runs), run.threads)
+    let from = run.imported_from.as_ref();
+    let from = from.map_or(String::new(), |file| format!(", imported from {file}"));
+    format!(
+        "{}, {} thread{plural}{from}",
+        run.title(&results.runs),
+        run.threads
+    )
 }
 
 /// Every chart that has something to show.

@@ -12,10 +12,18 @@ fn shown<T: ToString>(value: Option<T>) -> String {
 
 /// Every column: its heading and its cells.
 const FIELDS: [Field; 38] = [
-    ("date_utc", |all, _| all.date_utc.clone()),
-    ("siskin_version", |all, _| all.siskin_version.clone()),
-    ("llama_cpp_version", |all, _| all.llama_cpp_version.clone()),
-    ("machine", |all, _| all.machine.identity()),
+    ("date_utc", |all, run| {
+        shown(all.provenance_of(run).map(|from| from.date_utc))
+    }),
+    ("siskin_version", |all, run| {
+        shown(all.provenance_of(run).map(|from| from.siskin_version))
+    }),
+    ("llama_cpp_version", |all, run| {
+        shown(all.provenance_of(run).map(|from| from.llama_cpp_version))
+    }),
+    ("machine", |all, run| {
+        shown(all.provenance_of(run).map(|from| from.machine.identity()))
+    }),
     ("tool", |_, run| run.tool.name().into()),
     ("imported_from", |_, run| shown(run.imported_from.as_ref())),
     ("model", |_, run| run.model.name.clone()),

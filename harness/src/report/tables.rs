@@ -5,20 +5,39 @@ use super::table::Table;
 use crate::result::{Comparison, Kind, Results, Run, Setting, Tool};
 use crate::stats::{Ratio, Spread};
 
-/// Every table that has something to show, in the order of a report.
+/// Every table that has something to show, in the order of a document: the speeds first.
 pub(super) fn all(results: &Results) -> Vec<Table> {
+    let mut tables = speeds(results);
+    tables.push(memory(results));
+    tables.extend(details(results));
+    tables.retain(|table| !table.rows.is_empty());
+    tables
+}
+
+/// The speeds, and what they are compared with.
+pub(super) fn speeds(results: &Results) -> Vec<Table> {
     let mut tables = vec![speed(results)];
     tables.extend(results.comparisons.iter().map(comparison));
-    tables.extend([
-        memory(results),
+    tables.retain(|table| !table.rows.is_empty());
+    tables
+}
+
+/// What most readers of a terminal do not need.
+pub(super) fn details(results: &Results) -> Vec<Table> {
+    let tables = [
         first_token(results),
         latency(results),
         reading(results),
         load(results),
-    ]);
-    tables.extend([models(results), energy(results), heat(results), settings(results)]);
-    tables.retain(|table| !table.rows.is_empty());
+        models(results),
+        energy(results),
+        heat(results),
+        settings(results),
+    ];
     tables
+        .into_iter()
+        .filter(|table| !table.rows.is_empty())
+        .collect()
 }
 
 fn model(run: &Run, results: &Results) -> String {
@@ -29,19 +48,74 @@ fn unless<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or(String::new(), show)
 }
 
-/// The program's name, if the table contains several programs.
-fn tool(run: &Run, results: &Results) -> String {
-    let alone = results.runs.iter().all(|other| other.tool == Tool::Siskin);
-    if alone {
-        String::new()
-    } else {
-        run.tool.name().into()
-    }
+/// The programs' names, if not all of them are siskin.
+fn tools(runs: &[&Run]) -> Vec<String> {
+    let alone = runs.iter().all(|run| run.tool == Tool::Siskin);
+    let name = |run: &&Run| {
+        if alone {
+            String::new()
+        } else {
+            run.tool.name().into()
+        }
+    };
+    runs.iter().map(name).collect()
 }
 
 /// The file that a run was imported from; empty if it was measured with the others.
 fn imported(run: &Run) -> String {
     run.imported_from.clone().unwrap_or_default()
+}
+
+/// A table with one row per run that `figures` has something for. Every such table begins with what tells its rows
+/// apart (model, program, test, threads) and ends with the file that a row was imported from.
+fn by_run(
+    title: &str,
+    columns: &[&str],
+    results: &Results,
+    figures: impl Fn(&Run) -> Option<Vec<String>>,
+) -> Table {
+    let columns = [&["model", "tool", "test", ">thr"], columns, &["imported"]].concat();
+    let mut table = Table::new(title, &columns);
+    let runs = results.runs.iter();
+    let (runs, figures): (Vec<&Run>, Vec<_>) = runs.filter_map(|run| Some((run, figures(run)?))).unzip();
+    for ((run, tool), figures) in runs.iter().zip(tools(&runs)).zip(figures) {
+        let key = [
+            model(run, results),
+            tool,
+            run.test.name(),
+            run.threads.to_string(),
+        ];
+        let row = key.into_iter().chain(figures).chain([imported(run)]);
+        table.rows.push(row.collect());
+    }
+    table.without_empty_columns()
+}
+
+/// The same with one row per process. Its threads are shown if they differ. A program that does not report its context
+/// has the depth of its tests instead, if they differ: `d512`.
+fn by_process(
+    title: &str,
+    columns: &[&str],
+    results: &Results,
+    figures: impl Fn(&Run) -> Option<Vec<String>>,
+) -> Table {
+    let columns = [&["model", "tool", ">thr", ">ctx"], columns, &["imported"]].concat();
+    let mut table = Table::new(title, &columns);
+    let runs = processes(results).into_iter();
+    let (runs, figures): (Vec<&Run>, Vec<_>) = runs.filter_map(|run| Some((run, figures(run)?))).unzip();
+    let column = |show: fn(&Run) -> String| if_they_differ(runs.iter().map(|run| show(run)).collect());
+    let threads = column(decode_threads);
+    let depths = column(|run| format!("d{}", run.test.depth_tokens));
+    let keys = tools(&runs).into_iter().zip(threads).zip(depths);
+    for ((run, figures), ((tool, threads), depth)) in runs.iter().zip(figures).zip(keys) {
+        let context = run.context_tokens.map_or(depth, |tokens| tokens.to_string());
+        let key = [model(run, results), tool, threads, context];
+        let row: Vec<String> = key.into_iter().chain(figures).chain([imported(run)]).collect();
+        if !table.rows.contains(&row) {
+            table.rows.push(row);
+        }
+    }
+    table.without_empty_columns()
 }
 
 /// The value of a setting.
@@ -56,39 +130,22 @@ fn decode_threads(run: &Run) -> String {
 }
 
 /// The texts if they differ, else as many empty ones.
-fn if_they_differ(mut texts: Vec<String>) -> Vec<String> {
+pub(super) fn if_they_differ(mut texts: Vec<String>) -> Vec<String> {
     if texts.windows(2).all(|pair| pair[0] == pair[1]) {
         texts.iter_mut().for_each(String::clear);
     }
     texts
 }
 
-fn speed(results: &Results) -> Table {
-    let columns = [
-        "model",
-        "tool",
-        "test",
-        ">thr",
-        ">tokens/s",
-        ">±",
-        "spread",
-        "imported",
-    ];
-    let mut table = Table::new("Speed", &columns);
-    for run in &results.runs {
+pub(super) fn speed(results: &Results) -> Table {
+    by_run("Speed", &[">tokens/s", ">±", "spread"], results, |run| {
         let speed = &run.tokens_per_second;
-        table.row([
-            model(run, results),
-            tool(run, results),
-            run.test.name(),
-            run.threads.to_string(),
+        Some(vec![
             three(speed.median),
             three(speed.mad),
             spread(speed.spread).into(),
-            imported(run),
-        ]);
-    }
-    table.without_empty_columns()
+        ])
+    })
 }
 
 fn spread(spread: Spread) -> &'static str {
@@ -150,128 +207,65 @@ pub(super) fn processes(results: &Results) -> Vec<&Run> {
     runs
 }
 
-fn memory(results: &Results) -> Table {
-    let columns = [
-        "model",
-        "tool",
-        ">thr",
-        ">ctx",
-        ">peak RSS",
-        ">anonymous",
-        ">file",
-        ">KV cache",
-        "imported",
-    ];
-    let mut table = Table::new("Memory", &columns);
-    let runs = processes(results);
-    let threads = if_they_differ(runs.iter().map(|run| decode_threads(run)).collect());
-    for (run, threads) in runs.into_iter().zip(threads) {
-        let Some(memory) = run.memory else { continue };
-        table.row_once([
-            model(run, results),
-            tool(run, results),
-            threads,
-            unless(run.context_tokens, |tokens| tokens.to_string()),
+pub(super) fn memory(results: &Results) -> Table {
+    let columns = [">peak RSS", ">anonymous", ">file", ">KV cache"];
+    by_process("Memory", &columns, results, |run| {
+        let memory = run.memory?;
+        Some(vec![
             bytes(memory.peak_rss_bytes),
             unless(memory.anonymous_bytes, bytes),
             unless(memory.file_bytes, bytes),
             unless(run.kv_bytes, bytes),
-            imported(run),
-        ]);
-    }
-    table.without_empty_columns()
+        ])
+    })
 }
 
 /// Time until a prompt's first token: its prefill, and the choice of the token.
 fn first_token(results: &Results) -> Table {
-    let mut table = Table::new(
-        "First token",
-        &["model", "test", ">thr", ">median", ">±", "imported"],
-    );
-    for run in &results.runs {
-        let Some(time) = &run.time_to_first_token_seconds else {
-            continue;
-        };
-        let [median, mad] = [time.median, time.mad].map(millis);
-        table.row([
-            model(run, results),
-            run.test.name(),
-            run.threads.to_string(),
-            median,
-            mad,
-            imported(run),
-        ]);
-    }
-    table.without_empty_columns()
+    by_run("First token", &[">median", ">±"], results, |run| {
+        let time = run.time_to_first_token_seconds.as_ref()?;
+        Some(vec![millis(time.median), millis(time.mad)])
+    })
 }
 
 fn latency(results: &Results) -> Table {
-    let columns = [
-        "model", "test", ">thr", ">p50", ">p95", ">p99", ">longest", "imported",
-    ];
-    let mut table = Table::new("Time of a token", &columns);
-    for run in &results.runs {
-        let Some(latency) = &run.token_latency else {
-            continue;
-        };
-        let percentiles = [
-            latency.p50_seconds,
-            latency.p95_seconds,
-            latency.p99_seconds,
-            latency.max_seconds,
-        ];
-        let [p50, p95, p99, longest] = percentiles.map(millis);
-        table.row([
-            model(run, results),
-            run.test.name(),
-            run.threads.to_string(),
-            p50,
-            p95,
-            p99,
-            longest,
-            imported(run),
-        ]);
-    }
-    table.without_empty_columns()
+    by_run(
+        "Time of a token",
+        &[">p50", ">p95", ">p99", ">longest"],
+        results,
+        |run| {
+            let latency = run.token_latency.as_ref()?;
+            let percentiles = [
+                latency.p50_seconds,
+                latency.p95_seconds,
+                latency.p99_seconds,
+                latency.max_seconds,
+            ];
+            Some(percentiles.map(millis).to_vec())
+        },
+    )
 }
 
 fn reading(results: &Results) -> Table {
-    let columns = [
-        "model",
-        "test",
-        ">thr",
-        ">a token",
-        ">a second",
-        ">memory",
-        ">share",
-        "imported",
-    ];
-    let mut table = Table::new("Reading", &columns);
-    let gives = |threads| {
-        results
-            .read_bandwidths
-            .iter()
-            .find(|entry| entry.threads == threads)
+    let gives = |run: &Run| {
+        // The bandwidth of this machine says nothing about a run from another one.
+        let here = run.imported_from.is_none();
+        let mut entries = results.read_bandwidths.iter();
+        entries.find(|entry| here && entry.threads == run.threads)
     };
     let per_second = |bytes: f64| format!("{}/s", decimal_bytes(bytes));
-    for run in results.runs.iter().filter(|run| run.test.kind == Kind::Decode) {
-        let Some(read) = run.bytes_read_per_token else {
-            continue;
-        };
-        table.row([
-            model(run, results),
-            run.test.name(),
-            run.threads.to_string(),
+    let columns = [">a token", ">a second", ">memory", ">share"];
+    by_run("Reading", &columns, results, |run| {
+        let read = run
+            .bytes_read_per_token
+            .filter(|_| run.test.kind == Kind::Decode)?;
+        Some(vec![
             decimal_bytes(read as f64),
             per_second(read as f64 * run.tokens_per_second.median),
-            unless(gives(run.threads), |entry| {
-                per_second(entry.bytes_per_second.median)
-            }),
+            unless(gives(run), |entry| per_second(entry.bytes_per_second.median)),
             unless(run.read_bandwidth_share, percent),
-            imported(run),
-        ]);
-    }
-    table.without_empty_columns()
+        ])
+    })
 }
 
 fn load(results: &Results) -> Table {
@@ -309,57 +303,48 @@ fn load(results: &Results) -> Table {
 fn models(results: &Results) -> Table {
     let mut table = Table::new(
         "Models",
-        &["model", "type", ">parameters", ">file", ">bits/weight", "sha256"],
+        &[
+            "model",
+            "type",
+            ">parameters",
+            ">file",
+            ">bits/weight",
+            "sha256",
+            "imported",
+        ],
     );
     for run in &results.runs {
         let model = &run.model;
-        table.row_once([
+        let file = [
             model.name.clone(),
             model.file_type.clone(),
             parameters(model.parameters),
             bytes(model.file_bytes),
             format!("{:.2}", model.bits_per_weight),
             unless(model.sha256.as_deref(), |hash| hash.chars().take(12).collect()),
-        ]);
+        ];
+        // A file that was also measured here needs no second row.
+        if !table.rows.iter().any(|row| row.starts_with(&file)) {
+            table.rows.push(file.into_iter().chain([imported(run)]).collect());
+        }
     }
     table.without_empty_columns()
 }
 
 fn energy(results: &Results) -> Table {
-    let mut table = Table::new(
-        "Energy",
-        &["model", "test", ">a token", "measured by", "imported"],
-    );
-    for run in &results.runs {
-        let Some(energy) = &run.energy else { continue };
+    by_run("Energy", &[">a token", "measured by"], results, |run| {
+        let energy = run.energy.as_ref()?;
         let joules = format!("{} J", three(energy.joules_per_token.median));
-        table.row([
-            model(run, results),
-            run.test.name(),
-            joules,
-            energy.source.clone(),
-            imported(run),
-        ]);
-    }
-    table.without_empty_columns()
+        Some(vec![joules, energy.source.clone()])
+    })
 }
 
 fn heat(results: &Results) -> Table {
-    let columns = [
-        "model",
-        ">depth",
-        ">before",
-        ">after",
-        ">clock before",
-        ">clock after",
-        "throttled",
-        "imported",
-    ];
-    let mut table = Table::new("Heat", &columns);
+    let columns = [">before", ">after", ">clock before", ">clock after", "throttled"];
     let celsius = |degrees| unless(degrees, |degrees: f64| format!("{degrees:.0} °C"));
     let clock = |hertz| unless(hertz, |hertz: f64| format!("{:.2} GHz", hertz / 1e9));
-    for run in processes(results) {
-        let Some(heat) = run.heat else { continue };
+    by_process("Heat", &columns, results, |run| {
+        let heat = run.heat?;
         let throttled = match heat.throttled {
             Some(true) => "yes",
             Some(false) => "no",
@@ -367,19 +352,8 @@ fn heat(results: &Results) -> Table {
         };
         let [before, after] = [heat.before_celsius, heat.after_celsius].map(celsius);
         let [clock_before, clock_after] = [heat.before_hertz, heat.after_hertz].map(clock);
-        let depth = run.test.depth_tokens.to_string();
-        table.row_once([
-            model(run, results),
-            depth,
-            before,
-            after,
-            clock_before,
-            clock_after,
-            throttled.into(),
-            imported(run),
-        ]);
-    }
-    table.without_empty_columns()
+        Some(vec![before, after, clock_before, clock_after, throttled.into()])
+    })
 }
 
 /// A row for each value; settings that apply to every model are listed once.
@@ -391,23 +365,25 @@ fn settings(results: &Results) -> Table {
         titles.dedup();
         titles
     };
-    let mut table = Table::new("Settings", &["setting", "value", "from", "models"]);
+    let mut table = Table::new("Settings", &["setting", "value", "from", "models", "imported"]);
     for run in &results.runs {
-        let of_tool = |other: &&Run| other.tool == run.tool;
-        let everyone = titles(&mut results.runs.iter().filter(of_tool));
+        let alike = |other: &&Run| (other.tool, &other.imported_from) == (run.tool, &run.imported_from);
+        let everyone = titles(&mut results.runs.iter().filter(alike));
         for setting in &run.settings {
-            let same = |other: &&Run| of_tool(other) && other.settings.contains(setting);
+            let same = |other: &&Run| alike(other) && other.settings.contains(setting);
             let mut models = titles(&mut results.runs.iter().filter(same));
             if models == everyone {
-                models = vec!["all".into()];
+                let is_everywhere = results.runs.iter().filter(alike).all(|run| same(&run));
+                models = vec![if is_everywhere { "all" } else { "all, some runs" }.into()];
             }
             table.row_once([
                 setting.name.clone(),
                 setting.value.clone(),
                 setting.origin.clone(),
                 models.join(", "),
+                imported(run),
             ]);
         }
     }
-    table
+    table.without_empty_columns()
 }

@@ -154,31 +154,76 @@ pub(crate) fn results() -> Results {
 
 #[test]
 fn tables_at_two_widths() {
-    for width in [80, 40] {
-        let text = render(&results(), Format::Table, width);
+    for (width, details) in [(80, false), (80, true), (40, false), (40, true)] {
+        let layout = Layout {
+            width,
+            details,
+            hints: vec!["more: --details".into()],
+        };
+        let text = render(&results(), Format::Table, &layout);
         let too_wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > width).collect();
         assert!(too_wide.is_empty(), "{too_wide:#?}");
-        insta::assert_snapshot!(format!("table_{width}"), text);
+        let name = if details { "details" } else { "table" };
+        insta::assert_snapshot!(format!("{name}_{width}"), text);
     }
+}
+
+/// A terminal has 24 lines. The report of one model fits into them, and the speeds are last.
+#[test]
+fn a_brief_report_of_one_model_fits_on_a_screen_and_ends_with_its_speeds() {
+    let mut one = results();
+    one.runs.truncate(2);
+    one.comparisons.clear();
+    one.notes.extend([
+        "energy unmeasured: there is no counter".into(),
+        "other programs used 1.0 CPUs when this began; the speeds are too low".into(),
+    ]);
+    let text = render(&one, Format::Table, &Layout::default());
+    assert!(text.lines().count() < 24, "{text}");
+    assert!(
+        text.lines().last().is_some_and(|line| line.contains("tg32")),
+        "{text}"
+    );
+    assert!(
+        text.contains("other programs") && !text.contains("unmeasured"),
+        "{text}"
+    );
+    assert!(
+        text.contains("settings: threads 2 (flag); else the defaults"),
+        "{text}"
+    );
+    let all = Layout {
+        details: true,
+        ..Layout::default()
+    };
+    let all = render(&one, Format::Table, &all);
+    assert!(
+        all.contains("energy unmeasured") && all.contains("Time of a token"),
+        "{all}"
+    );
+    assert!(
+        all.lines().last().is_some_and(|line| line.contains("tg32")),
+        "{all}"
+    );
 }
 
 #[test]
 fn documents() {
-    insta::assert_snapshot!("md", render(&results(), Format::Md, 80));
+    insta::assert_snapshot!("md", render(&results(), Format::Md, &Layout::default()));
 }
 
 #[cfg(feature = "html")]
 #[test]
 fn page() {
-    insta::assert_snapshot!("html", render(&results(), Format::Html, 80));
+    insta::assert_snapshot!("html", render(&results(), Format::Html, &Layout::default()));
 }
 
 #[test]
 fn machines_read() {
-    insta::assert_snapshot!("json", render(&results(), Format::Json, 80));
-    insta::assert_snapshot!("jsonl", render(&results(), Format::Jsonl, 80));
-    insta::assert_snapshot!("csv", render(&results(), Format::Csv, 80));
-    let json = render(&results(), Format::Json, 80);
+    insta::assert_snapshot!("json", render(&results(), Format::Json, &Layout::default()));
+    insta::assert_snapshot!("jsonl", render(&results(), Format::Jsonl, &Layout::default()));
+    insta::assert_snapshot!("csv", render(&results(), Format::Csv, &Layout::default()));
+    let json = render(&results(), Format::Json, &Layout::default());
     assert_eq!(
         serde_json::from_str::<Results>(&json).expect("the same shape"),
         results()
@@ -188,7 +233,7 @@ fn machines_read() {
 #[cfg(feature = "html")]
 #[test]
 fn a_page_fetches_nothing_and_escapes_names() {
-    let page = render(&results(), Format::Html, 80);
+    let page = render(&results(), Format::Html, &Layout::default());
     for word in ["<script", "src=", "href=", "url(", "@import", "tiny|<llama>"] {
         assert!(!page.contains(word), "{word}");
     }
@@ -211,7 +256,7 @@ fn nothing_measured_is_an_empty_report() {
         ..results()
     };
     for format in Format::ALL {
-        render(&empty, *format, 40);
+        render(&empty, *format, &Layout::default());
     }
 }
 
@@ -239,8 +284,14 @@ fn rows_that_differ_in_threads_kernels_or_origin_can_be_told_apart() {
     other.settings[0].value = "1".into();
     let mut imported = two.runs[0].clone();
     imported.imported_from = Some("before.json".into());
+    let imported_settings = imported.settings.len();
     two.runs.extend([other, imported]);
-    let text = render(&two, Format::Table, 200);
+    let wide = Layout {
+        width: 200,
+        details: true,
+        ..Layout::default()
+    };
+    let text = render(&two, Format::Table, &wide) + "\n";
     let section = |title: &str| {
         let start = text.split(&format!("\n{title}\n")).nth(1).expect(title);
         let lines: Vec<&str> = start.lines().take_while(|line| !line.is_empty()).collect();
@@ -260,9 +311,17 @@ fn rows_that_differ_in_threads_kernels_or_origin_can_be_told_apart() {
     distinct.sort_unstable();
     distinct.dedup();
     assert_eq!(distinct.len(), memory.len(), "{memory:#?}");
-    for title in ["Speed", "Memory", "First token"] {
+    for title in ["Heat", "Energy", "Reading", "Time of a token"] {
+        let mut rows = section(title);
+        let count = rows.len();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), count, "{rows:#?}");
+    }
+    for title in ["Speed", "Memory", "First token", "Heat", "Settings"] {
         let rows = section(title);
         let marked = rows.iter().filter(|row| row.ends_with("before.json")).count();
-        assert!(rows[0].ends_with("imported") && marked == 1, "{rows:#?}");
+        let want = if title == "Settings" { imported_settings } else { 1 };
+        assert!(rows[0].ends_with("imported") && marked == want, "{rows:#?}");
     }
 }

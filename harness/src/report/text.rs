@@ -1,23 +1,41 @@
 //! Tables for a terminal: columns if they fit, otherwise one list per row.
 
 use super::table::Table;
-use super::{number, tables};
+use super::{Layout, brief, number, tables};
 use crate::result::Results;
 
 /// The space between two columns.
 const GAP: &str = "  ";
 
-pub(super) fn report(results: &Results, width: usize) -> String {
+/// The speeds are last, so that they are what remains visible of a long report. Without `details`: memory, the
+/// settings on one line, and the notes that change how the speeds are read.
+pub(super) fn report(results: &Results, layout: &Layout) -> String {
+    let width = layout.width;
     let mut out: String = head(results).iter().map(|line| wrap(line, "", width)).collect();
-    for table in tables::all(results) {
-        out = out + "\n" + &render(&table, width);
+    let notes = if layout.details {
+        for table in tables::details(results) {
+            out = out + "\n" + &render(&table, width);
+        }
+        results.notes.clone()
+    } else {
+        let settings = brief::settings(results);
+        settings
+            .iter()
+            .for_each(|line| out.push_str(&wrap(line, "", width)));
+        brief::notes(results)
+    };
+    for hint in &layout.hints {
+        out.push_str(&wrap(hint, "", width));
     }
-    if !results.notes.is_empty() {
+    if !notes.is_empty() {
         out.push_str("\nNotes\n");
-        results
-            .notes
+        notes
             .iter()
             .for_each(|note| out.push_str(&wrap(note, "- ", width)));
+    }
+    let memory = Some(tables::memory(results)).filter(|table| !table.rows.is_empty());
+    for table in memory.into_iter().chain(tables::speeds(results)) {
+        out = out + "\n" + &render(&table, width);
     }
     out
 }

@@ -49,6 +49,11 @@ impl Effort {
         decode: 64,
     };
 
+    /// Rounds of the last comparison, which decides whether anything is kept.
+    pub(super) fn last_rounds(self) -> usize {
+        self.rounds.max(LAST_ROUNDS)
+    }
+
     /// Tokens of the prompt, tokens decoded, tokens in the context before, within a training context.
     pub(super) fn lengths(self, long: bool, training_context: u32) -> (u32, u32, u32) {
         let most = training_context.max(1);
@@ -57,6 +62,9 @@ impl Effort {
         (prompt, decode, depth.min(most - prompt.max(decode)))
     }
 }
+
+/// The fewest rounds of the last comparison: what is kept must be faster beyond doubt.
+const LAST_ROUNDS: usize = 7;
 
 /// What a stage wants to be fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,9 +154,6 @@ pub(super) const STAGES: [Stage; 8] = [
 
 /// How many prompts long a long context is.
 pub(super) const LONG: u32 = 8;
-
-/// A value must be faster by at least this share to take another's place, and by more than both vary: less is noise.
-const MARGIN: f64 = 0.02;
 
 impl Stage {
     /// The values to be compared, `now`'s first, on a machine with `cpus` CPUs available.
@@ -314,16 +319,6 @@ pub(super) fn result_stage(start: Values, best: Values) -> (Stage, Vec<(String, 
     (stage, trials)
 }
 
-/// Of what was measured before and after, what is kept: whether it is the settings found, and what they gave. They are
-/// not kept if they are slower: then they were chosen by noise. `None` if nothing was measured.
-pub(super) fn kept(goal: Goal, before: Option<Sample>, after: Option<Sample>) -> Option<(bool, Sample)> {
-    match (before, after) {
-        (Some(before), Some(after)) if goal.speed(&after) < goal.speed(&before) => Some((false, before)),
-        (_, Some(after)) => Some((true, after)),
-        (before, None) => Some((false, before?)),
-    }
-}
-
 /// Of the settings found, those that tuning chose.
 pub(super) fn tuned(values: &Values) -> Overrides {
     Overrides {
@@ -336,37 +331,12 @@ pub(super) fn tuned(values: &Values) -> Overrides {
 }
 
 impl Goal {
-    /// The larger, the better: tokens a second.
-    pub(super) fn speed(self, sample: &Sample) -> f64 {
+    /// The larger, the better: tokens a second, from those of the prompt and of decoding.
+    pub(super) fn of(self, prefill: f64, decode: f64) -> f64 {
         match self {
-            Goal::Prefill => sample.prefill,
-            Goal::Decode => sample.decode,
-            Goal::Both => 2.0 / (1.0 / sample.prefill + 1.0 / sample.decode),
+            Goal::Prefill => prefill,
+            Goal::Decode => decode,
+            Goal::Both => 2.0 / (1.0 / prefill + 1.0 / decode),
         }
     }
-
-    /// How far the speed varies between rounds, as a share of it.
-    fn spread(self, sample: &Sample) -> f64 {
-        match self {
-            Goal::Prefill => sample.prefill_spread,
-            Goal::Decode => sample.decode_spread,
-            Goal::Both => sample.prefill_spread.max(sample.decode_spread),
-        }
-    }
-}
-
-/// The index of the fastest: the first, unless another is faster by more than noise. `None` marks a value that could
-/// not be measured.
-pub(super) fn fastest(goal: Goal, medians: &[Option<Sample>]) -> Option<usize> {
-    let measured = medians
-        .iter()
-        .enumerate()
-        .filter_map(|(index, median)| Some((index, median.as_ref()?)));
-    let best = measured.max_by(|a, b| goal.speed(a.1).total_cmp(&goal.speed(b.1)))?;
-    let Some(Some(first)) = medians.first() else {
-        return Some(best.0);
-    };
-    let noise = MARGIN.max(goal.spread(first) + goal.spread(best.1));
-    let faster = goal.speed(best.1) >= goal.speed(first) * (1.0 + noise);
-    Some(if faster { best.0 } else { 0 })
 }

@@ -1,21 +1,23 @@
-//! A file's figures, metadata and tensors: as text of 80 columns, and as JSON.
+//! A file's figures, metadata and tensors: as text as wide as the terminal, and as JSON.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use siskin_model::gguf::Header;
+use siskin_harness::report::wrap;
+use siskin_model::gguf::{Header, Value};
 use siskin_model::summary::Summary;
 
 use super::values;
 use crate::render::{size, text};
 
-/// The width of the text, in columns.
-const COLUMNS: usize = 80;
 /// The longest key, in columns, that the other keys are aligned with.
 const MAX_KEY: usize = 40;
+/// A narrower terminal has no room for types and offsets.
+const NARROW: usize = 70;
 
-/// One JSON value: the figures, the metadata in the file's order, and the tensors if requested.
+/// One JSON value: the figures, the metadata and its types as objects in the file's order, and the tensors if
+/// requested.
 pub(super) fn json(
     path: &Path,
     summary: &Summary,
@@ -24,11 +26,13 @@ pub(super) fn json(
 ) -> serde_json::Result<Json> {
     let mut report = serde_json::to_value(summary)?;
     report["file"] = json!(path.display().to_string());
-    let keys = header
-        .metadata
-        .iter()
-        .map(|(key, value)| values::json(key, value));
-    report["metadata"] = keys.collect();
+    let object = |show: fn(&Value) -> Json| -> Json {
+        let keys = header.metadata.iter();
+        let keys = keys.map(|(key, value)| (key.to_owned(), show(value)));
+        Json::Object(keys.collect())
+    };
+    report["metadata"] = object(values::json);
+    report["metadata_types"] = object(|value| values::type_name(value).into());
     if tensors {
         let tensor = |t: &siskin_model::gguf::TensorInfo| {
             let range = header.range(t);
@@ -40,8 +44,14 @@ pub(super) fn json(
     Ok(report)
 }
 
-/// Prints the figures, the types and the metadata.
-pub(super) fn print(out: &mut impl Write, path: &Path, summary: &Summary, header: &Header) -> io::Result<()> {
+/// Prints the figures, the types and the metadata in lines of `columns`.
+pub(super) fn print(
+    out: &mut impl Write,
+    path: &Path,
+    summary: &Summary,
+    header: &Header,
+    columns: usize,
+) -> io::Result<()> {
     let file = text::escaped(&path.display().to_string());
     writeln!(
         out,
@@ -51,13 +61,9 @@ pub(super) fn print(out: &mut impl Write, path: &Path, summary: &Summary, header
         summary.keys,
         summary.tensors
     )?;
-    for (label, value) in figures(summary) {
-        let width = COLUMNS - 15;
-        writeln!(
-            out,
-            "{label:13}  {}",
-            text::shortened(&text::escaped(&value), width)
-        )?;
+    for (label, value) in figures(summary, header) {
+        let value = text::shortened(&text::escaped(&value), 4 * columns);
+        write!(out, "{}", wrap(&value, &format!("{label:13}  "), columns))?;
     }
     writeln!(out, "\ntype       tensors       size   share")?;
     for share in &summary.types {
@@ -71,27 +77,29 @@ pub(super) fn print(out: &mut impl Write, path: &Path, summary: &Summary, header
         )?;
     }
     writeln!(out, "\nmetadata")?;
-    let longest = header
-        .metadata
-        .iter()
-        .map(|(key, _)| key.chars().count())
-        .max()
-        .unwrap_or(0);
-    let width = longest.min(MAX_KEY);
+    let longest = header.metadata.iter().map(|(key, _)| key.chars().count()).max();
+    let width = longest.unwrap_or(0).min(MAX_KEY).min(columns / 2);
     for (key, value) in header.metadata.iter() {
-        let start = format!(
-            "{:width$}  {:12} ",
-            text::shortened(&text::escaped(key), COLUMNS - 30),
-            values::type_name(value)
-        );
-        let left = COLUMNS.saturating_sub(start.chars().count()).max(16);
+        let most = if columns < NARROW { width } else { columns - 30 };
+        let key = text::shortened(&text::escaped(&start_of(key, most)), most);
+        let ty = match columns < NARROW {
+            true => String::new(),
+            false => format!("{:12} ", values::type_name(value)),
+        };
+        let start = format!("{key:width$}  {ty}");
+        let left = columns.saturating_sub(start.chars().count()).max(16);
         writeln!(out, "{}", (start + &values::one_line(value, left)).trim_end())?;
     }
     Ok(())
 }
 
+/// The first characters of a text, one more than `most`: enough to see that it is longer.
+fn start_of(text: &str, most: usize) -> String {
+    text.chars().take(most.saturating_add(1)).collect()
+}
+
 /// Label and value of each figure that the file has.
-fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
+fn figures(summary: &Summary, header: &Header) -> Vec<(&'static str, String)> {
     let count = |n: Option<u64>| n.map_or("?".into(), |n| n.to_string());
     let mut lines = Vec::new();
     if let Some(architecture) = &summary.architecture {
@@ -100,12 +108,20 @@ fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
     if let Some(name) = &summary.name {
         lines.push(("name", name.clone()));
     }
-    let file_type = summary.file_type.map_or(String::new(), |ty| format!(", {ty}"));
+    let split = |key: &str| header.metadata.get(key).and_then(Value::as_count);
+    if let (Some(number), Some(parts @ 2..)) = (split("split.no"), split("split.count")) {
+        let number = number.saturating_add(1);
+        lines.push((
+            "part",
+            format!("{number} of {parts}; all figures are of this part only"),
+        ));
+    }
     lines.push((
         "parameters",
         format!(
-            "{}{file_type}, {:.2} bits each",
+            "{}, {}, {:.2} bits each",
             grouped(summary.parameters),
+            summary.file_type,
             summary.bits_per_weight
         ),
     ));
@@ -160,27 +176,31 @@ fn grouped(count: u64) -> String {
 }
 
 /// Prints one line per tensor: name, type, shape, size, offset in the data.
-pub(super) fn print_tensors(out: &mut impl Write, header: &Header) -> io::Result<()> {
-    writeln!(out, "\ntensors")?;
-    let longest = header
-        .tensors
-        .iter()
-        .map(|t| t.name.chars().count())
-        .max()
-        .unwrap_or(0);
-    let width = longest.min(MAX_KEY);
+pub(super) fn print_tensors(out: &mut impl Write, header: &Header, columns: usize) -> io::Result<()> {
+    let longest = header.tensors.iter().map(|t| t.name.chars().count()).max();
+    let is_narrow = columns < NARROW;
+    // What follows the name takes 44 columns, in a narrow terminal 21.
+    let room = columns.saturating_sub(if is_narrow { 21 } else { 44 }).max(12);
+    let width = longest.unwrap_or(0).clamp(6, MAX_KEY).min(room);
+    let line = |name: &str, ty: &str, shape: &str, bytes: &str, offset: &str| {
+        let start = format!("{name:width$}  {ty:7}");
+        match is_narrow {
+            true => format!("{start} {bytes:>9}"),
+            false => format!("{start} {shape:>13} {bytes:>9} {offset:>11}"),
+        }
+    };
+    writeln!(out, "\n{}", line("tensor", "type", "shape", "size", "offset"))?;
     for tensor in &header.tensors {
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
         let range = header.range(tensor);
-        writeln!(
-            out,
-            "{:width$}  {:7} {:>13} {:>9} {:>11}",
-            text::escaped(&tensor.name),
-            tensor.ty,
-            shape.join(" x "),
-            size::bytes(range.end - range.start),
-            tensor.offset
-        )?;
+        let bytes = size::bytes(range.end - range.start);
+        let name = text::escaped(&tensor.name);
+        let name = match columns >= values::UNLIMITED {
+            true => name,
+            false => text::shortened(&name, width),
+        };
+        let (shape, offset) = (shape.join(" x "), tensor.offset.to_string());
+        writeln!(out, "{}", line(&name, tensor.ty.name(), &shape, &bytes, &offset))?;
     }
     Ok(())
 }

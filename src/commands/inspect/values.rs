@@ -5,6 +5,9 @@ use siskin_model::gguf::{Array, Value, ValueType};
 
 use crate::render::text;
 
+/// A line of this many characters is not cut for a terminal. It is still a bound: texts may have megabytes.
+pub(super) const UNLIMITED: usize = 1 << 16;
+
 /// The number of entries shown of a list.
 const FIRST: usize = 8;
 
@@ -76,10 +79,14 @@ pub(super) fn one_line(value: &Value, width: usize) -> String {
     }
 }
 
-/// A text's first line; if there is more text, preceded by its length.
+/// A text's first line; if there is much more text, preceded by its length. The whole text if there is no limit.
 fn line_of_text(text: &str, width: usize) -> String {
+    if width >= UNLIMITED && text.len() <= UNLIMITED {
+        return text::escaped(text);
+    }
     let first = text.lines().next().unwrap_or_default();
-    if first.len() == text.len() && text.len() <= width {
+    // The length of a text of which most is visible tells nothing.
+    if first.len() == text.len() && text.len() <= 4 * width {
         return text::shortened(&text::escaped(text), width);
     }
     let length = format!("{} characters: ", text.chars().count());
@@ -96,21 +103,18 @@ fn list(shown: impl Iterator<Item = String>, len: usize, width: usize) -> String
     text::shortened(&(shown.collect::<Vec<_>>().join(", ") + more), width)
 }
 
-/// Key, type and value; for a list longer than `FIRST`, its length and first entries.
-pub(super) fn json(key: &str, value: &Value) -> Json {
-    let ty = format!("{:?}", value.ty()).to_lowercase();
+/// The value; for a list longer than `FIRST`, its type, length and first entries.
+pub(super) fn json(value: &Value) -> Json {
     match value {
         Value::Array(array) => {
-            let elements = format!("{:?}", array.element_type()).to_lowercase();
             let first: Vec<Json> =
                 each_array!(array, list => list.iter().take(FIRST).map(|x| json!(x)).collect());
-            let name = if array.len() > FIRST { "first" } else { "value" };
-            json!({"key": key, "type": ty, "elements": elements, "length": array.len(), name: first})
+            if array.len() <= FIRST {
+                return first.into();
+            }
+            json!({"type": type_name(value), "length": array.len(), "first": first})
         }
-        scalar => {
-            let value = each_scalar!(scalar, one => json!(one), _array => Json::Null);
-            json!({"key": key, "type": ty, "value": value})
-        }
+        scalar => each_scalar!(scalar, one => json!(one), _array => Json::Null),
     }
 }
 
@@ -141,10 +145,27 @@ mod tests {
             assert_eq!(type_name(&value), ty);
             assert_eq!(one_line(&value, width), want);
         }
+        assert_eq!(one_line(&"one\ntwo".into(), UNLIMITED), "one\\ntwo");
+        let whole = "x".repeat(500);
+        assert_eq!(one_line(&whole.as_str().into(), UNLIMITED), whole);
+        let huge = one_line(&"x".repeat(1 << 20).as_str().into(), UNLIMITED);
+        assert!(huge.starts_with("1048576 characters: xxx") && huge.chars().count() == UNLIMITED);
         let long = one_line(&"x".repeat(500).as_str().into(), 40);
         assert!(
             long.starts_with("500 characters: xxx") && long.chars().count() == 40,
             "{long}"
+        );
+    }
+
+    #[test]
+    fn json_has_the_value_itself() {
+        assert_eq!(json(&"plain".into()), json!("plain"));
+        assert_eq!(json(&7u32.into()), json!(7));
+        assert_eq!(json(&vec![1u8, 2].into()), json!([1, 2]));
+        let many: Vec<u32> = (0..100).collect();
+        assert_eq!(
+            json(&many.into()),
+            json!({"type": "u32[100]", "length": 100, "first": [0, 1, 2, 3, 4, 5, 6, 7]})
         );
     }
 }
