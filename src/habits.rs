@@ -115,17 +115,20 @@ impl Flags<'_> {
 
     /// Whether the row is for this command, which must have the flags that the row names.
     fn fits(&self, row: &Row) -> bool {
-        let flags = match row.here {
+        let names = match row.here {
             Here::As(flag) => flag,
-            Here::Say(answer) if !answer.contains("siskin run") && !answer.contains("siskin chat") => answer,
-            _ => "",
+            // Another command's flags.
+            Here::Say(answer) if answer.contains("siskin run") || answer.contains("siskin chat") => "",
+            Here::Say(answer) => answer,
+            Here::Always(_) => "",
         };
-        let named = |word: &&str| word.starts_with("--");
-        let mut names = flags
-            .split(|c: char| c.is_whitespace() || ",;:".contains(c))
-            .filter(named);
+        // What is quoted is another program's.
+        let own = names.split('`').step_by(2);
+        let mut flags = own
+            .flat_map(|text| text.split(|c: char| c.is_whitespace() || ",;:".contains(c)))
+            .filter(|word| word.starts_with("--"));
         (row.only.is_empty() || row.only.contains(&self.command.get_name()))
-            && names.all(|flag| self.find(flag).is_some())
+            && flags.all(|flag| self.find(flag).is_some())
     }
 
     /// The command's own flag of this name.

@@ -60,11 +60,8 @@ use Here::{Always, As, Say};
 /// The flags.
 pub(super) const FLAGS: &[Row] = &[
     // Other names.
-    row(&["-c", "--ctx", "--num-ctx"], As("--ctx-size")),
-    row(
-        &["-n", "--predict", "--num-predict", "--max-tokens"],
-        As("--n-predict"),
-    ),
+    row(&["--ctx", "--num-ctx"], As("--ctx-size")),
+    row(&["--predict", "--num-predict", "--max-tokens"], As("--n-predict")),
     row(&["-no-cnv", "--no-conversation"], As("--raw")),
     row(&["-r", "--reverse-prompt"], As("--stop")),
     row(&["-sys"], As("--system")),
@@ -73,7 +70,7 @@ pub(super) const FLAGS: &[Row] = &[
     row(&["-ub"], As("--ubatch-size")),
     row(&["--nthreads"], As("--threads")),
     row(&["--outfile"], As("--output")),
-    row(&["--outtype", "-q", "--quantize"], As("--type")),
+    row(&["--outtype"], As("--type")),
     row(&["--repetition-penalty"], As("--repeat-penalty")),
     row(&["--temperature"], As("--temp")),
     // What siskin does anyway.
