@@ -29,7 +29,7 @@ median() { sort -g "$1" | awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR
 # ours KERNELS MODEL PROMPT_TOKENS: appends prefill, decode and peak RSS to files named after the figure.
 ours() {
   text "$3" >"$work/prompt"
-  "$siskin" run "$2" -f "$work/prompt" -n "$decode" --temp 0 -t "$threads" --kernels "$1" --json -c $(($3 * 2 + decode + 64)) 2>/dev/null |
+  "$siskin" run "$2" --raw -f "$work/prompt" -n "$decode" --temp 0 -t "$threads" --kernels "$1" --json -c $(($3 * 2 + decode + 64)) 2>/dev/null </dev/null |
     python3 -c '
 import json, sys
 kind, depth, work = sys.argv[1:]

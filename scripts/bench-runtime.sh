@@ -42,7 +42,7 @@ def words(model, count):
 
 def one_of_siskin(model, flags):
     text = words(model, 512)
-    ask = lambda text, count: run([siskin, "run", model, "-p", text, "-n", count, "--temp", "0", "-c", "640", "--json", *flags])
+    ask = lambda text, count: run([siskin, "run", model, "--raw", "-p", text, "-n", count, "--temp", "0", "-c", "640", "--json", *flags])
     # llama-bench decodes without a prompt before it.
     whole, short, first = ask(text, "64"), ask("The", "64"), ask("The", "1")
     if not whole or not short or not first:

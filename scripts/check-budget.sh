@@ -14,7 +14,7 @@ printf '%-34s%8s%12s%12s%8s\n' model context predicted measured error
 for model in "$@"; do
     for context in 512 2048 4096; do
         plan=$("$siskin" fit "$model" -c "$context" --json)
-        run=$("$siskin" run "$model" -c "$context" -p "$prompt" -n 2 --temp 0 --json)
+        run=$("$siskin" run "$model" --raw -c "$context" -p "$prompt" -n 2 --temp 0 --json </dev/null)
         read -r predicted measured error < <(python3 - "$plan" "$run" <<'PY'
 import json, sys
 predicted = json.loads(sys.argv[1])["plan"]["total_bytes"]

@@ -1,8 +1,8 @@
 //! The command line: which commands there are, and which flags each has.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
@@ -10,6 +10,7 @@ use crate::commands::{
 };
 use crate::hints::Flags;
 use crate::render::style;
+use crate::{habits, usage};
 
 /// Small language models on small machines.
 #[derive(Debug, Parser)]
@@ -39,29 +40,43 @@ enum Command {
 }
 
 /// The command line. If a flag is typed twice, the last counts, as with llama.cpp and git.
-fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     Args::command().mut_subcommands(|sub| sub.args_override_self(true))
 }
 
+/// The command line was not understood.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// A mistake, in one line.
+    Mistake(String),
+    /// A help text or a version, which was asked for.
+    Text(clap::Error),
+}
+
 /// Reads the command line, and which flags the command has. Colours are not clap's rule: it takes CI for a terminal.
-pub(crate) fn parse() -> Result<(Args, Flags), clap::Error> {
+pub(crate) fn parse() -> Result<(Args, Flags), Refused> {
     let mut command = command().color(style::help_colors());
+    let words = std::env::args_os().skip(1).collect();
+    command.build();
+    let words = habits::translate(words, &command).map_err(Refused::Mistake)?;
+    let typed = words.first().map(|word| word.to_string_lossy().into_owned());
+    let refuse = |error: clap::Error, command: &clap::Command| {
+        let name = typed.as_deref().filter(|name| *name != "help");
+        match usage::line(&error, name.and_then(|name| command.find_subcommand(name))) {
+            Some(line) => Refused::Mistake(line),
+            None => Refused::Text(error),
+        }
+    };
+    let words = [OsString::from("siskin")].into_iter().chain(words);
     let matches = command
-        .try_get_matches_from_mut(std::env::args_os())
-        .map_err(without_false_tip)?;
+        .try_get_matches_from_mut(words)
+        .map_err(|error| refuse(error, &command))?;
     let sub = matches
         .subcommand_name()
         .and_then(|name| command.find_subcommand(name));
     let flags = sub.map(Flags::from_command).unwrap_or_default();
-    Ok((Args::from_arg_matches(&matches)?, flags))
-}
-
-/// Drops clap's tip for an unknown flag, to pass it as a value: here it would be taken for a model's file.
-fn without_false_tip(mut error: clap::Error) -> clap::Error {
-    if error.kind() == clap::error::ErrorKind::UnknownArgument {
-        error.remove(ContextKind::Suggested);
-    }
-    error
+    let args = Args::from_arg_matches(&matches).map_err(|error| refuse(error, &command))?;
+    Ok((args, flags))
 }
 
 /// Carries out what was typed.

@@ -3,17 +3,45 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::cli::Refused;
 use crate::hints::{self, Flags};
 use crate::render::text;
 
+/// Exit code of a mistake on the command line.
+const USAGE: u8 = 2;
 /// Exit code of a benchmark that is slower than required.
 pub(crate) const TOO_SLOW: u8 = 3;
 
 /// Prints help to stdout, or a mistake on the command line to stderr.
-pub(crate) fn usage(message: &clap::Error) -> ExitCode {
-    // If the message itself cannot be printed, nothing more can be done.
-    let _ = message.print();
-    ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2))
+pub(crate) fn refused(refused: &Refused) -> ExitCode {
+    match refused {
+        Refused::Mistake(line) => {
+            say!("siskin: {}", text::escaped(line));
+            ExitCode::from(USAGE)
+        }
+        Refused::Text(help) => {
+            // If the text itself cannot be printed, nothing more can be done.
+            let _ = help.print();
+            ExitCode::from(u8::try_from(help.exit_code()).unwrap_or(USAGE))
+        }
+    }
+}
+
+/// A mistake on the command line that the parser cannot see.
+#[derive(Debug)]
+pub(crate) struct UsageError(String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// An error that ends the program with 2, as other mistakes on the command line do.
+pub(crate) fn usage_error(text: impl Into<String>) -> anyhow::Error {
+    UsageError(text.into()).into()
 }
 
 /// Prints an error and its causes on one line. A closed pipe counts as success: the reader has read enough.
@@ -22,7 +50,11 @@ pub(crate) fn failure(error: &anyhow::Error, flags: &Flags) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     say!("siskin: {}", with_hint(error, flags));
-    ExitCode::FAILURE
+    if error.is::<UsageError>() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// An error with its causes, and what to do about it.

@@ -16,6 +16,8 @@ use siskin_model::gguf::{GgufError, HeaderError, Problem};
 use siskin_quant::convert::ConvertError;
 use siskin_quant::imatrix::ImatrixError;
 
+use crate::habits::DOWNLOAD;
+
 /// The hint for an architecture that siskin cannot check.
 const UNCHECKED: &str = "--any-arch runs it unchecked, at your own risk";
 
@@ -77,10 +79,8 @@ fn measuring(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option
             }
             _ => return None,
         },
-        (Some(BenchError::File(error) | BenchError::Header(GgufError::File(error))), _)
-            if is_no_model_path(error) =>
-        {
-            NOT_A_PATH
+        (Some(BenchError::File(error) | BenchError::Header(GgufError::File(error))), _) => {
+            return no_model(error, flags);
         }
         (Some(BenchError::Plan(error)), _) => match error {
             PlanError::NoRounds => "-r must be at least 1",
@@ -106,6 +106,9 @@ fn measuring(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option
 
 /// What the crates below the runtime report of files.
 fn file(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option<String> {
+    if let Some(GgufError::File(error)) = cause.downcast_ref() {
+        return no_model(error, flags);
+    }
     let kind = cause
         .downcast_ref::<AtomicFileError>()
         .map(AtomicFileError::kind)
@@ -144,24 +147,49 @@ fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     None
 }
 
-/// The hint for a model's name of ollama or Hugging Face, or a typing mistake.
-const NOT_A_PATH: &str = "give the path of a GGUF file; siskin downloads no models";
-
-/// Whether a path that does not exist looks like anything else than that of a GGUF file.
-fn is_no_model_path(error: &FileError) -> bool {
-    match error {
-        FileError::Io { path, source } => {
-            source.kind() == io::ErrorKind::NotFound && path.extension().is_none_or(|end| end != "gguf")
+/// The hint for what was given as a model and is none: a name of ollama or Hugging Face, a prompt, a folder.
+fn no_model(error: &FileError, flags: &Flags) -> Option<String> {
+    let path = match error {
+        FileError::Io { path, source } if source.kind() == io::ErrorKind::NotFound => path,
+        FileError::NotAFile { path } if path.join("config.json").exists() => {
+            return Some("to make a GGUF file from a checkpoint: siskin convert DIR".into());
         }
-        _ => false,
+        _ => return None,
+    };
+    let name = path.to_string_lossy();
+    if name.ends_with(".gguf") && !name.contains("://") {
+        return None;
     }
+    if name.contains(char::is_whitespace) {
+        return flags
+            .with(
+                "prompt",
+                "the first word after the command is the model's file: siskin run MODEL PROMPT",
+            )
+            .map(str::to_owned);
+    }
+    Some(
+        if is_name_elsewhere(&name) {
+            DOWNLOAD
+        } else {
+            NOT_A_PATH
+        }
+        .into(),
+    )
+}
+
+/// The hint for a path that does not exist.
+const NOT_A_PATH: &str = "give the path of a GGUF file";
+
+/// Whether a name is one of ollama (`llama3.2:1b`), of Hugging Face (`org/name`), or an address.
+fn is_name_elsewhere(name: &str) -> bool {
+    let is_path = name.starts_with(['/', '.', '~']);
+    !is_path && (name.contains(':') || name.matches('/').count() == 1)
 }
 
 fn runtime(error: &Error, flags: &Flags) -> Option<String> {
     match error {
-        Error::Header(GgufError::File(error)) | Error::File(error) if is_no_model_path(error) => {
-            return Some(NOT_A_PATH.into());
-        }
+        Error::Header(GgufError::File(error)) | Error::File(error) => return no_model(error, flags),
         Error::Header(header) => return file(header, flags),
         _ => {}
     }

@@ -16,15 +16,17 @@ mod cli;
 mod commands;
 mod environment;
 mod exit;
+mod habits;
 mod hints;
 mod interrupt;
 mod render;
 mod text_input;
+mod usage;
 
 fn main() -> ExitCode {
     let (args, flags) = match cli::parse() {
         Ok(parsed) => parsed,
-        Err(message) => return exit::usage(&message),
+        Err(refused) => return exit::refused(&refused),
     };
     match cli::run(args) {
         Ok(code) => code,

@@ -26,6 +26,17 @@ pub(crate) fn stdin() -> anyhow::Result<String> {
     whole(std::io::stdin(), "standard input")
 }
 
+/// `text` without its last line break, which editors and `echo` add.
+pub(crate) fn without_newline(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}
+
 fn whole(input: impl Read, name: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     input

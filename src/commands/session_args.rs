@@ -16,7 +16,8 @@ use crate::render::explain;
 /// What was typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionArgs {
-    /// GGUF file [default: the embedded storyteller]
+    /// GGUF file, also after -m [default: the embedded storyteller]
+    #[arg(index = 1)]
     pub(crate) model: Option<PathBuf>,
     #[command(flatten)]
     tuning: TuningArgs,

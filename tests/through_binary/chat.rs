@@ -196,6 +196,50 @@ fn lines_are_turns_and_answers_are_all_of_stdout() {
     );
 }
 
+/// A saved conversation: a system prompt, and turns as `chat --json` reports them.
+fn saved(system: &str, turns: &[Json]) -> String {
+    let message = |role: &str, text: &Json| serde_json::json!({"role": role, "content": text});
+    let system = message("system", &system.into());
+    let turns = turns.iter().flat_map(|turn| {
+        [
+            message("user", &turn["user"]),
+            message("assistant", &turn["text"]),
+        ]
+    });
+    let messages: Vec<Json> = std::iter::once(system).chain(turns).collect();
+    serde_json::json!({ "messages": messages }).to_string()
+}
+
+#[test]
+fn a_line_of_a_pipe_is_a_message_whatever_it_contains() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let kept = out.path().join("kept.txt");
+    std::fs::write(&kept, "mine").expect("written");
+    let at = kept.display();
+    let lines = format!("/save! {at}\n/load {at}\n/quit\n/etc/fstab explained?\n\"\"\"\nno end\\\n");
+    let said = turns(&["-n", "4"], &lines);
+    let users: Vec<&str> = said.iter().filter_map(|turn| turn["user"].as_str()).collect();
+    let want: Vec<&str> = lines.lines().collect();
+    assert_eq!(users, want);
+    assert_eq!(std::fs::read(&kept).expect("there"), b"mine");
+}
+
+#[test]
+fn one_message_is_answered_once() {
+    let many = "two\nlines\n";
+    let cases: [(&[&str], &str, &str); 5] = [
+        (&["-p", "hello"], "", "hello"),
+        (&["-p", "-"], many, "two\nlines"),
+        (&["-f", "-"], many, "two\nlines"),
+        (&["-p", "Sum up:"], many, "Sum up:\n\ntwo\nlines"),
+        (&["-e", "-p", "a\\nb"], "", "a\nb"),
+    ];
+    for (args, input, want) in cases {
+        let said = turns(&[args, &["-n", "4"]].concat(), input);
+        assert_eq!((said.len(), &said[0]["user"]), (1, &want.into()), "{args:?}");
+    }
+}
+
 #[test]
 fn a_kept_cache_gives_what_a_fresh_one_does_and_saves_work() {
     let out = tempfile::tempdir().expect("a temporary folder");
@@ -205,8 +249,9 @@ fn a_kept_cache_gives_what_a_fresh_one_does_and_saves_work() {
         let file = out.path().join(format!("{name}.json"));
         let file = file.to_str().expect("UTF-8");
         let args = [model, "-n", "10", "--system", "Be brief."];
-        let kept = turns(&args, &format!("The king\nwas old\n/save {file}\nand died.\n"));
-        let fresh = turns(&args, &format!("/load {file}\nand died.\n"));
+        let kept = turns(&args, "The king\nwas old\nand died.\n");
+        std::fs::write(file, saved("Be brief.", &kept[..2])).expect("written");
+        let fresh = turns(&[&args[..3], &["--load", file]].concat(), "and died.\n");
         assert_eq!((kept.len(), fresh.len()), (3, 1), "{name}");
         assert_eq!(kept[2]["text"], fresh[0]["text"], "{name}");
         assert_eq!(
@@ -224,21 +269,25 @@ fn a_kept_cache_gives_what_a_fresh_one_does_and_saves_work() {
 #[test]
 fn the_oldest_turns_go_where_the_context_is_full_and_it_is_said() {
     let out = tempfile::tempdir().expect("a temporary folder");
-    let (all, seen) = (out.path().join("all.json"), out.path().join("seen.json"));
+    let seen = out.path().join("seen.json");
     let args = ["-n", "20", "-c", "96", "--system", "A tale."];
-    let lines = format!("one\ntwo\n/save {}\nthree\n", all.display());
-    let output = chat(&[&["--json", "--temp", "0"], &args[..]].concat(), &lines);
-    let last: Json =
-        serde_json::from_slice(output.stdout.rsplit(|b| *b == b'\n').nth(1).expect("a line")).expect("JSON");
+    let output = chat(
+        &[&["--json", "--temp", "0"], &args[..]].concat(),
+        "one\ntwo\nthree\n",
+    );
+    let said: Vec<Json> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let last = &said[2];
     assert_eq!(last["dropped_turns"], 1, "{last}");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let said = "siskin: the context of 96 tokens is full; the oldest turn was dropped to make room\n";
-    assert!(stderr.contains(said), "{stderr}");
+    let notice = "siskin: the context of 96 tokens is full; the oldest turn was dropped to make room\n";
+    assert!(stderr.contains(notice), "{stderr}");
     // The same without the first turn: the system prompt stays, and nothing of the turn does.
-    let mut saved: Json = serde_json::from_slice(&std::fs::read(&all).expect("saved")).expect("JSON");
-    saved["messages"].as_array_mut().expect("messages").drain(1..3);
-    std::fs::write(&seen, saved.to_string()).expect("written");
-    let fresh = turns(&args, &format!("/load {}\nthree\n", seen.display()));
+    std::fs::write(&seen, saved("A tale.", &said[1..2])).expect("written");
+    let load = ["--load", seen.to_str().expect("UTF-8")];
+    let fresh = turns(&[&args[..4], &load].concat(), "three\n");
     assert_eq!(
         (&fresh[0]["text"], &fresh[0]["dropped_turns"]),
         (&last["text"], &0.into())
@@ -254,55 +303,44 @@ fn the_oldest_turns_go_where_the_context_is_full_and_it_is_said() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_and_the_conversation_goes_on() {
-    let out = tempfile::tempdir().expect("a temporary folder");
-    let kept = out.path().join("kept.json");
-    std::fs::write(&kept, "mine").expect("written");
-    let (kept_at, here) = (kept.display(), out.path().display());
+fn what_cannot_be_answered_is_reported_and_the_conversation_goes_on() {
     let long = "word ".repeat(200);
     let cases = [
-        (format!("/save {kept_at}"), "already exists; /save! overwrites it"),
-        (format!("/load {kept_at}"), "kept.json: not a saved conversation"),
-        (format!("/load {here}"), "a folder"),
-        ("/load /no/such/file".into(), "No such file"),
-        ("/load /dev/zero".into(), "more than 64.0 MiB"),
-        (
-            format!("/save {here}/no/such/folder"),
-            "cannot write: No such file",
-        ),
-        ("/save".into(), "needs a file name"),
-        ("/nonsense".into(), "no command /nonsense"),
-        (long, "do not fit into a context of 64"),
+        (long.as_bytes(), "do not fit into a context of 64"),
+        (b"\xff\xfe".as_slice(), "this line is not UTF-8, and was not sent"),
     ];
     for (line, want) in cases {
-        let output = chat(&["-n", "4", "-c", "64"], &format!("{line}\nhello\n"));
+        let mut child = start(&["-n", "4", "-c", "64"]);
+        let mut input = child.stdin.take().expect("a pipe");
+        input.write_all(&[line, b"\nhello\n"].concat()).expect("taken");
+        drop(input);
+        let output = child.wait_with_output().expect("ended");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{line}: {stderr}");
+        assert_eq!(output.status.code(), Some(1), "{want}: {stderr}");
         assert!(
             stderr.lines().count() == 2 && stderr.contains(want),
-            "{line}: {stderr}"
+            "{want}: {stderr}"
         );
-        assert!(!output.stdout.is_empty(), "{line}: no answer to the next message");
+        assert!(!output.stdout.is_empty(), "{want}: no answer to the next message");
     }
-    assert_eq!(std::fs::read(&kept).expect("there"), b"mine");
-    succeed_talk(&format!(
-        "hello\n/save! {kept_at}\n/save {kept_at}\n/quit\nnever read\n"
-    ));
-    assert!(std::fs::read(&kept).expect("there").starts_with(b"{\n"));
-    assert_eq!(
-        std::fs::read_dir(out.path()).expect("a folder").count(),
-        1,
-        "no left-overs"
-    );
-}
-
-fn succeed_talk(lines: &str) {
-    let output = chat(&["-n", "4"], lines);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let other = out.path().join("other.json");
+    std::fs::write(&other, "mine").expect("written");
+    let (other, here) = (other.to_string_lossy(), out.path().to_string_lossy());
+    let loads = [
+        (&*other, "other.json: not a saved conversation"),
+        (&*here, "a folder"),
+        ("/no/such/file", "No such file"),
+        ("/dev/zero", "more than 64.0 MiB"),
+    ];
+    for (file, want) in loads {
+        let output = chat(&["--load", file], "hello\n");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && stderr.contains(want),
+            "{file}: {stderr}"
+        );
+    }
 }
 
 #[test]

@@ -135,6 +135,84 @@ fn a_dry_run_plans_and_writes_nothing() {
     );
 }
 
+/// What `run --json` reports, with this on standard input.
+fn reported(args: &[&str], input: &str) -> Json {
+    let mut child = siskin(["run", "--json", "--temp", "0", "-n", "4"])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut pipe, input.as_bytes()).expect("taken");
+    drop(pipe);
+    let output = child.wait_with_output().expect("ended");
+    assert!(output.status.success(), "{args:?}");
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+#[test]
+fn prompts_come_from_words_flags_files_and_pipes() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let model = util::convert(&util::checkpoint("llama-tied"), out.path(), "f32");
+    let file = out.path().join("prompt.txt");
+    std::fs::write(&file, "from a file\n\n").expect("written");
+    let (model, file) = (model.to_str().expect("UTF-8"), file.to_str().expect("UTF-8"));
+    let cases: [(&[&str], &str, &str); 13] = [
+        (&[], "", "Once upon a time"),
+        (&[], "from a pipe\n", "from a pipe"),
+        (&["-p", "typed"], "", "typed"),
+        (&["-p", "- typed"], "", "- typed"),
+        (&["-p", "a\\n"], "", "a\\n"),
+        (&["-e", "-p", "a\\n"], "", "a\n"),
+        (&[model, "two", "words"], "", "two words"),
+        (&["two", "words", "-m", model], "", "two words"),
+        (&["--model", model, "-p", "typed"], "", "typed"),
+        (&[model, "Sum up:"], "one\ntwo\n", "Sum up:\n\none\ntwo"),
+        (&[model, "-f", file], "", "from a file\n"),
+        (&[model, "-f", "-"], "piped\n", "piped"),
+        (&[model, "-p", "-"], "piped\n", "piped"),
+    ];
+    for (args, input, want) in cases {
+        assert_eq!(reported(args, input)["prompt"], want, "{args:?}");
+    }
+}
+
+#[test]
+fn a_model_with_a_template_answers_and_raw_continues() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let model = util::convert(&util::checkpoint("llama-rope-llama3"), out.path(), "f32");
+    let model = model.to_str().expect("UTF-8");
+    let prompts = |args: &[&str]| {
+        let report = reported(&[&[model, "Why?"], args].concat(), "");
+        report["stats"]["prompt_tokens"].as_u64().expect("a count")
+    };
+    let (answer, raw) = (prompts(&[]), prompts(&["--raw"]));
+    assert!(
+        answer > raw,
+        "the template is around the question: {answer}, {raw}"
+    );
+    assert!(prompts(&["--system", "Be kind."]) > answer);
+    let template = out.path().join("own.jinja");
+    std::fs::write(&template, "{% for m in messages %}{{ m.content }}{% endfor %}").expect("written");
+    assert_eq!(
+        prompts(&["--chat-template-file", template.to_str().expect("UTF-8")]),
+        raw
+    );
+
+    let mut chat = siskin(["chat", model, "-p", "Why?", "--json", "--temp", "0", "-n", "4"]);
+    let chat: Json = serde_json::from_slice(&succeed(&mut chat).stdout).expect("JSON");
+    let run = reported(&[model, "Why?"], "");
+    assert_eq!((&chat["text"], &chat["user"]), (&run["text"], &run["prompt"]));
+
+    let plain = util::convert(&util::checkpoint("llama-spm"), out.path(), "f32");
+    let plain = plain.to_str().expect("UTF-8");
+    let line = fail(&mut siskin(["run", plain, "Why?", "--system", "Be kind."]), 1);
+    assert!(line.contains("no chat template"), "{line}");
+    let line = fail(&mut siskin(["run", model]), 2);
+    assert!(line.contains("the prompt is empty"), "{line}");
+}
+
 #[test]
 fn every_type_loads_and_runs() {
     let out = tempfile::tempdir().expect("a temporary folder");
@@ -243,13 +321,8 @@ fn mistakes_on_the_command_line_exit_with_2() {
         &["fly"],
     ];
     for args in cases {
-        let output = siskin(args).output().expect("the program starts");
-        assert_eq!(
-            output.status.code(),
-            Some(2),
-            "{args:?}: {}",
-            text(&output.stderr)
-        );
+        let line = fail(&mut siskin(args), 2);
+        assert!(line.starts_with("siskin: "), "{args:?}: {line}");
     }
 }
 

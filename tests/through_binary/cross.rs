@@ -52,7 +52,7 @@ fn assert_same(here: &Path, there: &Path, what: &str) {
 
 /// Runs greedily with these additional flags and returns the JSON report.
 fn greedy(mut program: Command, model: Option<&Path>, prompt: &str, count: usize, flags: &[&str]) -> Json {
-    program.arg("run").args(model);
+    program.args(["run", "--raw"]).args(model);
     let count = count.to_string();
     let program = program.args(["-p", prompt, "-n", &count, "--temp", "0", "--json"]);
     let output = succeed(program.args(flags));

@@ -116,7 +116,7 @@ fn a_real_trained_model_writes_its_golden_story() {
     let dir = data.join("stories260k-hf");
     let file = util::convert(&dir, out.path(), "f32");
     let arguments = ["-p", "", "-n", "200", "--temp", "0"];
-    let output = util::succeed(util::siskin(["run"]).arg(file).args(arguments));
+    let output = util::succeed(util::siskin(["run", "--raw"]).arg(file).args(arguments));
     let want = std::fs::read(dir.join("golden_greedy_200_steps.txt")).expect("the golden text");
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),

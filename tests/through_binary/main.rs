@@ -16,5 +16,6 @@ mod models;
 mod mutations;
 mod promises;
 mod quantize;
+mod terminal;
 mod util;
 mod vocabulary;

@@ -51,7 +51,9 @@ const COMMANDS: [(&str, &[&str]); 4] = [
     ),
     (
         "run",
-        &["run", "{}", "-p", "The king", "-n", "2", "-t", "1", "--seed", "1"],
+        &[
+            "run", "{}", "--raw", "-p", "The king", "-n", "2", "-t", "1", "--seed", "1",
+        ],
     ),
 ];
 

@@ -126,6 +126,13 @@ impl Conversation {
         self.first_seen = self.first_seen.min(self.turns.len());
     }
 
+    /// Takes the last turn back, and returns its question; `None` if there is no turn.
+    pub fn undo(&mut self) -> Option<String> {
+        let turn = self.turns.pop()?;
+        self.first_seen = self.first_seen.min(self.turns.len());
+        Some(turn.question)
+    }
+
     /// Removes the last question if it has no answer, and shows the turns again that were hidden for it: `seen_from` is
     /// what [`Conversation::seen_from`] returned before.
     pub(super) fn withdraw_to(&mut self, seen_from: usize) {
@@ -248,11 +255,14 @@ mod tests {
         assert_eq!(conversation.turns(), (3, 2));
         conversation.withdraw();
         assert_eq!(contents(&conversation), ["Be kind."]);
+        assert_eq!(conversation.undo().as_deref(), Some("question 1"));
+        assert_eq!(conversation.turns(), (1, 1));
         conversation.reset();
         assert_eq!(
             (contents(&conversation), conversation.turns()),
             (vec!["Be kind.".to_owned()], (0, 0))
         );
+        assert_eq!(conversation.undo(), None);
     }
 
     #[test]

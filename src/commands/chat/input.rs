@@ -1,23 +1,31 @@
 //! The source of messages: an editor on a terminal, otherwise lines of standard input.
 
 use std::borrow::Cow;
-use std::io::{BufRead, IsTerminal, Read};
+use std::io::{BufRead, ErrorKind, IsTerminal, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Cmd, Config, Context, Editor, Event, Helper, KeyCode, KeyEvent, Modifiers};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler, Helper,
+    KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+};
 
 use super::command::COMMANDS;
+use super::store;
 use crate::render::style;
 use crate::text_input;
 
 const PROMPT: &str = "> ";
+/// Why a line cannot be read.
+const NOT_UTF8: &str = "this line is not UTF-8, and was not sent";
 /// Opens and closes a message of several lines.
 const QUOTES: &str = "\"\"\"";
 
@@ -25,14 +33,20 @@ const QUOTES: &str = "\"\"\"";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Typed {
     Line(String),
-    /// Ctrl-C instead of a line.
+    /// Ctrl-C on an empty line.
     Interrupt,
+    /// A line that cannot be read, and why; the next one may be.
+    Unreadable(&'static str),
     End,
 }
 
 /// The source of messages.
 pub(crate) enum Input {
-    Terminal(Box<Editor<Assistance, FileHistory>>),
+    Terminal {
+        editor: Box<Editor<Assistance, FileHistory>>,
+        /// A key was pressed since the last message or Ctrl-C.
+        touched: Arc<AtomicBool>,
+    },
     Lines,
 }
 
@@ -53,22 +67,41 @@ impl Input {
         }));
         let alt_enter = KeyEvent(KeyCode::Enter, Modifiers::ALT);
         editor.bind_sequence(Event::from(alt_enter), Cmd::Newline);
+        let touched = Arc::new(AtomicBool::new(false));
+        let key = |handler| EventHandler::Conditional(Box::new(handler));
+        let seen = Arc::clone(&touched);
+        editor.bind_sequence(Event::Any, key(AnyKey { seen }));
+        editor.bind_sequence(
+            KeyEvent::ctrl('C'),
+            EventHandler::Conditional(Box::new(ClearLine)),
+        );
         if let Some(file) = history_file() {
             // A chat works without a history.
             let _ = editor.load_history(&file);
         }
-        Ok(Input::Terminal(Box::new(editor)))
+        Ok(Input::Terminal {
+            editor: Box::new(editor),
+            touched,
+        })
     }
 
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self, Input::Terminal(_))
+        matches!(self, Input::Terminal { .. })
     }
 
-    /// Waits for the next message.
-    pub(crate) fn next(&mut self) -> anyhow::Result<Typed> {
+    /// Whether any key but Ctrl-C was pressed since this was asked before.
+    pub(crate) fn was_touched(&self) -> bool {
+        match self {
+            Input::Terminal { touched, .. } => touched.swap(false, Ordering::Relaxed),
+            Input::Lines => false,
+        }
+    }
+
+    /// Waits for the next message. A terminal's line begins with `offered`.
+    pub(crate) fn next(&mut self, offered: &str) -> anyhow::Result<Typed> {
         match self {
             Input::Lines => line(std::io::stdin().lock()),
-            Input::Terminal(editor) => match editor.readline(PROMPT) {
+            Input::Terminal { editor, .. } => match editor.readline_with_initial(PROMPT, (offered, "")) {
                 Ok(line) => {
                     let _ = editor.add_history_entry(&line);
                     if let Some(file) = history_file() {
@@ -78,6 +111,9 @@ impl Input {
                 }
                 Err(ReadlineError::Interrupted) => Ok(Typed::Interrupt),
                 Err(ReadlineError::Eof) => Ok(Typed::End),
+                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                    Ok(Typed::Unreadable(NOT_UTF8))
+                }
                 Err(error) => Err(error).context("the terminal"),
             },
         }
@@ -94,18 +130,31 @@ fn line(mut input: impl BufRead) -> anyhow::Result<Typed> {
             .read_until(b'\n', &mut bytes)
             .context("standard input")?;
         if read as u64 > text_input::MAX_TEXT {
-            bail!(
-                "standard input: a line has more than {} bytes; shorten it",
-                text_input::MAX_TEXT
-            );
+            skip_line(&mut input).context("standard input")?;
+            return Ok(Typed::Unreadable("a line has more than 64 MiB; shorten it"));
         }
         if read == 0 {
             return Ok(Typed::End);
         }
-        let line = String::from_utf8(bytes).context("standard input: not UTF-8")?;
+        let Ok(line) = String::from_utf8(bytes) else {
+            return Ok(Typed::Unreadable(NOT_UTF8));
+        };
         let line = line.trim_end_matches(['\n', '\r']);
         if !line.trim().is_empty() {
             return Ok(Typed::Line(line.to_owned()));
+        }
+    }
+}
+
+/// Reads up to the next line break, and forgets it.
+fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let length = buffer.len();
+        input.consume(end.map_or(length, |end| end + 1));
+        if end.is_some() || length == 0 {
+            return Ok(());
         }
     }
 }
@@ -132,11 +181,28 @@ fn is_open(typed: &str) -> bool {
 
 /// `$XDG_STATE_HOME/siskin/chat_history`, in a folder that only the user can read; `None` if there is no place for it.
 fn history_file() -> Option<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt;
-    let folder = siskin::device::paths::state()?;
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(&folder).ok()?;
-    Some(folder.join("chat_history"))
+    Some(store::state_folder()?.join("chat_history"))
+}
+
+/// Notes that a key was pressed.
+struct AnyKey {
+    seen: Arc<AtomicBool>,
+}
+
+impl ConditionalEventHandler for AnyKey {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        self.seen.store(true, Ordering::Relaxed);
+        None
+    }
+}
+
+/// Ctrl-C clears a line that is not empty; else it does what it usually does.
+struct ClearLine;
+
+impl ConditionalEventHandler for ClearLine {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        (!context.line().is_empty()).then_some(Cmd::Kill(Movement::WholeBuffer))
+    }
 }
 
 /// What the editor knows about messages: where they end, how to complete commands, how the prompt looks.
@@ -184,10 +250,14 @@ impl Completer for Assistance {
             Some((name, _)) if takes_file(&name) => self.files.complete(line, at, context),
             Some(_) => Ok((at, Vec::new())),
             None => {
-                let fitting = COMMANDS.iter().filter(|(name, ..)| name.starts_with(before));
-                let pair = |(name, argument, _): &(&str, &str, &str)| Pair {
-                    display: (*name).to_owned(),
-                    replacement: format!("{name}{}", if argument.is_empty() { "" } else { " " }),
+                let names = COMMANDS.iter().flat_map(|(names, argument, _)| {
+                    let space = if argument.is_empty() { "" } else { " " };
+                    names.iter().map(move |name| (*name, space))
+                });
+                let fitting = names.filter(|(name, _)| name.starts_with(before));
+                let pair = |(name, space): (&str, &str)| Pair {
+                    display: name.to_owned(),
+                    replacement: format!("{name}{space}"),
                 };
                 Ok((0, fitting.map(pair).collect()))
             }
@@ -205,7 +275,9 @@ mod tests {
         assert_eq!(line(&mut input).expect("a line"), Typed::Line("one".into()));
         assert_eq!(line(&mut input).expect("a line"), Typed::Line("two".into()));
         assert_eq!(line(&mut input).expect("the end"), Typed::End);
-        assert!(line(b"\xff\n".as_slice()).is_err());
+        let mut input = b"\xff\ntwo".as_slice();
+        assert_eq!(line(&mut input).expect("a line"), Typed::Unreadable(NOT_UTF8));
+        assert_eq!(line(&mut input).expect("a line"), Typed::Line("two".into()));
     }
 
     #[test]

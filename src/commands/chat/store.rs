@@ -1,6 +1,6 @@
 //! Saves conversations to files and loads them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use siskin::chat::Conversation;
@@ -27,6 +27,25 @@ pub(crate) fn save(conversation: &Conversation, path: &Path, replace: bool) -> a
         }
         written => Ok(written?),
     }
+}
+
+/// Writes a conversation that nobody has saved to `$XDG_STATE_HOME/siskin/last_chat.json`, in a folder that only the user
+/// can read. The next such conversation replaces it.
+pub(crate) fn keep(conversation: &Conversation) -> anyhow::Result<PathBuf> {
+    let path = state_folder()
+        .context("there is no place to keep it; /save FILE would have")?
+        .join("last_chat.json");
+    save(conversation, &path, true)?;
+    Ok(path)
+}
+
+/// The user's folder for states, private to the user; `None` if there is no place for it.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let folder = siskin::device::paths::state()?;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&folder).ok()?;
+    Some(folder)
 }
 
 /// Reads a conversation from a file.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use siskin::StopReason;
 use siskin::chat::ChatEvent;
 
-use super::{ChatLoop, Next};
+use super::talk::{ChatLoop, Next};
 use crate::commands::stats::Stats;
 use crate::interrupt;
 use crate::render::text;
@@ -66,6 +66,7 @@ impl ChatLoop {
             }
         }
         self.last = Some(stats);
+        self.unsaved += 1;
         Ok(match stop {
             Some(StopReason::Interrupted) => after_interrupt(terminal),
             _ => Next::Listen,

@@ -1,0 +1,452 @@
+//! What people type, and what happens here.
+//!
+//! Sources: the help texts of llama-cli, llama-bench, llama-quantize, llama-tokenize, llama-imatrix and
+//! convert_hf_to_gguf.py of llama.cpp, and of ollama.
+
+/// What a flag of another program means here.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Here {
+    /// The flag that siskin has; a value stays.
+    As(&'static str),
+    /// siskin does so anyway; so many values follow and are dropped.
+    Always(usize),
+    /// What to type instead.
+    Say(&'static str),
+}
+
+/// A flag under its names. The first row that fits the command counts.
+pub(super) struct Row {
+    pub(super) names: &'static [&'static str],
+    pub(super) here: Here,
+    /// The commands that it is for; empty for all.
+    pub(super) only: &'static [&'static str],
+}
+
+const fn row(names: &'static [&'static str], here: Here) -> Row {
+    Row {
+        names,
+        here,
+        only: &[],
+    }
+}
+
+const fn only(only: &'static [&'static str], names: &'static [&'static str], here: Here) -> Row {
+    Row { names, here, only }
+}
+
+/// How to get a model.
+pub(crate) const DOWNLOAD: &str = "siskin does not download models yet: get a GGUF file, for example with `hf download \
+     bartowski/Llama-3.2-1B-Instruct-GGUF Llama-3.2-1B-Instruct-Q4_K_M.gguf --local-dir .`, and give its path";
+
+const CPU: &str = "siskin computes on the CPU; leave it out";
+const FROM_FILE: &str = "siskin takes it from the model's file; leave it out";
+const NO_SAMPLER: &str =
+    "siskin does not have this sampler; it has --temp, --top-k, --top-p, --min-p and --repeat-penalty";
+const NO_GRAMMAR: &str =
+    "siskin has no grammars and no JSON schemas yet; --json prints the answer inside a JSON object";
+const NO_DRAFT: &str = "siskin has no draft models yet; leave it out";
+const NO_ADAPTER: &str = "siskin has no adapters yet; merge it into the checkpoint before siskin convert";
+const TEXT_ONLY: &str = "siskin reads text only";
+const PLACED: &str = "siskin places its threads by itself; start it under taskset to choose the CPUs";
+const MIXES: &str = "siskin writes llama-quantize's mixes; the type of a single tensor cannot be chosen";
+const ONE_FILE: &str = "siskin writes one file";
+const SURROUNDED: &str =
+    "the chat template has what surrounds a message; --chat-template-file FILE gives another";
+const NO_PROMPT_CACHE: &str =
+    "siskin does not save computed prompts; siskin chat keeps its context from turn to turn";
+
+use Here::{Always, As, Say};
+
+/// The flags.
+pub(super) const FLAGS: &[Row] = &[
+    // Other names.
+    row(&["--ctx", "--num-ctx"], As("--ctx-size")),
+    row(&["--predict", "--num-predict", "--max-tokens"], As("--n-predict")),
+    row(&["-no-cnv", "--no-conversation"], As("--raw")),
+    row(&["-r", "--reverse-prompt"], As("--stop")),
+    row(&["-sys"], As("--system")),
+    row(&["-sysf", "--system-prompt-file"], As("--system-file")),
+    row(&["-tb"], As("--threads-batch")),
+    row(&["-ub"], As("--ubatch-size")),
+    row(&["--nthreads"], As("--threads")),
+    row(&["--outfile"], As("--output")),
+    row(&["--outtype"], As("--type")),
+    row(&["--repetition-penalty"], As("--repeat-penalty")),
+    row(&["--temperature"], As("--temp")),
+    // What siskin does anyway.
+    only(
+        &["chat"],
+        &[
+            "-cnv",
+            "--conversation",
+            "-i",
+            "--interactive",
+            "-if",
+            "--interactive-first",
+        ],
+        Always(0),
+    ),
+    only(&["run"], &["-st", "--single-turn"], Always(0)),
+    only(
+        &["run", "chat"],
+        &["--jinja", "--no-escape", "--simple-io", "--nowordwrap"],
+        Always(0),
+    ),
+    only(
+        &["run", "chat", "bench"],
+        &[
+            "--no-warmup",
+            "--warmup",
+            "-nkvo",
+            "--no-kv-offload",
+            "--check-tensors",
+        ],
+        Always(0),
+    ),
+    row(
+        &[
+            "--log-disable",
+            "--offline",
+            "--no-perf",
+            "--perf",
+            "--no-ppl",
+            "--no-lazy",
+            "--use-temp-file",
+        ],
+        Always(0),
+    ),
+    only(&["run", "chat"], &["--keepalive"], Always(1)),
+    only(&["tokenize"], &["--stdin"], Always(0)),
+    // Where the model is computed.
+    row(
+        &[
+            "-ngl",
+            "--n-gpu-layers",
+            "--gpu-layers",
+            "--num-gpu",
+            "-mg",
+            "--main-gpu",
+            "-sm",
+            "--split-mode",
+            "-ts",
+            "--tensor-split",
+            "-dev",
+            "--device",
+            "--list-devices",
+            "-ot",
+            "--override-tensor",
+            "-cmoe",
+            "--cpu-moe",
+            "-ncmoe",
+            "--n-cpu-moe",
+            "-ngld",
+            "--gpu-layers-draft",
+            "-devd",
+            "--rpc",
+            "-oe",
+        ],
+        Say(CPU),
+    ),
+    row(
+        &[
+            "-C",
+            "--cpu-mask",
+            "-Cr",
+            "--cpu-range",
+            "--cpu-strict",
+            "--prio",
+            "--poll",
+            "--numa",
+            "-Cb",
+            "--cpu-mask-batch",
+        ],
+        Say(PLACED),
+    ),
+    row(
+        &["-b", "--batch-size"],
+        Say("siskin has one size of batches: --ubatch-size N"),
+    ),
+    row(
+        &["-ctk", "--cache-type-k", "-ctv", "--cache-type-v"],
+        Say("keys and values have one type: --cache-type TYPE"),
+    ),
+    row(&["-mmp"], Say("type --mmap or --no-mmap")),
+    row(
+        &["-np", "--parallel", "-cb", "--cont-batching"],
+        Say("siskin computes one sequence at a time; leave it out"),
+    ),
+    row(
+        &[
+            "--rope-scaling",
+            "--rope-scale",
+            "--rope-freq-base",
+            "--rope-freq-scale",
+            "--yarn-orig-ctx",
+            "--yarn-ext-factor",
+            "--yarn-attn-factor",
+            "--yarn-beta-slow",
+            "--yarn-beta-fast",
+            "--override-kv",
+        ],
+        Say(FROM_FILE),
+    ),
+    // Conversations.
+    only(
+        &["run"],
+        &[
+            "-cnv",
+            "--conversation",
+            "-i",
+            "--interactive",
+            "-if",
+            "--interactive-first",
+            "-ins",
+            "--instruct",
+            "-cml",
+            "--chatml",
+        ],
+        Say("for a conversation type siskin chat MODEL; siskin run answers one prompt"),
+    ),
+    only(
+        &["chat"],
+        &["-no-cnv", "--no-conversation", "--raw"],
+        Say("siskin run MODEL --raw continues a text"),
+    ),
+    only(
+        &["chat"],
+        &["-st", "--single-turn"],
+        Say("siskin run MODEL PROMPT answers once"),
+    ),
+    row(
+        &["--color", "-co", "--colors"],
+        Say("siskin colours what is on a terminal by itself; NO_COLOR=1 turns that off"),
+    ),
+    row(
+        &["--chat-template"],
+        Say("siskin takes the model's own template; --chat-template-file FILE gives another"),
+    ),
+    row(
+        &["--no-jinja"],
+        Say("siskin always renders the model's Jinja template; leave it out"),
+    ),
+    row(
+        &["--in-prefix", "--in-suffix", "--in-prefix-bos"],
+        Say(SURROUNDED),
+    ),
+    row(
+        &["--prompt-cache", "--prompt-cache-all", "--prompt-cache-ro"],
+        Say(NO_PROMPT_CACHE),
+    ),
+    row(
+        &[
+            "--think",
+            "--hidethinking",
+            "--reasoning-budget",
+            "--reasoning-format",
+            "-rea",
+            "--reasoning",
+        ],
+        Say("siskin shows all that the model writes; leave it out"),
+    ),
+    only(
+        &["run", "chat"],
+        &["-mli", "--multiline-input"],
+        Say("end each line but the last with \\; leave it out"),
+    ),
+    // Sampling.
+    row(
+        &[
+            "--top-nsigma",
+            "--top-n-sigma",
+            "--typical",
+            "--typical-p",
+            "--tfs",
+            "--xtc-probability",
+            "--xtc-threshold",
+            "--dry-multiplier",
+            "--dry-base",
+            "--dry-allowed-length",
+            "--dry-penalty-last-n",
+            "--dry-sequence-breaker",
+            "--mirostat",
+            "--mirostat-lr",
+            "--mirostat-ent",
+            "--dynatemp-range",
+            "--dynatemp-exp",
+            "--presence-penalty",
+            "--frequency-penalty",
+            "--samplers",
+            "--sampling-seq",
+            "--sampler-seq",
+            "-l",
+            "--logit-bias",
+            "--ignore-eos",
+        ],
+        Say(NO_SAMPLER),
+    ),
+    row(
+        &["--repeat-last-n"],
+        Say("--repeat-penalty looks at the last 64 tokens; leave it out"),
+    ),
+    row(
+        &[
+            "--grammar",
+            "--grammar-file",
+            "-j",
+            "--json-schema",
+            "-jf",
+            "--json-schema-file",
+            "--format",
+        ],
+        Say(NO_GRAMMAR),
+    ),
+    // More models, and none.
+    row(
+        &[
+            "-hf",
+            "-hfr",
+            "--hf-repo",
+            "-hff",
+            "--hf-file",
+            "-hft",
+            "--hf-token",
+            "-mu",
+            "--model-url",
+            "-dr",
+            "--docker-repo",
+            "--remote",
+        ],
+        Say(DOWNLOAD),
+    ),
+    row(
+        &[
+            "-md",
+            "--model-draft",
+            "--draft",
+            "--draft-max",
+            "--draft-min",
+            "--draft-n",
+            "-hfd",
+            "--spec-type",
+        ],
+        Say(NO_DRAFT),
+    ),
+    row(&["--lora", "--lora-scaled", "--control-vector"], Say(NO_ADAPTER)),
+    row(&["-mm", "--mmproj", "--image", "--audio"], Say(TEXT_ONLY)),
+    row(
+        &["--host", "--port"],
+        Say("siskin has no server yet; siskin run MODEL PROMPT answers from a script"),
+    ),
+    // Logs.
+    row(
+        &["-lv", "--verbosity", "--log-verbosity", "--log-verbose"],
+        Say("--verbose shows llama.cpp's log"),
+    ),
+    row(
+        &["--log-file"],
+        Say("what siskin reports goes to stderr: 2> FILE"),
+    ),
+    row(
+        &["--verbose-prompt"],
+        Say("siskin tokenize MODEL TEXT shows the tokens of a text"),
+    ),
+    // Files.
+    row(
+        &[
+            "--pure",
+            "--leave-output-tensor",
+            "--output-tensor-type",
+            "--token-embedding-type",
+            "--tensor-type",
+            "--tensor-type-file",
+            "--include-weights",
+            "--exclude-weights",
+            "--prune-layers",
+        ],
+        Say(MIXES),
+    ),
+    row(
+        &["--keep-split", "--split-max-size", "--split-max-tensors"],
+        Say(ONE_FILE),
+    ),
+    row(
+        &["--vocab-only", "--bigendian"],
+        Say("siskin writes whole models, little-endian"),
+    ),
+    row(
+        &["--model-name", "--metadata"],
+        Say("siskin takes names from the checkpoint"),
+    ),
+    only(
+        &["bench"],
+        &["-pg"],
+        Say("give -p and -n; each is measured by itself"),
+    ),
+    only(
+        &["imatrix"],
+        &["-ofreq", "--output-frequency", "--save-frequency"],
+        Say("siskin writes the file once, at the end"),
+    ),
+];
+
+/// Commands of other programs, and what to do here.
+pub(super) const COMMANDS: &[(&[&str], &str)] = &[
+    (&["pull", "download", "get"], DOWNLOAD),
+    (
+        &["list", "ls"],
+        "siskin keeps no list of models; MODEL is the path of a GGUF file, so ls *.gguf lists them",
+    ),
+    (&["ps", "stop"], "siskin keeps no model loaded between commands"),
+    (
+        &["rm", "cp"],
+        "a model is a GGUF file; remove or copy it as any other file",
+    ),
+    (
+        &["serve", "server", "llama-server"],
+        "siskin has no server yet; siskin run MODEL PROMPT answers from a script",
+    ),
+    (&["show", "info"], "siskin inspect FILE.gguf shows a model"),
+    (
+        &["create"],
+        "siskin convert DIR makes a model of a checkpoint, siskin quantize a smaller one; siskin chat MODEL --system TEXT gives it \
+         instructions",
+    ),
+    (
+        &["push", "signin", "signout", "login"],
+        "siskin uploads nothing and has no accounts",
+    ),
+    (
+        &[
+            "ask",
+            "generate",
+            "answer",
+            "cli",
+            "main",
+            "llama-cli",
+            "complete",
+        ],
+        "type siskin run MODEL PROMPT, or siskin chat MODEL",
+    ),
+    (
+        &["perplexity", "llama-perplexity"],
+        "siskin does not measure perplexity yet",
+    ),
+    (&["llama-bench", "benchmark"], "type siskin bench MODEL"),
+    (
+        &["llama-quantize", "quantise"],
+        "type siskin quantize IN.gguf TYPE",
+    ),
+    (&["llama-tokenize"], "type siskin tokenize MODEL TEXT"),
+    (
+        &["llama-imatrix"],
+        "type siskin imatrix MODEL -f TEXT -o OUT.gguf",
+    ),
+    (
+        &[
+            "convert_hf_to_gguf.py",
+            "convert-hf-to-gguf",
+            "convert_hf_to_gguf",
+        ],
+        "type siskin convert DIR",
+    ),
+];
