@@ -6,6 +6,7 @@ mod gptneox;
 mod llama;
 mod role;
 mod rule;
+mod settings;
 mod stablelm;
 
 use crate::config::{Config, Sampling};
@@ -33,18 +34,47 @@ const ARCHS: [(Arch, &str, &str); 3] = [
     (Arch::GptNeoX, "GPTNeoXForCausalLM", "gptneox"),
 ];
 
-/// siskin cannot convert what the configuration describes.
+fn unknown(found: &str) -> String {
+    match found {
+        "" => "architectures is missing or empty".into(),
+        found => format!("architecture {found:?} is not supported"),
+    }
+}
+
+/// siskin cannot convert what the configuration describes. The texts are to be read after the file's name.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchError {
     /// `architectures` has no architecture that siskin knows.
-    #[error("config.json: architecture {found:?} is not supported; supported: {}", ARCHS.map(|row| row.1).join(", "))]
+    #[error("{}; supported: {}", unknown(found), ARCHS.map(|row| row.1).join(", "))]
     Unknown {
         /// First entry of `architectures`, or an empty string.
         found: String,
     },
+    /// A setting changes what the model computes in a way that siskin does not support.
+    #[error("{key} is {value}: {meaning}; supported: {supported}")]
+    Setting {
+        /// Name of the setting.
+        key: String,
+        /// Its value as JSON, cut.
+        value: String,
+        /// What the setting means.
+        meaning: String,
+        /// The values that siskin supports.
+        supported: String,
+    },
+    /// The weights are stored in the format of another library.
+    #[error(
+        "{key}: the weights are quantized by {method:?}; siskin converts f32, f16 and bf16 weights: get the model that this one was made from"
+    )]
+    Quantized {
+        /// Name of the setting.
+        key: String,
+        /// The library or format.
+        method: String,
+    },
     /// A field is missing or has an impossible value.
-    #[error("config.json: {0}")]
+    #[error("{0}")]
     Config(String),
 }
 
@@ -52,7 +82,9 @@ impl ArchError {
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            ArchError::Unknown { .. } => ErrorKind::Unsupported,
+            ArchError::Unknown { .. } | ArchError::Setting { .. } | ArchError::Quantized { .. } => {
+                ErrorKind::Unsupported
+            }
             ArchError::Config(_) => ErrorKind::Damaged,
         }
     }
@@ -62,13 +94,31 @@ impl Arch {
     /// Returns the architecture that `config.json` names.
     ///
     /// # Errors
-    /// Fails if siskin does not know the architecture.
+    /// Fails if siskin does not know the architecture, if a setting cannot be read, or if a setting changes what the
+    /// model computes and siskin does not honour it.
     pub fn from_config(config: &Config) -> Result<Self, ArchError> {
         let found = config.architectures.first().map_or("", String::as_str);
         let row = ARCHS.iter().find(|row| row.1 == found);
-        row.map(|row| row.0).ok_or_else(|| ArchError::Unknown {
-            found: found.to_owned(),
-        })
+        // The problem with `architectures` itself is the only one to report before it.
+        let unreadable = |problem: &&String| row.is_some() || problem.starts_with("architectures ");
+        if let Some(problem) = config.problem.as_ref().filter(unreadable) {
+            return Err(ArchError::Config(problem.clone()));
+        }
+        let arch = row.map(|row| row.0).ok_or_else(|| ArchError::Unknown {
+            found: crate::gguf::shortened(found),
+        })?;
+        settings::check(arch, config)?;
+        Ok(arch)
+    }
+
+    /// Lines for the user: settings of the configuration that may matter and that siskin cannot judge.
+    pub fn notices(self, config: &Config) -> Vec<String> {
+        settings::notices(self, config)
+    }
+
+    /// The class in transformers, e.g. `LlamaForCausalLM`.
+    fn class(self) -> &'static str {
+        ARCHS[self as usize].1
     }
 
     /// Returns the architecture with this name in GGUF keys.
@@ -101,19 +151,18 @@ impl Arch {
 
     /// The keys of this architecture, in the order of llama.cpp's converter.
     ///
-    /// # Errors
-    /// Fails if siskin does not support the RoPE scaling of the configuration.
-    pub fn keys(self, config: &Config, file_type: FileType) -> Result<Metadata, ArchError> {
+    /// [`Self::from_config`] has refused what the keys cannot express.
+    pub fn keys(self, config: &Config, file_type: FileType) -> Metadata {
         let mut keys = Keys {
             prefix: self.name(),
             metadata: Metadata::new(),
         };
         match self {
-            Arch::Llama => llama::keys(config, file_type, &mut keys)?,
+            Arch::Llama => llama::keys(config, file_type, &mut keys),
             Arch::StableLm => stablelm::keys(config, file_type, &mut keys),
             Arch::GptNeoX => gptneox::keys(config, file_type, &mut keys),
         }
-        Ok(keys.metadata)
+        keys.metadata
     }
 }
 
@@ -137,12 +186,24 @@ impl Keys {
         self.metadata.set("general.file_type", file_type.id());
     }
 
-    /// Sets the RoPE base if it is not 10000. llama.cpp assumes 10000 for architectures whose converter does
+    /// Sets linear RoPE scaling, if there is any; llama3's is a tensor.
+    fn rope_scaling(&mut self, config: &Config) {
+        let linear = config
+            .rope_scaling()
+            .filter(|s| s.rope_type.as_deref() == Some("linear"));
+        if let Some(factor) = linear.and_then(|scaling| scaling.factor) {
+            self.set("rope.scaling.type", "linear");
+            self.set("rope.scaling.factor", factor as f32);
+        }
+    }
+
+    /// Sets the RoPE base if it is not 10000, and the scaling. llama.cpp assumes 10000 for architectures whose converter does
     /// not write it.
-    fn unusual_rope_theta(&mut self, config: &Config) {
+    fn unusual_rope(&mut self, config: &Config) {
         if config.rope_theta() != 10_000.0 {
             self.set("rope.freq_base", config.rope_theta() as f32);
         }
+        self.rope_scaling(config);
     }
 }
 

@@ -37,6 +37,8 @@ pub enum ErrorKind {
     AlreadyQuantized,
     /// A weight is NaN or infinite.
     NonFinite,
+    /// A weight is larger than the output's type can express.
+    OutOfRange,
     /// Two files do not belong together: configuration and weights, or importance matrix and model.
     Mismatch,
     /// The caller stopped the work.

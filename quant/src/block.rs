@@ -30,7 +30,7 @@ mod search;
 mod tests;
 mod weighted;
 
-pub use float::{all_finite, first_nonfinite};
+pub use float::{all_finite, any_above, first_nonfinite};
 pub use lanes::Isa;
 pub use search::{Effort, Search, UnknownEffort};
 

@@ -1,8 +1,11 @@
 //! A Hugging Face checkpoint folder: `config.json` and the tensors of its safetensors files.
 
+mod hub;
+mod index;
 pub mod safetensors;
+mod tied;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use siskin_model::ErrorKind;
@@ -11,6 +14,8 @@ use siskin_model::files::{FileError, Files};
 use siskin_model::json;
 
 use crate::view::View;
+pub use hub::snapshot;
+use index::Index;
 use safetensors::HeaderError;
 
 /// A checkpoint whose headers have been read; tensor bytes stay on disk.
@@ -20,12 +25,16 @@ pub struct Checkpoint {
     pub dir: PathBuf,
     /// The content of `config.json`.
     pub config: Config,
-    /// The sampling settings of `generation_config.json`; empty if that file is missing.
+    /// The sampling settings of `generation_config.json`; empty if that file is missing or damaged.
     pub sampling: Sampling,
     /// The safetensors files, open.
     pub files: Files,
-    /// Every tensor, by name.
+    /// Every tensor of floats that a conversion can read, by name.
     pub tensors: BTreeMap<String, View>,
+    /// The tensors of other types: name, and the type's name in safetensors.
+    pub others: BTreeMap<String, String>,
+    /// Lines for the user: what was passed over.
+    pub notices: Vec<String>,
 }
 
 /// A checkpoint cannot be used.
@@ -45,6 +54,22 @@ pub enum CheckpointError {
         dir: PathBuf,
         /// Which file is missing, and what to do.
         what: &'static str,
+    },
+    /// The index names a shard that is missing.
+    #[error("{}: the index names {shard}, which is not there; get it again", path.display())]
+    MissingShard {
+        /// Path of the index file.
+        path: PathBuf,
+        /// Name of the shard.
+        shard: String,
+    },
+    /// A hub cache has several snapshots, or none.
+    #[error("{}: {reason}", path.display())]
+    Snapshot {
+        /// Path of the model's folder in the hub cache.
+        path: PathBuf,
+        /// What is missing or ambiguous.
+        reason: String,
     },
     /// A JSON file is malformed or exceeds the size limit.
     #[error("{}: {reason}", path.display())]
@@ -86,7 +111,9 @@ impl CheckpointError {
         match self {
             CheckpointError::File(source) => source.kind(),
             CheckpointError::NotAFolder(_) => ErrorKind::Path,
-            CheckpointError::Missing { .. } => ErrorKind::Missing,
+            CheckpointError::Missing { .. }
+            | CheckpointError::MissingShard { .. }
+            | CheckpointError::Snapshot { .. } => ErrorKind::Missing,
             CheckpointError::Json { .. }
             | CheckpointError::Header { .. }
             | CheckpointError::Twice { .. }
@@ -103,11 +130,28 @@ const MAX_INDEX: u64 = 16 << 20;
 
 const NO_SAFETENSORS: &str =
     "no model.safetensors or model.safetensors.index.json in this folder; name a checkpoint folder";
-const ONLY_PICKLE: &str = "only pickled weights (pytorch_model.bin), which can run code when opened; get the safetensors \
-                           version of the model, or re-save it with transformers: save_pretrained(DIR)";
+/// Files of a folder that has no safetensors, and what they are.
+const INSTEAD: [(&str, &str); 8] = [
+    ("adapter_model.safetensors", ADAPTER),
+    ("adapter_config.json", ADAPTER),
+    ("pytorch_model.bin", PICKLE),
+    ("pytorch_model.bin.index.json", PICKLE),
+    ("consolidated.00.pth", ORIGINAL),
+    ("consolidated.safetensors", ORIGINAL),
+    ("tf_model.h5", FRAMEWORK),
+    ("flax_model.msgpack", FRAMEWORK),
+];
+const PICKLE: &str = "only pickled weights (pytorch_model.bin), which can run code when opened; get the safetensors \
+                      version of the model, or re-save it with transformers: save_pretrained(DIR)";
+const ADAPTER: &str = "an adapter, not a whole model; merge it into its base model and save that: \
+                       merge_and_unload().save_pretrained(DIR)";
+const ORIGINAL: &str = "weights in the format of the model's authors; get the version for transformers, with \
+                        config.json and model.safetensors";
+const FRAMEWORK: &str = "only weights for TensorFlow or Flax; get the safetensors version of the model";
 
 impl Checkpoint {
-    /// Opens the checkpoint in `dir` and checks every header.
+    /// Opens the checkpoint in `dir` and checks every header. If `dir` is a model's folder in the hub cache, the
+    /// checkpoint is its snapshot.
     ///
     /// # Errors
     /// Fails if `dir` is not a checkpoint folder, if a file is missing or damaged, or if the index and the
@@ -116,42 +160,108 @@ impl Checkpoint {
         if dir.is_file() {
             return Err(CheckpointError::NotAFolder(dir.to_owned()));
         }
+        let dir = &hub::snapshot(dir)?;
         let missing = |what| CheckpointError::Missing {
             dir: dir.to_owned(),
             what,
         };
-        let config = match read_json(&dir.join("config.json"), MAX_JSON)? {
+        let instead = || INSTEAD.iter().find(|(name, _)| is_there(&dir.join(name)));
+        let config: Config = match read_json(&dir.join("config.json"), MAX_JSON)? {
             Some(config) => config,
             None if dir.exists() => {
-                return Err(missing("no config.json in this folder; name a checkpoint folder"));
+                let none = "no config.json in this folder; name a checkpoint folder";
+                return Err(missing(instead().map_or(none, |(_, what)| what)));
             }
             None => return Err(missing("no such folder; name the folder that holds config.json")),
         };
-        let sampling = read_json(&dir.join("generation_config.json"), MAX_JSON)?.unwrap_or_default();
-        let (mut files, mut tensors) = (Files::new(), BTreeMap::new());
-        let index_path = dir.join("model.safetensors.index.json");
-        let single = dir.join("model.safetensors");
-        if single.exists() {
-            add_shard(&mut files, &mut tensors, &single)?;
-        } else if let Some(index) = read_json::<Index>(&index_path, MAX_INDEX)? {
-            index.check(&index_path)?;
-            let shards: std::collections::BTreeSet<&String> = index.weight_map.values().collect();
-            for shard in shards {
-                add_shard(&mut files, &mut tensors, &dir.join(shard))?;
-            }
-            index.compare(&index_path, &files, &tensors)?;
-        } else {
-            let pickle = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
-            let pickled = pickle.iter().any(|name| dir.join(name).exists());
-            return Err(missing(if pickled { ONLY_PICKLE } else { NO_SAFETENSORS }));
-        }
-        Ok(Checkpoint {
+        let mut checkpoint = Checkpoint {
             dir: dir.to_owned(),
             config,
-            sampling,
-            files,
-            tensors,
-        })
+            sampling: Sampling::default(),
+            files: Files::new(),
+            tensors: BTreeMap::new(),
+            others: BTreeMap::new(),
+            notices: Vec::new(),
+        };
+        checkpoint.read_sampling();
+        let index_path = dir.join("model.safetensors.index.json");
+        let single = dir.join("model.safetensors");
+        if is_there(&single) {
+            checkpoint.add_shard(&single)?;
+        } else if let Some(index) = read_json::<Index>(&index_path, MAX_INDEX)? {
+            index.check(&index_path)?;
+            for shard in index.shards() {
+                let path = dir.join(shard);
+                if !path.exists() {
+                    let shard = shard.to_owned();
+                    return Err(CheckpointError::MissingShard {
+                        path: index_path,
+                        shard,
+                    });
+                }
+                checkpoint.add_shard(&path)?;
+            }
+            index.compare(&index_path, &checkpoint)?;
+        } else {
+            return Err(missing(instead().map_or(NO_SAFETENSORS, |(_, what)| what)));
+        }
+        checkpoint.untie()?;
+        Ok(checkpoint)
+    }
+
+    /// Reads `generation_config.json`. The model is the same without it, so a damaged one is passed over.
+    fn read_sampling(&mut self) {
+        let path = self.dir.join("generation_config.json");
+        let read = read_text(&path, MAX_JSON).and_then(|text| match text {
+            Some(text) => Sampling::from_json(&text).map_err(|error| unreadable(&path, error)),
+            None => Ok(Sampling::default()),
+        });
+        match read {
+            Ok(sampling) => self.sampling = sampling,
+            Err(error) => self.notices.push(format!(
+                "{error}; the model is converted without sampling settings"
+            )),
+        }
+    }
+
+    fn add_shard(&mut self, path: &Path) -> Result<(), CheckpointError> {
+        let file = self.files.open(path)?;
+        let tensors = safetensors::read_header(&self.files, file)?;
+        for (name, view) in tensors.views {
+            if self.tensors.insert(name.clone(), view).is_some() {
+                return Err(CheckpointError::Twice {
+                    path: path.to_owned(),
+                    tensor: name,
+                });
+            }
+        }
+        self.others.extend(tensors.others);
+        Ok(())
+    }
+
+    /// The name for the model: the repository's in a hub cache, else the folder's; of a folder named by a commit,
+    /// the one that transformers wrote into `config.json`.
+    pub fn model_name(&self) -> String {
+        let dir = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
+        let folder = || Some(dir.file_name()?.to_string_lossy().into_owned());
+        let folder = || folder().filter(|name| !hub::is_commit(name));
+        let configured = || self.config.name().filter(|name| !hub::is_commit(name));
+        hub::repository(&dir)
+            .or_else(folder)
+            .or_else(configured)
+            .unwrap_or_else(|| "model".into())
+    }
+}
+
+/// True if the folder has an entry of this name, even a link to a file that is gone: opening it then says so.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn unreadable(path: &Path, error: json::JsonError) -> CheckpointError {
+    CheckpointError::Json {
+        path: path.to_owned(),
+        reason: format!("cannot be read: {error}"),
     }
 }
 
@@ -163,10 +273,16 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     path: &Path,
     limit: u64,
 ) -> Result<Option<T>, CheckpointError> {
-    let error = |reason| CheckpointError::Json {
-        path: path.to_owned(),
-        reason,
+    let Some(text) = read_text(path, limit)? else {
+        return Ok(None);
     };
+    json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| unreadable(path, error))
+}
+
+/// Reads a file of at most `limit` bytes; returns `None` if it does not exist.
+fn read_text(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, CheckpointError> {
     if !path.exists() {
         return Ok(None);
     }
@@ -174,224 +290,16 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     let file = files.open(path)?;
     let len = files.len(file);
     if len > limit {
-        return Err(error(format!(
-            "{len} bytes, larger than the {} MiB limit for this file",
-            limit >> 20
-        )));
+        return Err(CheckpointError::Json {
+            path: path.to_owned(),
+            reason: format!(
+                "{len} bytes, larger than the {} MiB limit for this file",
+                limit >> 20
+            ),
+        });
     }
-    let bytes = files.read(file, 0..len)?;
-    json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|e| error(format!("cannot be read: {e}")))
-}
-
-fn add_shard(
-    files: &mut Files,
-    tensors: &mut BTreeMap<String, View>,
-    path: &Path,
-) -> Result<(), CheckpointError> {
-    let file = files.open(path)?;
-    for (name, view) in safetensors::read_header(files, file)? {
-        if tensors.insert(name.clone(), view).is_some() {
-            return Err(CheckpointError::Twice {
-                path: path.to_owned(),
-                tensor: name,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The content of `model.safetensors.index.json`.
-#[derive(serde::Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
-impl Index {
-    /// Checks that shards are plain file names: an index must not refer outside its folder.
-    fn check(&self, path: &Path) -> Result<(), CheckpointError> {
-        let plain = |name: &str| Path::new(name).file_name().is_some_and(|n| n == name);
-        match self.weight_map.values().find(|shard| !plain(shard)) {
-            Some(shard) => Err(CheckpointError::Index {
-                path: path.to_owned(),
-                reason: format!("shard {shard:?} is not a plain file name"),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Checks that every listed tensor is in its listed shard, and that the shards contain no others.
-    fn compare(
-        &self,
-        path: &Path,
-        files: &Files,
-        tensors: &BTreeMap<String, View>,
-    ) -> Result<(), CheckpointError> {
-        let error = |reason| {
-            Err(CheckpointError::Index {
-                path: path.to_owned(),
-                reason,
-            })
-        };
-        for (name, shard) in &self.weight_map {
-            match tensors.get(name) {
-                Some(view)
-                    if files
-                        .path(view.file)
-                        .file_name()
-                        .is_some_and(|n| n == shard.as_str()) => {}
-                Some(_) => {
-                    return error(format!(
-                        "tensor {name} is not in {shard}, although the index lists it there"
-                    ));
-                }
-                None => {
-                    return error(format!(
-                        "tensor {name} is in none of the shards; get {shard} again"
-                    ));
-                }
-            }
-        }
-        let listed: HashSet<&String> = self.weight_map.keys().collect();
-        match tensors.keys().find(|name| !listed.contains(name)) {
-            Some(name) => error(format!("tensor {name} is in a shard, but not in the index")),
-            None => Ok(()),
-        }
-    }
+    Ok(Some(files.read(file, 0..len)?))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CONFIG: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":8,"intermediate_size":8,
-        "num_hidden_layers":1,"num_attention_heads":2,"vocab_size":4}"#;
-
-    /// Returns a safetensors file with one f32 tensor of 2 weights for each name.
-    fn shard(names: &[&str]) -> Vec<u8> {
-        let entries: Vec<String> = names
-            .iter()
-            .enumerate()
-            .map(|(n, name)| {
-                format!(
-                    r#""{name}":{{"dtype":"F32","shape":[2],"data_offsets":[{},{}]}}"#,
-                    n * 8,
-                    n * 8 + 8
-                )
-            })
-            .collect();
-        let header = format!("{{{}}}", entries.join(","));
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header.as_bytes());
-        bytes.extend(vec![0; names.len() * 8]);
-        bytes
-    }
-
-    #[test]
-    fn folders_that_are_no_checkpoint_are_refused() {
-        let index = |map: &str| format!(r#"{{"weight_map":{{{map}}}}}"#).into_bytes();
-        /// Case name, files of the folder, part of the message.
-        type Case = (&'static str, Vec<(&'static str, Vec<u8>)>, &'static str);
-        let cases: Vec<Case> = vec![
-            ("empty", vec![], "no config.json"),
-            (
-                "no weights",
-                vec![("config.json", CONFIG.into())],
-                "no model.safetensors",
-            ),
-            (
-                "pickle",
-                vec![("config.json", CONFIG.into()), ("pytorch_model.bin", vec![1])],
-                "save_pretrained",
-            ),
-            (
-                "bad json",
-                vec![("config.json", b"{".to_vec())],
-                "config.json: cannot be read: line 1, column 2: expected a key",
-            ),
-            (
-                "outside",
-                vec![
-                    ("config.json", CONFIG.into()),
-                    ("model.safetensors.index.json", index(r#""a":"../x.safetensors""#)),
-                ],
-                r#"shard "../x.safetensors" is not a plain file name"#,
-            ),
-            (
-                "elsewhere",
-                vec![
-                    ("config.json", CONFIG.into()),
-                    (
-                        "model.safetensors.index.json",
-                        index(r#""a":"1.safetensors","b":"2.safetensors""#),
-                    ),
-                    ("1.safetensors", shard(&["b"])),
-                    ("2.safetensors", shard(&["a"])),
-                ],
-                "tensor a is not in 1.safetensors",
-            ),
-            (
-                "twice",
-                vec![
-                    ("config.json", CONFIG.into()),
-                    (
-                        "model.safetensors.index.json",
-                        index(r#""a":"1.safetensors","b":"2.safetensors""#),
-                    ),
-                    ("1.safetensors", shard(&["a"])),
-                    ("2.safetensors", shard(&["a", "b"])),
-                ],
-                "tensor a is also in another shard",
-            ),
-            (
-                "unlisted",
-                vec![
-                    ("config.json", CONFIG.into()),
-                    ("model.safetensors.index.json", index(r#""a":"1.safetensors""#)),
-                    ("1.safetensors", shard(&["a", "c"])),
-                ],
-                "tensor c is in a shard, but not in the index",
-            ),
-            (
-                "Git LFS",
-                vec![
-                    ("config.json", CONFIG.into()),
-                    (
-                        "model.safetensors",
-                        b"version https://git-lfs.github.com/spec/v1\n".to_vec(),
-                    ),
-                ],
-                "model.safetensors: a Git LFS pointer, not the file itself; run `git lfs pull`",
-            ),
-        ];
-        for (name, files, want) in cases {
-            let dir = tempfile::tempdir().expect("a temporary folder");
-            for (file, bytes) in files {
-                std::fs::write(dir.path().join(file), bytes).expect("written");
-            }
-            let error = Checkpoint::open(dir.path()).expect_err(name).to_string();
-            assert!(error.contains(want) && !error.contains('\n'), "{name}: {error}");
-        }
-        let error = Checkpoint::open(Path::new("/no/such/folder")).expect_err("nothing there");
-        assert!(error.to_string().contains("no such folder"));
-    }
-
-    #[test]
-    fn shards_are_joined() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).expect("written");
-        write("config.json", CONFIG.as_bytes());
-        write("1.safetensors", &shard(&["a", "b"]));
-        write("2.safetensors", &shard(&["c"]));
-        let map = r#"{"weight_map":{"a":"1.safetensors","b":"1.safetensors","c":"2.safetensors"}}"#;
-        write("model.safetensors.index.json", map.as_bytes());
-        let checkpoint = Checkpoint::open(dir.path()).expect("a checkpoint");
-        let found: Vec<_> = checkpoint
-            .tensors
-            .iter()
-            .map(|(name, view)| (name.as_str(), view.file))
-            .collect();
-        assert_eq!(found, [("a", 0), ("b", 0), ("c", 1)]);
-    }
-}
+mod tests;

@@ -10,9 +10,11 @@ use crate::planner::{self, PlanError};
 use crate::requantize::{self, RequantizeError};
 use crate::stream::{self, Progress, StreamError, StreamOptions};
 use crate::tokenizer::{self, TokenizerError};
+use siskin_model::arch::Arch;
 use siskin_model::atomic_file::{self, AtomicFile, AtomicFileError, Overwrite};
 use siskin_model::files::Files;
-use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, TensorInfo};
+use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, HeaderError, TensorInfo};
+use siskin_model::validate::{self, ValidateError};
 use siskin_model::{ErrorKind, FileType};
 
 /// A conversion failed. The target is unchanged.
@@ -44,6 +46,14 @@ pub enum ConvertError {
         /// Why it cannot be quantized.
         source: RequantizeError,
     },
+    /// The file would be one that siskin itself refuses to run.
+    #[error("{path}: the model that this makes could not run: {source}")]
+    Unrunnable {
+        /// Path of the checkpoint folder or of the file.
+        path: String,
+        /// Why it could not run.
+        source: Verdict,
+    },
     /// The output is the same file as an input.
     #[error("{0}: the output is the input itself; name another file")]
     InPlace(String),
@@ -67,12 +77,49 @@ impl ConvertError {
             ConvertError::Plan { source, .. } => source.kind(),
             ConvertError::Gguf(source) => source.kind(),
             ConvertError::Requantize { source, .. } => source.kind(),
+            ConvertError::Unrunnable { source, .. } => source.kind(),
             ConvertError::InPlace(_) => ErrorKind::Path,
             ConvertError::Imatrix(source) => source.kind(),
             ConvertError::Stream(source) => source.kind(),
             ConvertError::Target(source) => source.kind(),
         }
     }
+}
+
+/// Why a planned file could not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Its header would not be read.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The checks before a model is loaded would refuse it.
+    #[error(transparent)]
+    Model(#[from] ValidateError),
+}
+
+impl Verdict {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Verdict::Header(source) => source.kind(),
+            Verdict::Model(source) => source.kind(),
+        }
+    }
+}
+
+/// Applies to a plan the checks that a model passes before it is loaded, so that no file is written that does not run.
+/// Of an architecture that siskin does not know, only the vocabulary is checked.
+///
+/// # Errors
+/// Fails with the reason for which the file would be refused.
+pub fn judge(plan: &Plan) -> Result<(), Verdict> {
+    let mut bytes = Vec::new();
+    // A Vec takes everything that is written to it.
+    let _ = gguf::write_header(&mut bytes, &plan.metadata, &infos(plan), DEFAULT_ALIGNMENT);
+    let header = Header::parse(&bytes[..], bytes.len() as u64 + plan.data_bytes())?;
+    drop(bytes);
+    Ok(validate::check_model(&header, true)?)
 }
 
 /// A conversion that is ready to run.
@@ -85,6 +132,8 @@ pub struct Conversion {
     /// Names of the quantized matrices without an entry in the importance matrix; empty if there is no
     /// importance matrix.
     pub unweighed: Vec<String>,
+    /// Lines for the user: what was passed over, and settings that siskin does not know.
+    pub notices: Vec<String>,
     files: Files,
 }
 
@@ -111,7 +160,15 @@ impl Conversion {
         planner::check(&checkpoint).map_err(plan_error)?;
         let vocabulary = tokenizer::vocabulary(dir, &checkpoint.config)?;
         let plan = planner::plan_checkpoint(&checkpoint, file_type, vocabulary, imatrix.is_some());
-        Self::weighed(plan.map_err(plan_error)?, file_type, checkpoint.files, imatrix)
+        let plan = plan.map_err(plan_error)?;
+        let mut notices = checkpoint.notices;
+        let arch = Arch::from_config(&checkpoint.config).map_err(|source| plan_error(source.into()))?;
+        notices.extend(arch.notices(&checkpoint.config));
+        let conversion = Self::weighed(plan, file_type, checkpoint.files, imatrix, dir)?;
+        Ok(Conversion {
+            notices,
+            ..conversion
+        })
     }
 
     /// Reads the header of the GGUF file at `path` and plans the same model as a file of type `file_type`.
@@ -133,7 +190,7 @@ impl Conversion {
             file: path.display().to_string(),
             source,
         })?;
-        Self::weighed(plan, file_type, files, imatrix)
+        Self::weighed(plan, file_type, files, imatrix, path)
     }
 
     fn weighed(
@@ -141,7 +198,12 @@ impl Conversion {
         file_type: FileType,
         files: Files,
         imatrix: Option<&Imatrix>,
+        input: &Path,
     ) -> Result<Self, ConvertError> {
+        judge(&plan).map_err(|source| ConvertError::Unrunnable {
+            path: input.display().to_string(),
+            source,
+        })?;
         let unweighed = match imatrix {
             Some(imatrix) => imatrix.apply(&mut plan)?,
             None => Vec::new(),
@@ -150,6 +212,7 @@ impl Conversion {
             plan,
             file_type,
             unweighed,
+            notices: Vec::new(),
             files,
         })
     }

@@ -45,7 +45,7 @@ pub fn header(config: &Config, file_type: FileType) -> Result<Header, ArchError>
     let arch = Arch::from_config(config)?;
     let mut rules = arch.rules(config)?;
     rules.retain(|rule| !rule.optional);
-    let mut metadata = arch.keys(config, file_type)?;
+    let mut metadata = arch.keys(config, file_type);
     metadata.set("general.architecture", arch.name());
     metadata.set("general.file_type", file_type.id());
     let context = TypeContext {

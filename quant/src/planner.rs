@@ -1,12 +1,9 @@
 //! Turns a checkpoint into a plan: every source is used once, every output is made, every shape matches the
 //! configuration.
 
-use std::collections::BTreeMap;
-
 use crate::checkpoint::Checkpoint;
 use crate::plan::{Plan, PlannedTensor, QUANTIZATION_VERSION, Source};
 use crate::recipe::{self, TypeContext};
-use crate::view::View;
 use siskin_model::arch::{self, Arch, ArchError, Rule};
 use siskin_model::arch::{Role, Transform};
 use siskin_model::gguf::{DEFAULT_ALIGNMENT, Metadata};
@@ -19,12 +16,46 @@ const IGNORED: [&str; 3] = [
     ".rotary_emb.inv_freq",
 ];
 
+/// Endings of tensors in formats of other libraries, and what to do about each format.
+const FORMATS: [(&str, &str); 15] = [
+    (".qweight", GPTQ),
+    (".qzeros", GPTQ),
+    (".g_idx", GPTQ),
+    (".scales", GPTQ),
+    (".absmax", BITSANDBYTES),
+    (".quant_map", BITSANDBYTES),
+    (".nested_absmax", BITSANDBYTES),
+    (".SCB", BITSANDBYTES),
+    (".weight_scale", SCALED),
+    (".weight_scale_inv", SCALED),
+    (".input_scale", SCALED),
+    (".weight_packed", SCALED),
+    (".lora_A.weight", LORA),
+    (".lora_B.weight", LORA),
+    (".base_layer.weight", LORA),
+];
+const GPTQ: &str = "the weights are quantized by GPTQ or AWQ; get the model that this one was made from";
+const BITSANDBYTES: &str =
+    "the weights are quantized by bitsandbytes; get the model that this one was made from";
+const SCALED: &str =
+    "the weights are quantized, with scales apart; get the model that this one was made from";
+const LORA: &str = "part of a LoRA adapter; merge it into its base model and save that: \
+                    merge_and_unload().save_pretrained(DIR)";
+
+/// What to do about a type that is not converted.
+fn advice(dtype: &str) -> &'static str {
+    match dtype {
+        "F64" => "load it with transformers in float32 and save it again",
+        _ => "these are quantized weights; get the model that this one was made from",
+    }
+}
+
 /// The checkpoint does not match its configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
     /// The configuration itself is wrong.
-    #[error(transparent)]
+    #[error("config.json: {0}")]
     Arch(#[from] ArchError),
     /// A tensor is missing.
     #[error("tensor {0} is missing from the checkpoint; get its files again")]
@@ -32,6 +63,25 @@ pub enum PlanError {
     /// The checkpoint contains a tensor that the architecture does not have.
     #[error("tensor {0} is not part of this architecture; converting without it would change the model")]
     Unexpected(String),
+    /// A tensor is stored in a type that is not converted.
+    #[error(
+        "tensor {name} is stored as {dtype}; siskin converts F32, F16 and BF16: {}",
+        advice(dtype)
+    )]
+    Stored {
+        /// Name of the tensor in the checkpoint.
+        name: String,
+        /// Name of its type in safetensors.
+        dtype: String,
+    },
+    /// A tensor belongs to weights in another format.
+    #[error("tensor {name}: {format}")]
+    Format {
+        /// Name of the tensor in the checkpoint.
+        name: String,
+        /// The format, and what to do.
+        format: &'static str,
+    },
     /// The shape of a tensor does not match the configuration.
     #[error("tensor {name} has shape {found:?}, but config.json requires {expected:?}")]
     Shape {
@@ -49,6 +99,7 @@ impl PlanError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             PlanError::Arch(source) => source.kind(),
+            PlanError::Stored { .. } | PlanError::Format { .. } => ErrorKind::Unsupported,
             PlanError::Missing(_) | PlanError::Unexpected(_) | PlanError::Shape { .. } => ErrorKind::Mismatch,
         }
     }
@@ -70,10 +121,10 @@ pub fn stored_type(checkpoint: &Checkpoint) -> FileType {
 /// Fails if the configuration is impossible, or if a tensor is missing, unexpected or of another shape.
 pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
     let arch = Arch::from_config(&checkpoint.config)?;
-    let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
+    let rules = used_rules(arch.rules(&checkpoint.config)?, checkpoint)?;
     rules
         .iter()
-        .try_for_each(|rule| find_sources(rule, &checkpoint.tensors).map(drop))
+        .try_for_each(|rule| find_sources(rule, checkpoint).map(drop))
 }
 
 /// Plans the conversion of `checkpoint` to a file of type `file_type`. `vocabulary` is the result of
@@ -81,7 +132,7 @@ pub fn check(checkpoint: &Checkpoint) -> Result<(), PlanError> {
 /// scales.
 ///
 /// # Errors
-/// Fails like [`check`], or if siskin does not support the RoPE scaling of the configuration.
+/// Fails like [`check`].
 pub fn plan_checkpoint(
     checkpoint: &Checkpoint,
     file_type: FileType,
@@ -89,7 +140,7 @@ pub fn plan_checkpoint(
     imatrix: bool,
 ) -> Result<Plan, PlanError> {
     let arch = Arch::from_config(&checkpoint.config)?;
-    let rules = used_rules(arch.rules(&checkpoint.config)?, &checkpoint.tensors)?;
+    let rules = used_rules(arch.rules(&checkpoint.config)?, checkpoint)?;
     let context = TypeContext {
         n_layers: checkpoint.config.num_hidden_layers,
         tied: !rules.iter().any(|rule| rule.role == Role::Output),
@@ -98,7 +149,7 @@ pub fn plan_checkpoint(
     let mut offset = 0;
     let mut tensors = Vec::with_capacity(rules.len());
     for rule in rules {
-        let sources = find_sources(&rule, &checkpoint.tensors)?;
+        let sources = find_sources(&rule, checkpoint)?;
         let ty = recipe::tensor_type(file_type, &context, rule.role, rule.layer, &rule.shape);
         let Rule {
             output: name,
@@ -122,26 +173,17 @@ pub fn plan_checkpoint(
         tensors.push(tensor);
     }
     let weights = tensors.iter().map(PlannedTensor::weights).sum();
-    let mut metadata = arch::general_keys(arch, &model_name(checkpoint), weights, &checkpoint.sampling);
-    metadata.extend(arch.keys(&checkpoint.config, file_type)?);
+    let mut metadata = arch::general_keys(arch, &checkpoint.model_name(), weights, &checkpoint.sampling);
+    metadata.extend(arch.keys(&checkpoint.config, file_type));
     metadata.set("general.quantization_version", QUANTIZATION_VERSION);
     metadata.extend(vocabulary);
     Ok(Plan { metadata, tensors })
 }
 
-/// The name of the checkpoint folder.
-fn model_name(checkpoint: &Checkpoint) -> String {
-    let dir = checkpoint
-        .dir
-        .canonicalize()
-        .unwrap_or_else(|_| checkpoint.dir.clone());
-    dir.file_name()
-        .map_or("model".into(), |name| name.to_string_lossy().into_owned())
-}
-
 /// Returns the rules without the optional ones whose tensors are absent. Fails if a tensor belongs to no
 /// rule.
-fn used_rules(rules: Vec<Rule>, tensors: &BTreeMap<String, View>) -> Result<Vec<Rule>, PlanError> {
+fn used_rules(rules: Vec<Rule>, checkpoint: &Checkpoint) -> Result<Vec<Rule>, PlanError> {
+    let tensors = &checkpoint.tensors;
     let absent = |rule: &Rule| rule.optional && !rule.sources.iter().any(|name| tensors.contains_key(name));
     let used: Vec<Rule> = rules.into_iter().filter(|rule| !absent(rule)).collect();
     let wanted: std::collections::HashSet<&str> = used
@@ -149,26 +191,35 @@ fn used_rules(rules: Vec<Rule>, tensors: &BTreeMap<String, View>) -> Result<Vec<
         .flat_map(|rule| &rule.sources)
         .map(String::as_str)
         .collect();
-    let ignored = |name: &str| IGNORED.iter().any(|ending| name.ends_with(ending));
-    match tensors
-        .keys()
-        .find(|name| !wanted.contains(name.as_str()) && !ignored(name))
-    {
+    let unwanted = |name: &&String| !wanted.contains(name.as_str());
+    for name in tensors.keys().chain(checkpoint.others.keys()).filter(unwanted) {
+        if let Some((_, format)) = FORMATS.iter().find(|(ending, _)| name.ends_with(ending)) {
+            let name = name.clone();
+            return Err(PlanError::Format { name, format });
+        }
+    }
+    let ignored = |name: &&String| IGNORED.iter().any(|ending| name.ends_with(ending));
+    match tensors.keys().filter(unwanted).find(|name| !ignored(name)) {
         Some(name) => Err(PlanError::Unexpected(name.clone())),
         None => Ok(used),
     }
 }
 
 /// Finds the rule's sources in the checkpoint and checks their shapes.
-fn find_sources(rule: &Rule, tensors: &BTreeMap<String, View>) -> Result<Vec<Source>, PlanError> {
+fn find_sources(rule: &Rule, checkpoint: &Checkpoint) -> Result<Vec<Source>, PlanError> {
     let expected: Vec<u64> = match rule.transform {
         Transform::Stack => vec![rule.shape[0]],
         _ => rule.shape.iter().rev().copied().collect(),
     };
+    let missing = |name: &String| match checkpoint.others.get(name) {
+        Some(dtype) => PlanError::Stored {
+            name: name.clone(),
+            dtype: dtype.clone(),
+        },
+        None => PlanError::Missing(name.clone()),
+    };
     let source = |name: &String| {
-        let view = tensors
-            .get(name)
-            .ok_or_else(|| PlanError::Missing(name.clone()))?;
+        let view = checkpoint.tensors.get(name).ok_or_else(|| missing(name))?;
         if view.shape != expected {
             let (name, found, expected) = (name.clone(), view.shape.clone(), expected.clone());
             return Err(PlanError::Shape {
@@ -186,161 +237,4 @@ fn find_sources(rule: &Rule, tensors: &BTreeMap<String, View>) -> Result<Vec<Sou
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use siskin_model::files::Files;
-
-    /// A checkpoint in memory with exactly the tensors that the architecture's rules require.
-    fn checkpoint(config: &str) -> Checkpoint {
-        let config = serde_json::from_str(config).expect("a config");
-        let rules = Arch::from_config(&config)
-            .and_then(|arch| arch.rules(&config))
-            .expect("rules");
-        let mut tensors = BTreeMap::new();
-        for rule in rules.iter().filter(|rule| !rule.optional) {
-            for name in &rule.sources {
-                let shape = rule.shape.iter().rev().copied().collect();
-                tensors.insert(
-                    name.clone(),
-                    View {
-                        file: 0,
-                        start: 0,
-                        ty: TensorType::Bf16,
-                        shape,
-                    },
-                );
-            }
-        }
-        let dir = "model".into();
-        Checkpoint {
-            dir,
-            config,
-            sampling: Default::default(),
-            files: Files::new(),
-            tensors,
-        }
-    }
-
-    const LLAMA: &str = r#"{"architectures":["LlamaForCausalLM"],"hidden_size":256,"intermediate_size":512,
-        "num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"vocab_size":512}"#;
-
-    #[test]
-    fn a_whole_checkpoint_gives_a_whole_plan() {
-        let plan =
-            plan_checkpoint(&checkpoint(LLAMA), FileType::Q8_0, Metadata::new(), false).expect("a plan");
-        let names: Vec<&str> = plan.tensors.iter().map(|t| t.name.as_str()).collect();
-        assert_eq!(names.len(), 3 + 2 * 9);
-        assert!(
-            names.contains(&"blk.1.attn_k.weight") && names.contains(&"output.weight"),
-            "{names:?}"
-        );
-        for pair in plan.tensors.windows(2) {
-            let end = pair[0].offset + pair[0].bytes();
-            assert!(pair[1].offset >= end && pair[1].offset - end < DEFAULT_ALIGNMENT);
-            assert!(pair[1].offset.is_multiple_of(DEFAULT_ALIGNMENT));
-        }
-        assert_eq!(stored_type(&checkpoint(LLAMA)), FileType::Bf16);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_named() {
-        type Damage = fn(&mut Checkpoint);
-        let cases: [(&str, Damage, &str); 4] = [
-            (
-                "missing",
-                |c| drop(c.tensors.remove("model.layers.1.mlp.up_proj.weight")),
-                "tensor model.layers.1.mlp.up_proj.weight is missing",
-            ),
-            (
-                "unexpected",
-                |c| {
-                    let view = c.tensors["model.norm.weight"].clone();
-                    drop(c.tensors.insert("model.extra.weight".into(), view));
-                },
-                "tensor model.extra.weight is not part",
-            ),
-            (
-                "shape",
-                |c| c.tensors.get_mut("lm_head.weight").expect("there").shape = vec![512, 255],
-                "tensor lm_head.weight has shape [512, 255], but config.json requires [512, 256]",
-            ),
-            (
-                "layers",
-                |c| c.config.num_hidden_layers = 3,
-                "tensor model.layers.2.self_attn.q_proj.weight is missing",
-            ),
-        ];
-        for (name, damage, want) in cases {
-            let mut checkpoint = checkpoint(LLAMA);
-            damage(&mut checkpoint);
-            let error = plan_checkpoint(&checkpoint, FileType::F16, Metadata::new(), false)
-                .expect_err(name)
-                .to_string();
-            assert!(error.starts_with(want), "{name}: {error}");
-        }
-    }
-
-    #[test]
-    fn impossible_configurations_are_refused() {
-        let cases = [
-            ("\"vocab_size\":512", "\"vocab_size\":0", "vocab_size is 0"),
-            (
-                "\"num_key_value_heads\":2",
-                "\"num_key_value_heads\":3",
-                "not a multiple of num_key_value_heads",
-            ),
-            (
-                "\"num_hidden_layers\":2",
-                "\"num_hidden_layers\":4000000000",
-                "num_hidden_layers must be",
-            ),
-            (
-                "\"hidden_size\":256",
-                "\"hidden_size\":18446744073709551615",
-                "hidden_size is 18446744073709551615",
-            ),
-            (
-                "LlamaForCausalLM",
-                "FalconForCausalLM",
-                "architecture \"FalconForCausalLM\" is not supported",
-            ),
-            (
-                "\"vocab_size\":512",
-                "\"vocab_size\":512,\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2}",
-                "rope scaling \"yarn\"",
-            ),
-        ];
-        for (old, new, want) in cases {
-            let mut broken = checkpoint(LLAMA);
-            broken.config = serde_json::from_str(&LLAMA.replace(old, new)).expect("a config");
-            let error = plan_checkpoint(&broken, FileType::F16, Metadata::new(), false)
-                .expect_err(want)
-                .to_string();
-            assert!(error.contains(want), "{error}");
-        }
-    }
-
-    #[test]
-    fn old_buffers_are_ignored_and_biases_follow_their_matrix() {
-        let mut checkpoint = checkpoint(LLAMA);
-        let mut add = |name: &str, shape: &[u64]| {
-            let view = View {
-                file: 0,
-                start: 0,
-                ty: TensorType::F16,
-                shape: shape.to_vec(),
-            };
-            checkpoint.tensors.insert(name.into(), view);
-        };
-        add("model.layers.0.self_attn.rotary_emb.inv_freq", &[32]);
-        add("model.layers.0.self_attn.q_proj.bias", &[256]);
-        let plan = plan_checkpoint(&checkpoint, FileType::F16, Metadata::new(), false).expect("a plan");
-        let bias = plan
-            .tensors
-            .iter()
-            .find(|t| t.name == "blk.0.attn_q.bias")
-            .expect("the bias");
-        assert_eq!(bias.transform, Transform::PermuteRotary { heads: 4 });
-        assert_eq!((bias.rows(), bias.ty), ((256, 1), TensorType::F32));
-    }
-}
+mod tests;

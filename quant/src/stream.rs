@@ -20,10 +20,10 @@ use piece::Buffers;
 use crate::block::Effort;
 use crate::imatrix::Imatrix;
 use crate::plan::{Plan, PlannedTensor};
-use siskin_model::ErrorKind;
 use siskin_model::atomic_file::{AtomicFile, AtomicFileError};
 use siskin_model::files::{FileError, Files};
 use siskin_model::gguf::DEFAULT_ALIGNMENT;
+use siskin_model::{ErrorKind, TensorType};
 
 /// Approximate number of weights per piece: large enough to hide the cost of handing it over, small enough
 /// that the buffers of sixteen workers stay far below the memory budget.
@@ -97,6 +97,22 @@ pub enum StreamError {
         /// The weight: NaN or infinite.
         value: f32,
     },
+    /// A weight is larger than the output's type can express, itself or as the scale of its block.
+    #[error(
+        "tensor {tensor}: weight {index} of row {row} is {value}, too large for {ty}; convert to bf16 or f32, which reach as far as the weights"
+    )]
+    TooLarge {
+        /// Name of the output tensor.
+        tensor: String,
+        /// Row of the output tensor.
+        row: u64,
+        /// Index of the weight within the row.
+        index: usize,
+        /// The weight.
+        value: f32,
+        /// Type of the output tensor.
+        ty: TensorType,
+    },
     /// The worker threads could not be started.
     #[error("cannot start {threads} worker threads: {reason}")]
     Threads {
@@ -123,6 +139,7 @@ impl StreamError {
             StreamError::Read { source, .. } => source.kind(),
             StreamError::Write(source) => source.kind(),
             StreamError::NonFinite { .. } => ErrorKind::NonFinite,
+            StreamError::TooLarge { .. } => ErrorKind::OutOfRange,
             StreamError::Threads { .. } | StreamError::Worker { .. } => ErrorKind::Internal,
             StreamError::Interrupted => ErrorKind::Interrupted,
         }
@@ -246,135 +263,4 @@ fn pad(target: &AtomicFile, written: u64) -> Result<u64, AtomicFileError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Source;
-    use crate::view::View;
-    use siskin_model::TensorType;
-    use siskin_model::arch::{Role, Transform};
-    use siskin_model::atomic_file::Overwrite;
-    use std::path::Path;
-
-    /// A file of f32 values and a plan for it; an output is (name, transform, shape in ggml's order).
-    fn plan_over(folder: &Path, values: &[f32], outputs: &[(&str, Transform, Vec<u64>)]) -> (Files, Plan) {
-        let path = folder.join("in");
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        std::fs::write(&path, bytes).expect("written");
-        let mut files = Files::new();
-        files.open(&path).expect("opened");
-        let (mut start, mut offset, mut tensors) = (0, 0, Vec::new());
-        for (name, transform, shape) in outputs {
-            let ty = TensorType::F32;
-            let view = View {
-                file: 0,
-                start,
-                ty,
-                shape: shape.iter().rev().copied().collect(),
-            };
-            start += ty.tensor_bytes(shape).expect("fits");
-            let sources = vec![Source {
-                name: format!("model.{name}"),
-                view,
-            }];
-            let (transform, shape) = (transform.clone(), shape.clone());
-            let (name, role) = ((*name).to_owned(), Role::Other);
-            let tensor = PlannedTensor {
-                name,
-                sources,
-                transform,
-                role,
-                layer: None,
-                ty,
-                shape,
-                offset,
-            };
-            offset = (offset + tensor.bytes()).next_multiple_of(DEFAULT_ALIGNMENT);
-            tensors.push(tensor);
-        }
-        (
-            files,
-            Plan {
-                metadata: Default::default(),
-                tensors,
-            },
-        )
-    }
-
-    fn run(folder: &Path, plan: &Plan, files: &Files, cancel: bool) -> Result<Vec<u8>, StreamError> {
-        let path = folder.join("out");
-        let target = AtomicFile::create(&path, Overwrite::Replace).expect("created");
-        let cancel = AtomicBool::new(cancel);
-        let options = StreamOptions {
-            threads: 3,
-            allow_nonfinite: false,
-            effort: Effort::Normal,
-            imatrix: None,
-            cancel: &cancel,
-        };
-        let mut last = 0;
-        write_data(plan, files, &target, options, &mut |p| {
-            assert!(p.written >= last && p.written <= p.total);
-            last = p.written;
-        })?;
-        assert_eq!(last, plan.data_bytes());
-        target.commit().expect("committed");
-        Ok(std::fs::read(&path).expect("there"))
-    }
-
-    #[test]
-    fn rows_come_out_where_the_plan_says() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let values: Vec<f32> = (0..700_006).map(|n| n as f32).collect();
-        let outputs = [
-            ("copy", Transform::Copy, vec![100, 3000]), // several pieces
-            ("odd", Transform::Copy, vec![6]),          // padded to the alignment
-            ("heads", Transform::PermuteRotary { heads: 4 }, vec![1000, 400]),
-        ];
-        let (files, plan) = plan_over(dir.path(), &values, &outputs);
-        let bytes = run(dir.path(), &plan, &files, false).expect("written");
-        assert_eq!(bytes.len() as u64, plan.data_bytes());
-        let mut start = 0;
-        for tensor in &plan.tensors {
-            let (rows, len) = tensor.rows();
-            for row in 0..rows {
-                let at = (tensor.offset + row * len * 4) as usize;
-                let got = f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-                assert_eq!(
-                    got,
-                    values[(start + tensor.source_row(row).1 * len) as usize],
-                    "{} {row}",
-                    tensor.name
-                );
-            }
-            start += tensor.weights();
-        }
-    }
-
-    #[test]
-    fn errors_name_the_tensor_and_leave_no_target() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut values = vec![1.0; 4_000_000];
-        values[2_000_123] = f32::NAN;
-        let outputs = [("weights", Transform::Copy, vec![1000, 4000])];
-        let (files, plan) = plan_over(dir.path(), &values, &outputs);
-        let error = run(dir.path(), &plan, &files, false).expect_err("a NaN");
-        assert_eq!(error.kind(), ErrorKind::NonFinite);
-        let text = error.to_string();
-        assert!(
-            text.starts_with("tensor weights: weight 123 of row 2000 is NaN"),
-            "{text}"
-        );
-        assert!(matches!(
-            run(dir.path(), &plan, &files, true),
-            Err(StreamError::Interrupted)
-        ));
-        std::fs::File::options()
-            .write(true)
-            .open(dir.path().join("in"))
-            .and_then(|f| f.set_len(5_000_000))
-            .expect("cut");
-        let error = run(dir.path(), &plan, &files, false).expect_err("a short file");
-        assert!(error.to_string().contains("tensor model.weights: "), "{error}");
-        assert!(!dir.path().join("out").exists());
-    }
-}
+mod tests;

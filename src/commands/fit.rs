@@ -17,7 +17,7 @@ use siskin_model::gguf::Header;
 use siskin_model::shape::Shape;
 use siskin_model::{ErrorKind, FileType};
 use siskin_model::{summary, validate};
-use siskin_quant::outline;
+use siskin_quant::{checkpoint, outline};
 
 use super::device;
 use super::session_args::TuningArgs;
@@ -181,7 +181,7 @@ fn print_json(
 fn subject(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
     let path = &args.model;
     let config = if path.is_dir() {
-        path.join("config.json")
+        checkpoint::snapshot(path)?.join("config.json")
     } else {
         path.clone()
     };
@@ -189,11 +189,8 @@ fn subject(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
     if config.extension().is_some_and(|extension| extension == "json") {
         let first = target.run.file_types.first().and_then(|name| name.parse().ok());
         let file_type = args.file_type.or(first).unwrap_or(FileType::Q4KM);
-        let parsed: Config = serde_json::from_str(&text_input::file(&config)?).with_context(name)?;
-        // These errors begin with the file's name.
-        let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        let shape = outline::shape(&parsed, file_type).with_context(|| folder.display().to_string())?;
+        let parsed = Config::from_json(text_input::file(&config)?.as_bytes()).with_context(name)?;
+        let shape = outline::shape(&parsed, file_type).with_context(name)?;
         return Ok(Subject {
             shape,
             file_type: file_type.name().to_owned(),

@@ -62,6 +62,9 @@ impl WriteArgs {
         let start = Instant::now();
         let imatrix = self.imatrix.as_deref().map(Imatrix::open).transpose()?;
         let conversion = plan(imatrix.as_ref())?;
+        for notice in conversion.notices.iter().filter(|_| !self.quiet) {
+            say!("siskin: warning: {}", text::escaped(notice));
+        }
         self.warn_of_unweighed(&conversion);
         match output.filter(|_| !self.dry_run) {
             Some(output) => self.write(&conversion, imatrix.as_ref(), output, start, task),

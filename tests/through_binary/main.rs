@@ -14,6 +14,7 @@ mod interruption;
 mod memory;
 mod models;
 mod mutations;
+mod odd_shapes;
 mod promises;
 mod quantize;
 mod terminal;

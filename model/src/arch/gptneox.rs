@@ -25,7 +25,7 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) {
     if file_type.is_quantized() {
         keys.file_type(file_type);
     }
-    keys.unusual_rope_theta(config);
+    keys.unusual_rope(config);
 }
 
 pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError> {
@@ -48,7 +48,12 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
         Role::TokenEmbd,
         [vocab, width],
     )];
-    rules.push(Rule::output(config, "embed_out", [vocab, width]));
+    rules.push(Rule::own_output(
+        config,
+        "embed_out",
+        "gpt_neox.embed_in",
+        [vocab, width],
+    ));
     let output_norm = Rule::norm("output_norm", "gpt_neox.final_layer_norm", width);
     rules.extend([output_norm.bias(), output_norm]);
     let block = |name: &str| format!("gpt_neox.layers.{{}}.{name}");

@@ -5,28 +5,14 @@ use super::{Role, Transform};
 use crate::FileType;
 use crate::config::{Config, RopeScaling};
 
-pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) -> Result<(), ArchError> {
+pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) {
     keys.count("block_count", config.num_hidden_layers.into());
     keys.count("context_length", config.max_position_embeddings.unwrap_or(2048));
     keys.count("embedding_length", config.hidden_size);
     keys.count("feed_forward_length", config.intermediate_size);
     keys.count("attention.head_count", config.num_attention_heads);
     keys.count("attention.head_count_kv", config.kv_heads());
-    if let Some(scaling) = config.rope_scaling() {
-        match (scaling.rope_type.as_deref(), scaling.factor) {
-            (Some("linear"), Some(factor)) => {
-                keys.set("rope.scaling.type", "linear");
-                keys.set("rope.scaling.factor", factor as f32);
-            }
-            (Some("llama3"), Some(_)) => {} // stored as a tensor: rope_freqs.weight
-            (ty, factor) => {
-                let ty = ty.unwrap_or("none");
-                return Err(ArchError::Config(format!(
-                    "rope scaling {ty:?} with factor {factor:?} is not supported; supported: linear and llama3, with a factor"
-                )));
-            }
-        }
-    }
+    keys.rope_scaling(config);
     keys.set("rope.freq_base", config.rope_theta() as f32);
     keys.set(
         "attention.layer_norm_rms_epsilon",
@@ -37,7 +23,6 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) -> Res
     keys.file_type(file_type);
     keys.count("vocab_size", config.vocab_size.unwrap_or_default());
     keys.count("rope.dimension_count", config.head_dim());
-    Ok(())
 }
 
 pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError> {
@@ -95,7 +80,12 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
     ];
     for layer in 0..dims.layers {
         for rule in &matrices {
-            rules.extend([rule.clone(), rule.bias().optional()].map(|rule| rule.in_layer(layer)));
+            let bias = rule.bias().stated(match rule.role {
+                Role::FfnGate | Role::FfnUp | Role::FfnDown => config.mlp_bias,
+                _ => config.attention_bias,
+            });
+            rules.push(rule.clone().in_layer(layer));
+            rules.extend(bias.map(|bias| bias.in_layer(layer)));
         }
         rules.extend(norms.iter().map(|rule| rule.clone().in_layer(layer)));
     }
@@ -123,7 +113,12 @@ fn rope_factors(config: &Config) -> Result<Option<Vec<f32>>, ArchError> {
     } = scaling;
     let factor = factor.unwrap_or(8.0);
     let (low, high) = (low_freq_factor.unwrap_or(1.0), high_freq_factor.unwrap_or(4.0));
-    let original = original_max_position_embeddings.unwrap_or(8192.0);
+    // As in transformers 5, the setting next to the RoPE object comes first, and the context is the default.
+    let original = config
+        .original_max_position_embeddings
+        .or(*original_max_position_embeddings)
+        .or(config.max_position_embeddings.map(|context| context as f64))
+        .unwrap_or(8192.0);
     if [factor, low, high, original]
         .iter()
         .any(|v| !(v.is_finite() && *v > 0.0))

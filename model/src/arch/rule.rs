@@ -39,11 +39,17 @@ impl Rule {
 
     /// The output matrix; optional if the embedding matrix is also the output matrix.
     pub fn output(config: &Config, source: &str, size: [u64; 2]) -> Self {
-        let optional = config.tie_word_embeddings.unwrap_or(false);
         Rule {
-            optional,
+            optional: config.tied(),
             ..Rule::matrix("output", source, Role::Output, size)
         }
+    }
+
+    /// The output matrix of an architecture for which llama.cpp does not use the embedding as the output: a tied one is
+    /// written twice.
+    pub fn own_output(config: &Config, source: &str, embedding: &str, size: [u64; 2]) -> Self {
+        let source = if config.tied() { embedding } else { source };
+        Rule::matrix("output", source, Role::Output, size)
     }
 
     /// The weight vector of a norm.
@@ -63,6 +69,15 @@ impl Rule {
         Rule {
             optional: true,
             ..self
+        }
+    }
+
+    /// The tensor as a setting states it: required, absent, or, if the configuration does not state it, optional.
+    pub fn stated(self, setting: Option<bool>) -> Option<Self> {
+        match setting {
+            Some(true) => Some(self),
+            Some(false) => None,
+            None => Some(self.optional()),
         }
     }
 
@@ -156,6 +171,10 @@ impl Dims {
             .into_iter()
             .find(|(_, value, max)| !(1..=*max).contains(value))
         {
+            let value = match value {
+                0 => "missing or 0".to_owned(),
+                value => value.to_string(),
+            };
             return Err(ArchError::Config(format!(
                 "{name} is {value}; it must be from 1 to {max}"
             )));

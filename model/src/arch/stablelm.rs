@@ -23,7 +23,7 @@ pub(super) fn keys(config: &Config, file_type: FileType, keys: &mut Keys) {
         config.layer_norm_eps.unwrap_or(1e-5) as f32,
     );
     keys.file_type(file_type);
-    keys.unusual_rope_theta(config);
+    keys.unusual_rope(config);
 }
 
 pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError> {
@@ -43,7 +43,12 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
         Role::TokenEmbd,
         [vocab, width],
     )];
-    rules.push(Rule::output(config, "lm_head", [vocab, width]));
+    rules.push(Rule::own_output(
+        config,
+        "lm_head",
+        "model.embed_tokens",
+        [vocab, width],
+    ));
     let output_norm = Rule::norm("output_norm", "model.norm", width);
     rules.extend([output_norm.bias(), output_norm]);
     let attn = |name: &str| format!("model.layers.{{}}.self_attn.{name}_proj");
@@ -58,9 +63,12 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
         Rule::matrix("blk.{}.ffn_gate", &mlp("gate"), Role::FfnGate, [ffn, width]),
         Rule::matrix("blk.{}.ffn_up", &mlp("up"), Role::FfnUp, [ffn, width]),
         Rule::matrix("blk.{}.ffn_down", &mlp("down"), Role::FfnDown, [width, ffn]),
-        head_norms("q", heads, head_dim).optional(),
-        head_norms("k", kv_heads, head_dim).optional(),
     ];
+    let head_norms = [
+        head_norms("q", heads, head_dim),
+        head_norms("k", kv_heads, head_dim),
+    ];
+    let head_norms = head_norms.map(|rule| rule.stated(config.qk_layernorm));
     let mut norms = vec![Rule::norm(
         "blk.{}.attn_norm",
         "model.layers.{}.input_layernorm",
@@ -75,9 +83,16 @@ pub(super) fn rules(config: &Config, dims: &Dims) -> Result<Vec<Rule>, ArchError
     }
     for layer in 0..dims.layers {
         for rule in &biased {
-            rules.extend([rule.clone(), rule.bias().optional()].map(|rule| rule.in_layer(layer)));
+            let bias = rule.bias().stated(config.use_qkv_bias);
+            rules.extend(
+                [rule.clone()]
+                    .into_iter()
+                    .chain(bias)
+                    .map(|rule| rule.in_layer(layer)),
+            );
         }
-        rules.extend(plain.iter().map(|rule| rule.clone().in_layer(layer)));
+        let plain = plain.iter().chain(head_norms.iter().flatten());
+        rules.extend(plain.map(|rule| rule.clone().in_layer(layer)));
         for rule in &norms {
             rules.extend([rule.clone(), rule.bias()].map(|rule| rule.in_layer(layer)));
         }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::ValidateError;
 use crate::arch::{Arch, MAX_CONTEXT, MAX_DIM, MAX_HEADS, MAX_LAYERS};
-use crate::gguf::{Metadata, Value, shortened};
+use crate::gguf::{Array, Metadata, Value, shortened};
 use crate::shape::Dimensions;
 
 /// The allowed values of a key.
@@ -16,6 +16,8 @@ use crate::shape::Dimensions;
 enum Rule {
     /// A u32 within the range.
     Count(RangeInclusive<u64>),
+    /// The same, or a list with one number for each layer, all equal: siskin knows no model whose layers differ.
+    CountOfLayers(RangeInclusive<u64>),
     /// A finite f32 within the range.
     Float(RangeInclusive<f32>),
     /// A boolean.
@@ -38,8 +40,8 @@ const FACTOR: RangeInclusive<f32> = 0.0..=1e6;
 /// Key without the architecture prefix, whether every model has it, allowed values; sorted by key.
 const RULES: [(&str, bool, Rule); 26] = [
     ("attention.causal", false, Rule::Always(true)),
-    ("attention.head_count", true, Rule::Count(HEADS)),
-    ("attention.head_count_kv", false, Rule::Count(HEADS)),
+    ("attention.head_count", true, Rule::CountOfLayers(HEADS)),
+    ("attention.head_count_kv", false, Rule::CountOfLayers(HEADS)),
     ("attention.key_length", false, Rule::Count(DIM)),
     ("attention.layer_norm_epsilon", false, Rule::Float(EPSILON)),
     ("attention.layer_norm_rms_epsilon", false, Rule::Float(EPSILON)),
@@ -52,7 +54,7 @@ const RULES: [(&str, bool, Rule); 26] = [
     ("expert_count", false, Rule::Off),
     ("expert_group_count", false, Rule::Off),
     ("expert_used_count", false, Rule::Off),
-    ("feed_forward_length", true, Rule::Count(DIM)),
+    ("feed_forward_length", true, Rule::CountOfLayers(DIM)),
     ("nextn_predict_layers", false, Rule::Off),
     ("pooling_type", false, Rule::Off),
     ("rope.dimension_count", false, Rule::Count(DIM)),
@@ -86,12 +88,18 @@ fn more_rules(arch: Arch) -> &'static [(&'static str, bool, Rule)] {
 }
 
 impl Rule {
-    /// Returns what is wrong with `value`, if anything.
-    fn problem(&self, value: &Value) -> Option<String> {
+    /// Returns what is wrong with `value` in a model of so many layers, if anything.
+    fn problem(&self, value: &Value, layers: Option<u64>) -> Option<String> {
         match (self, value) {
-            (Rule::Count(range), Value::U32(n)) => {
+            (Rule::Count(range) | Rule::CountOfLayers(range), Value::U32(n)) => {
                 let (low, high) = (range.start(), range.end());
                 (!range.contains(&(*n).into())).then(|| format!("is {n}; it must be from {low} to {high}"))
+            }
+            (Rule::CountOfLayers(range), Value::Array(Array::U32(list))) => {
+                of_layers(list.iter().map(|&n| n.into()), range, layers)
+            }
+            (Rule::CountOfLayers(range), Value::Array(Array::I32(list))) => {
+                of_layers(list.iter().map(|&n| n.into()), range, layers)
             }
             (Rule::Float(range), Value::F32(x)) => {
                 let (low, high) = (range.start(), range.end());
@@ -117,6 +125,32 @@ impl Rule {
     }
 }
 
+/// What is wrong with a list of one number for each layer.
+fn of_layers(
+    mut list: impl ExactSizeIterator<Item = i64>,
+    range: &RangeInclusive<u64>,
+    layers: Option<u64>,
+) -> Option<String> {
+    let len = list.len() as u64;
+    if layers.is_some_and(|layers| layers != len) {
+        return Some(format!(
+            "is a list of {len} numbers; the model has {} layers",
+            layers.unwrap_or(0)
+        ));
+    }
+    let Some(first) = list.next() else {
+        return Some("is an empty list".into());
+    };
+    if let Some(other) = list.find(|&n| n != first) {
+        return Some(format!(
+            "is a list with {first} and {other}; siskin supports only models whose layers are all alike"
+        ));
+    }
+    let (low, high) = (range.start(), range.end());
+    let fine = u64::try_from(first).is_ok_and(|n| range.contains(&n));
+    (!fine).then(|| format!("is a list of {first}; it must be from {low} to {high}"))
+}
+
 /// The dimensions of a model that passed the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Checked {
@@ -135,11 +169,12 @@ pub(super) struct Checked {
 /// Checks each hyper-parameter alone and against the others.
 pub(super) fn check(arch: Arch, metadata: &Metadata) -> Result<Checked, ValidateError> {
     let full = |key: &str| format!("{}.{key}", arch.name());
+    let layers = metadata.get(&full("block_count")).and_then(Value::as_count);
     for (key, needed, rule) in RULES.iter().chain(more_rules(arch)) {
         let key = full(key);
         match metadata.get(&key) {
             Some(value) => {
-                if let Some(problem) = rule.problem(value) {
+                if let Some(problem) = rule.problem(value, layers) {
                     return Err(ValidateError::key(key, problem));
                 }
             }

@@ -81,7 +81,7 @@ fn keys_that_llama_cpp_would_assert_on_are_named() {
         ),
         ("llama.embedding_length", 128u32.into(), "but the keys require"),
         ("llama.attention.head_count", 0u32.into(), "is 0"),
-        ("llama.attention.head_count", vec![4u32].into(), "has type Array"),
+        ("llama.context_length", vec![4u32].into(), "has type Array"),
         (
             "llama.attention.head_count_kv",
             3u32.into(),
@@ -274,5 +274,65 @@ fn tensors_that_do_not_fit_are_named() {
     assert!(
         error.starts_with("tensors are aligned to 8 bytes; llama.cpp needs 32 or more"),
         "{error}"
+    );
+}
+
+/// Files of other converters have one number for each layer; llama.cpp reads such lists.
+#[test]
+fn lists_for_the_layers_are_read_if_all_layers_are_alike() {
+    let cases: [(&str, Value, Option<&str>); 11] = [
+        ("attention.head_count", Value::from(vec![4u32]), None),
+        ("attention.head_count_kv", vec![4u32].into(), None),
+        (
+            "attention.head_count_kv",
+            vec![2i32].into(),
+            Some("tensor \"blk.0.attn_k.weight\""),
+        ),
+        ("feed_forward_length", vec![96i32].into(), None),
+        (
+            "feed_forward_length",
+            vec![96u32, 96].into(),
+            Some("is a list of 2 numbers; the model has 1 layers"),
+        ),
+        (
+            "attention.head_count",
+            Value::Array(Array::U32(vec![])),
+            Some("is a list of 0 numbers"),
+        ),
+        (
+            "attention.head_count",
+            vec![-4i32].into(),
+            Some("is a list of -4; it must be from 1"),
+        ),
+        ("attention.head_count", vec![4f32].into(), Some("has type Array")),
+        (
+            "attention.head_count",
+            vec![0u32].into(),
+            Some("is a list of 0; it must be from 1"),
+        ),
+        ("embedding_length", vec![64u32].into(), Some("has type Array")),
+        ("block_count", vec![1u32].into(), Some("has type Array")),
+    ];
+    for (key, value, want) in cases {
+        let mut header = good(Arch::Llama);
+        header.metadata.set(format!("llama.{key}"), value);
+        let result = check_model(&header, false).map_err(|error| error.to_string());
+        match (result, want) {
+            (Ok(()), None) => {}
+            (Err(text), Some(want)) => assert!(text.contains(want), "{key}: {text}"),
+            (result, _) => panic!("{key}: {result:?}"),
+        }
+    }
+    let mut header = good(Arch::Llama);
+    header.metadata.set("llama.block_count", 2u32);
+    header
+        .metadata
+        .set("llama.attention.head_count_kv", vec![4u32, 2]);
+    let text = check_model(&header, false)
+        .expect_err("different layers")
+        .to_string();
+    assert!(
+        text.contains("is a list with 4 and 2; siskin supports only models whose layers"),
+        "{text}"
     );
 }

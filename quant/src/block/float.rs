@@ -11,10 +11,18 @@ const CHUNK: usize = 512;
 
 /// Index of the first value of `row` that is infinite or NaN.
 pub fn first_nonfinite(row: &[f32]) -> Option<usize> {
-    if Isa::best().run(Finite(row)) {
+    if !any_above(row, f32::MAX) {
         return None;
     }
     row.iter().position(|v| !v.is_finite())
+}
+
+/// True if the magnitude of a weight is above `limit`, which is finite, or is NaN.
+pub fn any_above(weights: &[f32], limit: f32) -> bool {
+    !Isa::best().run(Within {
+        weights,
+        limit: limit.to_bits(),
+    })
 }
 
 /// True if all weights in the stored `bytes` are finite. `None` if `ty` is not a 16-bit float: other types
@@ -29,21 +37,24 @@ pub fn all_finite(ty: TensorType, bytes: &[u8]) -> Option<bool> {
     Some(Isa::best().run(FiniteHalves { halves, infinity }))
 }
 
-/// Checks that all values are finite.
-struct Finite<'a>(&'a [f32]);
+/// Checks that the bits of all magnitudes are at most `limit`.
+struct Within<'a> {
+    weights: &'a [f32],
+    limit: u32,
+}
 
-impl WithSimd for Finite<'_> {
+impl WithSimd for Within<'_> {
     type Output = bool;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
-        for chunk in self.0.chunks(CHUNK) {
+        for chunk in self.weights.chunks(CHUNK) {
             // Magnitudes have the same order as their bits, and SIMD can find the largest integer.
             let mut largest = 0;
             for v in chunk {
                 largest = largest.max(v.to_bits() & 0x7fff_ffff);
             }
-            if largest >= f32::INFINITY.to_bits() {
+            if largest > self.limit {
                 return false;
             }
         }

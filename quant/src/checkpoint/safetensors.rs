@@ -7,7 +7,8 @@ use std::collections::btree_map::Entry as Slot;
 
 use safetensors::Dtype;
 use serde::Deserialize;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::value::StrDeserializer;
+use serde::de::{Error as _, IntoDeserializer, MapAccess, Visitor};
 
 use super::CheckpointError;
 use crate::view::View;
@@ -70,10 +71,10 @@ pub enum HeaderError {
     Overlap(String, String),
 }
 
-/// A tensor as the header describes it.
+/// A tensor as the header describes it. The type may be one that is newer than this program.
 #[derive(Deserialize)]
 struct Entry {
-    dtype: Dtype,
+    dtype: String,
     shape: Vec<u64>,
     data_offsets: (u64, u64),
 }
@@ -116,11 +117,24 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     }
 }
 
+impl Entry {
+    fn dtype(&self) -> Option<Dtype> {
+        let name: StrDeserializer<'_, serde::de::value::Error> = self.dtype.as_str().into_deserializer();
+        Dtype::deserialize(name).ok()
+    }
+}
+
+/// The tensors of a file.
+#[derive(Debug, Default, PartialEq)]
+pub struct Tensors {
+    /// Those of types that a conversion reads: F32, F16, BF16.
+    pub views: Vec<(String, View)>,
+    /// The others, with the names of their types: masks and position buffers of old checkpoints, quantized weights.
+    pub others: Vec<(String, String)>,
+}
+
 /// Reads and checks the header of file `file`: tensors with the bytes they take in the file.
-///
-/// Tensors of types other than F32, F16 and BF16 (masks and position buffers of old checkpoints) are left
-/// out; if the conversion plan needs such a tensor, it reports it as missing.
-pub(super) fn read_header(files: &Files, file: usize) -> Result<Vec<(String, View)>, CheckpointError> {
+pub(super) fn read_header(files: &Files, file: usize) -> Result<Tensors, CheckpointError> {
     let path = files.path(file);
     let damaged = |source| CheckpointError::Header {
         path: path.to_owned(),
@@ -153,25 +167,32 @@ pub fn parse_header(
     file: usize,
     data_start: u64,
     file_len: u64,
-) -> Result<Vec<(String, View)>, HeaderError> {
+) -> Result<Tensors, HeaderError> {
     let Entries(entries) = serde_json::from_slice(header)?;
     check_layout(&entries, file_len.saturating_sub(data_start))?;
-    let view = |(name, entry): (String, Entry)| {
-        let ty = float_type(entry.dtype)?;
-        Some((
-            name,
-            View {
-                file,
-                start: data_start + entry.data_offsets.0,
-                ty,
-                shape: entry.shape,
-            },
-        ))
-    };
-    Ok(entries.into_iter().filter_map(view).collect())
+    let mut tensors = Tensors::default();
+    for (name, entry) in entries {
+        match entry.dtype().and_then(float_type) {
+            Some(ty) => {
+                let start = data_start + entry.data_offsets.0;
+                let shape = entry.shape;
+                tensors.views.push((
+                    name,
+                    View {
+                        file,
+                        start,
+                        ty,
+                        shape,
+                    },
+                ));
+            }
+            None => tensors.others.push((name, entry.dtype)),
+        }
+    }
+    Ok(tensors)
 }
 
-/// The types of weights. Masks and position buffers of old checkpoints have other types and are skipped.
+/// The types of weights that a conversion reads.
 fn float_type(dtype: Dtype) -> Option<TensorType> {
     match dtype {
         Dtype::F32 => Some(TensorType::F32),
@@ -195,14 +216,15 @@ fn check_layout(entries: &BTreeMap<String, Entry>, data_len: u64) -> Result<(), 
             });
         }
         let weights = entry.shape.iter().try_fold(1u64, |n, &dim| n.checked_mul(dim));
-        let bytes = weights
-            .and_then(|n| n.checked_mul(entry.dtype.bitsize() as u64))
-            .map(|bits| bits / 8);
-        if bytes != Some(end - start) {
+        let bytes = |dtype: Dtype| Some(weights?.checked_mul(dtype.bitsize() as u64)? / 8);
+        if entry
+            .dtype()
+            .is_some_and(|dtype| bytes(dtype) != Some(end - start))
+        {
             return Err(HeaderError::Size {
                 tensor: name.clone(),
                 shape: entry.shape.clone(),
-                dtype: format!("{:?}", entry.dtype),
+                dtype: entry.dtype.clone(),
                 bytes: end - start,
             });
         }
@@ -226,7 +248,7 @@ mod tests {
         bytes
     }
 
-    fn read(bytes: &[u8]) -> Result<Vec<(String, View)>, CheckpointError> {
+    fn read(bytes: &[u8]) -> Result<Tensors, CheckpointError> {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("model.safetensors");
         std::fs::write(&path, bytes).expect("written");
@@ -239,7 +261,7 @@ mod tests {
     fn a_good_header_gives_views() {
         let json = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2,3],"data_offsets":[4,16]},
             "a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"mask":{"dtype":"BOOL","shape":[4],"data_offsets":[16,20]}}"#;
-        let views = read(&header(json, 20)).expect("good");
+        let tensors = read(&header(json, 20)).expect("good");
         let start = 8 + json.len() as u64;
         let want = [
             (
@@ -261,7 +283,11 @@ mod tests {
                 },
             ),
         ];
-        assert_eq!(views, want);
+        assert_eq!(tensors.views, want);
+        assert_eq!(tensors.others, [("mask".to_owned(), "BOOL".to_owned())]);
+        let newer = r#"{"a":{"dtype":"F2_E1M0","shape":[8],"data_offsets":[0,2]}}"#;
+        let tensors = read(&header(newer, 2)).expect("a type of later years");
+        assert_eq!(tensors.others, [("a".to_owned(), "F2_E1M0".to_owned())]);
     }
 
     #[test]

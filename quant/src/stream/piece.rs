@@ -33,6 +33,9 @@ pub(super) struct Buffers {
 /// cache and are enough to fill the lanes of a kernel.
 const BATCH_WEIGHTS: usize = 16 * 1024;
 
+/// The largest finite f16.
+const HALF_MAX: f32 = 65504.0;
+
 /// Output rows that come from one contiguous run of rows in one source.
 struct Run {
     source: usize,
@@ -179,8 +182,7 @@ impl Converter<'_> {
         for (row, values) in values.chunks(self.len).enumerate() {
             self.check(row as u64, values)?;
         }
-        self.encode(0, values, out);
-        Ok(())
+        self.encode(0, values, out)
     }
 
     /// Converts the output rows `rows`. `stored(row)` returns a row's stored bytes of type `ty`; `weights` is
@@ -209,16 +211,16 @@ impl Converter<'_> {
                 self.check(row, weights)?;
             }
         }
-        self.encode(rows.start, weights, out);
-        Ok(())
+        self.encode(rows.start, weights, out)
     }
 
     /// Quantizes rows, starting at row `first`. Quantizes them all at once if the result does not depend on
     /// where rows end.
-    fn encode(&self, first: u64, weights: &[f32], out: &mut [u8]) {
+    fn encode(&self, first: u64, weights: &[f32], out: &mut [u8]) -> Result<(), StreamError> {
         let (ty, effort) = (self.tensor.ty, self.options.effort);
         if self.importance.is_none() && effort == Effort::Normal {
-            return block::quantize_row(ty, weights, out);
+            block::quantize_row(ty, weights, out);
+            return self.check_range(first, weights, out);
         }
         let bytes = out.len() / (weights.len() / self.len);
         let rows = weights.chunks(self.len).zip(out.chunks_mut(bytes));
@@ -226,6 +228,36 @@ impl Converter<'_> {
             let importance = self.importance.map(|importance| self.of_row(importance, row));
             Search { effort, importance }.quantize_row(ty, weights, out);
         }
+        self.check_range(first, weights, out)
+    }
+
+    /// Checks that no weight became infinite, itself or by its block's scale, which is an f16. Only rows with a weight
+    /// that f16 cannot express can hold one: they are decoded again.
+    fn check_range(&self, first: u64, weights: &[f32], out: &[u8]) -> Result<(), StreamError> {
+        let ty = self.tensor.ty;
+        if self.options.allow_nonfinite || ty == TensorType::F32 || !block::any_above(weights, HALF_MAX) {
+            return Ok(());
+        }
+        let bytes = out.len() / (weights.len() / self.len);
+        let mut decoded = vec![0.0; self.len];
+        for ((row, weights), out) in (first..).zip(weights.chunks(self.len)).zip(out.chunks(bytes)) {
+            block::dequantize_row(ty, out, &mut decoded);
+            if let Some(index) = block::first_nonfinite(&decoded) {
+                let len = ty.block_len() as usize;
+                let start = index - index % len;
+                let of_block = start..(start + len).min(self.len);
+                let largest = of_block.max_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
+                let index = largest.unwrap_or(index);
+                return Err(StreamError::TooLarge {
+                    tensor: self.tensor.name.clone(),
+                    row,
+                    index,
+                    value: weights[index],
+                    ty,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The importance of the matrix that a row belongs to.
