@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use siskin_model::ErrorKind;
 use siskin_model::config::{Config, Sampling};
-use siskin_model::files::{FileError, Files};
+use siskin_model::files::{FileError, Files, Found};
 use siskin_model::json;
 
 use crate::view::View;
@@ -155,6 +155,26 @@ impl Checkpoint {
     }
 }
 
+/// The files of the checkpoint folder `dir` that a conversion may read, by their extensions; none of them may become
+/// its output. Other files may, also in this folder: `siskin convert . -o model.gguf`.
+pub fn inputs(dir: &Path) -> Vec<PathBuf> {
+    const EXTENSIONS: [&str; 7] = ["bin", "jinja", "json", "model", "safetensors", "tiktoken", "txt"];
+    let is_input = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+    };
+    // Chat templates may be in a folder of their own.
+    let folders = [dir.to_owned(), dir.join("additional_chat_templates")];
+    let entries = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten();
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_input)
+        .collect()
+}
+
 /// Reads a JSON file of at most `limit` bytes as Python does; returns `None` if it does not exist.
 ///
 /// # Errors
@@ -180,9 +200,12 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
         )));
     }
     let bytes = files.read(file, 0..len)?;
-    json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|e| error(format!("cannot be read: {e}")))
+    json::from_slice(&bytes).map(Some).map_err(|e| {
+        error(match Found::from_start(&bytes) {
+            Some(found) if found != Found::Json => format!("not JSON but {found}"),
+            _ => format!("cannot be read: {e}"),
+        })
+    })
 }
 
 fn add_shard(

@@ -43,7 +43,7 @@ pub enum AtomicFileError {
         folder: PathBuf,
     },
     /// The target is one of the files that are read.
-    #[error("{}: the output is the input itself ({}); name another file", output.display(), input.display())]
+    #[error("{}: the output is the input itself; name another file{}", output.display(), other_name(output, input))]
     IsInput {
         /// Path of the target.
         output: PathBuf,
@@ -58,6 +58,14 @@ pub enum AtomicFileError {
         /// Error reported by the system.
         source: io::Error,
     },
+}
+
+/// The name of the same file as an input, if it is another one.
+fn other_name(output: &Path, input: &Path) -> String {
+    match output == input {
+        true => String::new(),
+        false => format!(" ({})", input.display()),
+    }
 }
 
 impl AtomicFileError {

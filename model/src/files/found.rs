@@ -87,16 +87,17 @@ impl Found {
         if start.is_empty() {
             return Some(Found::Empty);
         }
+        // A safetensors file is the length of its header, which may look like another kind's start, and the header, a
+        // JSON object.
+        let header = start.first_chunk().map(|len| u64::from_le_bytes(*len));
+        if header.is_some_and(|len| (2..1 << 32).contains(&len)) && start.get(8) == Some(&b'{') {
+            return Some(Found::Safetensors);
+        }
         if let Some((_, found)) = STARTS.iter().find(|(magic, _)| start.starts_with(magic)) {
             return Some(*found);
         }
         if start.get(257..262) == Some(b"ustar") {
             return Some(Found::Tar);
-        }
-        // A safetensors file is the length of its header, and the header, a JSON object.
-        let header = start.first_chunk().map(|len| u64::from_le_bytes(*len));
-        if header.is_some_and(|len| (2..1 << 32).contains(&len)) && start.get(8) == Some(&b'{') {
-            return Some(Found::Safetensors);
         }
         let text = start
             .strip_prefix(b"\xef\xbb\xbf")
@@ -183,7 +184,9 @@ mod tests {
         let safetensors = [&64u64.to_le_bytes()[..], b"{\"__metadata__\":{}}"].concat();
         let tar = [&[b'a'; 257][..], b"ustar\0"].concat();
         let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
-        let cases: [(&[u8], Option<Found>); 29] = [
+        let length_like_a_pickle = [&640u64.to_le_bytes()[..], b"{\"a\":{}}"].concat();
+        let cases: [(&[u8], Option<Found>); 30] = [
+            (&length_like_a_pickle, Some(Found::Safetensors)),
             (b"", Some(Found::Empty)),
             (pointer, Some(Found::LfsPointer)),
             (b"version https://git-lfs.github.com/spec", Some(Found::Text)),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{GgufError, SplitProblem};
 use super::{Header, Problem, TensorInfo, Value};
-use crate::files::{Files, Found};
+use crate::files::{FileError, Files, Found};
 
 /// The most parts of a model: each is an open file and a mapping.
 const MAX_PARTS: u64 = 512;
@@ -47,7 +47,10 @@ impl ModelFile {
         read: impl Fn(&Files, usize) -> Result<Header, GgufError>,
     ) -> Result<Self, GgufError> {
         let mut files = Files::new();
-        let index = files.open(path)?;
+        let index = files.open(path).map_err(|error| match error {
+            FileError::Strange { path, found } => GgufError::NotGguf { path, found },
+            error => error.into(),
+        })?;
         let header = read(&files, index)?;
         match Part::new(&header) {
             None => Ok(ModelFile { files, header }),
