@@ -1,6 +1,7 @@
 //! How the program ends.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::Refused;
@@ -55,6 +56,14 @@ pub(crate) fn failure(error: &anyhow::Error, flags: &Flags) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The line for a model file that is cut or overwritten while the program uses it.
+pub(crate) fn lost_model(path: &Path) -> String {
+    let path = text::escaped(&path.display().to_string());
+    format!(
+        "siskin: {path}: the file was truncated or overwritten while it was in use; start again with the whole file\n"
+    )
 }
 
 /// An error with its causes, and what to do about it.

@@ -11,7 +11,7 @@ use siskin_harness::compare::CompareError;
 use siskin_harness::{BenchError, ContextLimit, ErrorKind as MeasureKind, PlanError};
 use siskin_model::ErrorKind as FileKind;
 use siskin_model::atomic_file::AtomicFileError;
-use siskin_model::files::FileError;
+use siskin_model::files::{FileError, Found, PathKind};
 use siskin_model::gguf::{GgufError, HeaderError, Problem};
 use siskin_quant::convert::ConvertError;
 use siskin_quant::imatrix::ImatrixError;
@@ -121,6 +121,7 @@ fn file(cause: &(dyn std::error::Error + 'static), flags: &Flags) -> Option<Stri
         FileKind::AlreadyQuantized => {
             flags.with("allow-requantize", "--allow-requantize accepts the loss")?
         }
+        FileKind::Checkpoint => "to make a GGUF file from a checkpoint: siskin convert DIR",
         FileKind::Split => "llama-gguf-split --merge joins the parts",
         FileKind::Format => return format(cause).map(str::to_owned),
         _ => return None,
@@ -139,6 +140,13 @@ fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         {
             return Some("to make one from a checkpoint: siskin convert DIR -o FILE.gguf");
         }
+        if let Some(GgufError::NotGguf {
+            found: Found::Safetensors | Found::Zip | Found::Pickle,
+            ..
+        }) = error.downcast_ref()
+        {
+            return Some("to make one from a checkpoint: siskin convert DIR -o FILE.gguf");
+        }
         if let Some(ImatrixError::Empty(_)) = error.downcast_ref() {
             return Some("siskin imatrix makes one");
         }
@@ -151,7 +159,10 @@ fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
 fn no_model(error: &FileError, flags: &Flags) -> Option<String> {
     let path = match error {
         FileError::Io { path, source } if source.kind() == io::ErrorKind::NotFound => path,
-        FileError::NotAFile { path } if path.join("config.json").exists() => {
+        FileError::NotAFile {
+            kind: PathKind::Checkpoint,
+            ..
+        } => {
             return Some("to make a GGUF file from a checkpoint: siskin convert DIR".into());
         }
         _ => return None,

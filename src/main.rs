@@ -24,6 +24,7 @@ mod text_input;
 mod usage;
 
 fn main() -> ExitCode {
+    siskin::report_lost_models(exit::lost_model);
     let (args, flags) = match cli::parse() {
         Ok(parsed) => parsed,
         Err(refused) => return exit::refused(&refused),

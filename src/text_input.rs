@@ -4,21 +4,19 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use siskin_model::files;
 
+use crate::interrupt;
 use crate::render::size;
 
 /// The longest text that is read, in bytes.
 pub(crate) const MAX_TEXT: u64 = 64 << 20;
 
-/// Reads a whole text file. Folders, texts over the limit and other encodings are errors.
+/// Reads a whole text file, or what a pipe brings until its writer ends. Folders, devices, texts over the limit and other
+/// encodings are errors.
 pub(crate) fn file(path: &Path) -> anyhow::Result<String> {
-    let name = || path.display().to_string();
-    let meta = std::fs::metadata(path).with_context(name)?;
-    if meta.is_dir() {
-        bail!("{}: is a folder; give a text file", path.display());
-    }
-    let file = std::fs::File::open(path).with_context(name)?;
-    whole(file, &name())
+    let input = files::open_text(path)?;
+    whole(input, &path.display().to_string())
 }
 
 /// Reads all of standard input, within the same limit.
@@ -39,9 +37,8 @@ pub(crate) fn without_newline(mut text: String) -> String {
 
 fn whole(input: impl Read, name: &str) -> anyhow::Result<String> {
     let mut text = String::new();
-    input
-        .take(MAX_TEXT + 1)
-        .read_to_string(&mut text)
+    // A pipe may be silent for ever: a signal ends the program.
+    interrupt::waiting(|| input.take(MAX_TEXT + 1).read_to_string(&mut text))
         .with_context(|| name.to_owned())?;
     if text.len() as u64 > MAX_TEXT {
         bail!("{name}: has more than {} of text", size::bytes(MAX_TEXT));

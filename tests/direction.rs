@@ -125,3 +125,55 @@ fn the_library_brings_nothing_of_the_program() {
         assert!(!names.contains(name), "the library brings {name}");
     }
 }
+
+/// Who opens files without `siskin_model::files`, which looks at a path before it opens it, and why.
+const OPENS_ITSELF: [(&str, &str); 10] = [
+    ("device/src/memory.rs", "reads /proc"),
+    ("device/src/probe/root.rs", "reads /proc and /sys"),
+    ("harness/src/energy.rs", "reads /sys"),
+    ("harness/src/llama_bench.rs", "reads /proc"),
+    ("harness/src/worker.rs", "reads /proc"),
+    ("model/src/atomic_file/sibling.rs", "makes outputs"),
+    ("model/src/atomic_file/target.rs", "syncs a folder"),
+    ("model/src/files/open.rs", "is the one way"),
+    ("runtime/src/engine/memory.rs", "reads /proc"),
+    ("src/interrupt.rs", "reads /proc"),
+];
+
+#[test]
+fn inputs_are_opened_in_one_place() {
+    const CALLS: [&str; 5] = [
+        "File::open(",
+        "File::options()",
+        "OpenOptions::new()",
+        "fs::read(",
+        "fs::read_to_string(",
+    ];
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<_> = ["", "model", "quant", "device", "runtime", "harness"]
+        .map(|package| root.join(package).join("src"))
+        .into();
+    let mut found = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path
+                .strip_prefix(root)
+                .expect("below")
+                .to_string_lossy()
+                .into_owned();
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+            if !name.ends_with("tests.rs") && CALLS.iter().any(|call| program.contains(call)) {
+                found.insert(name);
+            }
+        }
+    }
+    let allowed = OPENS_ITSELF.map(|(file, _)| file.to_owned());
+    let allowed = BTreeSet::from(allowed);
+    assert_eq!(found, allowed, "open inputs with siskin_model::files");
+}

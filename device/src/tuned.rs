@@ -1,11 +1,11 @@
 //! What `siskin tune` found, kept between runs: one JSON file under `$XDG_STATE_HOME/siskin/`.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use siskin_model::atomic_file::{AtomicFile, AtomicFileError, Overwrite};
+use siskin_model::atomic_file::{self, AtomicFile, AtomicFileError, Overwrite};
+use siskin_model::files::{self, FileError};
 use siskin_model::shape::Shape;
 
 use super::probe::Machine;
@@ -60,7 +60,7 @@ pub fn path() -> Option<PathBuf> {
     Some(crate::paths::state()?.join("tuned.json"))
 }
 
-/// A store that cannot be read. Nothing is lost with it: measuring writes it again.
+/// A store that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: ignored: {reason}", path.display())]
 pub struct DamagedStore {
@@ -68,6 +68,8 @@ pub struct DamagedStore {
     pub path: PathBuf,
     /// What is wrong with it.
     pub reason: String,
+    /// True if a newer siskin has written it: then measuring does not write it again.
+    pub newer: bool,
 }
 
 /// A result could not be kept.
@@ -85,6 +87,17 @@ pub enum SaveError {
     /// The file cannot be written.
     #[error(transparent)]
     File(#[from] AtomicFileError),
+    /// The file that is there cannot be read, and may hold results.
+    #[error(transparent)]
+    Unreadable(#[from] FileError),
+    /// A newer siskin has written the file; this one would lose what it does not know.
+    #[error("{}: written by a newer siskin (form {schema}; this one writes {SCHEMA}); use that one, or move the file away", path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its form.
+        schema: u64,
+    },
 }
 
 /// A result could not be removed.
@@ -104,11 +117,36 @@ pub enum ForgetError {
 /// # Errors
 /// The file is damaged, or of another version.
 pub fn load(path: &Path, key: &str) -> Result<Option<Tuned>, DamagedStore> {
-    let store = read(path).map_err(|reason| DamagedStore {
-        path: path.to_owned(),
-        reason,
-    })?;
+    let store = read(path).map_err(|unusable| unusable.damaged(path))?;
     Ok(store.results.get(key).cloned())
+}
+
+/// Looks, before anything is measured, whether a result could be saved.
+///
+/// # Errors
+/// As [`save`]'s.
+pub fn check(path: &Path) -> Result<(), SaveError> {
+    replaceable(path)?;
+    make_folder(path)?;
+    Ok(atomic_file::check(path, Overwrite::Replace)?)
+}
+
+/// What the file holds, if writing it again loses nothing.
+fn replaceable(path: &Path) -> Result<Store, SaveError> {
+    match read(path) {
+        Ok(store) => Ok(store),
+        // A damaged file holds nothing worth keeping: its reader has reported it.
+        Err(
+            Unusable::Damaged(_)
+            | Unusable::Older(_)
+            | Unusable::File(FileError::TooLarge { .. } | FileError::NotText { .. }),
+        ) => Ok(Store::default()),
+        Err(Unusable::Newer(schema)) => Err(SaveError::Newer {
+            path: path.to_owned(),
+            schema,
+        }),
+        Err(Unusable::File(error)) => Err(error.into()),
+    }
 }
 
 /// Adds a result in one step: until the new file is whole, the old one stays.
@@ -116,8 +154,7 @@ pub fn load(path: &Path, key: &str) -> Result<Option<Tuned>, DamagedStore> {
 /// # Errors
 /// The folder or the file cannot be written.
 pub fn save(path: &Path, key: &str, tuned: &Tuned) -> Result<(), SaveError> {
-    // A damaged file holds nothing worth keeping: its reader has reported it.
-    let mut store = read(path).unwrap_or_default();
+    let mut store = replaceable(path)?;
     store.results.insert(key.to_owned(), tuned.clone());
     write(path, store)
 }
@@ -127,10 +164,7 @@ pub fn save(path: &Path, key: &str, tuned: &Tuned) -> Result<(), SaveError> {
 /// # Errors
 /// The file is damaged, or cannot be written.
 pub fn forget(path: &Path, key: &str) -> Result<bool, ForgetError> {
-    let mut store = read(path).map_err(|reason| DamagedStore {
-        path: path.to_owned(),
-        reason,
-    })?;
+    let mut store = read(path).map_err(|unusable| unusable.damaged(path))?;
     if store.results.remove(key).is_none() {
         return Ok(false);
     }
@@ -140,32 +174,79 @@ pub fn forget(path: &Path, key: &str) -> Result<bool, ForgetError> {
 
 fn write(path: &Path, mut store: Store) -> Result<(), SaveError> {
     store.schema = SCHEMA;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|source| SaveError::Folder {
-        path: folder.to_owned(),
-        source,
-    })?;
+    make_folder(path)?;
     let file = AtomicFile::create(path, Overwrite::Replace)?;
     let text = serde_json::to_string_pretty(&store).map_err(|error| file.error(error.into()))?;
     file.write_all(text.as_bytes())?;
     Ok(file.commit()?)
 }
 
-fn read(path: &Path) -> Result<Store, String> {
-    let mut text = String::new();
-    match std::fs::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Store::default()),
-        Err(error) => return Err(error.to_string()),
-        Ok(file) => file
-            .take(MAX_FILE)
-            .read_to_string(&mut text)
-            .map_err(|error| error.to_string())?,
+fn make_folder(path: &Path) -> Result<(), SaveError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|source| SaveError::Folder {
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+/// Why a store cannot be used.
+#[derive(Debug)]
+enum Unusable {
+    File(FileError),
+    Damaged(String),
+    Older(u64),
+    Newer(u64),
+}
+
+impl Unusable {
+    fn damaged(self, path: &Path) -> DamagedStore {
+        let newer = matches!(self, Unusable::Newer(_));
+        let (path, reason) = match self {
+            // It begins with the path already.
+            Unusable::File(error) => return DamagedStore::of_file(&error, path),
+            Unusable::Damaged(reason) => (path, reason),
+            Unusable::Older(schema) | Unusable::Newer(schema) => (
+                path,
+                format!("form {schema} instead of {SCHEMA}, of another version of siskin"),
+            ),
+        };
+        DamagedStore {
+            path: path.to_owned(),
+            reason,
+            newer,
+        }
+    }
+}
+
+impl DamagedStore {
+    fn of_file(error: &FileError, path: &Path) -> Self {
+        let (text, name) = (error.to_string(), format!("{}: ", path.display()));
+        DamagedStore {
+            path: path.to_owned(),
+            reason: text.strip_prefix(&name).unwrap_or(&text).to_owned(),
+            newer: false,
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Store, Unusable> {
+    /// What every form has.
+    #[derive(Deserialize)]
+    struct AnyForm {
+        schema: u64,
+    }
+    let text = match files::read_text(path, MAX_FILE) {
+        Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Store::default());
+        }
+        text => text.map_err(Unusable::File)?,
     };
-    let store: Store = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    if store.schema == SCHEMA {
-        Ok(store)
-    } else {
-        Err(format!("schema {} instead of {SCHEMA}", store.schema))
+    let damaged = |error: serde_json::Error| Unusable::Damaged(error.to_string());
+    let form: AnyForm = serde_json::from_str(&text).map_err(damaged)?;
+    match form.schema.cmp(&SCHEMA.into()) {
+        std::cmp::Ordering::Less => Err(Unusable::Older(form.schema)),
+        std::cmp::Ordering::Greater => Err(Unusable::Newer(form.schema)),
+        std::cmp::Ordering::Equal => serde_json::from_str(&text).map_err(damaged),
     }
 }
 
@@ -213,7 +294,6 @@ mod tests {
             "",
             "{",
             "[]",
-            r#"{"schema":99,"results":{}}"#,
             r#"{"schema":2,"results":{}}"#,
             r#"{"schema":3,"results":{"a":{"threads":-1}}}"#,
         ] {
@@ -223,5 +303,39 @@ mod tests {
         }
         save(&path, "a", &tuned()).expect("a damaged file is replaced");
         assert_eq!(load(&path, "a"), Ok(Some(tuned())));
+    }
+
+    #[test]
+    fn what_a_newer_siskin_has_written_is_never_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tuned.json");
+        for text in [
+            r#"{"schema":4,"results":{"a":1}}"#,
+            r#"{"found":[],"schema":12345678901}"#,
+        ] {
+            std::fs::write(&path, text).expect("written");
+            assert!(load(&path, "a").expect_err(text).to_string().contains("ignored"));
+            for error in [check(&path), save(&path, "a", &tuned())] {
+                assert!(matches!(error, Err(SaveError::Newer { .. })), "{error:?}");
+            }
+            assert!(forget(&path, "a").is_err());
+            assert_eq!(std::fs::read_to_string(&path).expect("there"), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_saved_is_known_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        check(&folder.path().join("new/tuned.json")).expect("can be made");
+        let device = folder.path().join("tuned.json");
+        std::os::unix::fs::symlink("/dev/zero", &device).expect("linked");
+        assert!(
+            load(&device, "a")
+                .expect_err("endless")
+                .to_string()
+                .contains("a device")
+        );
+        assert!(check(&device).is_err() && save(&device, "a", &tuned()).is_err());
+        assert!(check(&device.join("tuned.json")).is_err());
     }
 }

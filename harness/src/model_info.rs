@@ -1,12 +1,11 @@
 //! A model as results name it, and its shape.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use siskin_model::files::Files;
-use siskin_model::gguf::Header;
+use siskin_model::gguf::{Header, ModelFile};
 use siskin_model::shape::{Shape, ShapeError};
 use siskin_model::summary;
 
@@ -28,18 +27,16 @@ impl ModelInfo {
     /// # Errors
     /// The file cannot be read, or is not a language model.
     pub fn open(path: &Path) -> Result<Self, BenchError> {
-        let mut files = Files::new();
-        let index = files.open(path)?;
-        let header = Header::read(&files, index)?;
+        let ModelFile { files, header } = ModelFile::open(path)?;
         let name = path
             .file_stem()
             .map_or("model".into(), |stem| stem.to_string_lossy().into_owned());
-        let hash = File::open(path).and_then(sha256);
-        let hash = hash.map_err(|source| BenchError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        ModelInfo::from_header(&header, name, Some(hash)).map_err(|source| BenchError::Shape {
+        // The bytes of the first part are not those of the model.
+        let hash = match files.count() {
+            1 => Some(hash(&files)?),
+            _ => None,
+        };
+        ModelInfo::from_header(&header, name, hash).map_err(|source| BenchError::Shape {
             name: path.display().to_string(),
             source,
         })
@@ -76,6 +73,14 @@ impl ModelInfo {
         };
         Ok(ModelInfo { model, shape })
     }
+}
+
+/// The hash of the first file.
+fn hash(files: &Files) -> Result<String, BenchError> {
+    sha256(files.reader(0)?).map_err(|source| BenchError::Read {
+        path: files.path(0).to_owned(),
+        source,
+    })
 }
 
 /// SHA-256 in hexadecimal digits, as `sha256sum` prints it.

@@ -3,7 +3,6 @@
 //! Tokens are pseudo-random and none is sampled while the clock runs, as in llama-bench: speed does not depend
 //! on a text's content.
 
-use std::fs::File;
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use serde::Serialize;
 use siskin_device::memory::Memory;
 use siskin_device::probe::Root;
 use siskin_device::settings::Values;
+use siskin_model::gguf;
 use siskin_runtime::{
     ContextOptions, Error, ErrorKind, LoadOptions, Model, Session, Token, argmax, ggml_hook,
 };
@@ -233,12 +233,15 @@ fn load_once(file: &ModelFile, values: Values, cold: bool) -> Result<Loaded, Fai
     })
 }
 
-/// Drops a file's pages from the page cache: writes out what is not yet on storage, then asks the kernel to
+/// Drops a model's pages from the page cache: writes out what is not yet on storage, then asks the kernel to
 /// forget the rest. It keeps pages that some process maps.
 fn drop_pages(path: &Path) -> std::io::Result<()> {
-    let file = File::open(path)?;
-    file.sync_all()?;
-    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    let model = gguf::ModelFile::open(path).map_err(std::io::Error::other)?;
+    for part in 0..model.parts() {
+        let file = model.files.file(part);
+        file.sync_all()?;
+        rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
     Ok(())
 }
 

@@ -11,10 +11,10 @@ pub enum ErrorKind {
     Io,
     /// A path names something else than is needed: a folder, a device, an input as output.
     Path,
+    /// The path is a checkpoint's folder, and a model's file is needed; convert it first.
+    Checkpoint,
     /// The output exists, and the caller did not ask to replace it.
     Exists,
-    /// Another process is writing the same output.
-    Busy,
     /// A file that belongs to the model is missing.
     Missing,
     /// The file is a Git LFS pointer; the content was not downloaded.

@@ -2,6 +2,13 @@
 //!
 //! Nothing is mapped: only the requested bytes count towards the resident set, and if another process
 //! truncates a file meanwhile, the result is an error and not a signal.
+//!
+//! [`open`] is the one way to open an input, in every crate: it looks at a path before it opens it, so that a FIFO or
+//! a device cannot make the program wait.
+
+mod error;
+mod found;
+mod open;
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -12,10 +19,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
 
-use crate::ErrorKind;
-
-/// First bytes of every Git LFS pointer: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>.
-const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+pub use error::FileError;
+pub use found::Found;
+pub use open::{FileId, PathKind, open, open_text, read, read_text};
 
 /// A set of open files, addressed by index.
 #[derive(Debug, Default)]
@@ -28,56 +34,6 @@ struct Opened {
     len: u64,
 }
 
-/// A file could not be opened or read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FileError {
-    /// The system reported an error.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Path of the file.
-        path: PathBuf,
-        /// Error reported by the system.
-        source: io::Error,
-    },
-    /// The path is a directory, socket or device, not a regular file.
-    #[error("{}: not a regular file; name a file", path.display())]
-    NotAFile {
-        /// The path that was given.
-        path: PathBuf,
-    },
-    /// The file is a Git LFS pointer: the repository was cloned without its large files.
-    #[error("{}: a Git LFS pointer, not the file itself; run `git lfs pull` in the repository", path.display())]
-    LfsPointer {
-        /// Path of the file.
-        path: PathBuf,
-    },
-    /// The requested range is not within the file.
-    #[error("{}: bytes {start} to {end} are past the end of the file ({len} bytes); it is truncated; get it again", path.display())]
-    PastEnd {
-        /// Path of the file.
-        path: PathBuf,
-        /// First byte of the request.
-        start: u64,
-        /// One past the last byte of the request.
-        end: u64,
-        /// Current size of the file in bytes.
-        len: u64,
-    },
-}
-
-impl FileError {
-    /// What kind of failure this is.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            FileError::Io { .. } => ErrorKind::Io,
-            FileError::NotAFile { .. } => ErrorKind::Path,
-            FileError::LfsPointer { .. } => ErrorKind::LfsPointer,
-            FileError::PastEnd { .. } => ErrorKind::Damaged,
-        }
-    }
-}
-
 impl Files {
     /// Creates an empty set.
     pub fn new() -> Self {
@@ -87,36 +43,52 @@ impl Files {
     /// Opens a regular file and returns its index.
     ///
     /// # Errors
-    /// Fails if the path cannot be opened, is not a regular file, or if the file is a Git LFS pointer: every reader
-    /// would report it as damaged, without the reason.
+    /// Fails if [`open`] does, or if the file begins as something else than a model's file does, e.g. as a Git LFS
+    /// pointer or an HTML page: every reader would report it as damaged, without the reason.
     pub fn open(&mut self, path: &Path) -> Result<usize, FileError> {
-        let io = |source| FileError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(io)?;
-        let meta = file.metadata().map_err(io)?;
-        if !meta.is_file() {
-            return Err(FileError::NotAFile {
-                path: path.to_owned(),
-            });
+        let file = open(path)?;
+        let io = |source| FileError::io(path, source);
+        match Found::in_file(&file).map_err(io)? {
+            Some(Found::LfsPointer) => {
+                return Err(FileError::LfsPointer {
+                    path: path.to_owned(),
+                });
+            }
+            Some(found) if found.is_never_part_of_a_model() => {
+                return Err(FileError::Strange {
+                    path: path.to_owned(),
+                    found,
+                });
+            }
+            _ => {}
         }
-        if is_lfs_pointer(&file).map_err(io)? {
-            return Err(FileError::LfsPointer {
-                path: path.to_owned(),
-            });
-        }
+        let len = file.metadata().map_err(io)?.len();
         self.0.push(Opened {
             path: path.to_owned(),
             file,
-            len: meta.len(),
+            len,
         });
         Ok(self.0.len() - 1)
+    }
+
+    /// Number of open files.
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// Size of file `index` in bytes at the time it was opened.
     pub fn len(&self, index: usize) -> u64 {
         self.0[index].len
+    }
+
+    /// The file and the position in it, of a position in the bytes of all files one after the other.
+    pub fn locate(&self, position: u64) -> (usize, u64) {
+        let (mut file, mut rest) = (0, position);
+        while file + 1 < self.0.len() && rest >= self.0[file].len {
+            rest -= self.0[file].len;
+            file += 1;
+        }
+        (file, rest)
     }
 
     /// True if no file has been opened.
@@ -136,14 +108,8 @@ impl Files {
 
     /// True if `path` refers to one of these files, even under another name or through links.
     pub fn hold(&self, path: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-        let Ok(meta) = std::fs::metadata(path) else {
-            return false;
-        };
-        self.0
-            .iter()
-            .any(|opened| opened.file.metadata().is_ok_and(|m| same(&m, &meta)))
+        FileId::of_path(path)
+            .is_some_and(|id| self.0.iter().any(|opened| FileId::of(&opened.file) == Some(id)))
     }
 
     /// Returns a buffered reader that starts at the first byte of file `index`. Use only one reader per file
@@ -206,16 +172,6 @@ impl Files {
     pub fn prefetch(&self, index: usize, range: Range<u64>) {
         let len = NonZeroU64::new(range.end.saturating_sub(range.start));
         let _ = fadvise(&self.0[index].file, range.start, len, Advice::WillNeed);
-    }
-}
-
-/// True if the file begins as a Git LFS pointer does.
-fn is_lfs_pointer(file: &File) -> io::Result<bool> {
-    let mut start = [0; LFS_POINTER.len()];
-    match file.read_exact_at(&mut start, 0) {
-        Ok(()) => Ok(start == LFS_POINTER),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

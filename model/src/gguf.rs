@@ -5,13 +5,15 @@
 
 mod cursor;
 mod error;
+mod model_file;
 mod reader;
 mod strings;
 mod value;
 mod writer;
 
 pub(crate) use error::shortened;
-pub use error::{GgufError, HeaderError, Place, Problem};
+pub use error::{GgufError, HeaderError, Place, Problem, SplitProblem};
+pub use model_file::ModelFile;
 pub use reader::Header;
 pub use strings::Strings;
 pub use value::{Array, Metadata, Value, ValueType};

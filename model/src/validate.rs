@@ -17,6 +17,10 @@ use crate::gguf::{Header, Value, shortened};
 /// take 30 MiB.
 const MAX_HEADER: u64 = 64 << 20;
 
+/// The most keys, and the most tensors: llama.cpp compares every name with every other. The largest published models
+/// have a thousand.
+const MAX_ENTRIES: usize = 10_000;
+
 /// llama.cpp can map a file only if its tensors are aligned to a multiple of this.
 const MAP_ALIGNMENT: u64 = 32;
 
@@ -52,6 +56,14 @@ pub enum ValidateError {
     /// llama.cpp cannot map data with this alignment.
     #[error("tensors are aligned to {0} bytes; llama.cpp needs {MAP_ALIGNMENT} or more")]
     Alignment(u64),
+    /// There are more keys or tensors than in any model; llama.cpp's reader compares each with every other.
+    #[error("{count} {what}; no model needs more than {MAX_ENTRIES}")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+    },
     /// The file is one part of a model split into this many files.
     #[error("the file is one part of {0}; join the parts first")]
     Split(u64),
@@ -65,7 +77,7 @@ impl ValidateError {
                 ErrorKind::Damaged
             }
             ValidateError::Architecture(_) => ErrorKind::UnknownArchitecture,
-            ValidateError::LargeHeader(_) => ErrorKind::TooLarge,
+            ValidateError::LargeHeader(_) | ValidateError::TooMany { .. } => ErrorKind::TooLarge,
             ValidateError::Alignment(_) => ErrorKind::Alignment,
             ValidateError::Split(_) => ErrorKind::Split,
         }
@@ -94,6 +106,11 @@ pub fn check_vocabulary(header: &Header) -> Result<(), ValidateError> {
     architecture(header)?;
     if header.data_start > MAX_HEADER {
         return Err(ValidateError::LargeHeader(header.data_start));
+    }
+    for (what, count) in [("keys", header.metadata.len()), ("tensors", header.tensors.len())] {
+        if count > MAX_ENTRIES {
+            return Err(ValidateError::TooMany { what, count });
+        }
     }
     match header.metadata.get("split.count").and_then(Value::as_count) {
         Some(parts @ 2..) => Err(ValidateError::Split(parts)),

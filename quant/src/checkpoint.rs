@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use siskin_model::ErrorKind;
 use siskin_model::config::{Config, Sampling};
-use siskin_model::files::{FileError, Files};
+use siskin_model::files::{FileError, Files, Found};
 use siskin_model::json;
 
 use crate::view::View;
@@ -213,7 +213,7 @@ impl Checkpoint {
     fn read_sampling(&mut self) {
         let path = self.dir.join("generation_config.json");
         let read = read_text(&path, MAX_JSON).and_then(|text| match text {
-            Some(text) => Sampling::from_json(&text).map_err(|error| unreadable(&path, error)),
+            Some(text) => Sampling::from_json(&text).map_err(|error| unreadable(&path, &text, error)),
             None => Ok(Sampling::default()),
         });
         match read {
@@ -258,11 +258,34 @@ fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-fn unreadable(path: &Path, error: json::JsonError) -> CheckpointError {
+fn unreadable(path: &Path, bytes: &[u8], error: json::JsonError) -> CheckpointError {
     CheckpointError::Json {
         path: path.to_owned(),
-        reason: format!("cannot be read: {error}"),
+        reason: match Found::from_start(bytes) {
+            Some(found) if found != Found::Json => format!("not JSON but {found}"),
+            _ => format!("cannot be read: {error}"),
+        },
     }
+}
+
+/// The files of the checkpoint folder `dir` that a conversion may read, by their extensions; none of them may become
+/// its output. Other files may, also in this folder: `siskin convert . -o model.gguf`.
+pub fn inputs(dir: &Path) -> Vec<PathBuf> {
+    const EXTENSIONS: [&str; 7] = ["bin", "jinja", "json", "model", "safetensors", "tiktoken", "txt"];
+    let is_input = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+    };
+    // Chat templates may be in a folder of their own.
+    let folders = [dir.to_owned(), dir.join("additional_chat_templates")];
+    let entries = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten();
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_input)
+        .collect()
 }
 
 /// Reads a JSON file of at most `limit` bytes as Python does; returns `None` if it does not exist.
@@ -278,7 +301,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     };
     json::from_slice(&text)
         .map(Some)
-        .map_err(|error| unreadable(path, error))
+        .map_err(|error| unreadable(path, &text, error))
 }
 
 /// Reads a file of at most `limit` bytes; returns `None` if it does not exist.

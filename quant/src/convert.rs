@@ -13,7 +13,7 @@ use crate::tokenizer::{self, TokenizerError};
 use siskin_model::arch::Arch;
 use siskin_model::atomic_file::{self, AtomicFile, AtomicFileError, Overwrite};
 use siskin_model::files::Files;
-use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, HeaderError, TensorInfo};
+use siskin_model::gguf::{self, DEFAULT_ALIGNMENT, GgufError, Header, HeaderError, ModelFile, TensorInfo};
 use siskin_model::validate::{self, ValidateError};
 use siskin_model::{ErrorKind, FileType};
 
@@ -171,7 +171,7 @@ impl Conversion {
         })
     }
 
-    /// Reads the header of the GGUF file at `path` and plans the same model as a file of type `file_type`.
+    /// Reads the header of the GGUF file at `path`, or of all parts of a split model, and plans the same model as a file of type `file_type`.
     /// Tensors that are already quantized are refused, unless `allow_requantize` is true.
     ///
     /// # Errors
@@ -182,14 +182,17 @@ impl Conversion {
         allow_requantize: bool,
         imatrix: Option<&Imatrix>,
     ) -> Result<Self, ConvertError> {
-        let mut files = Files::new();
-        let file = files.open(path).map_err(GgufError::from)?;
-        let header = Header::read(&files, file)?;
-        let plan = requantize::plan_requantize(header, file, file_type, allow_requantize, imatrix.is_some());
-        let plan = plan.map_err(|source| ConvertError::Requantize {
+        let ModelFile { files, header } = ModelFile::open(path)?;
+        let plan = requantize::plan_requantize(header, 0, file_type, allow_requantize, imatrix.is_some());
+        let mut plan = plan.map_err(|source| ConvertError::Requantize {
             file: path.display().to_string(),
             source,
         })?;
+        // Positions are those of all parts one after the other.
+        let sources = plan.tensors.iter_mut().flat_map(|tensor| &mut tensor.sources);
+        for source in sources {
+            (source.view.file, source.view.start) = files.locate(source.view.start);
+        }
         Self::weighed(plan, file_type, files, imatrix, path)
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::plan::{Plan, PlannedTensor};
 use siskin_model::ErrorKind;
 use siskin_model::arch::Role;
-use siskin_model::files::{FileError, Files};
+use siskin_model::files::{FileError, Files, Found};
 use siskin_model::gguf::{GgufError, MAGIC};
 
 mod gguf;
@@ -120,7 +120,12 @@ impl Imatrix {
             gguf::read(path, &files, file)?
         } else {
             files.read_into(file, 0..len, &mut bytes)?;
-            legacy::read(path, &bytes).map_err(content)?
+            legacy::read(path, &bytes).map_err(|problem| {
+                content(match Found::from_start(&bytes) {
+                    Some(found) => format!("not an importance matrix but {found}"),
+                    None => problem,
+                })
+            })?
         };
         if imatrix.entries.is_empty() {
             return Err(ImatrixError::Empty(path.to_owned()));

@@ -7,8 +7,7 @@ use siskin_device::probe::{Machine, Root};
 use siskin_device::profile::{self, Profile, Traits};
 use siskin_device::settings::{self, Affinity, Kernels, Origin, Overrides, Priority, Resolved, Sources};
 use siskin_device::tuned::{self, Tuned};
-use siskin_model::files::Files;
-use siskin_model::gguf::Header;
+use siskin_model::gguf::{Header, ModelFile};
 use siskin_model::shape::Shape;
 
 use crate::engine::{LoadOptions, Model, STORYTELLER, compiled_features};
@@ -28,21 +27,20 @@ pub struct Device {
 }
 
 impl Device {
-    /// Probes this machine and chooses its profile.
-    ///
-    /// # Errors
-    /// A profile of the user's cannot be used.
-    pub fn probe() -> Result<Self, Error> {
+    /// Probes this machine and chooses its profile. Profiles of the user's that cannot be used are named in the machine's
+    /// notes.
+    pub fn probe() -> Self {
         Device::probe_under(&Root::system())
     }
 
     /// The same for the machine whose `/proc` and `/sys` are under `root`.
-    ///
-    /// # Errors
-    /// A profile of the user's cannot be used.
-    pub fn probe_under(root: &Root) -> Result<Self, Error> {
-        let machine = Machine::probe(root);
-        let profiles = profile::with_user(profile::user_folder().as_deref())?;
+    pub fn probe_under(root: &Root) -> Self {
+        let mut machine = Machine::probe(root);
+        let (profiles, problems) = profile::with_user(profile::user_folder().as_deref());
+        let passed_over = problems
+            .iter()
+            .map(|problem| format!("{problem}; this profile is not used"));
+        machine.notes.extend(passed_over);
         let profile = profile::choose(&profiles, &Traits::from_machine(&machine)).cloned();
         let compiled = Isa::from_ggml(compiled_features().iter().map(String::as_str));
         // A fixture of another architecture does not describe this program.
@@ -50,12 +48,12 @@ impl Device {
             Some(arch) if arch == machine.cpus.arch => Fit::new(&compiled, &machine.cpus.isa),
             _ => Fit::default(),
         };
-        Ok(Device {
+        Device {
             machine,
             profile,
             compiled,
             isa,
-        })
+        }
     }
 
     /// The profile's name.
@@ -247,10 +245,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::plan`]'s.
     pub fn plan_for(self, shape: Option<Shape>) -> Result<LoadPlan, Error> {
-        let device = match self.device.clone() {
-            Some(device) => device,
-            None => Device::probe()?,
-        };
+        let device = self.device.clone().unwrap_or_else(Device::probe);
         let mut notices: Vec<Notice> = Vec::new();
         let tuned = match self.tuned(&device, shape.as_ref()) {
             Ok(tuned) => tuned,
@@ -309,9 +304,7 @@ impl Builder {
 }
 
 fn read_header(path: &Path) -> Result<Header, Error> {
-    let mut files = Files::new();
-    let index = files.open(path)?;
-    Ok(Header::read(&files, index)?)
+    Ok(ModelFile::open(path)?.header)
 }
 
 /// A model that can be loaded, and how. Between planning and loading, a program may set up what only a process can:

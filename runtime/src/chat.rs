@@ -21,6 +21,7 @@
 //! ```
 
 mod bounded;
+mod clock;
 mod control;
 mod conversation;
 mod json;
@@ -34,6 +35,7 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
 
+pub use clock::now;
 pub use conversation::{Conversation, ConversationError, Message, Role};
 pub use template::{Template, TemplateError, TemplateTokens};
 
@@ -145,7 +147,7 @@ impl Chat {
     /// # Errors
     /// llama.cpp cannot make a context, or the model's template is broken.
     pub fn open(model: &Model, system: Option<String>) -> Result<Self, ChatError> {
-        let template = template_of(model, ZonedDateTime::now())?.unwrap_or_else(Template::plain);
+        let template = template_of(model, clock::now())?.unwrap_or_else(Template::plain);
         Ok(Chat::new(model.session()?, template, system))
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use siskin_device::profile::ProfileError;
 use siskin_device::settings::{CacheType, SettingsError};
 use siskin_model::files::FileError;
 use siskin_model::gguf::GgufError;
@@ -33,9 +32,6 @@ pub enum Error {
     /// The embedded model cannot be made readable for llama.cpp.
     #[error("the embedded model: {0}")]
     Embedded(std::io::Error),
-    /// A device profile of the user's cannot be used.
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
     /// The model does not fit, or a setting cannot be had on this machine.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -159,10 +155,9 @@ impl Error {
                 ErrorKind::DamagedModel
             }
             Error::Settings(SettingsError::Budget(_)) => ErrorKind::DoesNotFit,
-            Error::Settings(_)
-            | Error::Profile(_)
-            | Error::CacheNeedsFlashAttention(_)
-            | Error::CacheCrossesHeads { .. } => ErrorKind::Setting,
+            Error::Settings(_) | Error::CacheNeedsFlashAttention(_) | Error::CacheCrossesHeads { .. } => {
+                ErrorKind::Setting
+            }
             Error::ContextFull { .. } | Error::NoSequence(_) => ErrorKind::ContextFull,
             Error::EmptyPrompt | Error::Parameter { .. } => ErrorKind::Request,
             Error::Load { .. } | Error::Context { .. } | Error::Decode { .. } | Error::CannotTruncate(_) => {

@@ -82,6 +82,7 @@ pub(crate) fn converse(
     let plan = args.plan()?;
     let sampling = sampling.sampling()?;
     let frame = template.read()?;
+    let inputs: Vec<PathBuf> = template.files().cloned().collect();
     let only = talk.only.as_ref().map(PromptArgs::read);
     let only = only.transpose()?.map(Option::unwrap_or_default);
     let loaded = talk.load.as_deref().map(store::load).transpose()?;
@@ -105,6 +106,7 @@ pub(crate) fn converse(
         }
     }
     let mut chat_loop = ChatLoop::new(chat, sampling, &talk);
+    chat_loop.inputs = args.model.iter().cloned().chain(inputs).collect();
     if let Some(message) = only {
         return chat_loop.once(message);
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use siskin_model::{FileType, UnknownFileType};
+use siskin_quant::checkpoint;
 use siskin_quant::convert::Conversion;
 use siskin_quant::imatrix::Imatrix;
 
@@ -44,7 +45,8 @@ fn parse_type(text: &str) -> Result<TypeArg, String> {
 pub(crate) fn main(args: ConvertArgs) -> anyhow::Result<ExitCode> {
     let plan = |imatrix: Option<&Imatrix>| Conversion::from_checkpoint(&args.dir, args.file_type.0, imatrix);
     let task = format!("cannot convert {}", args.dir.display());
-    args.write.carry_out(plan, args.output.as_deref(), &task)
+    let inputs = checkpoint::inputs(&args.dir);
+    args.write.carry_out(plan, &inputs, args.output.as_deref(), &task)
 }
 
 #[cfg(test)]

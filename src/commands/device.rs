@@ -26,7 +26,7 @@ pub(crate) struct DeviceArgs {
 }
 
 pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
-    let device = Device::probe_under(&Root::at(args.root))?;
+    let device = Device::probe_under(&Root::at(args.root));
     let default = Values::default();
     let asked = kernels::environment()?.kernels;
     let kernels = ggml_hook::select(asked.unwrap_or(default.kernels), default.prefetch_bytes);

@@ -1,7 +1,7 @@
 //! `siskin fit`: whether a model fits, on this machine or another, before anything is loaded or downloaded.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -12,8 +12,7 @@ use siskin::device::probe::Root;
 use siskin::device::profile::{self, Profile, Run};
 use siskin::device::settings::{Overrides, Values};
 use siskin_model::config::Config;
-use siskin_model::files::Files;
-use siskin_model::gguf::Header;
+use siskin_model::gguf::ModelFile;
 use siskin_model::shape::Shape;
 use siskin_model::{ErrorKind, FileType};
 use siskin_model::{summary, validate};
@@ -197,15 +196,13 @@ fn subject(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
             run_refuses: None,
         });
     }
-    if !path.exists() {
+    if std::fs::symlink_metadata(path).is_err() {
         bail!(
             "{}: no such file; give a GGUF file, a config.json or a checkpoint's folder",
             path.display()
         );
     }
-    let mut files = Files::new();
-    let index = files.open(path)?;
-    let header = Header::read(&files, index)?;
+    let header = ModelFile::open(path)?.header;
     let stored = summary::file_type(&header);
     let file_type = args.file_type.map_or(stored, |ty| ty.name().to_owned());
     let refuses = validate::check_model(&header, false).err();
@@ -221,7 +218,7 @@ fn subject(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
 }
 
 fn here(ram: Option<u64>) -> anyhow::Result<PlanTarget> {
-    let device = Device::probe_under(&Root::system())?;
+    let device = Device::probe_under(&Root::system());
     device::warn(&device);
     let run = device
         .profile
@@ -241,7 +238,11 @@ fn here(ram: Option<u64>) -> anyhow::Result<PlanTarget> {
 
 /// A profile's device: its memory less what its system takes.
 fn there(name: &str, ram: Option<u64>) -> anyhow::Result<PlanTarget> {
-    let profiles = profile::with_user(profile::user_folder().as_deref())?;
+    let (profiles, problems) = profile::with_user(profile::user_folder().as_deref());
+    for problem in &problems {
+        let line = crate::render::text::escaped(&problem.to_string());
+        say!("siskin: warning: {line}; this profile is not used");
+    }
     let Some(Profile { hardware, run, .. }) = profiles.iter().find(|profile| profile.name == name) else {
         let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
         bail!("--device {name}: no such profile; known: {}", names.join(", "));

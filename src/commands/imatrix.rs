@@ -67,6 +67,7 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
     } else {
         Overwrite::Refuse
     };
+    atomic_file::check_inputs(&args.output, [&args.model, &args.file])?;
     atomic_file::check(&args.output, overwrite)?;
     let start = Instant::now();
     let content = text_input::file(&args.file)?;

@@ -10,8 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use siskin_model::files::Files;
-use siskin_model::gguf::{GgufError, Header};
+use siskin_model::gguf::ModelFile;
 use siskin_model::summary::Summary;
 
 use super::bench;
@@ -34,20 +33,22 @@ pub(crate) struct InspectArgs {
 }
 
 pub(crate) fn main(args: InspectArgs) -> anyhow::Result<ExitCode> {
-    let mut files = Files::new();
-    let file = files.open(&args.file).map_err(GgufError::from)?;
-    let header = Header::read(&files, file)?;
-    let summary = Summary::from_header(&header);
+    let model = ModelFile::open(&args.file)?;
+    let header = &model.header;
+    let summary = Summary::from_header(header);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if args.json {
-        let report = report::json(&args.file, &summary, &header, args.tensors)?;
+        let report = report::json(&args.file, &summary, header, args.tensors)?;
         writeln!(out, "{}", text::json(&report))?;
     } else {
         // A pipe has no width: nothing is cut.
         let columns = bench::terminal_width().unwrap_or(values::UNLIMITED);
-        report::print(&mut out, &args.file, &summary, &header, columns)?;
+        report::print(&mut out, &args.file, &summary, header, columns)?;
+        if model.parts() > 1 {
+            writeln!(out, "parts          {}, shown as one model", model.parts())?;
+        }
         if args.tensors {
-            report::print_tensors(&mut out, &header, columns)?;
+            report::print_tensors(&mut out, header, columns)?;
         }
     }
     out.flush()?;

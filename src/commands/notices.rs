@@ -2,12 +2,17 @@
 
 use siskin::Notice;
 
+use crate::render::text;
+
 /// Prints to stderr.
 pub(crate) fn print(notices: &[Notice]) {
     for notice in notices {
         match notice {
-            Notice::TunedStore(_) => say!("siskin: {notice}; siskin tune writes a new one"),
-            notice => say!("siskin: {notice}"),
+            // A newer siskin's file is not replaced.
+            Notice::TunedStore(store) if !store.newer => {
+                say!("siskin: {}; siskin tune writes a new one", line(notice));
+            }
+            notice => say!("siskin: {}", line(notice)),
         }
     }
 }
@@ -15,4 +20,9 @@ pub(crate) fn print(notices: &[Notice]) {
 /// Prints what a user should know about the model's vocabulary.
 pub(crate) fn print_vocabulary(model: &siskin::Model) {
     print(&Vec::from_iter(model.notice()));
+}
+
+/// Names in it may come from files and folders.
+fn line(notice: &Notice) -> String {
+    text::escaped(&notice.to_string().replace('\n', " "))
 }

@@ -34,5 +34,6 @@ pub(crate) fn main(args: QuantizeArgs) -> anyhow::Result<ExitCode> {
         Conversion::from_gguf(&args.input, args.file_type, args.allow_requantize, imatrix)
     };
     let task = format!("cannot quantize {}", args.input.display());
-    args.write.carry_out(plan, Some(&args.output), &task)
+    let inputs = [args.input.clone()];
+    args.write.carry_out(plan, &inputs, Some(&args.output), &task)
 }

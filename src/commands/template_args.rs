@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use jiff::ZonedDateTime;
 use siskin::Model;
 use siskin::chat::{self, Template};
 
@@ -37,6 +36,11 @@ pub(crate) struct Frame {
 }
 
 impl TemplateArgs {
+    /// The files that were named.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.system_file.iter().chain(&self.chat_template_file)
+    }
+
     /// Reads the files.
     ///
     /// # Errors
@@ -60,7 +64,7 @@ impl Frame {
     /// # Errors
     /// The template cannot be compiled.
     pub(crate) fn template(&self, model: &Model) -> anyhow::Result<Option<Template>> {
-        let now = ZonedDateTime::now();
+        let now = chat::now();
         match &self.template {
             Some((path, source)) => chat::template_from(model, source, now)
                 .map(Some)

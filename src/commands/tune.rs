@@ -59,6 +59,7 @@ pub(crate) fn main(args: TuneArgs) -> anyhow::Result<ExitCode> {
     }
     // Before anything is measured: is there a place to save the result?
     let store = path().and_then(|path| {
+        tuned::check(&path)?;
         check_folder(&path)?;
         Ok(path)
     });

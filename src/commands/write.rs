@@ -9,7 +9,7 @@ use super::number;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use siskin::device::{self, memory::Memory};
-use siskin_model::atomic_file::Overwrite;
+use siskin_model::atomic_file::{self, Overwrite};
 use siskin_quant::block::Effort;
 use siskin_quant::convert::{Conversion, ConvertError};
 use siskin_quant::imatrix::Imatrix;
@@ -49,15 +49,21 @@ pub(crate) struct WriteArgs {
 }
 
 impl WriteArgs {
-    /// Makes a plan, then prints it or writes `output` from it. `task` is the context of errors in writing.
+    /// Makes a plan, then prints it or writes `output` from it. None of the `inputs` may be the output. `task` is the context of errors in writing.
     pub(crate) fn carry_out(
         &self,
         plan: impl FnOnce(Option<&Imatrix>) -> Result<Conversion, ConvertError>,
+        inputs: &[PathBuf],
         output: Option<&Path>,
         task: &str,
     ) -> anyhow::Result<ExitCode> {
         if self.threads == Some(0) {
             bail!("--threads is 0; give at least 1");
+        }
+        let output = output.filter(|_| !self.dry_run);
+        if let Some(output) = output {
+            atomic_file::check_inputs(output, inputs.iter().chain(&self.imatrix))?;
+            atomic_file::check(output, self.overwrite())?;
         }
         let start = Instant::now();
         let imatrix = self.imatrix.as_deref().map(Imatrix::open).transpose()?;
@@ -66,9 +72,16 @@ impl WriteArgs {
             say!("siskin: warning: {}", text::escaped(notice));
         }
         self.warn_of_unweighed(&conversion);
-        match output.filter(|_| !self.dry_run) {
+        match output {
             Some(output) => self.write(&conversion, imatrix.as_ref(), output, start, task),
             None => self.print_plan(&conversion),
+        }
+    }
+
+    fn overwrite(&self) -> Overwrite {
+        match self.force {
+            true => Overwrite::Replace,
+            false => Overwrite::Refuse,
         }
     }
 
@@ -109,11 +122,7 @@ impl WriteArgs {
         start: Instant,
         task: &str,
     ) -> anyhow::Result<ExitCode> {
-        let overwrite = if self.force {
-            Overwrite::Replace
-        } else {
-            Overwrite::Refuse
-        };
+        let overwrite = self.overwrite();
         conversion.check_target(output, overwrite)?;
         let threads = self.threads.unwrap_or_else(device::available_cpus);
         let options = StreamOptions {

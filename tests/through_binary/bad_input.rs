@@ -338,8 +338,8 @@ fn model_files() {
             }),
             &[
                 "magic.gguf: ",
-                "begins with \"PK\\x03\\x04\" instead of \"GGUF\"",
-                "it is not a GGUF file; to make one from a checkpoint: siskin convert",
+                "not a GGUF file but a ZIP archive",
+                "to make one from a checkpoint: siskin convert",
             ],
         ),
         (

@@ -294,7 +294,7 @@ fn what_cannot_be_done_is_reported_in_one_line() {
         ),
         (&["run", "--temp", "-1"], "temp is -1; it must be 0 or more"),
         (&["run", "-t", "0"], "--threads is 0"),
-        (&["run", "-f", &here], "is a folder; give a text file"),
+        (&["run", "-f", &here], "a folder, not a regular file; name a file"),
         (&["convert", "/no/such/folder", "-o", &target], "no such folder"),
         (&["convert", &here, "-o", &target], "no config.json"),
         (

@@ -6,6 +6,7 @@ mod chat;
 mod commands;
 mod cross;
 mod device;
+mod files;
 mod golden;
 mod hostile_json;
 mod imatrix;

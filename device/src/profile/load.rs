@@ -1,7 +1,8 @@
 //! Reads profiles: those compiled in, and the user's own, which override them.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use siskin_model::files::{self, FileError};
 
 use super::Profile;
 
@@ -42,10 +43,13 @@ const MAX_PROFILE: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// The file or folder cannot be read.
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The folder cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file or folder.
+        /// The folder.
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
@@ -131,20 +135,28 @@ pub fn user_folder() -> Option<PathBuf> {
 /// The profiles compiled in and those in `folder`, which replace profiles of the same name. A missing folder
 /// counts as empty.
 ///
-/// # Errors
-/// If the folder or a `.toml` file in it cannot be read, or one is not a valid profile.
-pub fn with_user(folder: Option<&Path>) -> Result<Vec<Profile>, ProfileError> {
-    let mut profiles = builtin();
-    for path in folder.map_or(Ok(vec![]), toml_files)? {
-        let profile = Profile {
-            user: true,
-            ..parse(&path, &read(&path)?)?
-        };
-        profiles.retain(|other| other.name != profile.name);
-        profiles.push(profile);
+/// Also returns why the folder, or files in it, were passed over: a mistake in one profile must not keep a model from
+/// running.
+pub fn with_user(folder: Option<&Path>) -> (Vec<Profile>, Vec<ProfileError>) {
+    let (mut profiles, mut problems) = (builtin(), Vec::new());
+    let paths = folder.map_or(Ok(vec![]), toml_files);
+    for path in paths.unwrap_or_else(|error| {
+        problems.push(error);
+        vec![]
+    }) {
+        match read(&path).and_then(|text| parse(&path, &text)) {
+            Ok(profile) => {
+                profiles.retain(|other| other.name != profile.name);
+                profiles.push(Profile {
+                    user: true,
+                    ..profile
+                });
+            }
+            Err(error) => problems.push(error),
+        }
     }
     profiles.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(profiles)
+    (profiles, problems)
 }
 
 fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ProfileError> {
@@ -165,14 +177,7 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ProfileError> {
 }
 
 fn read(path: &Path) -> Result<String, ProfileError> {
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_PROFILE).read_to_string(&mut text))
-        .map_err(|source| ProfileError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-    Ok(text)
+    Ok(files::read_text(path, MAX_PROFILE)?)
 }
 
 fn line_of(text: &str, byte: usize) -> usize {
@@ -288,17 +293,44 @@ mod tests {
         let text = pi5().replace("threads = 2", "threads = 3");
         std::fs::write(folder.path().join("raspberry-pi-5.toml"), text).expect("written");
         std::fs::write(folder.path().join("notes.txt"), "not a profile").expect("written");
-        let profiles = with_user(Some(folder.path())).expect("profiles");
-        assert_eq!(profiles.len(), BUILTIN.len());
+        let (profiles, problems) = with_user(Some(folder.path()));
+        assert_eq!((profiles.len(), problems.len()), (BUILTIN.len(), 0));
         let own = profiles
             .iter()
             .find(|p| p.name == "raspberry-pi-5")
             .expect("there");
         assert!(own.user && own.run.threads == Threads::Fixed(3));
         assert_eq!(own.hardware.cpus, Count(4));
-        assert_eq!(
-            with_user(Some(Path::new("/nonexistent"))).expect("none"),
-            builtin()
-        );
+        let (profiles, problems) = with_user(Some(Path::new("/nonexistent")));
+        assert_eq!(profiles, builtin());
+        assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_passed_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let own = pi5().replace("threads = 2", "threads = 3");
+        std::fs::write(at("raspberry-pi-5.toml"), own).expect("written");
+        std::fs::write(at("damaged.toml"), "name =").expect("written");
+        std::fs::write(at("bytes.toml"), [0xff]).expect("written");
+        std::fs::create_dir(at("folder.toml")).expect("made");
+        std::os::unix::fs::symlink("/dev/zero", at("endless.toml")).expect("linked");
+        std::os::unix::fs::symlink("none", at("dangling.toml")).expect("linked");
+        let (profiles, problems) = with_user(Some(folder.path()));
+        assert_eq!(profiles.len(), BUILTIN.len());
+        assert!(profiles.iter().any(|profile| profile.user));
+        let named: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let wrong = ["bytes", "damaged", "dangling", "endless", "folder"];
+        assert_eq!(named.len(), wrong.len(), "{named:?}");
+        for (line, name) in named.iter().zip(wrong) {
+            assert!(
+                line.contains(&format!("{name}.toml: ")) || line.contains(&format!("{name}.toml:1: ")),
+                "{line}"
+            );
+        }
+        // A file in the folder's place.
+        let (profiles, problems) = with_user(Some(&at("damaged.toml")));
+        assert_eq!((profiles, problems.len()), (builtin(), 1));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::files::FileError;
+use crate::files::{FileError, Found};
 use crate::{ErrorKind, TensorType};
 
 /// A GGUF file could not be read.
@@ -22,6 +22,62 @@ pub enum GgufError {
         /// What is wrong with it.
         source: HeaderError,
     },
+    /// The file is of another format.
+    #[error("{}: not a GGUF file but {found}", path.display())]
+    NotGguf {
+        /// Path of the file.
+        path: PathBuf,
+        /// What it is, by its first bytes.
+        found: Found,
+    },
+    /// The file is a part of a model, and the parts are not all there.
+    #[error("{}: {}", path.display(), problem.text(*number, *count))]
+    Split {
+        /// Path of the part.
+        path: PathBuf,
+        /// The part's number, from 1.
+        number: u64,
+        /// Number of parts.
+        count: u64,
+        /// What is wrong.
+        problem: SplitProblem,
+    },
+}
+
+/// What is wrong with a part of a split model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SplitProblem {
+    /// The file does not exist.
+    Missing,
+    /// Its name does not contain its number, so that the other parts cannot be found.
+    Name,
+    /// It is not that part, or it is of another model.
+    Foreign,
+    /// Its number is not possible.
+    Number,
+    /// The parts together have too many, too few or repeated tensors.
+    Tensors,
+}
+
+impl SplitProblem {
+    fn text(self, number: u64, count: u64) -> String {
+        match self {
+            SplitProblem::Missing => {
+                format!("part {number} of {count} of the model is missing; put it into this folder")
+            }
+            SplitProblem::Name => format!(
+                "part {number} of {count} of a model, but its name does not end in -{number:05}-of-{count:05}.gguf, by which the others are found; give all parts their names back"
+            ),
+            SplitProblem::Foreign => format!("is not part {number} of {count} of this model; get it again"),
+            SplitProblem::Number => format!("part {number} of {count}: impossible; the file is damaged"),
+            SplitProblem::Tensors => {
+                format!(
+                    "the parts do not have the tensors that part {number} of {count} announces; get them again"
+                )
+            }
+        }
+    }
 }
 
 impl GgufError {
@@ -30,6 +86,11 @@ impl GgufError {
         match self {
             GgufError::File(source) => source.kind(),
             GgufError::Header { source, .. } => source.kind(),
+            GgufError::NotGguf { .. } => ErrorKind::Format,
+            GgufError::Split { problem, .. } => match problem {
+                SplitProblem::Missing | SplitProblem::Name => ErrorKind::Missing,
+                SplitProblem::Foreign | SplitProblem::Number | SplitProblem::Tensors => ErrorKind::Damaged,
+            },
         }
     }
 }

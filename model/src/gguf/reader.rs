@@ -52,10 +52,7 @@ impl Header {
     /// Fails if the file cannot be read, or if its header is damaged or of a kind that siskin does not read.
     pub fn read(files: &Files, index: usize) -> Result<Self, GgufError> {
         let input = files.reader(index)?;
-        Self::parse(input, files.len(index)).map_err(|source| GgufError::Header {
-            path: files.path(index).to_owned(),
-            source,
-        })
+        Self::parse(input, files.len(index)).map_err(|source| GgufError::of_header(files, index, source))
     }
 
     /// Reads a header from `input`, which starts at the first byte of a file of `file_len` bytes and should

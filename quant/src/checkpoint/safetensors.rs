@@ -13,7 +13,7 @@ use serde::de::{Error as _, IntoDeserializer, MapAccess, Visitor};
 use super::CheckpointError;
 use crate::view::View;
 use siskin_model::TensorType;
-use siskin_model::files::Files;
+use siskin_model::files::{FileError, Files, Found};
 
 /// Size limit of a header in bytes: enough for a hundred thousand tensors, a thousand times as many as any
 /// supported model has.
@@ -37,6 +37,9 @@ pub enum HeaderError {
         /// Size of the file in bytes.
         file_len: u64,
     },
+    /// The file is of another format.
+    #[error("not a safetensors file but {0}")]
+    Other(Found),
     /// The header is not JSON of the expected form.
     #[error("damaged header: {0}")]
     Json(#[from] serde_json::Error),
@@ -141,6 +144,13 @@ pub(super) fn read_header(files: &Files, file: usize) -> Result<Tensors, Checkpo
         source,
     };
     let file_len = files.len(file);
+    let found = Found::in_file(files.file(file)).map_err(|source| FileError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    if let Some(found) = found.filter(|found| *found != Found::Safetensors) {
+        return Err(damaged(HeaderError::Other(found)));
+    }
     if file_len < 8 {
         return Err(damaged(HeaderError::TooShort(file_len)));
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::protobuf::{Field, Message};
 use super::tokens::Tokens;
 use super::{ContentError, TokenizerError};
-use siskin_model::files::Files;
+use siskin_model::files::{Files, Found};
 use siskin_model::gguf::Metadata;
 use siskin_model::tokenizer::{PREFIX_AFTER_USER_DEFINED, TokenType};
 
@@ -77,7 +77,13 @@ pub(super) fn read(dir: &Path, path: &Path, rows: u64) -> Result<(Tokens, Metada
     let bytes = files
         .read(file, 0..len)
         .map_err(crate::checkpoint::CheckpointError::from)?;
-    let parsed = model(&bytes).map_err(|reason| error(reason.into()))?;
+    let parsed = model(&bytes).map_err(|reason| {
+        let reason = match Found::from_start(&bytes) {
+            Some(found) => format!("not a SentencePiece model but {found}"),
+            None => reason,
+        };
+        error(reason.into())
+    })?;
     let keys = settings(&parsed).map_err(error)?;
     let count = parsed.pieces.len() as u64;
     if count > rows {

@@ -126,7 +126,7 @@ impl Template {
 
     /// The template of models that have none: one line each of `User: …` and `Assistant: …`.
     pub fn plain() -> Self {
-        Template::new(PLAIN, TemplateTokens::default(), ZonedDateTime::now())
+        Template::new(PLAIN, TemplateTokens::default(), super::clock::now())
             .expect("a template that a test renders")
     }
 

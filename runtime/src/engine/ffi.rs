@@ -1,6 +1,6 @@
 //! Calls into llama.cpp's C interface for which llama-cpp-2 has no safe form.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,12 +105,12 @@ pub fn compiled_features() -> Vec<String> {
         .collect()
 }
 
-/// Loads a model; the error is llama.cpp's reason for refusing it.
+/// Loads a model from its file, or from all files that it was split into; the error is llama.cpp's reason for refusing it.
 ///
 /// llama-cpp-2 has no setter for `use_extra_bufts`. With it, as is llama.cpp's default, weights are repacked
 /// into a second copy in addition to the mapped file.
 pub(super) fn load(
-    path: &CStr,
+    paths: &[CString],
     options: &LoadOptions,
     no_vocabulary: Option<NoVocabulary>,
 ) -> Result<LlamaModel, String> {
@@ -131,10 +131,11 @@ pub(super) fn load(
         (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
         (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
     };
-    // SAFETY: `path` is a C string that outlives the call. `params` are the defaults with plain fields
-    // changed, so every pointer in them was set by llama.cpp (to null), except the overrides: they end with
-    // one that has no key, outlive the call, and are copied in it.
-    let model = unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) };
+    let mut pointers: Vec<*const c_char> = paths.iter().map(|path| path.as_ptr()).collect();
+    // SAFETY: `pointers` has as many C strings as are announced; they outlive the call, which copies them. `params`
+    // are the defaults with plain fields changed, so every pointer in them was set by llama.cpp (to null), except the
+    // overrides: they end with one that has no key, outlive the call, and are copied in it.
+    let model = unsafe { sys::llama_model_load_from_splits(pointers.as_mut_ptr(), pointers.len(), params) };
     let model = ptr::NonNull::new(model).ok_or_else(first_error)?;
     // SAFETY: `LlamaModel` is `repr(transparent)` over a `NonNull<llama_model>`, and owns it: its `Drop`
     // frees the model exactly once. `model` has just come from llama.cpp and has no other owner.
@@ -209,8 +210,6 @@ const _: () = assert!(mem::size_of::<LlamaModel>() == mem::size_of::<*mut sys::l
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CString;
-
     use super::*;
 
     #[test]
@@ -232,7 +231,7 @@ mod tests {
         backend();
         let path = CString::new("/dev/null").expect("no NUL");
         for _ in 0..2 {
-            assert!(load(&path, &LoadOptions::default(), None).is_err());
+            assert!(load(std::slice::from_ref(&path), &LoadOptions::default(), None).is_err());
         }
     }
 }

@@ -121,9 +121,8 @@ fn without(region: Range<usize>, others: &[Range<usize>]) -> Vec<Range<usize>> {
 }
 
 /// Drops the pages of these bytes of a mapped model file from this process's memory. They come back, a page
-/// at a time, when they are read.
+/// at a time, when they are read. `path` is the file's path as the kernel has it.
 pub(super) fn drop_mapped(path: &Path, bytes: Range<u64>) {
-    let Ok(path) = path.canonicalize() else { return };
     let maps = maps();
     for range in mapped(&maps, &path.to_string_lossy(), &bytes) {
         // SAFETY: the range is in a shared read-only mapping of the model's file, which llama.cpp keeps as
@@ -228,7 +227,7 @@ broken line
                 .expect("a size")
         };
         assert!(!resident().trim().starts_with("0 "), "populated");
-        drop_mapped(file.path(), 0..length as u64);
+        drop_mapped(&path, 0..length as u64);
         assert!(resident().trim().starts_with("0 "), "{}", resident());
         assert!(*map == bytes[..]);
     }

@@ -1,10 +1,9 @@
 //! A model: weights and tokenizer.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io::Write;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -13,13 +12,14 @@ use std::time::{Duration, Instant};
 use llama_cpp_2::model::LlamaModel;
 use siskin_device::budget::DEFAULT_CONTEXT;
 use siskin_device::settings::{Resolved, Values};
-use siskin_model::gguf::Header;
+use siskin_model::files::Files;
+use siskin_model::gguf::{Header, ModelFile};
 use siskin_model::shape::Dimensions;
 use siskin_model::tokenizer::normalizer::Normalizer;
 use siskin_model::tokenizer::{self, Outline, Tokenizer};
 
 use super::vocab::Vocab;
-use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, validate};
+use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, opened, validate};
 use crate::{Error, Notice};
 
 /// A token's id.
@@ -103,17 +103,22 @@ impl Model {
 
     fn load_resolved(path: &Path, options: &LoadOptions, settings: Resolved) -> Result<Self, Error> {
         let start = Instant::now();
-        let mut header = validate::check(path, options)?;
-        let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::Path(path.to_owned()))?;
+        let ModelFile { files, mut header } = validate::check(path, options)?;
+        let names = opened::names(&files)?;
         let values = &options.values;
         let before = if values.mmap { vec![] } else { memory::anonymous() };
-        let (llama, vocab) = load(&c_path, options, &mut header).map_err(|reason| Error::Load {
+        let (llama, vocab) = load(&names, options, &mut header).map_err(|reason| Error::Load {
             path: path.to_owned(),
-            reason,
+            reason: with_paths(reason, &names, &files),
         })?;
         match lookup_only(&header) {
             _ if !values.mmap => memory::make_huge(&before),
-            Some(bytes) if !values.mlock => memory::drop_mapped(path, bytes),
+            Some(bytes) if !values.mlock => {
+                let (file, start) = files.locate(bytes.start);
+                if let Some(name) = opened::mapped_name(files.file(file)) {
+                    memory::drop_mapped(&name, start..start + (bytes.end - bytes.start));
+                }
+            }
             _ => {}
         }
         let lacks_pre_tokenizer = tokenizer::lacks_pre_tokenizer(&header.metadata);
@@ -210,8 +215,21 @@ fn with_file(bytes: &[u8], load: impl FnOnce(&Path) -> Result<Model, Error>) -> 
     load(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref())
 }
 
+/// llama.cpp's reason, with the paths that the user knows instead of descriptors.
+fn with_paths(mut reason: String, names: &[CString], files: &Files) -> String {
+    for (index, name) in names.iter().enumerate() {
+        let path = files.path(index).display().to_string();
+        reason = reason.replace(&*name.to_string_lossy(), &path);
+    }
+    reason
+}
+
 /// Loads the weights by llama.cpp and the tokenizer by siskin, at the same time; or both by llama.cpp.
-fn load(path: &CStr, options: &LoadOptions, header: &mut Header) -> Result<(LlamaModel, Vocab), String> {
+fn load(
+    names: &[CString],
+    options: &LoadOptions,
+    header: &mut Header,
+) -> Result<(LlamaModel, Vocab), String> {
     let architecture = header
         .metadata
         .text("general.architecture")
@@ -229,7 +247,7 @@ fn load(path: &CStr, options: &LoadOptions, header: &mut Header) -> Result<(Llam
         let metadata = &mut header.metadata;
         let (llama, own) = std::thread::scope(|scope| {
             let own = scope.spawn(|| Tokenizer::new(outline, metadata));
-            let llama = ffi::load(path, options, Some(no_vocabulary));
+            let llama = ffi::load(names, options, Some(no_vocabulary));
             let own = own.join();
             (
                 llama,
@@ -249,7 +267,7 @@ fn load(path: &CStr, options: &LoadOptions, header: &mut Header) -> Result<(Llam
         );
     }
     let normalizer = Normalizer::from_metadata(&header.metadata).unwrap_or(Normalizer::None);
-    Ok((ffi::load(path, options, None)?, Vocab::LlamaCpp(normalizer)))
+    Ok((ffi::load(names, options, None)?, Vocab::LlamaCpp(normalizer)))
 }
 
 /// The bytes of the input embedding, if it is not the output too: decoding reads a row of it a token, so it need not

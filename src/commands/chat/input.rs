@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{BufRead, ErrorKind, IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +17,8 @@ use rustyline::{
     Cmd, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler, Helper,
     KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
+
+use siskin_model::files::{self, FileError};
 
 use super::command::COMMANDS;
 use super::store;
@@ -181,7 +183,20 @@ fn is_open(typed: &str) -> bool {
 
 /// `$XDG_STATE_HOME/siskin/chat_history`, in a folder that only the user can read; `None` if there is no place for it.
 fn history_file() -> Option<PathBuf> {
-    Some(store::state_folder()?.join("chat_history"))
+    let file = store::state_folder()?.join("chat_history");
+    is_history(&file).then_some(file)
+}
+
+/// Whether a history can be read from this file, or begun in it: the editor itself would wait for a FIFO, and read an
+/// endless file for ever.
+fn is_history(file: &Path) -> bool {
+    /// Far above a thousand entries, in bytes.
+    const MAX_HISTORY: u64 = 16 << 20;
+    match files::open(file) {
+        Ok(open) => open.metadata().is_ok_and(|meta| meta.len() <= MAX_HISTORY),
+        Err(FileError::Io { source, .. }) => source.kind() == ErrorKind::NotFound,
+        Err(_) => false,
+    }
 }
 
 /// Notes that a key was pressed.
@@ -278,6 +293,25 @@ mod tests {
         let mut input = b"\xff\ntwo".as_slice();
         assert_eq!(line(&mut input).expect("a line"), Typed::Unreadable(NOT_UTF8));
         assert_eq!(line(&mut input).expect("a line"), Typed::Line("two".into()));
+    }
+
+    #[test]
+    fn a_history_is_a_file_of_a_sensible_size() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "#V2\none\n").expect("written");
+        let large = std::fs::File::create(at("large")).expect("created");
+        large.set_len(1 << 30).expect("sparse");
+        std::os::unix::fs::symlink("/dev/zero", at("endless")).expect("linked");
+        for (name, want) in [
+            ("file", true),
+            ("none", true),
+            ("large", false),
+            ("endless", false),
+            (".", false),
+        ] {
+            assert_eq!(is_history(&at(name)), want, "{name}");
+        }
     }
 
     #[test]

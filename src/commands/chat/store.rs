@@ -4,12 +4,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use siskin::chat::Conversation;
-use siskin_model::atomic_file::{AtomicFile, AtomicFileError, Overwrite};
+use siskin_model::atomic_file::{self, AtomicFile, AtomicFileError, Overwrite};
 
 use crate::text_input;
 
 /// Writes a conversation to a file, completely or not at all.
-pub(crate) fn save(conversation: &Conversation, path: &Path, replace: bool) -> anyhow::Result<()> {
+/// None of `inputs` is replaced.
+pub(crate) fn save(
+    conversation: &Conversation,
+    path: &Path,
+    replace: bool,
+    inputs: &[PathBuf],
+) -> anyhow::Result<()> {
+    atomic_file::check_inputs(path, inputs)?;
     let overwrite = if replace {
         Overwrite::Replace
     } else {
@@ -35,7 +42,7 @@ pub(crate) fn keep(conversation: &Conversation) -> anyhow::Result<PathBuf> {
     let path = state_folder()
         .context("there is no place to keep it; /save FILE would have")?
         .join("last_chat.json");
-    save(conversation, &path, true)?;
+    save(conversation, &path, true, &[])?;
     Ok(path)
 }
 

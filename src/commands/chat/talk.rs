@@ -30,6 +30,8 @@ pub(super) struct ChatLoop {
     pub(super) unsaved: usize,
     /// The file last saved to or loaded from: it may be replaced.
     file: Option<PathBuf>,
+    /// The files that were read: none is overwritten.
+    pub(super) inputs: Vec<PathBuf>,
     /// An error was printed.
     failed: bool,
 }
@@ -53,6 +55,7 @@ impl ChatLoop {
             last: None,
             unsaved: 0,
             file: talk.load.clone(),
+            inputs: Vec::new(),
             failed: false,
         }
     }
@@ -202,7 +205,7 @@ impl ChatLoop {
             Command::Stats => self.print_stats(),
             Command::Save(path, replace) => {
                 let known = self.file.as_deref() == Some(Path::new(path));
-                store::save(conversation, Path::new(path), replace || known)?;
+                store::save(conversation, Path::new(path), replace || known, &self.inputs)?;
                 self.file = Some(path.into());
                 self.unsaved = 0;
                 say!("saved in {path}: {}", turns(conversation.turns().0));
