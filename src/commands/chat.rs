@@ -9,7 +9,7 @@ mod turn;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use siskin::chat::{Chat, ChatError, Template, TemplateError};
+use siskin::chat::{Chat, ChatError, Template};
 
 use super::prompt_args::PromptArgs;
 use super::sampling_args::SamplingArgs;
