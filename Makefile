@@ -17,7 +17,7 @@ build: setup
 	$(CARGO) build --release --locked
 
 # Crates without llama.cpp are tested in the dev profile too: with overflow checks.
-LIGHT = -p siskin-device -p siskin-kernels -p siskin-link -p siskin-model -p siskin-quant
+LIGHT = -p siskin-device -p siskin-jinja -p siskin-kernels -p siskin-link -p siskin-model -p siskin-quant
 
 test: setup
 	$(CARGO) test --locked $(LIGHT)
@@ -67,7 +67,7 @@ bench-full: build
 FUZZ_SECONDS ?= 60
 fuzz: build
 	./fuzz/seeds.sh
-	for target in gguf safetensors text tokenizer; do \
+	for target in gguf safetensors template text tokenizer; do \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1000 -timeout=10 || exit 1; \
 	done
 

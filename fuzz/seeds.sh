@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 siskin=${1:-target/release/siskin}
 checkpoints=tests/data/checkpoints
-mkdir -p fuzz/corpus/{gguf,safetensors,text,tokenizer}
+mkdir -p fuzz/corpus/{gguf,safetensors,template,text,tokenizer}
 for fixture in llama-tied stablelm-qknorm gptneox-sequential; do
     out=fuzz/corpus/gguf/$fixture.gguf
     "$siskin" convert "$checkpoints/$fixture" -o "$out" --type q4_0 --force --quiet
@@ -22,6 +22,11 @@ for dir in "$checkpoints"/*/; do
         cp "$dir/tokenizer.json" "fuzz/corpus/tokenizer/$name.json"
     fi
 done
+python3 - <<'EOF'
+import json
+for at, (source, _) in enumerate(json.load(open("jinja/tests/data/jinja2.json"))["cases"]):
+    open(f"fuzz/corpus/template/{at}", "w", newline="").write(source)
+EOF
 # The first byte chooses the vocabulary: 0 to 3 are those of fixtures, 4 to 7 are listed in the input.
 text=$' Once upon\ta time, there\'re 12345 <s>  </s>\r\n\n 中 e\xcc\x81 👩'
 sentencepiece=$'1a\n1b\n1ab\n3<s>\n4<u>\n1▁\n1▁ab\n\nab <s><u> ab\n'

@@ -6,8 +6,9 @@ use std::process::Command;
 use serde_json::Value as Json;
 
 /// Each crate, and the crates of this workspace that it may use: those below it. ARCHITECTURE.md draws the same.
-const BELOW: [(&str, &[&str]); 9] = [
+const BELOW: [(&str, &[&str]); 10] = [
     ("siskin-model", &[]),
+    ("siskin-jinja", &[]),
     ("siskin-kernels", &[]),
     ("siskin-link", &[]),
     ("siskin-testing", &[]),
@@ -15,7 +16,13 @@ const BELOW: [(&str, &[&str]); 9] = [
     ("siskin-device", &["siskin-model"]),
     (
         "siskin-runtime",
-        &["siskin-device", "siskin-kernels", "siskin-link", "siskin-model"],
+        &[
+            "siskin-device",
+            "siskin-jinja",
+            "siskin-kernels",
+            "siskin-link",
+            "siskin-model",
+        ],
     ),
     (
         "siskin-harness",

@@ -14,6 +14,7 @@ mod protobuf;
 mod sentencepiece;
 mod special;
 mod spm_json;
+mod templates;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -136,7 +137,7 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
             read_json(&json_path, MAX_TOKENIZER)?.ok_or_else(|| TokenizerError::Missing(dir.to_owned()))?;
         json_keys(json, files).map_err(at_json)?
     };
-    keys.extend(special::chat_templates(dir, settings.as_ref())?);
+    keys.extend(templates::keys(dir, settings.as_ref())?);
     Ok(keys)
 }
 

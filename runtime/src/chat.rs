@@ -20,18 +20,14 @@
 //! # }
 //! ```
 
-mod bounded;
 mod clock;
 mod control;
 mod conversation;
-mod json;
+mod prepare;
 mod reply;
 mod template;
 #[cfg(test)]
 mod tests;
-mod watchdog;
-
-use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
 
@@ -85,27 +81,29 @@ pub enum ChatError {
         /// The context's size.
         context: u32,
     },
-    /// The messages use every character that could mark control spellings.
-    #[error("the conversation uses every private-use character of Unicode; remove some of them")]
-    NoMarks,
 }
 
-/// The template that came with the model; `None` if it has none. See [`Template::new`] for `now`.
+/// The template that came with the model; `None` if it has none, or an empty one: what is said must reach the model. See
+/// [`Template::new`] for `now`.
 ///
 /// # Errors
 /// The template cannot be compiled.
 pub fn template_of(model: &Model, now: ZonedDateTime) -> Result<Option<Template>, TemplateError> {
     model
         .chat_template()
+        .filter(|source| !source.trim().is_empty())
         .map(|source| template_from(model, &source, now))
         .transpose()
 }
 
-/// A template from elsewhere, with the model's special tokens.
+/// A template from elsewhere, with the model's special tokens; the plain one if it is empty.
 ///
 /// # Errors
 /// The template cannot be compiled.
 pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<Template, TemplateError> {
+    if source.trim().is_empty() {
+        return Ok(Template::plain());
+    }
     let tokens = TemplateTokens {
         bos: model.special_token(SpecialToken::Bos),
         eos: model.special_token(SpecialToken::Eos),
@@ -119,25 +117,17 @@ pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<
 /// # Errors
 /// The template refuses the messages or fails.
 pub fn tokenize(model: &Model, template: &Template, messages: &[Message]) -> Result<Vec<Token>, ChatError> {
-    tokens(
-        model,
-        template,
-        &ControlTokens::new(model, template),
-        messages.to_vec(),
-    )
+    tokens(model, template, &ControlTokens::new(model, template), messages)
 }
 
 fn tokens(
     model: &Model,
     template: &Template,
     control: &ControlTokens,
-    mut messages: Vec<Message>,
+    messages: &[Message],
 ) -> Result<Vec<Token>, ChatError> {
-    let marks = control
-        .defuse(&mut messages, template)
-        .ok_or(ChatError::NoMarks)?;
-    let text = template.render(&messages, true)?;
-    Ok(control.tokenize(model, &text, marks))
+    let rendered = template.rendered(messages, true)?;
+    Ok(control.tokenize(model, &rendered))
 }
 
 impl Chat {
@@ -180,46 +170,5 @@ impl Chat {
     /// The session.
     pub fn session(&self) -> &Session {
         &self.session
-    }
-
-    /// Brings the conversation and the tokens `made` of an answer into the context. While fewer than `reserve` places
-    /// are left after them, it drops the oldest turns, whole, down to the last. It stops early once `interrupted` is
-    /// true.
-    ///
-    /// # Errors
-    /// The last message alone does not fit, the template refuses the conversation, or llama.cpp fails.
-    pub(crate) fn prepare(
-        &mut self,
-        made: &[Token],
-        reserve: usize,
-        interrupted: Option<&AtomicBool>,
-    ) -> Result<Prepared, ChatError> {
-        let context = self.session.capacity();
-        let room = context as usize;
-        let mut dropped = 0;
-        let all = loop {
-            let (model, seen) = (self.session.model(), self.conversation.seen());
-            let mut all = tokens(model, &self.template, &self.control, seen)?;
-            all.extend_from_slice(made);
-            if all.len() + reserve.max(1) <= room {
-                break all;
-            }
-            if !self.conversation.drop_oldest() {
-                if all.len() < room {
-                    break all;
-                }
-                let tokens = all.len();
-                return Err(ChatError::TooLong { tokens, context });
-            }
-            dropped += 1;
-        };
-        let reused = self.session.keep_prefix(&all);
-        let complete = self.session.decode_until(&all[reused..], interrupted)?;
-        Ok(Prepared {
-            tokens: all.len(),
-            reused,
-            dropped,
-            complete,
-        })
     }
 }

@@ -9,7 +9,7 @@ mod turn;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use siskin::chat::{Chat, ChatError, Template, TemplateError};
+use siskin::chat::{Chat, ChatError, Template};
 
 use super::prompt_args::PromptArgs;
 use super::sampling_args::SamplingArgs;
@@ -136,13 +136,10 @@ fn turns(count: usize) -> String {
     }
 }
 
-/// True for errors that end the conversation: a closed pipe, a template that runs away.
+/// True for errors that end the conversation: a closed pipe, a failure of the engine.
 fn is_final(error: &anyhow::Error) -> bool {
     !matches!(
         error.downcast_ref::<ChatError>(),
-        Some(ChatError::TooLong { .. } | ChatError::NoMarks)
-            | Some(ChatError::Template(
-                TemplateError::Refused(_) | TemplateError::MessagesTooLong(_)
-            ))
+        Some(ChatError::TooLong { .. } | ChatError::Template(_))
     )
 }

@@ -1,20 +1,15 @@
-//! Special tokens and chat templates.
+//! Special tokens.
 //!
 //! The rules are those of gguf-py's `SpecialVocab`, so that the keys are the same as those of llama.cpp's
 //! converter.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-
-use serde_json::Value;
 
 use super::added::Added;
 use super::hf::{Processor, TokenizerConfig};
 use super::tokens::Tokens;
-use super::{ContentError, TokenizerError, around, ends};
-use crate::checkpoint::CheckpointError;
+use super::{ContentError, around, ends};
 use siskin_model::config::{Config, TokenIds};
-use siskin_model::files::Files;
 use siskin_model::gguf::Metadata;
 
 /// Kind of token in Hugging Face's files, and its key in GGUF (with GGUF's spelling).
@@ -85,99 +80,4 @@ pub(super) fn keys(sources: &Sources<'_>, tokens: &Tokens) -> Result<Metadata, C
     around::keys(sources, tokens, &mut keys)?;
     ends::keys(sources, tokens, &mut keys);
     Ok(keys)
-}
-
-/// Chat templates: from `tokenizer_config.json`, else from `chat_template.jinja`.
-pub(super) fn chat_templates(
-    dir: &Path,
-    settings: Option<&TokenizerConfig>,
-) -> Result<Metadata, TokenizerError> {
-    let mut keys = Metadata::new();
-    match settings.and_then(|s| s.chat_template.as_ref()) {
-        Some(Value::String(template)) => keys.set("tokenizer.chat_template", template.as_str()),
-        Some(Value::Array(named)) => named_templates(&mut keys, named),
-        _ => {
-            if let Some(template) = read_text(&dir.join("chat_template.jinja"))? {
-                keys.set("tokenizer.chat_template", template);
-            }
-        }
-    }
-    Ok(keys)
-}
-
-/// Stores a list of `{name, template}`: the default under the plain key, each other template under its own
-/// key.
-fn named_templates(keys: &mut Metadata, named: &[Value]) {
-    let mut names = Vec::new();
-    for entry in named {
-        let (Some(name), Some(template)) = (entry["name"].as_str(), entry["template"].as_str()) else {
-            continue;
-        };
-        if name == "default" {
-            keys.set("tokenizer.chat_template", template);
-        } else {
-            let keep = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
-            let name: String = name.chars().filter(keep).collect();
-            keys.set(format!("tokenizer.chat_template.{name}"), template);
-            names.push(name);
-        }
-    }
-    if !names.is_empty() {
-        keys.set("tokenizer.chat_templates", names);
-    }
-}
-
-/// Size limit of a chat template in bytes.
-const MAX_TEMPLATE: u64 = 1 << 20;
-
-fn read_text(path: &Path) -> Result<Option<String>, TokenizerError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let mut files = Files::new();
-    let file = files.open(path).map_err(CheckpointError::from)?;
-    let len = files.len(file);
-    let error = |source: ContentError| TokenizerError::File {
-        path: path.to_owned(),
-        source,
-    };
-    if len > MAX_TEMPLATE {
-        let limit = MAX_TEMPLATE;
-        return Err(error(ContentError::TooLarge { len, limit }));
-    }
-    let bytes = files.read(file, 0..len).map_err(CheckpointError::from)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| error(ContentError::Damaged("not UTF-8".into())))?;
-    Ok(Some(text.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn templates() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let settings = |json: Value| serde_json::from_value::<TokenizerConfig>(json).expect("settings");
-        let keys_of = |settings: Option<&TokenizerConfig>| {
-            let keys = chat_templates(dir.path(), settings).expect("templates");
-            keys.iter().map(|(key, _)| key.to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(keys_of(None), [""; 0]);
-        let one = settings(json!({"chat_template": "x"}));
-        assert_eq!(keys_of(Some(&one)), ["tokenizer.chat_template"]);
-        let several = settings(json!({"chat_template": [
-            {"name": "default", "template": "x"}, {"name": "tool use", "template": "y"}
-        ]}));
-        let want = [
-            "tokenizer.chat_template",
-            "tokenizer.chat_template.tooluse",
-            "tokenizer.chat_templates",
-        ];
-        assert_eq!(keys_of(Some(&several)), want);
-        std::fs::write(dir.path().join("chat_template.jinja"), "z").expect("written");
-        assert_eq!(keys_of(None), ["tokenizer.chat_template"]);
-        std::fs::write(dir.path().join("chat_template.jinja"), [0xff]).expect("written");
-        assert!(chat_templates(dir.path(), None).is_err());
-    }
 }

@@ -1,43 +1,30 @@
 //! Control tokens belong to the template: no message can write one.
 //!
-//! A rendered conversation is text, and `<|eot_id|>` typed by a person looks in it exactly like the one the
-//! template wrote. Therefore, before rendering, every control token's spelling inside a message is broken
-//! with a mark, a character that occurs nowhere else. After rendering, only unbroken spellings become control
-//! tokens, and the marks are removed. Messages that spell no control token are rendered unchanged, so the
-//! template sees what it would see in transformers.
+//! A rendered conversation is text, and `<|eot_id|>` typed by a person looks in it exactly like the one the template
+//! wrote. Therefore the rendering has a record of which characters were said, whatever the template did to them. A
+//! spelling becomes a control token only if the template wrote all of it; everything else is plain text.
 
-use aho_corasick::automaton::Automaton;
-use aho_corasick::nfa::noncontiguous::NFA;
-use aho_corasick::{Input, Match, MatchKind};
+use std::ops::Range;
 
-use super::conversation::Message;
-use super::template::Template;
-use crate::engine::{Model, Token, Tokenize};
+use siskin_jinja::Rendered;
 use siskin_model::tokenizer::TokenType;
 
-/// The control tokens of a vocabulary and their spellings.
-#[derive(Debug)]
-pub(super) struct ControlTokens {
-    // The plainest automaton: the crate's faster ones are 50 KB of program for some special tokens.
-    search: NFA,
-    tokens: Vec<Control>,
-}
+use super::template::Template;
+use crate::engine::{Model, Token, Tokenize};
+
+/// The longest spelling that counts, in bytes. Real ones have a few dozen; what is longer is text.
+const MAX_SPELLING: usize = 256;
+
+/// The control tokens of a vocabulary, in the order of their spellings.
+#[derive(Debug, Default)]
+pub(super) struct ControlTokens(Vec<Control>);
 
 #[derive(Debug)]
 struct Control {
     token: Token,
-    spelling: String,
+    spelling: Box<str>,
     /// Whether the tokenizer turns this spelling into the token everywhere, even in plain text.
     stubborn: bool,
-}
-
-/// Two characters that occur neither in the messages nor in the template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Marks {
-    /// Breaks a spelling; the text around it is tokenized as one piece.
-    join: char,
-    /// Breaks a spelling that must also be tokenized in two parts.
-    cut: char,
 }
 
 impl ControlTokens {
@@ -45,122 +32,136 @@ impl ControlTokens {
     /// ones that the template spells out.
     pub(super) fn new(model: &Model, template: &Template) -> Self {
         let control = |token: Token| {
-            let (plain, stubborn) = match model.token_type(token) {
-                TokenType::Control | TokenType::Unknown => (true, false),
-                TokenType::UserDefined => (false, true),
+            let stubborn = match model.token_type(token) {
+                TokenType::Control | TokenType::Unknown => false,
+                TokenType::UserDefined => true,
                 _ => return None,
             };
             let spelling = model.spelling(token)?;
             // A one-character spelling cannot be broken; blanks are text to any tokenizer.
             let usable = spelling.chars().nth(1).is_some() && !spelling.trim().is_empty();
-            let wanted = plain || template.mentions(&spelling);
-            (usable && wanted).then_some(Control {
+            (usable && spelling.len() <= MAX_SPELLING).then(|| Control {
                 token,
-                spelling,
+                spelling: spelling.into(),
                 stubborn,
             })
         };
-        ControlTokens::from_tokens(model.tokens().filter_map(control).collect())
+        ControlTokens::from_tokens(model.tokens().filter_map(control).collect(), template.own())
     }
 
-    fn from_tokens(tokens: Vec<Control>) -> Self {
-        let spellings = tokens.iter().map(|control| control.spelling.as_str());
-        let search = NFA::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(spellings)
-            .expect("a vocabulary's few special tokens");
-        ControlTokens { search, tokens }
+    /// Control tokens, and of the stubborn ones those that `own` mentions.
+    fn from_tokens(mut tokens: Vec<Control>, own: &str) -> Self {
+        tokens.sort_by(|a, b| a.spelling.cmp(&b.spelling));
+        let all = ControlTokens(tokens);
+        let mut wanted: Vec<bool> = all.0.iter().map(|control| !control.stubborn).collect();
+        if wanted.contains(&false) {
+            for (at, _) in own.char_indices() {
+                all.beginning(&own[at..], |place| wanted[place] = true);
+            }
+        }
+        let mut wanted = wanted.into_iter();
+        let mut all = all;
+        all.0.retain(|_| wanted.next().unwrap_or(false));
+        ControlTokens(all.0)
     }
 
-    /// Breaks every spelling in the messages. Returns `None` if no two characters are free to be marks.
-    pub(super) fn defuse(&self, messages: &mut [Message], template: &Template) -> Option<Marks> {
-        let free = |mark: &char| {
-            let mut buffer = [0; 4];
-            let text = mark.encode_utf8(&mut buffer);
-            !template.mentions(text) && messages.iter().all(|message| !message.content.contains(*mark))
-        };
-        // Noncharacters of Unicode first, then characters of private use.
-        let mut marks = ('\u{fdd0}'..='\u{fdef}')
-            .chain('\u{f0000}'..='\u{ffffd}')
-            .filter(free);
-        let marks = Marks {
-            join: marks.next()?,
-            cut: marks.next()?,
-        };
-        for message in messages {
-            message.content = self.broken(&message.content, marks);
+    /// Calls `found` with each spelling that `text` begins with, the longest first.
+    fn beginning(&self, text: &str, mut found: impl FnMut(usize)) {
+        let text = text.as_bytes();
+        let mut key = &text[..text.len().min(MAX_SPELLING)];
+        loop {
+            // The last spelling that is not after `key` is the longest beginning of it, or shares less with it.
+            let after = self
+                .0
+                .partition_point(|control| control.spelling.as_bytes() <= key);
+            let Some(place) = after.checked_sub(1) else {
+                return;
+            };
+            let spelling = self.0[place].spelling.as_bytes();
+            let common = spelling.iter().zip(key).take_while(|(a, b)| a == b).count();
+            if common == spelling.len() {
+                found(place);
+                key = &key[..common.saturating_sub(1)];
+            } else {
+                key = &key[..common];
+            }
+            if key.is_empty() {
+                return;
+            }
         }
-        Some(marks)
     }
 
-    /// `content` with a mark after the first character of each spelling that begins in it, and a mark at an
-    /// end of the message if the template's text there could complete a spelling.
-    fn broken(&self, content: &str, marks: Marks) -> String {
-        let trimmed = content.trim();
-        let begins = content.len() - content.trim_start().len();
-        let mut inserts = Vec::new();
-        if self.any_split(|_, end| trimmed.starts_with(end)) {
-            inserts.push((begins, marks.join));
-        }
-        let mut from = 0;
-        while let Some(found) = self.find(Input::new(content).range(from..)) {
-            let first = content[found.start()..].chars().next().map_or(1, char::len_utf8);
-            from = found.start() + first;
-            let control = &self.tokens[found.pattern().as_usize()];
-            inserts.push((from, if control.stubborn { marks.cut } else { marks.join }));
-        }
-        if self.any_split(|start, _| trimmed.ends_with(start)) {
-            inserts.push((begins + trimmed.len(), marks.join));
-        }
-        let mut text = String::with_capacity(content.len() + 4 * inserts.len());
-        let mut done = 0;
-        for (at, mark) in inserts {
-            text.push_str(&content[done..at]);
-            text.push(mark);
-            done = at;
-        }
-        text + &content[done..]
+    fn longest(&self, text: &str) -> Option<&Control> {
+        let mut longest = None;
+        self.beginning(text, |place| longest = longest.or(Some(place)));
+        longest.map(|place| &self.0[place])
     }
 
-    /// Whether `test` holds for some spelling split in two.
-    fn any_split(&self, test: impl Fn(&str, &str) -> bool) -> bool {
-        self.tokens.iter().any(|control| {
-            let cuts = control.spelling.char_indices().skip(1);
-            cuts.map(|(at, _)| control.spelling.split_at(at))
-                .any(|(start, end)| test(start, end))
-        })
+    /// The control tokens that the template wrote: their places in the text. None has a character that was said.
+    fn written(&self, rendered: &Rendered) -> Vec<(Range<usize>, Token)> {
+        let Rendered { text, said } = rendered;
+        let starts = std::iter::once(0).chain(said.iter().map(|said| said.end));
+        let ends = said.iter().map(|said| said.start).chain([text.len()]);
+        let mut written = Vec::new();
+        for (start, end) in starts.zip(ends) {
+            let own = &text[start..end];
+            let mut at = 0;
+            while let Some(first) = own[at..].chars().next() {
+                match self.longest(&own[at..]) {
+                    Some(control) => {
+                        let length = control.spelling.len();
+                        written.push((start + at..start + at + length, control.token));
+                        at += length;
+                    }
+                    None => at += first.len_utf8(),
+                }
+            }
+        }
+        written
     }
 
-    /// The first of the longest spellings.
-    fn find(&self, input: Input<'_>) -> Option<Match> {
-        let found = self.search.try_find(&input);
-        found.expect("this automaton searches from any start")
+    /// Places in plain text that must be tokenized apart, because the tokenizer would find a stubborn token across them.
+    fn cuts(&self, text: &str) -> Vec<usize> {
+        let mut cuts = Vec::new();
+        if !self.0.iter().any(|control| control.stubborn) {
+            return cuts;
+        }
+        for (at, first) in text.char_indices() {
+            let mut stubborn = false;
+            self.beginning(&text[at..], |place| stubborn |= self.0[place].stubborn);
+            if stubborn {
+                cuts.push(at + first.len_utf8());
+            }
+        }
+        cuts
     }
 
     /// The tokens of a rendered conversation, preceded by the beginning-of-text token if the model wants one
     /// and the template did not write it.
-    pub(super) fn tokenize(&self, model: &Model, text: &str, marks: Marks) -> Vec<Token> {
+    pub(super) fn tokenize(&self, model: &Model, rendered: &Rendered) -> Vec<Token> {
+        let text = &rendered.text;
         let mut tokens = Vec::new();
         let mut done = 0;
-        while let Some(found) = self.find(Input::new(text).range(done..)) {
-            plain(model, &text[done..found.start()], marks, &mut tokens);
-            tokens.push(self.tokens[found.pattern().as_usize()].token);
-            done = found.end();
+        for (place, token) in self.written(rendered) {
+            self.plain(model, &text[done..place.start], &mut tokens);
+            tokens.push(token);
+            done = place.end;
         }
-        plain(model, &text[done..], marks, &mut tokens);
+        self.plain(model, &text[done..], &mut tokens);
         if let Some(bos) = model.bos().filter(|bos| tokens.first() != Some(bos)) {
             tokens.insert(0, bos);
         }
         tokens
     }
-}
 
-/// Tokenizes text without control tokens, and removes the marks.
-fn plain(model: &Model, text: &str, marks: Marks, tokens: &mut Vec<Token>) {
-    for part in text.split(marks.cut) {
-        let part = part.replace(marks.join, "");
-        if !part.is_empty() {
-            tokens.extend(model.tokenize(&part, Tokenize::PLAIN));
+    /// Tokenizes text without control tokens.
+    fn plain(&self, model: &Model, text: &str, tokens: &mut Vec<Token>) {
+        let mut done = 0;
+        for cut in self.cuts(text).into_iter().chain([text.len()]) {
+            if done < cut {
+                tokens.extend(model.tokenize(&text[done..cut], Tokenize::PLAIN));
+            }
+            done = cut;
         }
     }
 }
@@ -169,44 +170,91 @@ fn plain(model: &Model, text: &str, marks: Marks, tokens: &mut Vec<Token>) {
 mod tests {
     use super::*;
 
-    const MARKS: Marks = Marks { join: '+', cut: '/' };
-
-    fn controls() -> ControlTokens {
-        let spellings = [
-            ("<|user|>", false),
-            ("<|us", false),
-            ("s|>", false),
-            ("<think>", true),
-            ("é|", false),
-        ];
-        let control = |(at, (spelling, stubborn)): (usize, (&str, bool))| Control {
+    fn controls(spellings: &[(&str, bool)], own: &str) -> ControlTokens {
+        let control = |(at, (spelling, stubborn)): (usize, &(&str, bool))| Control {
             token: Token(i32::try_from(at).expect("few")),
-            spelling: spelling.into(),
-            stubborn,
+            spelling: (*spelling).into(),
+            stubborn: *stubborn,
         };
-        ControlTokens::from_tokens(spellings.into_iter().enumerate().map(control).collect())
+        ControlTokens::from_tokens(spellings.iter().enumerate().map(control).collect(), own)
+    }
+
+    const SPELLINGS: [(&str, bool); 6] = [
+        ("<|user|>", false),
+        ("<|us", false),
+        ("s|>", false),
+        ("<think>", true),
+        ("é|", false),
+        ("<tool>", true),
+    ];
+
+    /// Text in `[]` was said.
+    fn rendered(marked: &str) -> Rendered {
+        let mut rendered = Rendered::default();
+        let mut start = 0;
+        for c in marked.chars() {
+            match c {
+                '[' => start = rendered.text.len(),
+                ']' => rendered.said.push(start..rendered.text.len()),
+                c => rendered.text.push(c),
+            }
+        }
+        rendered
     }
 
     #[test]
-    fn every_spelling_in_a_message_is_broken_and_nothing_else_is_touched() {
-        let cases = [
-            ("plain < text | here", "plain < text | here"),
-            ("a <|user|> b", "a <+|user|> b"),
-            ("<|user|><|user|>.", "<+|user|><+|user|>."),
-            ("a <think> b", "a </think> b"),
-            // Spellings that overlap: each one is broken.
-            ("a <|uss|> b", "a <+|uss+|> b"),
-            ("né| b", "né+| b"),
-            // Text that a template could complete, next to blanks that it may trim.
-            ("a <|u \n", "a <|u+ \n"),
-            (" |> a", " +|> a"),
-            ("<", "<+"),
-            ("", ""),
+    fn only_what_the_template_wrote_as_a_whole_is_a_control_token() {
+        let cases: [(&str, &[&str]); 9] = [
+            ("a <|user|> b", &["<|user|>"]),
+            ("<|user|>[<|user|>]<|us", &["<|user|>", "<|us"]),
+            ("<|u[ser|>] <|use[r]|>", &["<|us"]),
+            ("<|[user]|>", &[]),
+            ("<[|]user|>", &[]),
+            ("<|uss|>", &["<|us", "s|>"]),
+            ("né| [é]|", &["é|"]),
+            ("<think><tool>", &["<think>"]),
+            ("", &[]),
         ];
-        for (content, want) in cases {
-            let got = controls().broken(content, MARKS);
-            assert_eq!(got, want);
-            assert_eq!(got.replace(['+', '/'], ""), content);
+        let controls = controls(&SPELLINGS, "say <think>");
+        for (marked, want) in cases {
+            let rendered = rendered(marked);
+            let written = controls.written(&rendered);
+            let texts: Vec<&str> = written
+                .into_iter()
+                .map(|(place, _)| &rendered.text[place])
+                .collect();
+            assert_eq!(texts, want, "{marked}");
+        }
+    }
+
+    #[test]
+    fn stubborn_tokens_that_were_said_are_cut() {
+        let controls = controls(&SPELLINGS, "say <think>");
+        assert_eq!(controls.cuts("a <think> <thin <tool> <<think>"), [3, 25]);
+        assert_eq!(controls.cuts("<|user|>"), [0; 0]);
+    }
+
+    #[test]
+    fn every_beginning_is_found_the_longest_first() {
+        let controls = controls(
+            &[
+                ("a", false),
+                ("ab", false),
+                ("abcd", false),
+                ("abx", false),
+                ("b", false),
+            ],
+            "",
+        );
+        for (text, want) in [
+            ("abcde", &["abcd", "ab", "a"][..]),
+            ("abd", &["ab", "a"]),
+            ("c", &[]),
+            ("b", &["b"]),
+        ] {
+            let mut found = Vec::new();
+            controls.beginning(text, |place| found.push(&*controls.0[place].spelling));
+            assert_eq!(found, want, "{text}");
         }
     }
 }

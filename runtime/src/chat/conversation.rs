@@ -158,6 +158,23 @@ impl Conversation {
         can
     }
 
+    /// Hides so many of the oldest visible turns.
+    pub(super) fn drop_turns(&mut self, count: usize) {
+        self.first_seen = (self.first_seen + count).min(self.turns.len());
+    }
+
+    /// The bytes of the messages that the model sees.
+    pub(super) fn seen_bytes(&self) -> usize {
+        let turn = |turn: &Turn| turn.question.len() + turn.answer.as_ref().map_or(0, String::len);
+        let turns: usize = self.turns[self.first_seen..].iter().map(turn).sum();
+        turns + self.system.as_ref().map_or(0, String::len)
+    }
+
+    /// The system prompt and so many of the newest turns.
+    pub(super) fn newest(&self, count: usize) -> Vec<Message> {
+        self.messages(self.turns.len().saturating_sub(count))
+    }
+
     /// The messages that the model sees: the system prompt and the visible turns.
     pub fn seen(&self) -> Vec<Message> {
         self.messages(self.first_seen)

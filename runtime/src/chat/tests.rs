@@ -72,19 +72,25 @@ fn the_plain_template_names_who_speaks() {
 #[test]
 fn templates_that_cannot_be_used_say_why() {
     let long = "x".repeat(2 << 20);
-    let nested = "(".repeat(200_000);
-    let nested = format!("{{{{ {nested} }}}}");
+    let nested = format!("{{{{ {} }}}}", "(".repeat(200_000));
     let cases = [
-        ("{% if %}", "the chat template cannot be read: syntax error"),
+        (
+            "{% if %}",
+            "the chat template cannot be read: unexpected the end of the tag, expected a value (line 1)",
+        ),
         ("{{ messages[0]['content' }}", "(line 1)"),
         (
             "a\n{{ messages[0].content.explode() }}",
-            "has no method named explode (line 2)",
+            "the chat template failed: 'str object' has no attribute 'explode' (line 2)",
         ),
-        ("{{ missing.content.more }}", "undefined value"),
+        ("{{ missing.content.more }}", "'missing' is undefined (line 1)"),
+        (
+            "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+            "more work",
+        ),
         (&long, "more than the limit of 1048576"),
         (&nested, "cannot be read"),
-        ("{% include '/etc/passwd' %}", "template not found"),
+        ("{% include '/etc/passwd' %}", "needs other templates"),
     ];
     for (source, want) in cases {
         let rendered = template(source).and_then(|template| template.render(&hello(), true));
@@ -94,106 +100,50 @@ fn templates_that_cannot_be_used_say_why() {
 }
 
 #[test]
-fn hostile_templates_neither_hang_nor_eat_memory() {
-    let cases = [
-        (
-            "counting",
-            "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
-        ),
-        (
-            "doubling",
-            "{% set n = namespace(s='xxxxxxxx') %}{% for i in range(64) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
-        ),
-        (
-            "adding",
-            "{% set n = namespace(s='xxxxxxxx') %}{% for i in range(64) %}{% set n.s = n.s + n.s %}{% endfor %}",
-        ),
-        (
-            "repeating",
-            "{{ 'x' * 90000000 }}{{ 'x' * 90000000 }}{{ 'x' * 90000000 }}",
-        ),
-        (
-            "writing",
-            "{% for i in range(100000) %}{{ 'x' * 1000 }}{% endfor %}",
-        ),
-        (
-            "replacing",
-            "{% set n = namespace(s='aa') %}{% for i in range(64) %}{% set n.s = n.s.replace('a', 'aaaa') %}{% endfor %}",
-        ),
-        (
-            "joining",
-            "{% set n = namespace(s='aa') %}{% for i in range(64) %}{% set n.s = n.s.join(n.s) %}{% endfor %}",
-        ),
-        (
-            "centring",
-            "{% for i in range(9000) %}{% set x = 'a'.format() | indent(900000, true) %}{% endfor %}",
-        ),
-        ("formatting", "{{ '%900000000d' | format(1) }}"),
-        ("formatting as Python", "{{ '{:>900000000}'.format(1) }}"),
-        ("formatting to a width", "{{ '{:>{}}'.format(1, 900000000) }}"),
-        (
-            "formatting often",
-            "{% for i in range(100000) %}{% set x = '{:>9999}{:>9999}{:>9999}'.format(1, 2, 3) %}{% endfor %}",
-        ),
-        ("indenting", "{{ messages | tojson(indent=900000000) }}"),
-        (
-            "recursion",
-            "{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}",
-        ),
-        (
-            "slow matching",
-            "{% set a = 'a' * 1000000 %}{% for i in range(100000) %}{% set x = a.find('ab') %}{% endfor %}",
-        ),
-        (
-            "counting matches",
-            "{% set a = 'a' * 1000000 %}{% for i in range(100000) %}{% set x = a.count('b') %}{% endfor %}",
-        ),
-    ];
-    let mut survived: Vec<&str> = Vec::new();
-    for (name, source) in cases {
-        let start = Instant::now();
-        let rendered = template(source).and_then(|template| template.render(&hello(), true));
-        let took = start.elapsed();
-        let ended = rendered.map(|text| text.len()).map_err(|error| error.to_string());
-        println!("{name}: {took:.1?} {ended:?}");
-        // While a machine is busy with other tests, this takes several times as long as it does alone.
-        if ended.is_ok() || took > Duration::from_secs(10) {
-            survived.push(name);
-        }
+fn what_is_said_reaches_the_model() {
+    // A template of a model that sees images takes a message in parts only.
+    let parts = "{% for m in messages %}{% for part in m.content %}{{ part.text }}{% endfor %}{% endfor %}";
+    let rendered = template(parts).expect("a template").rendered(&hello(), true);
+    let rendered = rendered.expect("a text");
+    assert_eq!(
+        (rendered.text.as_str(), &rendered.said[..]),
+        ("hello", &[std::ops::Range { start: 0, end: 5 }][..])
+    );
+
+    let model = crate::Model::embedded().load().expect("the embedded model");
+    for empty in ["", " \n"] {
+        let template = super::template_from(&model, empty, today()).expect("the plain template");
+        assert!(template.is_plain(), "{empty:?}");
     }
-    assert_eq!(survived, [""; 0]);
-    let peak = siskin_device::memory::Memory::now()
-        .peak_bytes
-        .expect("Linux has it");
-    assert!(peak < 1 << 30, "peak RSS {peak}");
 }
 
 #[test]
-fn values_as_deep_as_the_fuel_allows_do_not_overflow_the_stack() {
-    // A long message gives the most fuel possible.
-    let mut messages = hello();
-    messages[0].content = "x".repeat(4 << 20);
-    for depth in [1000, 50_000] {
-        for last in [
-            "{{ n.l }}",
-            "{{ n.l | tojson }}",
-            "{{ n.l == n.m }}",
-            "{{ n.l | list | unique | length }}",
-            "{{ n.l ~ n.m }}",
-            "{{ '%s' | format(n.l) }}",
-            "{{ '{}'.format(n.l) }}",
-            "{{ n.l | string | length }}",
-            "{{ [n.l, n.m] | sort | length }}",
-            "{{ {n.l: 1} }}",
-        ] {
-            let source = format!(
-                "{{% set n = namespace(l=[1], m=[1]) %}}{{% for i in range({depth}) %}}{{% set n.l = [n.l] %}}\
-                 {{% set n.m = [n.m] %}}{{% endfor %}}{last}"
-            );
-            let rendered = template(&source).and_then(|template| template.render(&messages, true));
-            assert!(rendered.is_ok(), "{depth} {last}: {rendered:?}");
-        }
+fn as_few_turns_as_possible_are_dropped_in_time_that_follows_from_the_context() {
+    let model = crate::Model::embedded().load().expect("the embedded model");
+    let mut chat = Chat::open(&model, Some("You are brief.".into())).expect("a chat");
+    let turns = 20_000;
+    for turn in 0..turns {
+        chat.conversation_mut().ask(format!("question {turn}"));
+        chat.conversation_mut().answer(format!("answer {turn}"));
     }
+    let room = chat.session().capacity() as usize - 10;
+    let start = Instant::now();
+    let prepared = chat.prepare(&[], 10, None).expect("some turns fit");
+    // Alone it takes a fraction of a second.
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(
+        prepared.tokens <= room && prepared.dropped > 0 && prepared.complete,
+        "{prepared:?}"
+    );
+    assert_eq!(chat.conversation().turns(), (turns, prepared.dropped));
+    let more = chat.conversation().newest(turns - prepared.dropped + 1);
+    let more = super::tokenize(&model, &Template::plain(), &more).expect("tokens");
+    assert!(more.len() > room, "one turn more would have fit");
+
+    let stop = std::sync::atomic::AtomicBool::new(true);
+    chat.conversation_mut().ask("And now?".into());
+    let interrupted = chat.prepare(&[], 10, Some(&stop)).expect("interrupted");
+    assert!(!interrupted.complete);
 }
 
 #[test]
