@@ -23,6 +23,7 @@
 mod bounded;
 mod control;
 mod conversation;
+mod fit;
 mod json;
 mod reply;
 mod template;
@@ -41,7 +42,7 @@ pub use reply::{ChatEvent, Reply};
 
 use crate::Error;
 use crate::engine::{Model, Session, SpecialToken, Token};
-use control::ControlTokens;
+use control::{ControlTokens, Marks};
 
 /// A conversation and the session it runs in.
 #[derive(Debug)]
@@ -117,25 +118,21 @@ pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<
 /// # Errors
 /// The template refuses the messages or fails.
 pub fn tokenize(model: &Model, template: &Template, messages: &[Message]) -> Result<Vec<Token>, ChatError> {
-    tokens(
-        model,
-        template,
-        &ControlTokens::new(model, template),
-        messages.to_vec(),
-    )
+    let control = ControlTokens::new(model, template);
+    let (text, marks) = rendered(template, &control, messages.to_vec())?;
+    Ok(control.tokenize(model, &text, marks, None).unwrap_or_default())
 }
 
-fn tokens(
-    model: &Model,
+/// The conversation as text, in which no message spells a control token.
+fn rendered(
     template: &Template,
     control: &ControlTokens,
     mut messages: Vec<Message>,
-) -> Result<Vec<Token>, ChatError> {
+) -> Result<(String, Marks), ChatError> {
     let marks = control
         .defuse(&mut messages, template)
         .ok_or(ChatError::NoMarks)?;
-    let text = template.render(&messages, true)?;
-    Ok(control.tokenize(model, &text, marks))
+    Ok((template.render(&messages, true)?, marks))
 }
 
 impl Chat {
@@ -192,24 +189,13 @@ impl Chat {
         reserve: usize,
         interrupted: Option<&AtomicBool>,
     ) -> Result<Prepared, ChatError> {
-        let context = self.session.capacity();
-        let room = context as usize;
-        let mut dropped = 0;
-        let all = loop {
-            let (model, seen) = (self.session.model(), self.conversation.seen());
-            let mut all = tokens(model, &self.template, &self.control, seen)?;
-            all.extend_from_slice(made);
-            if all.len() + reserve.max(1) <= room {
-                break all;
-            }
-            if !self.conversation.drop_oldest() {
-                if all.len() < room {
-                    break all;
-                }
-                let tokens = all.len();
-                return Err(ChatError::TooLong { tokens, context });
-            }
-            dropped += 1;
+        let Some((all, dropped)) = self.fit(made, reserve, interrupted)? else {
+            return Ok(Prepared {
+                tokens: 0,
+                reused: 0,
+                dropped: 0,
+                complete: false,
+            });
         };
         let reused = self.session.keep_prefix(&all);
         let complete = self.session.decode_until(&all[reused..], interrupted)?;

@@ -155,7 +155,7 @@ impl ImatrixArgs {
                 "output": self.output.display().to_string(), "entries": entries, "chunks": chunks,
                 "chunk_size": collected.chunk_size, "tokens": tokens, "seconds": seconds, "peak_rss_bytes": peak,
             });
-            writeln!(std::io::stdout(), "{}", text::json(&report))?;
+            writeln!(text::stdout(), "{}", text::json(&report)?)?;
         } else if !self.quiet {
             say!(
                 "{}: {entries} matrices, {chunks} chunks, {tokens} tokens, {seconds:.1} s, {:.0} tokens/s, peak RSS {}",

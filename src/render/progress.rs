@@ -1,9 +1,13 @@
 //! Progress of a file being written, and of chunks being run.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use siskin_quant::stream::Progress;
+use siskin::{Progress, Session};
+use siskin_quant::stream;
 
 use super::{style, text};
 
@@ -34,18 +38,18 @@ impl WriteProgress {
         WriteProgress::Bar(bar)
     }
 
-    pub(crate) fn show(&self, progress: &Progress<'_>) {
+    pub(crate) fn show(&self, progress: &stream::Progress<'_>) {
         match self {
             WriteProgress::Nothing => {}
             WriteProgress::Bar(bar) => {
                 bar.set_length(progress.total);
                 bar.set_position(progress.written);
-                bar.set_message(text::escaped(&progress.tensor.name));
+                bar.set_message(text::bounded(&progress.tensor.name));
             }
             WriteProgress::Lines(tenths) => {
                 let tenth = progress.written * 10 / progress.total.max(1);
                 if tenths.swap(tenth, Ordering::Relaxed) < tenth {
-                    say!("{:>3}%  {}", tenth * 10, text::escaped(&progress.tensor.name));
+                    say!("{:>3}%  {}", tenth * 10, text::bounded(&progress.tensor.name));
                 }
             }
         }
@@ -100,6 +104,65 @@ fn style_for(wide: &str, narrow: &str) -> ProgressStyle {
     let is_narrow = size.is_ok_and(|size| (1..NARROW).contains(&size.ws_col));
     let template = if is_narrow { narrow } else { wide };
     ProgressStyle::with_template(template).expect("a template that a test has drawn")
+}
+
+/// How long a prompt is computed before its progress is shown.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A line on a terminal while a long prompt is computed; it is gone before any text appears.
+#[derive(Clone)]
+pub(crate) struct PromptLine(Arc<Mutex<State>>);
+
+struct State {
+    /// When the prompt began; `None` if none is computed that waits for its first text.
+    since: Option<Instant>,
+    is_shown: bool,
+}
+
+impl PromptLine {
+    /// A line for the prompts of `session`.
+    pub(crate) fn new(session: &mut Session) -> Self {
+        let line = PromptLine(Arc::new(Mutex::new(State {
+            since: None,
+            is_shown: false,
+        })));
+        if style::redraws() {
+            let shown = line.clone();
+            session.on_progress(move |progress| shown.show(progress));
+        }
+        line
+    }
+
+    /// A prompt is about to be computed.
+    pub(crate) fn begin(&self) {
+        if let Ok(mut state) = self.0.lock() {
+            state.since = Some(Instant::now());
+        }
+    }
+
+    fn show(&self, progress: Progress) {
+        let Ok(mut state) = self.0.lock() else { return };
+        if state.since.is_some_and(|since| since.elapsed() >= PATIENCE) {
+            state.is_shown = true;
+            let _ = write!(std::io::stderr(), "\r{}\x1b[K", prompt_line(progress));
+        }
+    }
+
+    /// It has been computed: the line is cleared.
+    pub(crate) fn end(&self) {
+        let Ok(mut state) = self.0.lock() else { return };
+        state.since = None;
+        if std::mem::take(&mut state.is_shown) {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn prompt_line(progress: Progress) -> String {
+    format!(
+        "reading the prompt: {} of {} tokens",
+        progress.done, progress.total
+    )
 }
 
 #[cfg(test)]

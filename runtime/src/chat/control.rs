@@ -6,6 +6,8 @@
 //! tokens, and the marks are removed. Messages that spell no control token are rendered unchanged, so the
 //! template sees what it would see in transformers.
 
+use std::sync::atomic::AtomicBool;
+
 use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::noncontiguous::NFA;
 use aho_corasick::{Input, Match, MatchKind};
@@ -138,31 +140,52 @@ impl ControlTokens {
     }
 
     /// The tokens of a rendered conversation, preceded by the beginning-of-text token if the model wants one
-    /// and the template did not write it.
-    pub(super) fn tokenize(&self, model: &Model, text: &str, marks: Marks) -> Vec<Token> {
+    /// and the template did not write it. `None` if `stop` became true meanwhile.
+    pub(super) fn tokenize(
+        &self,
+        model: &Model,
+        text: &str,
+        marks: Marks,
+        stop: Option<&AtomicBool>,
+    ) -> Option<Vec<Token>> {
         let mut tokens = Vec::new();
         let mut done = 0;
         while let Some(found) = self.find(Input::new(text).range(done..)) {
-            plain(model, &text[done..found.start()], marks, &mut tokens);
+            plain(model, &text[done..found.start()], marks, stop, &mut tokens)?;
             tokens.push(self.tokens[found.pattern().as_usize()].token);
             done = found.end();
         }
-        plain(model, &text[done..], marks, &mut tokens);
+        plain(model, &text[done..], marks, stop, &mut tokens)?;
         if let Some(bos) = model.bos().filter(|bos| tokens.first() != Some(bos)) {
             tokens.insert(0, bos);
         }
-        tokens
+        Some(tokens)
     }
 }
 
-/// Tokenizes text without control tokens, and removes the marks.
-fn plain(model: &Model, text: &str, marks: Marks, tokens: &mut Vec<Token>) {
+impl Marks {
+    /// The bytes of a rendered text without its marks.
+    pub(super) fn bytes_without(self, text: &str) -> u64 {
+        let said = text.chars().filter(|c| ![self.join, self.cut].contains(c));
+        said.map(|c| c.len_utf8() as u64).sum()
+    }
+}
+
+/// Tokenizes text without control tokens, and removes the marks; `None` if it was stopped.
+fn plain(
+    model: &Model,
+    text: &str,
+    marks: Marks,
+    stop: Option<&AtomicBool>,
+    tokens: &mut Vec<Token>,
+) -> Option<()> {
     for part in text.split(marks.cut) {
         let part = part.replace(marks.join, "");
         if !part.is_empty() {
-            tokens.extend(model.tokenize(&part, Tokenize::PLAIN));
+            tokens.extend(model.tokenize_until(&part, Tokenize::PLAIN, stop)?);
         }
     }
+    Some(())
 }
 
 #[cfg(test)]

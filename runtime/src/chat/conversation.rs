@@ -145,6 +145,11 @@ impl Conversation {
         self.first_seen
     }
 
+    /// Shows the model the turns from this one on, but at least the last.
+    pub(super) fn see_from(&mut self, turn: usize) {
+        self.first_seen = turn.min(self.turns.len().saturating_sub(1));
+    }
+
     /// Whether the model sees a turn older than the last one.
     pub fn can_drop(&self) -> bool {
         self.first_seen + 1 < self.turns.len()

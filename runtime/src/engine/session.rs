@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Batch, Context, ContextOptions, Model, Rows, Sampler, SamplerConfig, SequenceId, Token};
+use super::{
+    Batch, Context, ContextOptions, Model, Rows, Sampler, SamplerConfig, SequenceId, Token, Tokenize,
+};
 use crate::Error;
 
 /// One text, with its own context.
@@ -90,6 +92,38 @@ impl Session {
     /// since the session began or was truncated.
     pub fn logits(&self) -> Option<&[f32]> {
         self.context.logits(self.sequence)
+    }
+
+    /// The tokens of a text that is to be computed next; `None` if `stop` became true meanwhile.
+    ///
+    /// # Errors
+    /// The text is too long for what is left of the context, whatever its tokens are: it is not tokenized then.
+    pub fn tokenize(
+        &self,
+        text: &str,
+        options: Tokenize,
+        stop: Option<&AtomicBool>,
+    ) -> Result<Option<Vec<Token>>, Error> {
+        self.check_length(text.len() as u64)?;
+        Ok(self.model().tokenize_until(text, options, stop))
+    }
+
+    /// Refuses a text of so many bytes if it cannot fit into what is left of the context, whatever its tokens are.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check_length(&self, bytes: u64) -> Result<(), Error> {
+        let room = self.context.room(self.sequence);
+        let fewest = self.model().fewest_tokens(bytes);
+        if fewest <= u64::from(room) {
+            return Ok(());
+        }
+        Err(Error::TextTooLong {
+            bytes,
+            fewest,
+            room,
+            context: self.capacity(),
+        })
     }
 
     /// Computes tokens; the logits after the last are kept.
@@ -290,7 +324,6 @@ impl Iterator for Samples<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tokenize;
     use crate::engine::{LoadOptions, STORYTELLER};
 
     #[test]

@@ -204,7 +204,7 @@ impl Session {
             add_special: self.is_empty(),
             parse_special: true,
         };
-        let tokens = self.model().tokenize(prompt, options);
+        let tokens = self.tokenize(prompt, options, None)?.unwrap_or_default();
         // SentencePiece writes a space before a text's first word; it is not part of the text.
         let first = self.is_empty() && prompt.is_empty() && self.model().adds_space_prefix();
         let mut generation = self.generate_from(&tokens, sampling, None)?;
@@ -367,6 +367,11 @@ mod tests {
             .generate(&long, &Sampling::greedy())
             .expect_err("too long");
         assert_eq!(error.kind(), crate::ErrorKind::ContextFull);
+        let longer = "word ".repeat(200_000);
+        let error = session
+            .generate(&longer, &Sampling::greedy())
+            .expect_err("not even tokenized");
+        assert!(matches!(error, Error::TextTooLong { .. }), "{error}");
         assert!(session.is_empty(), "nothing was computed");
     }
 }
