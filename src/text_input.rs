@@ -18,7 +18,11 @@ pub(crate) fn file(path: &Path) -> anyhow::Result<String> {
         bail!("{}: is a folder; give a text file", path.display());
     }
     if meta.is_file() && meta.len() > MAX_TEXT {
-        bail!("{}: has more than {} of text", path.display(), size::bytes(MAX_TEXT));
+        bail!(
+            "{}: has more than {} of text",
+            path.display(),
+            size::bytes(MAX_TEXT)
+        );
     }
     let file = std::fs::File::open(path).with_context(name)?;
     whole(file, &name())

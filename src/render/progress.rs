@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -111,58 +111,84 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A line on a terminal while a long prompt is computed; it is gone before any text appears.
 #[derive(Clone)]
-pub(crate) struct PromptLine(Arc<Mutex<State>>);
+pub(crate) struct PromptLine(Arc<(Mutex<State>, Condvar)>);
 
+#[derive(Default)]
 struct State {
     /// When the prompt began; `None` if none is computed that waits for its first text.
     since: Option<Instant>,
+    progress: Option<Progress>,
+    is_enabled: bool,
     is_shown: bool,
+}
+
+impl State {
+    fn draw(&mut self) {
+        if let Some(Progress { done, total }) = self.progress {
+            self.is_shown = true;
+            let line = format!("reading the prompt: {done} of {total} tokens");
+            let _ = write!(std::io::stderr(), "\r{line}\x1b[K");
+        }
+    }
 }
 
 impl PromptLine {
     /// A line for the prompts of `session`.
     pub(crate) fn new(session: &mut Session) -> Self {
-        let line = PromptLine(Arc::new(Mutex::new(State {
-            since: None,
-            is_shown: false,
-        })));
-        if style::redraws() {
-            let shown = line.clone();
-            session.on_progress(move |progress| shown.show(progress));
-        }
+        let state = State {
+            is_enabled: style::redraws(),
+            ..State::default()
+        };
+        let line = PromptLine(Arc::new((Mutex::new(state), Condvar::new())));
+        let shown = line.clone();
+        session.on_progress(move |progress| shown.show(progress));
         line
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A prompt is about to be computed.
     pub(crate) fn begin(&self) {
-        if let Ok(mut state) = self.0.lock() {
-            state.since = Some(Instant::now());
+        let since = Instant::now();
+        let mut state = self.state();
+        (state.since, state.progress) = (Some(since), None);
+        if state.is_enabled {
+            // A batch may take many seconds, so the line does not wait for its end. Without a thread there is no line.
+            let line = self.clone();
+            let thread = std::thread::Builder::new().stack_size(64 << 10);
+            let _ = thread.spawn(move || line.appear(since));
+        }
+    }
+
+    /// Shows the line once the prompt has taken a while.
+    fn appear(&self, since: Instant) {
+        let is_computed = |state: &mut State| state.since == Some(since);
+        let waited = self.0.1.wait_timeout_while(self.state(), PATIENCE, is_computed);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.since == Some(since) {
+            state.draw();
         }
     }
 
     fn show(&self, progress: Progress) {
-        let Ok(mut state) = self.0.lock() else { return };
-        if state.since.is_some_and(|since| since.elapsed() >= PATIENCE) {
-            state.is_shown = true;
-            let _ = write!(std::io::stderr(), "\r{}\x1b[K", prompt_line(progress));
+        let mut state = self.state();
+        state.progress = Some(progress).filter(|_| state.since.is_some());
+        if state.is_shown {
+            state.draw();
         }
     }
 
     /// It has been computed: the line is cleared.
     pub(crate) fn end(&self) {
-        let Ok(mut state) = self.0.lock() else { return };
+        let mut state = self.state();
         state.since = None;
+        self.0.1.notify_all();
         if std::mem::take(&mut state.is_shown) {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
     }
-}
-
-fn prompt_line(progress: Progress) -> String {
-    format!(
-        "reading the prompt: {} of {} tokens",
-        progress.done, progress.total
-    )
 }
 
 #[cfg(test)]

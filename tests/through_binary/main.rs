@@ -16,6 +16,7 @@ mod models;
 mod mutations;
 mod promises;
 mod quantize;
+mod signals;
 mod terminal;
 mod util;
 mod vocabulary;

@@ -58,7 +58,7 @@ impl Session {
         })
     }
 
-    /// Has `tell` called while a prompt of more than one batch is computed: before the first batch and after each.
+    /// Has `tell` called while a prompt of more than one token is computed: before the first batch and after each.
     pub fn on_progress(&mut self, tell: impl FnMut(Progress) + Send + 'static) {
         self.progress = Some(OnProgress(Box::new(tell)));
     }
@@ -168,7 +168,7 @@ impl Session {
     }
 
     fn tell(&mut self, done: usize, total: usize) {
-        if let Some(OnProgress(tell)) = self.progress.as_mut().filter(|_| total > self.step) {
+        if let Some(OnProgress(tell)) = self.progress.as_mut().filter(|_| total > 1) {
             tell(Progress { done, total });
         }
     }
@@ -356,8 +356,8 @@ mod tests {
         assert!(session.decode_until(&tokens, None).expect("room"));
         assert!(
             session
-                .decode_until(&tokens[..16], None)
-                .expect("one batch tells nothing")
+                .decode_until(&tokens[..1], None)
+                .expect("one token tells nothing")
         );
         let told: Vec<_> = told.try_iter().collect();
         assert_eq!(told, [(0, 40), (16, 40), (32, 40), (40, 40)]);

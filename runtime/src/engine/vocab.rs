@@ -113,6 +113,23 @@ impl Model {
         }
     }
 
+    /// The tokens that `text` begins with: `most` of them, or all if it has less. No more of the text is tokenized than
+    /// that takes.
+    pub fn tokenize_start(
+        &self,
+        text: &str,
+        options: Tokenize,
+        most: usize,
+        stop: Option<&AtomicBool>,
+    ) -> Option<Vec<Token>> {
+        // A word more, so that the last of the tokens is one of the whole text's.
+        let longest = usize::try_from(self.longest_token()).unwrap_or(usize::MAX);
+        let bytes = most.saturating_add(16).saturating_mul(longest);
+        let mut tokens = self.tokenize_until(&text[..text.floor_char_boundary(bytes)], options, stop)?;
+        tokens.truncate(most);
+        Some(tokens)
+    }
+
     /// The fewest tokens that a text of so many bytes can have: a text is known to be too long before it is tokenized.
     pub fn fewest_tokens(&self, bytes: u64) -> u64 {
         bytes.div_ceil(self.longest_token())
@@ -303,6 +320,17 @@ mod tests {
         for text in ["", "a", "Once upon a time", "é🦜", &"the ".repeat(1000)] {
             let tokens = model.tokenize(text, Tokenize::PLAIN).len() as u64;
             assert!(model.fewest_tokens(text.len() as u64) <= tokens, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_s_start_has_its_first_tokens() {
+        let model = load(false);
+        let text = "Once upon a time there was a king. ".repeat(400);
+        let all = model.tokenize(&text, Tokenize::TEXT);
+        for most in [0, 1, 7, 200, all.len(), all.len() + 5] {
+            let start = model.tokenize_start(&text, Tokenize::TEXT, most, None);
+            assert_eq!(start.as_deref(), Some(&all[..most.min(all.len())]), "{most}");
         }
     }
 
