@@ -16,6 +16,7 @@ mod models;
 mod mutations;
 mod promises;
 mod quantize;
+mod sampling;
 mod signals;
 mod terminal;
 mod util;
