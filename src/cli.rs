@@ -20,6 +20,13 @@ pub(crate) struct Args {
     command: Command,
 }
 
+impl Args {
+    /// Whether this process works for another siskin.
+    pub(crate) fn is_worker(&self) -> bool {
+        matches!(&self.command, Command::Bench(args) if args.is_worker())
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),

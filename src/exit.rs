@@ -87,7 +87,7 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
         }
     }
     // Names in the message may come from a hostile file.
-    text::escaped(&line.replace('\n', " "))
+    text::bounded(&line.replace('\n', " "))
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

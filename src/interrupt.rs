@@ -1,65 +1,63 @@
-//! Ctrl-C, SIGTERM and SIGHUP ask a command to end; it ends cleanly at the next safe point.
+//! Ctrl-C, SIGTERM and SIGHUP end the program at once, except while it does what must be ended cleanly: then they set a
+//! flag, and a second one ends it at once.
+//!
+//! The handlers only store numbers, so no thread is needed, and the flag is set before any system call returns.
 
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::termios::{self, OptionalActions, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level;
+use signal_hook::{flag, low_level};
 
+/// What asks a program to end.
+const ASK_TO_END: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
+
+/// A signal came.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-/// Whether the program only waits, so that nothing has to be ended cleanly.
-static WAITING: AtomicBool = AtomicBool::new(false);
-static SIGNAL: AtomicI32 = AtomicI32::new(SIGINT);
-/// The terminal's settings before a line editor changed them.
-static TERMINAL: OnceLock<Termios> = OnceLock::new();
+/// The next signal ends the process: nothing has to be ended cleanly, or it is the second one.
+static AT_ONCE: AtomicBool = AtomicBool::new(true);
+/// The signal that came last.
+static SIGNAL: AtomicUsize = AtomicUsize::new(SIGINT as usize);
+/// A line editor has changed the terminal's settings, which must be restored before the process ends.
+static EDITING: AtomicBool = AtomicBool::new(false);
 
-/// Listens for signals from now on; the first one sets the flag. A second one, or any one during [`waiting`],
-/// ends the process at once.
-pub(crate) fn listen() -> &'static AtomicBool {
-    static LISTENER: OnceLock<()> = OnceLock::new();
-    LISTENER.get_or_init(|| {
-        outlive_file_size_limit();
-        if let Ok(now) = termios::tcgetattr(std::io::stdin().as_fd()) {
-            let _ = TERMINAL.set(now);
+/// Handles signals from now on.
+pub(crate) fn install() {
+    // A write beyond the file-size limit (`ulimit -f`) fails like any other write, instead of ending the process.
+    static BEYOND: AtomicBool = AtomicBool::new(false);
+    let _ = flag::register(SIGXFSZ, &BEYOND);
+    let ignored = ignored();
+    for signal in ASK_TO_END {
+        // One that the parent process set to be ignored, as nohup does, stays so.
+        if ignored & (1 << (signal - 1)) != 0 {
+            continue;
         }
-        // If no handler can be set, signals end the process as usual.
-        let handled = [SIGINT, SIGTERM, SIGHUP]
-            .into_iter()
-            .filter(|signal| !is_ignored(*signal));
-        let Ok(mut signals) = Signals::new(handled) else {
-            return;
-        };
-        std::thread::spawn(move || signals.forever().for_each(take));
-    });
+        // In this order. If a handler cannot be set, the signal ends the process as usual.
+        let _ = flag::register_conditional_shutdown(signal, 128 + signal, &AT_ONCE);
+        let _ = flag::register_usize(signal, &SIGNAL, signal as usize);
+        let _ = flag::register(signal, &INTERRUPTED);
+        let _ = flag::register(signal, &AT_ONCE);
+    }
+}
+
+/// What must be ended cleanly begins: from now on the first signal only sets this flag.
+pub(crate) fn listen() -> &'static AtomicBool {
+    // One that came before has ended the process.
+    if !INTERRUPTED.load(Ordering::Relaxed) {
+        AT_ONCE.store(false, Ordering::Relaxed);
+    }
     &INTERRUPTED
 }
 
-/// Lets a write beyond the file-size limit (`ulimit -f`) fail like any other write, instead of ending the
-/// process.
-fn outlive_file_size_limit() {
-    static BEYOND: AtomicBool = AtomicBool::new(false);
-    let _ = signal_hook::flag::register(SIGXFSZ, &BEYOND);
-}
-
-/// Whether the parent process set a signal to be ignored, as nohup does.
-fn is_ignored(signal: i32) -> bool {
+/// The signals that are ignored, one bit each (proc(5), `SigIgn`).
+fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
-}
-
-fn take(signal: i32) {
-    SIGNAL.store(signal, Ordering::Relaxed);
-    if INTERRUPTED.swap(true, Ordering::Relaxed) || WAITING.load(Ordering::Relaxed) {
-        if let Some(terminal) = TERMINAL.get() {
-            let _ = termios::tcsetattr(std::io::stdin().as_fd(), OptionalActions::Now, terminal);
-        }
-        low_level::exit(exit_code().into());
-    }
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 /// The exit code of a command that a signal ended, as shells count it: 128 + the signal's number.
@@ -69,18 +67,50 @@ pub(crate) fn exit_code() -> u8 {
 
 /// Whether the signal was Ctrl-C, which ends only the current action, while the others end the program.
 pub(crate) fn by_keyboard() -> bool {
-    SIGNAL.load(Ordering::Relaxed) == SIGINT
+    SIGNAL.load(Ordering::Relaxed) == SIGINT as usize
 }
 
 /// Forgets a signal that has been handled.
 pub(crate) fn forget() {
+    AT_ONCE.store(false, Ordering::Relaxed);
     INTERRUPTED.store(false, Ordering::Relaxed);
 }
 
-/// Runs `wait`, during which a signal may end the process.
+/// Runs `wait`, a line editor or a read, during which a signal ends the process. The terminal is left as it was.
 pub(crate) fn waiting<T>(wait: impl FnOnce() -> T) -> T {
-    WAITING.store(true, Ordering::Relaxed);
+    let editing = restores_terminal();
+    EDITING.store(editing, Ordering::Relaxed);
+    let before = AT_ONCE.swap(!editing, Ordering::Relaxed);
     let result = wait();
-    WAITING.store(false, Ordering::Relaxed);
+    EDITING.store(false, Ordering::Relaxed);
+    AT_ONCE.store(before, Ordering::Relaxed);
     result
+}
+
+/// Whether a thread restores the terminal's settings if a signal comes while a line is edited.
+fn restores_terminal() -> bool {
+    static RESTORES: OnceLock<bool> = OnceLock::new();
+    *RESTORES.get_or_init(|| {
+        let Ok(settings) = termios::tcgetattr(std::io::stdin().as_fd()) else {
+            return false;
+        };
+        let ignored = ignored();
+        let heeded = ASK_TO_END
+            .into_iter()
+            .filter(|signal| ignored & (1 << (signal - 1)) == 0);
+        let Ok(signals) = Signals::new(heeded) else {
+            return false;
+        };
+        let thread = std::thread::Builder::new().stack_size(64 << 10);
+        thread.spawn(move || restore(signals, &settings)).is_ok()
+    })
+}
+
+fn restore(mut signals: Signals, settings: &Termios) {
+    for signal in &mut signals {
+        if EDITING.load(Ordering::Relaxed) {
+            let _ = termios::tcsetattr(std::io::stdin().as_fd(), OptionalActions::Now, settings);
+            low_level::exit(128 + signal);
+        }
+    }
 }

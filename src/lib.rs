@@ -83,7 +83,7 @@ pub use siskin_model as model;
 pub use siskin_quant as quant;
 pub use siskin_runtime::{
     Batch, Builder, CacheLayout, Context, ContextOptions, Cut, Device, Error, ErrorKind, EvalCallback,
-    Generation, Importance, LoadOptions, LoadPlan, Model, MulMat, Notice, Row, Rows, STORYTELLER,
+    Generation, Importance, LoadOptions, LoadPlan, Model, MulMat, Notice, Progress, Row, Rows, STORYTELLER,
     SamplerConfig, Samples, Sampling, SequenceId, Session, StopReason, StopStrings, Sums, TextDecoder, Token,
     Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features, ggml_hook, llama_cpp_version,
     report_lost_models, show_log,

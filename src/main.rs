@@ -4,12 +4,9 @@
 
 use std::process::ExitCode;
 
-/// Writes a line to stderr; write errors are ignored.
+/// Writes a line to stderr; write errors are ignored, and what is not text is escaped.
 macro_rules! say {
-    ($($words:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($words)*);
-    }};
+    ($($words:tt)*) => { $crate::render::text::say(format_args!($($words)*)) };
 }
 
 mod cli;
@@ -29,6 +26,10 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(refused) => return exit::refused(&refused),
     };
+    // A worker dies of a signal, so that the process which it works for sees that it did.
+    if !args.is_worker() {
+        interrupt::install();
+    }
     match cli::run(args) {
         Ok(code) => code,
         Err(error) => exit::failure(&error, &flags),

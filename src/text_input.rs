@@ -15,8 +15,13 @@ pub(crate) const MAX_TEXT: u64 = 64 << 20;
 /// Reads a whole text file, or what a pipe brings until its writer ends. Folders, devices, texts over the limit and other
 /// encodings are errors.
 pub(crate) fn file(path: &Path) -> anyhow::Result<String> {
-    let input = files::open_text(path)?;
-    whole(input, &path.display().to_string())
+    let name = || path.display().to_string();
+    // What is too long is not read first.
+    let too_long = |meta: &std::fs::Metadata| meta.is_file() && meta.len() > MAX_TEXT;
+    if std::fs::metadata(path).is_ok_and(|meta| too_long(&meta)) {
+        bail!("{}: has more than {} of text", name(), size::bytes(MAX_TEXT));
+    }
+    whole(files::open_text(path)?, &name())
 }
 
 /// Reads all of standard input, within the same limit.

@@ -221,7 +221,8 @@ impl<'r> Running<'r> {
         measured.turns.push(turn);
         let path = &self.workers.subject(case).path;
         if let (Some(program), Some(path), true) = (&self.request.llama_bench, path, self.first_alike(case)) {
-            let turn = llama_bench::turn(program, path, self.workers.setup(case), case);
+            let (setup, stop) = (self.workers.setup(case), self.workers.harness.interrupted);
+            let turn = llama_bench::turn(program, path, setup, case, stop);
             measured.llama_bench.push(self.workers.or_interrupted(turn)?);
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ pub(crate) fn turn(
     model: &Path,
     setup: &Setup,
     case: &Case,
+    stop: &AtomicBool,
 ) -> Result<LlamaBenchTurn, BenchError> {
     let failed = |source: LlamaBenchError| BenchError::LlamaBench {
         path: program.to_owned(),
@@ -78,7 +80,9 @@ pub(crate) fn turn(
         }
         let child = command(program, model, *threads, kinds, case).spawn();
         let child = child.map_err(|error| failed(LlamaBenchError::Start(error)))?;
-        let (output, peak) = wait(child).map_err(failed)?;
+        let Some((output, peak)) = wait(child, stop).map_err(failed)? else {
+            return Err(BenchError::Interrupted { signal: None });
+        };
         let read: Vec<Entry> =
             serde_json::from_str(&output).map_err(|error| failed(LlamaBenchError::Json(error)))?;
         entries.extend(read);
@@ -123,8 +127,9 @@ fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &
     command
 }
 
-/// Waits for the program; returns its output and its peak memory.
-fn wait(mut child: Child) -> Result<(String, Option<u64>), LlamaBenchError> {
+/// Waits for the program; returns its output and its peak memory. If `stop` becomes true, it ends the program and
+/// returns `None`.
+fn wait(mut child: Child, stop: &AtomicBool) -> Result<Option<(String, Option<u64>)>, LlamaBenchError> {
     let mut pipe = child
         .stdout
         .take()
@@ -139,13 +144,19 @@ fn wait(mut child: Child) -> Result<(String, Option<u64>), LlamaBenchError> {
         if let Some(exit) = child.try_wait()? {
             break exit;
         }
+        if stop.load(Ordering::Relaxed) {
+            // An error means that it has ended already.
+            let _ = child.kill();
+            child.wait()?;
+            return Ok(None);
+        }
         thread::sleep(LOOK);
     };
     let output = reader
         .join()
         .map_err(|_| std::io::Error::from(std::io::ErrorKind::Other))??;
     if exit.success() {
-        Ok((output, peak))
+        Ok(Some((output, peak)))
     } else {
         Err(LlamaBenchError::Ended(exit))
     }
@@ -315,7 +326,10 @@ mod tests {
             tests: vec![test],
         };
         let setup = setup(2);
-        let turn = |program: &Path| turn(program, Path::new("m.gguf"), &setup, &case);
+        let turn = |program: &Path| {
+            let go_on = AtomicBool::new(false);
+            turn(program, Path::new("m.gguf"), &setup, &case, &go_on)
+        };
         let good = script("good", &format!("sleep 0.05\ncat <<'END'\n[{ONE}]\nEND"));
         let found = turn(&good).expect("a turn");
         assert_eq!(

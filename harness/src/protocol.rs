@@ -6,13 +6,22 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use siskin_device::settings::Values;
 
 use crate::result::Test;
 use crate::{BenchError, WorkerError};
+
+/// The longest time between two looks at whether to stop waiting.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
 
 /// What a worker is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,11 +166,17 @@ impl Worker {
         })
     }
 
-    /// Asks and waits for the answer.
-    pub(crate) fn ask<T: DeserializeOwned>(&mut self, ask: &Ask) -> Result<T, BenchError> {
+    /// Asks and waits for the answer, unless `stop` becomes true.
+    pub(crate) fn ask<T: DeserializeOwned>(&mut self, ask: &Ask, stop: &AtomicBool) -> Result<T, BenchError> {
         let text = serde_json::to_string(ask).map_err(WorkerError::Answer)?;
         let mut line = String::new();
-        let asked = writeln!(self.input, "{text}").and_then(|()| self.output.read_line(&mut line));
+        let mut asked = writeln!(self.input, "{text}").map(|()| 0);
+        if asked.is_ok() {
+            if !self.has_answer(stop) {
+                return Err(BenchError::Interrupted { signal: None });
+            }
+            asked = self.output.read_line(&mut line);
+        }
         match asked {
             Ok(0) | Err(_) => return Err(self.ended().into()),
             Ok(_) => {}
@@ -177,6 +192,23 @@ impl Worker {
             }
             .into()),
         }
+    }
+
+    /// Waits until there is something to read, or the end; false if `stop` became true before.
+    fn has_answer(&self, stop: &AtomicBool) -> bool {
+        let mut output = [PollFd::new(self.output.get_ref(), PollFlags::IN)];
+        // An answer is one line, so nothing is left in the reader's buffer.
+        while self.output.buffer().is_empty() {
+            if stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            match poll(&mut output, Some(&LOOK)) {
+                // The time is over, or a signal came.
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        true
     }
 
     fn ended(&mut self) -> WorkerError {
@@ -243,7 +275,7 @@ mod tests {
     fn a_worker_that_ends_is_an_error_and_does_not_hang() {
         let mut worker = Worker::start(Command::new("true")).expect("started");
         let error = worker
-            .ask::<f64>(&Ask::Turn(vec![]))
+            .ask::<f64>(&Ask::Turn(vec![]), &AtomicBool::new(false))
             .expect_err("no answer")
             .to_string();
         assert!(
@@ -254,5 +286,21 @@ mod tests {
             .expect_err("no program")
             .to_string();
         assert!(missing.contains("cannot be started"), "{missing}");
+    }
+
+    #[test]
+    fn nobody_waits_for_an_answer_after_the_user_asked_to_stop() {
+        let mut sleep = Command::new("sleep");
+        let mut worker = Worker::start({
+            sleep.arg("1000");
+            sleep
+        })
+        .expect("started");
+        let stop = std::sync::Arc::new(AtomicBool::new(false));
+        let later = stop.clone();
+        let setter = std::thread::spawn(move || later.store(true, Ordering::Relaxed));
+        let answer = worker.ask::<f64>(&Ask::Turn(vec![]), &stop);
+        assert!(matches!(answer, Err(BenchError::Interrupted { signal: None })));
+        setter.join().expect("set");
     }
 }

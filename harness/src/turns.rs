@@ -75,7 +75,7 @@ impl<'w> Workers<'w> {
     }
 
     pub(crate) fn ask<T: DeserializeOwned>(&self, worker: &mut Worker, ask: &Ask) -> Result<T, BenchError> {
-        self.or_interrupted(worker.ask(ask))
+        self.or_interrupted(worker.ask(ask, self.harness.interrupted))
     }
 
     /// Refuses to go on once the user asked to stop.

@@ -15,6 +15,7 @@
 //! vocabulary to llama.cpp.
 
 mod bpe;
+mod brake;
 pub mod bytes;
 mod index;
 pub mod normalizer;
@@ -32,6 +33,7 @@ pub use special::MORE_ENDS;
 pub use token_type::TokenType;
 
 use bpe::Pair;
+use brake::Brake;
 use index::{Merges, Tokens};
 use normalizer::Normalizer;
 use pre_tokenizer::PreTokenizer;
@@ -40,6 +42,10 @@ use special::Special;
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
 const MERGES: &str = "tokenizer.ggml.merges";
+/// What SentencePiece writes for a space.
+const SPACE: char = '\u{2581}';
+/// Bytes of the parts that a text is tokenized in, if it can be cut.
+const PART: usize = 4 << 10;
 
 /// The key by which siskin's converter says whether a space is put before the text that follows a token which is never
 /// split: llama.cpp puts one, SentencePiece does not.
@@ -53,6 +59,8 @@ pub struct Tokenizer {
     special: Special,
     family: Family,
     normalizer: Normalizer,
+    /// The longest token's length in bytes.
+    longest: usize,
 }
 
 /// The algorithm that turns text into tokens.
@@ -63,6 +71,8 @@ enum Family {
     SentencePiece {
         scores: Vec<f32>,
         spaces: Spaces,
+        /// Whether no token goes on after a word's end: then every word can be merged by itself.
+        words_end: bool,
         /// The token for each byte value, if there is one.
         bytes: Box<[Option<u32>; 256]>,
     },
@@ -178,6 +188,7 @@ impl Tokenizer {
                     _ => vec![0.0; types.len()],
                 },
                 spaces,
+                words_end: tokens.iter().all(|(_, text)| word_end(text, 0) == text.len()),
                 bytes: Box::new(std::array::from_fn(|byte| tokens.find_byte(byte as u8))),
             },
             Some(pre_tokenizer) => Family::ByteLevel {
@@ -186,19 +197,34 @@ impl Tokenizer {
             },
         };
         let special = Special::find(&tokens, &mut types, keys);
+        let longest = tokens.iter().map(|(_, text)| text.len()).max();
         Some(Tokenizer {
             tokens,
             types,
             special,
             family,
             normalizer,
+            longest: longest.unwrap_or(0).max(1),
         })
     }
 
     /// The ids of `text`. `around` adds the tokens that the model wants around a text; `parse_special` turns
     /// control tokens that are written out in the text into their ids.
     pub fn tokenize(&self, text: &str, around: bool, parse_special: bool) -> Vec<u32> {
-        let mut ids = Vec::with_capacity(text.len() / 3 + 2);
+        self.tokenize_until(text, around, parse_special, &|| false)
+            .unwrap_or_default()
+    }
+
+    /// The same, and gives up once `stop` returns true; it is asked every few milliseconds.
+    pub fn tokenize_until(
+        &self,
+        text: &str,
+        around: bool,
+        parse_special: bool,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Vec<u32>> {
+        let brake = Brake::new(stop);
+        let mut ids = Vec::with_capacity((text.len() / 3 + 2).min(1 << 20));
         ids.extend(self.special.keys.begin().filter(|_| around));
         let mut after_special = true;
         self.special.cut(
@@ -206,19 +232,20 @@ impl Tokenizer {
             &self.tokens,
             &self.types,
             parse_special,
+            &brake,
             |part| match part {
                 special::Part::Token(id) => {
                     ids.push(id);
                     after_special = self.begins_after(id);
                 }
                 special::Part::Text(text) => {
-                    self.plain(&self.normalizer.apply(text), after_special, &mut ids);
+                    self.plain(&self.normalizer.apply(text), after_special, &brake, &mut ids);
                     after_special = false;
                 }
             },
         );
         ids.extend(self.special.keys.end().filter(|_| around));
-        ids
+        (!brake.was_on()).then_some(ids)
     }
 
     /// Whether the text after this special token begins with a space if a whole text does.
@@ -241,11 +268,12 @@ impl Tokenizer {
     }
 
     /// Tokenizes text that contains no special tokens.
-    fn plain(&self, text: &str, after_special: bool, ids: &mut Vec<u32>) {
+    fn plain(&self, text: &str, after_special: bool, brake: &Brake<'_>, ids: &mut Vec<u32>) {
         match &self.family {
             Family::SentencePiece {
                 scores,
                 spaces,
+                words_end,
                 bytes,
             } => {
                 let text = spaces.spelled(text, after_special);
@@ -255,10 +283,20 @@ impl Tokenizer {
                     Some((bpe::descending(scores[token as usize]), token))
                 };
                 let spelled = |byte| bytes[usize::from(byte)].filter(|&id| self.is_text(id));
-                bpe::merge(&text, find, rank, |part, token| match token {
-                    Some(id) => ids.push(id),
-                    None => ids.extend(part.bytes().filter_map(spelled)),
-                });
+                let mut rest = text.as_str();
+                while !rest.is_empty() && !brake.is_on(0) {
+                    let end = if *words_end {
+                        word_end(rest, PART)
+                    } else {
+                        rest.len()
+                    };
+                    let (part, after) = rest.split_at(end);
+                    bpe::merge(part, find, rank, brake, |part, token| match token {
+                        Some(id) => ids.push(id),
+                        None => ids.extend(part.bytes().filter_map(spelled)),
+                    });
+                    rest = after;
+                }
             }
             Family::ByteLevel {
                 pre_tokenizer,
@@ -266,6 +304,9 @@ impl Tokenizer {
             } => {
                 let mut word = String::new();
                 pre_tokenizer.split(text, &mut |part| {
+                    if brake.is_on(part.len()) {
+                        return;
+                    }
                     word.clear();
                     word.extend(part.bytes().map(bytes::spelling));
                     let find = |text: &str| self.tokens.find(text).filter(|&id| self.is_text(id));
@@ -281,7 +322,7 @@ impl Tokenizer {
                         Some((rank, find(pair.text)?))
                     };
                     // If a byte's spelling is not a token, the byte is lost, as with llama.cpp.
-                    bpe::merge(&word, find, rank, |_, token| ids.extend(token));
+                    bpe::merge(&word, find, rank, brake, |_, token| ids.extend(token));
                 });
             }
         }
@@ -301,6 +342,14 @@ impl Tokenizer {
             },
             TokenType::Byte => token_bytes::from_hex(text).into_iter().collect(),
             TokenType::Unused | TokenType::Undefined => Vec::new(),
+        }
+    }
+
+    /// The most bytes of a text that one token stands for.
+    pub fn longest(&self) -> usize {
+        match &self.family {
+            Family::SentencePiece { spaces, .. } if spaces.remove_extra => usize::MAX,
+            _ => self.normalizer.most_bytes(self.longest),
         }
     }
 
@@ -373,6 +422,21 @@ fn pre_tokenizer_name(metadata: &Metadata) -> Option<&str> {
         None => Some("default"),
         Some(_) => metadata.text("tokenizer.ggml.pre"),
     }
+}
+
+/// Where the first word ends that ends at `from` or later, in bytes: before a space that follows something else.
+fn word_end(text: &str, from: usize) -> usize {
+    let is_space = |c: char| c == ' ' || c == SPACE;
+    let from = text.floor_char_boundary(from);
+    let mut space_before = text[..from].chars().next_back().is_none_or(is_space);
+    for (at, c) in text[from..].char_indices() {
+        let space = is_space(c);
+        if space && !space_before {
+            return from + at;
+        }
+        space_before = space;
+    }
+    text.len()
 }
 
 /// Takes a list out of the metadata and leaves it empty there.

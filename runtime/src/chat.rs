@@ -117,17 +117,9 @@ pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<
 /// # Errors
 /// The template refuses the messages or fails.
 pub fn tokenize(model: &Model, template: &Template, messages: &[Message]) -> Result<Vec<Token>, ChatError> {
-    tokens(model, template, &ControlTokens::new(model, template), messages)
-}
-
-fn tokens(
-    model: &Model,
-    template: &Template,
-    control: &ControlTokens,
-    messages: &[Message],
-) -> Result<Vec<Token>, ChatError> {
+    let control = ControlTokens::new(model, template);
     let rendered = template.rendered(messages, true)?;
-    Ok(control.tokenize(model, &rendered))
+    Ok(control.tokenize(model, &rendered, None).unwrap_or_default())
 }
 
 impl Chat {

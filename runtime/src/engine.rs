@@ -11,6 +11,7 @@ mod mul_mat;
 mod opened;
 mod sampler;
 mod session;
+mod stop;
 mod validate;
 mod vocab;
 
@@ -24,6 +25,6 @@ pub use mul_mat::MulMat;
 pub(crate) use sampler::Sampler;
 pub use sampler::{SamplerConfig, argmax};
 pub(crate) use session::{Draw, Drawn};
-pub use session::{Samples, Session};
+pub use session::{Progress, Samples, Session};
 pub(crate) use vocab::SpecialToken;
 pub use vocab::Tokenize;

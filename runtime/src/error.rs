@@ -74,6 +74,20 @@ pub enum Error {
         /// The context's size.
         context: u32,
     },
+    /// A text that is too long, whatever its tokens are.
+    #[error(
+        "{bytes} bytes of text are at least {fewest} tokens and do not fit: {room} of the context's {context} tokens are free"
+    )]
+    TextTooLong {
+        /// Bytes of the text.
+        bytes: u64,
+        /// The fewest tokens that it can have.
+        fewest: u64,
+        /// Free places.
+        room: u32,
+        /// The context's size.
+        context: u32,
+    },
     /// Every sequence of the context is taken.
     #[error("all {0} sequences of the context are in use")]
     NoSequence(u32),
@@ -158,7 +172,9 @@ impl Error {
             Error::Settings(_) | Error::CacheNeedsFlashAttention(_) | Error::CacheCrossesHeads { .. } => {
                 ErrorKind::Setting
             }
-            Error::ContextFull { .. } | Error::NoSequence(_) => ErrorKind::ContextFull,
+            Error::ContextFull { .. } | Error::TextTooLong { .. } | Error::NoSequence(_) => {
+                ErrorKind::ContextFull
+            }
             Error::EmptyPrompt | Error::Parameter { .. } => ErrorKind::Request,
             Error::Load { .. } | Error::Context { .. } | Error::Decode { .. } | Error::CannotTruncate(_) => {
                 ErrorKind::Engine

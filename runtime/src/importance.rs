@@ -3,6 +3,7 @@
 mod collector;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use siskin_device::settings::Values;
@@ -79,11 +80,11 @@ impl Importance {
     }
 
     /// Runs one chunk of tokens on its own. Its first token is replaced by the one that begins texts, if the model has
-    /// one.
+    /// one. Returns false if `stop` became true meanwhile; what was collected is of no use then.
     ///
     /// # Errors
     /// llama.cpp fails, or a matrix is multiplied with what is not a number.
-    pub fn add(&mut self, tokens: &[Token]) -> Result<(), Error> {
+    pub fn add(&mut self, tokens: &[Token], stop: Option<&AtomicBool>) -> Result<bool, Error> {
         let mut tokens = tokens.to_vec();
         if let (Some(first), Some(bos)) = (tokens.first_mut(), self.context.model().bos()) {
             *first = bos;
@@ -93,11 +94,13 @@ impl Importance {
             // Every token is an output: llama.cpp drops the others before the last layer's products.
             let mut batch = Batch::new();
             batch.push(self.sequence, part, Rows::All);
-            self.context.decode(&batch, |_| {})?;
+            if !self.context.decode_until(&batch, stop, |_| {})? {
+                return Ok(false);
+            }
         }
         match self.collected.lock().broken() {
             Some(tensor) => Err(Error::NonFinite(tensor.to_owned())),
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 

@@ -15,6 +15,7 @@ use siskin_harness::{BenchError, Imported, compare, nothing_measured};
 
 use super::number;
 use super::session_args::{self, RuntimeArgs};
+use crate::render::text;
 use crate::{exit, interrupt, text_input};
 
 mod measure;
@@ -131,6 +132,12 @@ pub(crate) struct BenchArgs {
     worker: bool,
 }
 
+impl BenchArgs {
+    pub(crate) fn is_worker(&self) -> bool {
+        self.worker
+    }
+}
+
 /// The formats of results.
 fn formats() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.iter().map(|format| format.name()))
@@ -146,9 +153,11 @@ fn share(text: &str) -> Result<f64, String> {
 
 pub(crate) fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
     if args.verbose {
-        siskin::show_log();
+        siskin::show_log(text::note);
     }
     if args.worker {
+        // Nothing of it is needed once the process is gone that it works for.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
         siskin_harness::serve_worker(std::io::stdin().lock(), std::io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -173,7 +182,7 @@ pub(crate) fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
         results.comparisons.push(comparison);
     }
     let format = if args.json { Format::Json } else { args.output };
-    let mut out = std::io::stdout();
+    let mut out = text::stdout();
     let layout = Layout {
         width: width(),
         details: args.details,
@@ -236,7 +245,7 @@ pub(super) fn progress_bar() -> ProgressBar {
 pub(super) fn show_step(bar: &ProgressBar, done: usize, total: usize, what: &str) {
     bar.set_length(total as u64);
     bar.set_position(done as u64);
-    bar.set_message(what.to_owned());
+    bar.set_message(text::bounded(what));
 }
 
 /// The time in seconds, RFC 3339.

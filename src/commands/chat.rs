@@ -15,8 +15,8 @@ use super::prompt_args::PromptArgs;
 use super::sampling_args::SamplingArgs;
 use super::session_args::SessionArgs;
 use super::template_args::TemplateArgs;
-use crate::interrupt;
-use crate::render::style;
+use crate::render::progress::PromptLine;
+use crate::render::text;
 use input::Input;
 use talk::ChatLoop;
 
@@ -86,7 +86,6 @@ pub(crate) fn converse(
     let only = talk.only.as_ref().map(PromptArgs::read);
     let only = only.transpose()?.map(Option::unwrap_or_default);
     let loaded = talk.load.as_deref().map(store::load).transpose()?;
-    interrupt::listen();
     let model = plan.load()?;
     super::notices::print_vocabulary(&model);
     let template = match frame.template(&model)? {
@@ -96,7 +95,8 @@ pub(crate) fn converse(
             Template::plain()
         }
     };
-    let session = model.session()?;
+    let mut session = model.session()?;
+    let line = PromptLine::new(&mut session);
     let context = session.capacity();
     let mut chat = Chat::new(session, template, frame.system.clone());
     if let Some(loaded) = loaded {
@@ -105,7 +105,7 @@ pub(crate) fn converse(
             chat.conversation_mut().set_system(frame.system);
         }
     }
-    let mut chat_loop = ChatLoop::new(chat, sampling, &talk);
+    let mut chat_loop = ChatLoop::new(chat, sampling, line, &talk);
     chat_loop.inputs = args.model.iter().cloned().chain(inputs).collect();
     if let Some(message) = only {
         return chat_loop.once(message);
@@ -120,7 +120,7 @@ pub(crate) fn converse(
             "{}, context of {context} tokens. /help lists the commands, Ctrl-D quits.",
             name.display()
         );
-        say!("{}", style::dim(&line, style::stderr()));
+        text::say_dimmed(&line);
         if let Some(file) = &talk.load {
             chat_loop.say_loaded(file);
         }

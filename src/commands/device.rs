@@ -11,7 +11,7 @@ use siskin::device::settings::Values;
 use siskin::{Device, Notice, ggml_hook};
 
 use super::{kernels, notices};
-use crate::render::size;
+use crate::render::{size, text};
 
 /// Shows what siskin found out about this machine, and the profile it uses
 #[derive(Debug, clap::Args)]
@@ -35,9 +35,9 @@ pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
             device: &device,
             kernels,
         };
-        writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
+        writeln!(text::stdout(), "{}", text::json(&report)?)?;
     } else {
-        std::io::stdout().write_all(table(&device, &kernels).as_bytes())?;
+        text::stdout().write_all(table(&device, &kernels).as_bytes())?;
     }
     warn(&device);
     Ok(ExitCode::SUCCESS)

@@ -123,7 +123,7 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn print_table(target: &PlanTarget, subject: &Subject, plan: &Plan) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
+    let mut out = text::stdout();
     let fits = if plan.fits { "fits" } else { "does not fit" };
     let shape = &subject.shape;
     writeln!(
@@ -171,8 +171,7 @@ fn print_json(
         refusal,
         run_refuses: subject.run_refuses.as_deref(),
     };
-    let report = serde_json::to_value(&report)?;
-    Ok(writeln!(std::io::stdout(), "{}", text::json(&report))?)
+    Ok(writeln!(text::stdout(), "{}", text::json(&report)?)?)
 }
 
 /// A GGUF file, a `config.json`, or a checkpoint's folder; the latter two in files of the type that was asked for, or of

@@ -72,8 +72,13 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let content = text_input::file(&args.file)?;
     let model = args.load()?;
-    let tokens = model.tokenize(&content, Tokenize::TEXT);
     let chunk = args.ctx_size as usize;
+    // Until here and while it tokenizes, a signal ends the program at once: there is nothing to end cleanly.
+    let most = args
+        .chunks
+        .map_or(usize::MAX, |chunks| chunks.saturating_mul(chunk));
+    let tokens = model.tokenize_start(&content, Tokenize::TEXT, most, None);
+    let tokens = tokens.unwrap_or_default();
     let whole = tokens.len() / chunk;
     if whole == 0 {
         bail!(
@@ -87,12 +92,11 @@ pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
     let cancel = interrupt::listen();
     let bar = ChunkProgress::new(args.quiet || args.json, chunks);
     for part in tokens.chunks_exact(chunk).take(chunks) {
-        if cancel.load(Ordering::Relaxed) {
+        if cancel.load(Ordering::Relaxed) || !importance.add(part, Some(cancel))? {
             bar.finish();
             say!("siskin: interrupted; nothing was written");
             return Ok(ExitCode::from(interrupt::exit_code()));
         }
-        importance.add(part)?;
         bar.step();
     }
     bar.finish();
@@ -156,7 +160,7 @@ impl ImatrixArgs {
                 "output": self.output.display().to_string(), "entries": entries, "chunks": chunks,
                 "chunk_size": collected.chunk_size, "tokens": tokens, "seconds": seconds, "peak_rss_bytes": peak,
             });
-            writeln!(std::io::stdout(), "{}", text::json(&report))?;
+            writeln!(text::stdout(), "{}", text::json(&report)?)?;
         } else if !self.quiet {
             say!(
                 "{}: {entries} matrices, {chunks} chunks, {tokens} tokens, {seconds:.1} s, {:.0} tokens/s, peak RSS {}",

@@ -36,10 +36,10 @@ pub(crate) fn main(args: InspectArgs) -> anyhow::Result<ExitCode> {
     let model = ModelFile::open(&args.file)?;
     let header = &model.header;
     let summary = Summary::from_header(header);
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(text::stdout());
     if args.json {
         let report = report::json(&args.file, &summary, header, args.tensors)?;
-        writeln!(out, "{}", text::json(&report))?;
+        writeln!(out, "{}", text::json(&report)?)?;
     } else {
         // A pipe has no width: nothing is cut.
         let columns = bench::terminal_width().unwrap_or(values::UNLIMITED);

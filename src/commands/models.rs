@@ -13,6 +13,7 @@ use siskin_harness::{compare, nothing_measured, read_memory};
 use siskin_model::FileType;
 
 use super::bench;
+use crate::render::text;
 
 /// Compares four models on this device and recommends one
 #[derive(Debug, clap::Args)]
@@ -68,7 +69,7 @@ pub(crate) fn main(args: ModelsArgs) -> anyhow::Result<ExitCode> {
     };
     let rows = catalog::rows(&args.types, &memory, results.as_ref());
     let choice = catalog::choose(&rows, &memory);
-    let mut out = std::io::stdout();
+    let mut out = text::stdout();
     let format = if args.json { Format::Json } else { args.output };
     match format {
         Format::Json => {

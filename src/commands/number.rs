@@ -17,6 +17,63 @@ pub(crate) fn decimal(text: &str) -> Result<f32, &'static str> {
     text.parse().map_err(|_| "not a number")
 }
 
+/// A temperature: 0 or more.
+pub(crate) fn temperature(text: &str) -> Result<f32, &'static str> {
+    within(text, |number| number >= 0.0, "must be 0 or more")
+}
+
+/// A probability.
+pub(crate) fn probability(text: &str) -> Result<f32, &'static str> {
+    within(
+        text,
+        |number| (0.0..=1.0).contains(&number),
+        "must be from 0 to 1",
+    )
+}
+
+/// A factor.
+pub(crate) fn factor(text: &str) -> Result<f32, &'static str> {
+    within(text, |number| number > 0.0, "must be more than 0")
+}
+
+/// Any number that is finite.
+pub(crate) fn finite(text: &str) -> Result<f32, &'static str> {
+    within(text, |_| true, "must be finite")
+}
+
+fn within(text: &str, is_fine: impl Fn(f32) -> bool, wanted: &'static str) -> Result<f32, &'static str> {
+    let number = decimal(text)?;
+    let fine = number.is_finite() && is_fine(number);
+    if fine { Ok(number) } else { Err(wanted) }
+}
+
+/// A number of tokens to make; `None`, for which -1 and -2 are typed, until the text ends or the context is full.
+pub(crate) fn limit(text: &str) -> Result<Option<usize>, &'static str> {
+    match whole::<i64>(text)? {
+        -2 | -1 => Ok(None),
+        count => usize::try_from(count)
+            .map(Some)
+            .map_err(|_| "must be a number of tokens, or -1 for no limit"),
+    }
+}
+
+/// A number of recent tokens, or -1 for all.
+pub(crate) fn window(text: &str) -> Result<i32, &'static str> {
+    let count = whole::<i32>(text)?;
+    Some(count)
+        .filter(|count| *count >= -1)
+        .ok_or("must be a number of tokens, or -1 for the whole context")
+}
+
+/// A seed; `None` if one is to be drawn, for which -1 is typed. llama.cpp's 4294967295 means the same.
+pub(crate) fn seed(text: &str) -> Result<Option<u32>, &'static str> {
+    const WANTED: &str = "must be from 0 to 4294967295, or -1 for a random one";
+    match whole::<i64>(text).map_err(|error| if error == "out of range" { WANTED } else { error })? {
+        -1 | 4_294_967_295 => Ok(None),
+        seed => u32::try_from(seed).map(Some).map_err(|_| WANTED),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
@@ -32,5 +89,30 @@ mod tests {
         assert_eq!(whole::<NonZeroUsize>("0"), Err("must be at least 1"));
         assert_eq!(decimal("0.5"), Ok(0.5));
         assert_eq!(decimal("hot"), Err("not a number"));
+    }
+
+    #[test]
+    fn numbers_out_of_their_range_are_refused() {
+        type Parser = fn(&str) -> Result<f32, &'static str>;
+        let cases: [(Parser, &[&str], &[&str]); 4] = [
+            (temperature, &["0", "0.8", "100"], &["-1", "nan", "inf", "hot"]),
+            (probability, &["0", "1", "0.95"], &["-0.1", "2", "nan"]),
+            (factor, &["0.5", "1.1"], &["0", "-1", "inf"]),
+            (finite, &["-2", "0", "1.5"], &["nan", "-inf"]),
+        ];
+        for (parse, fine, wrong) in cases {
+            assert!(fine.iter().all(|text| parse(text).is_ok()), "{fine:?}");
+            assert!(wrong.iter().all(|text| parse(text).is_err()), "{wrong:?}");
+        }
+        assert_eq!(
+            (limit("-1"), limit("-2"), limit("7")),
+            (Ok(None), Ok(None), Ok(Some(7)))
+        );
+        assert!(limit("-5").is_err_and(|error| error.contains("-1 for no limit")));
+        let seeds = ["-1", "4294967295", "0", "42"].map(seed);
+        assert_eq!(seeds, [Ok(None), Ok(None), Ok(Some(0)), Ok(Some(42))]);
+        for wrong in ["-2", "4294967296", "99999999999999999999", "x"] {
+            assert!(seed(wrong).is_err(), "{wrong}");
+        }
     }
 }

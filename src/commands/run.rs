@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
 use serde::Serialize;
@@ -17,6 +16,7 @@ use super::stats::Stats;
 use super::template_args::TemplateArgs;
 use crate::exit::usage_error;
 use crate::interrupt;
+use crate::render::progress::PromptLine;
 use crate::render::text;
 
 /// Default prompt of the embedded model.
@@ -92,19 +92,20 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     let sampling = args.sampling.sampling()?;
     let frame = args.template.read()?;
     let prompt = args.read(given)?;
-    let interrupted = interrupt::listen();
     let model = plan.load()?;
     super::notices::print_vocabulary(&model);
     let template = if args.raw { None } else { frame.template(&model)? };
     let made = match template {
         Some(template) => {
-            let chat = Chat::new(model.session()?, template, frame.system);
-            args.answer(chat, &prompt, &sampling, interrupted)?
+            let mut session = model.session()?;
+            let line = PromptLine::new(&mut session);
+            let chat = Chat::new(session, template, frame.system);
+            args.answer(chat, &line, &prompt, &sampling)?
         }
         None if frame.system.is_some() => {
             bail!("this model has no chat template, so it takes no system prompt; write it into the prompt")
         }
-        None => args.go_on(&model, &prompt, &sampling, interrupted)?,
+        None => args.go_on(&model, &prompt, &sampling)?,
     };
     args.report(&model, &prompt, made, sampling.config)
 }
@@ -160,9 +161,9 @@ impl RunArgs {
     fn answer(
         &self,
         mut chat: Chat,
+        line: &PromptLine,
         prompt: &str,
         sampling: &Sampling,
-        interrupted: &'static AtomicBool,
     ) -> anyhow::Result<Made> {
         if prompt.trim().is_empty() {
             return Err(usage_error(
@@ -170,7 +171,10 @@ impl RunArgs {
             ));
         }
         let context = chat.session().capacity();
-        let mut reply = chat.reply(prompt, sampling, Some(interrupted))?;
+        line.begin();
+        let reply = chat.reply(prompt, sampling, Some(interrupt::listen()));
+        line.end();
+        let mut reply = reply?;
         for event in &mut reply {
             if let ChatEvent::Text(part) = event? {
                 self.show(&part)?;
@@ -194,17 +198,17 @@ impl RunArgs {
     }
 
     /// Continues the prompt.
-    fn go_on(
-        &self,
-        model: &Model,
-        prompt: &str,
-        sampling: &Sampling,
-        interrupted: &'static AtomicBool,
-    ) -> anyhow::Result<Made> {
+    fn go_on(&self, model: &Model, prompt: &str, sampling: &Sampling) -> anyhow::Result<Made> {
         let mut session = model.session()?;
         let context = session.capacity();
-        let tokens = model.tokenize(prompt, Tokenize::PROMPT);
-        let mut generation = session.generate_from(&tokens, sampling, Some(interrupted))?;
+        // Until the end of this a signal ends the program at once.
+        let tokens = session.tokenize(prompt, Tokenize::PROMPT, None)?;
+        let tokens = tokens.unwrap_or_default();
+        let line = PromptLine::new(&mut session);
+        line.begin();
+        let generation = session.generate_from(&tokens, sampling, Some(interrupt::listen()));
+        line.end();
+        let mut generation = generation?;
         // SentencePiece writes a space before a text's first word; it is not part of the text.
         if prompt.is_empty() && tokens.len() <= 1 && model.adds_space_prefix() {
             generation.strip_leading_space();
@@ -258,9 +262,10 @@ impl RunArgs {
                 },
                 stats,
             };
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
+            writeln!(text::stdout(), "{}", text::json(&report)?)?;
         } else if self.stats {
             stats.print();
+            Stats::print_seed(&sampler);
         }
         let code = match made.stop {
             Some(StopReason::Interrupted) => interrupt::exit_code(),

@@ -11,7 +11,7 @@ use siskin::{LoadPlan, Model};
 use super::number;
 use super::{kernels, notices};
 use crate::environment;
-use crate::render::explain;
+use crate::render::{explain, text};
 
 /// What was typed.
 #[derive(Debug, clap::Args)]
@@ -95,7 +95,7 @@ impl SessionArgs {
     /// its environment.
     pub(crate) fn plan(&self) -> anyhow::Result<LoadPlan> {
         if self.verbose {
-            siskin::show_log();
+            siskin::show_log(text::note);
         }
         let (typed, priority) = self.tuning.overrides()?;
         let builder = match &self.model {

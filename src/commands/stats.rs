@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use siskin::device::memory::Memory;
-use siskin::{Model, Usage};
+use siskin::{Model, SamplerConfig, Usage};
 
 use crate::render::size;
 
@@ -27,6 +27,13 @@ impl Stats {
             peak_rss_bytes: memory.peak_bytes,
             rss_anonymous_bytes: memory.anonymous_bytes,
             rss_file_bytes: memory.file_bytes,
+        }
+    }
+
+    /// Prints the seed, with which the same text can be had again, if chance has a part in it.
+    pub(crate) fn print_seed(sampler: &SamplerConfig) {
+        if let Some(seed) = sampler.seed.filter(|_| sampler.temp > 0.0) {
+            say!("seed     {seed}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! `siskin tokenize`: turns text into token ids.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::json;
 use siskin::{Model, Token, Tokenize};
 
+use crate::render::text;
 use crate::text_input;
 
 /// Shows the tokens of a text
@@ -48,44 +48,49 @@ pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
         parse_special: args.special,
     };
     let tokens = model.tokenize(&text, options);
-    let mut out = std::io::stdout().lock();
+    // A long text has millions of tokens: each is written before the next is looked at.
+    let mut out = BufWriter::new(text::stdout());
     if args.json {
-        let pieces: Vec<String> = tokens.iter().map(|token| shown(&model, *token)).collect();
-        writeln!(out, "{}", json!({"text": text, "ids": tokens, "pieces": pieces}))?;
+        write!(out, "{{\"text\":{},\"ids\":", text::json(&text)?)?;
+        list(&mut out, &tokens, |token| Ok(token.0.to_string()))?;
+        write!(out, ",\"pieces\":")?;
+        list(&mut out, &tokens, |token| text::json(&shown(&model, token)))?;
+        writeln!(out, "}}")?;
     } else if args.ids {
-        let ids: Vec<String> = tokens.iter().map(|token| token.0.to_string()).collect();
-        writeln!(out, "{}", ids.join(" "))?;
+        for (at, token) in tokens.iter().enumerate() {
+            write!(out, "{}{}", if at == 0 { "" } else { " " }, token.0)?;
+        }
+        writeln!(out)?;
     } else {
         for token in tokens {
             writeln!(out, "{}\t{}", token.0, shown(&model, token))?;
         }
     }
+    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A token's piece on one line, with control characters and broken UTF-8 escaped.
+/// Writes a list as JSON.
+fn list(
+    out: &mut impl Write,
+    tokens: &[Token],
+    json: impl Fn(Token) -> serde_json::Result<String>,
+) -> anyhow::Result<()> {
+    for (at, token) in tokens.iter().enumerate() {
+        write!(out, "{}{}", if at == 0 { '[' } else { ',' }, json(*token)?)?;
+    }
+    Ok(write!(out, "{}]", if tokens.is_empty() { "[" } else { "" })?)
+}
+
+/// A token's piece on one line, with what steers a terminal and broken UTF-8 escaped.
 fn shown(model: &Model, token: Token) -> String {
     let bytes = model.piece(token, true);
-    let escape = |text: &str| {
-        text.chars()
-            .map(|c| {
-                if c.is_control() || c == '\\' {
-                    c.escape_default().to_string()
-                } else {
-                    c.to_string()
-                }
-            })
-            .collect::<String>()
-    };
-    bytes
-        .utf8_chunks()
-        .map(|chunk| {
-            escape(chunk.valid())
-                + &chunk
-                    .invalid()
-                    .iter()
-                    .map(|b| format!("\\x{b:02x}"))
-                    .collect::<String>()
-        })
-        .collect()
+    let mut line = String::new();
+    for chunk in bytes.utf8_chunks() {
+        line += &text::escaped(&chunk.valid().replace('\\', "\\\\"));
+        for byte in chunk.invalid() {
+            line += &format!("\\x{byte:02x}");
+        }
+    }
+    line
 }

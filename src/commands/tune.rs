@@ -13,6 +13,7 @@ use siskin_harness::tune::{self, Effort, Request, TuneReport};
 use siskin_harness::{Event, Harness, ModelInfo, report};
 
 use super::{bench, kernels, notices};
+use crate::render::text;
 use crate::{environment, interrupt};
 
 /// Finds the fastest settings for a model on this machine and saves them
@@ -136,7 +137,7 @@ impl TuneArgs {
         } else {
             "no settings of this model were saved"
         };
-        writeln!(std::io::stdout(), "{what} in {}", store.display())?;
+        writeln!(text::stdout(), "{what} in {}", store.display())?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -195,7 +196,7 @@ impl TuneArgs {
 
     /// `saved` is the file that has the result now.
     fn print(&self, report: &TuneReport, info: &ModelInfo, saved: Option<&Path>) -> anyhow::Result<()> {
-        let mut out = std::io::stdout();
+        let mut out = text::stdout();
         if self.json {
             let mut json = serde_json::to_value(report)?;
             // The settings are fields of the result, next to its speeds.
@@ -206,7 +207,7 @@ impl TuneArgs {
             }
             json["file"] = saved.map(|file| file.display().to_string()).into();
             json["kept"] = saved.is_some().into();
-            return Ok(writeln!(out, "{json}")?);
+            return Ok(writeln!(out, "{}", text::json(&json)?)?);
         }
         let width = bench::width();
         let mut lines = vec![

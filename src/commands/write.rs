@@ -98,16 +98,16 @@ impl WriteArgs {
             say!(
                 "siskin: warning: the importance matrix has no entry for {} of the matrices to quantize, for example {}; they are quantized without it",
                 others().count(),
-                text::escaped(first)
+                text::bounded(first)
             );
         }
     }
 
     fn print_plan(&self, conversion: &Conversion) -> anyhow::Result<ExitCode> {
-        let mut out = std::io::stdout().lock();
+        let mut out = text::stdout();
         let (plan, file_type, bytes) = (&conversion.plan, conversion.file_type, conversion.file_bytes());
         if self.json {
-            writeln!(out, "{}", text::json(&plan_table::json(plan, file_type, bytes)))?;
+            writeln!(out, "{}", text::json(&plan_table::json(plan, file_type, bytes))?)?;
         } else {
             plan_table::print(&mut out, plan, file_type, bytes)?;
         }
@@ -145,7 +145,7 @@ impl WriteArgs {
         let seconds = start.elapsed().as_secs_f64();
         if self.json {
             let report = report(conversion, output, seconds, threads);
-            writeln!(std::io::stdout(), "{}", text::json(&report))?;
+            writeln!(text::stdout(), "{}", text::json(&report)?)?;
         } else if !self.quiet {
             say!("{}", closing_line(conversion, output, seconds));
         }

@@ -138,9 +138,9 @@ pub(crate) fn json(plan: &Plan, file_type: FileType, file_bytes: u64) -> Value {
 fn sources(tensor: &PlannedTensor) -> String {
     match tensor.sources.as_slice() {
         [] => "(computed)".into(),
-        [one] => text::escaped(&one.name),
+        [one] => text::bounded(&one.name),
         [first, .., last] => {
-            let (first, last) = (text::escaped(&first.name), text::escaped(&last.name));
+            let (first, last) = (text::bounded(&first.name), text::bounded(&last.name));
             format!("{first} … {last} ({})", tensor.sources.len())
         }
     }

@@ -1,9 +1,13 @@
 //! Progress of a file being written, and of chunks being run.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use siskin_quant::stream::Progress;
+use siskin::{Progress, Session};
+use siskin_quant::stream;
 
 use super::{style, text};
 
@@ -34,18 +38,18 @@ impl WriteProgress {
         WriteProgress::Bar(bar)
     }
 
-    pub(crate) fn show(&self, progress: &Progress<'_>) {
+    pub(crate) fn show(&self, progress: &stream::Progress<'_>) {
         match self {
             WriteProgress::Nothing => {}
             WriteProgress::Bar(bar) => {
                 bar.set_length(progress.total);
                 bar.set_position(progress.written);
-                bar.set_message(text::escaped(&progress.tensor.name));
+                bar.set_message(text::bounded(&progress.tensor.name));
             }
             WriteProgress::Lines(tenths) => {
                 let tenth = progress.written * 10 / progress.total.max(1);
                 if tenths.swap(tenth, Ordering::Relaxed) < tenth {
-                    say!("{:>3}%  {}", tenth * 10, text::escaped(&progress.tensor.name));
+                    say!("{:>3}%  {}", tenth * 10, text::bounded(&progress.tensor.name));
                 }
             }
         }
@@ -100,6 +104,91 @@ fn style_for(wide: &str, narrow: &str) -> ProgressStyle {
     let is_narrow = size.is_ok_and(|size| (1..NARROW).contains(&size.ws_col));
     let template = if is_narrow { narrow } else { wide };
     ProgressStyle::with_template(template).expect("a template that a test has drawn")
+}
+
+/// How long a prompt is computed before its progress is shown.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A line on a terminal while a long prompt is computed; it is gone before any text appears.
+#[derive(Clone)]
+pub(crate) struct PromptLine(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    /// When the prompt began; `None` if none is computed that waits for its first text.
+    since: Option<Instant>,
+    progress: Option<Progress>,
+    is_enabled: bool,
+    is_shown: bool,
+}
+
+impl State {
+    fn draw(&mut self) {
+        if let Some(Progress { done, total }) = self.progress {
+            self.is_shown = true;
+            let line = format!("reading the prompt: {done} of {total} tokens");
+            let _ = write!(std::io::stderr(), "\r{line}\x1b[K");
+        }
+    }
+}
+
+impl PromptLine {
+    /// A line for the prompts of `session`.
+    pub(crate) fn new(session: &mut Session) -> Self {
+        let state = State {
+            is_enabled: style::redraws(),
+            ..State::default()
+        };
+        let line = PromptLine(Arc::new((Mutex::new(state), Condvar::new())));
+        let shown = line.clone();
+        session.on_progress(move |progress| shown.show(progress));
+        line
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A prompt is about to be computed.
+    pub(crate) fn begin(&self) {
+        let since = Instant::now();
+        let mut state = self.state();
+        (state.since, state.progress) = (Some(since), None);
+        if state.is_enabled {
+            // A batch may take many seconds, so the line does not wait for its end. Without a thread there is no line.
+            let line = self.clone();
+            let thread = std::thread::Builder::new().stack_size(64 << 10);
+            let _ = thread.spawn(move || line.appear(since));
+        }
+    }
+
+    /// Shows the line once the prompt has taken a while.
+    fn appear(&self, since: Instant) {
+        let is_computed = |state: &mut State| state.since == Some(since);
+        let waited = self.0.1.wait_timeout_while(self.state(), PATIENCE, is_computed);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.since == Some(since) {
+            state.draw();
+        }
+    }
+
+    fn show(&self, progress: Progress) {
+        let mut state = self.state();
+        state.progress = Some(progress).filter(|_| state.since.is_some());
+        if state.is_shown {
+            state.draw();
+        }
+    }
+
+    /// It has been computed: the line is cleared.
+    pub(crate) fn end(&self) {
+        let mut state = self.state();
+        state.since = None;
+        self.0.1.notify_all();
+        if std::mem::take(&mut state.is_shown) {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ mod mutations;
 mod odd_shapes;
 mod promises;
 mod quantize;
+mod sampling;
+mod signals;
 mod terminal;
 mod util;
 mod vocabulary;

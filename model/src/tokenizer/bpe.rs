@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::brake::Brake;
+
 /// The index for "no neighbour".
 const NONE: u32 = u32::MAX;
 
@@ -28,11 +30,13 @@ pub(super) struct Pair<'a> {
 /// Merges the characters of `text`, and passes what is left to `left_over` in order: text and token.
 ///
 /// `first` gives the token of a character. `rank` gives a pair's rank (the lowest is merged first) and the
-/// token it becomes, or `None` if it is never merged. Pairs of equal rank are merged from left to right.
+/// token it becomes, or `None` if it is never merged. Pairs of equal rank are merged from left to right. If `brake` is
+/// on, what is left is not what it should be.
 pub(super) fn merge(
     text: &str,
     first: impl Fn(&str) -> Option<u32>,
     rank: impl Fn(Pair<'_>) -> Option<(u32, u32)>,
+    brake: &Brake<'_>,
     mut left_over: impl FnMut(&str, Option<u32>),
 ) {
     debug_assert!(text.len() < NONE as usize);
@@ -65,6 +69,9 @@ pub(super) fn merge(
     };
     heap.extend((1..symbols.len() as u32).filter_map(|right| pair(&symbols, right - 1, right)));
     while let Some(Reverse((_, left, right, len, token))) = heap.pop() {
+        if brake.is_on(1) {
+            return;
+        }
         let (a, b) = (symbols[left as usize], symbols[right as usize]);
         // One of the two has been merged with another symbol since.
         if a.len == 0 || b.len == 0 || a.len + b.len != len {
@@ -111,7 +118,7 @@ mod tests {
             let row = ranks.iter().find(|(text, _)| *text == pair.text)?;
             Some((row.1, token(pair.text)?))
         };
-        merge(text, token, rank, |part, id| {
+        merge(text, token, rank, &Brake::new(&|| false), |part, id| {
             assert_eq!(id, token(part));
             parts.push(part.to_owned());
         });

@@ -58,6 +58,15 @@ impl Normalizer {
         }
     }
 
+    /// The most bytes that may become `bytes` of normalised text.
+    pub fn most_bytes(self, bytes: usize) -> usize {
+        match self {
+            Normalizer::None => bytes,
+            // Three letters of three bytes each become a Hangul syllable of three bytes, and nothing shrinks more.
+            Normalizer::Nfc => bytes.saturating_mul(3),
+        }
+    }
+
     /// The normalised text.
     pub fn apply(self, text: &str) -> Cow<'_, str> {
         match self {

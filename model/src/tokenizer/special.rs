@@ -4,6 +4,7 @@
 
 use crate::gguf::{Array, Metadata, Value};
 
+use super::brake::Brake;
 use super::index::Tokens;
 use super::spellings::{ENDS, INFILL, TEXTS};
 use super::token_type::TokenType;
@@ -207,15 +208,21 @@ impl Special {
         tokens: &Tokens,
         types: &[TokenType],
         parse_special: bool,
+        brake: &Brake<'_>,
         mut each: impl FnMut(Part<'_>),
     ) {
         let mut parts = Vec::from_iter((!text.is_empty()).then_some(Part::Text(text)));
         let pairs = Pairs::of(text);
         for &id in &self.sought {
             let (kind, spelling) = (types[id as usize], tokens.text(id).unwrap_or_default());
-            let wanted = parse_special || kind == TokenType::UserDefined;
-            if !wanted || spelling.len() > text.len() || !pairs.may_have(spelling) || !text.contains(spelling)
-            {
+            if !parse_special && kind != TokenType::UserDefined {
+                continue;
+            }
+            let is_possible = spelling.len() <= text.len() && pairs.may_have(spelling);
+            if is_possible && brake.is_on(text.len()) {
+                return;
+            }
+            if !is_possible || !text.contains(spelling) {
                 continue;
             }
             let mut cut = Vec::with_capacity(parts.len() + 2);
@@ -330,7 +337,7 @@ mod tests {
         let (tokens, special) = found(&["x", "<a>", "<u>", "<a><a>"], &mut types);
         let cut = |text: &str, parse: bool| {
             let mut parts = Vec::new();
-            special.cut(text, &tokens, &types, parse, |part| {
+            special.cut(text, &tokens, &types, parse, &Brake::new(&|| false), |part| {
                 parts.push(match part {
                     Part::Text(text) => text.to_owned(),
                     Part::Token(id) => id.to_string(),

@@ -5,6 +5,7 @@
 //! spelling becomes a control token only if the template wrote all of it; everything else is plain text.
 
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 
 use siskin_jinja::Rendered;
 use siskin_model::tokenizer::TokenType;
@@ -137,32 +138,44 @@ impl ControlTokens {
     }
 
     /// The tokens of a rendered conversation, preceded by the beginning-of-text token if the model wants one
-    /// and the template did not write it.
-    pub(super) fn tokenize(&self, model: &Model, rendered: &Rendered) -> Vec<Token> {
+    /// and the template did not write it. `None` if `stop` became true meanwhile.
+    pub(super) fn tokenize(
+        &self,
+        model: &Model,
+        rendered: &Rendered,
+        stop: Option<&AtomicBool>,
+    ) -> Option<Vec<Token>> {
         let text = &rendered.text;
         let mut tokens = Vec::new();
         let mut done = 0;
         for (place, token) in self.written(rendered) {
-            self.plain(model, &text[done..place.start], &mut tokens);
+            self.plain(model, &text[done..place.start], stop, &mut tokens)?;
             tokens.push(token);
             done = place.end;
         }
-        self.plain(model, &text[done..], &mut tokens);
+        self.plain(model, &text[done..], stop, &mut tokens)?;
         if let Some(bos) = model.bos().filter(|bos| tokens.first() != Some(bos)) {
             tokens.insert(0, bos);
         }
-        tokens
+        Some(tokens)
     }
 
-    /// Tokenizes text without control tokens.
-    fn plain(&self, model: &Model, text: &str, tokens: &mut Vec<Token>) {
+    /// Tokenizes text without control tokens; `None` if it was stopped.
+    fn plain(
+        &self,
+        model: &Model,
+        text: &str,
+        stop: Option<&AtomicBool>,
+        tokens: &mut Vec<Token>,
+    ) -> Option<()> {
         let mut done = 0;
         for cut in self.cuts(text).into_iter().chain([text.len()]) {
             if done < cut {
-                tokens.extend(model.tokenize(&text[done..cut], Tokenize::PLAIN));
+                tokens.extend(model.tokenize_until(&text[done..cut], Tokenize::PLAIN, stop)?);
             }
             done = cut;
         }
+        Some(())
     }
 }
 

@@ -2,12 +2,20 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Chat, ChatError, Prepared, TemplateError, tokens};
+use super::{Chat, ChatError, Prepared, TemplateError};
 use crate::engine::Token;
 
 /// Bytes of messages for each place in the context up to which the whole conversation is tried first: with more, it is
 /// looked for from the end which turns fit, in time that follows from the context and not from the conversation.
 const BYTES_PER_PLACE: usize = 16;
+
+/// The tokens of some turns.
+struct Length {
+    /// How many they are; at least so many if they are more than the context has places.
+    count: usize,
+    /// The tokens themselves, unless they are more than that.
+    tokens: Vec<Token>,
+}
 
 /// What was found to fit.
 struct Fitting {
@@ -58,62 +66,60 @@ impl Chat {
         let room = context as usize;
         let (turns, hidden) = self.conversation.turns();
         let visible = turns - hidden;
-        let mut tries = Tries {
+        let tries = Tries {
             chat: self,
             made,
             room: room.saturating_sub(reserve.max(1)),
+            interrupted,
         };
-        let stopped = || interrupted.is_some_and(|interrupted| interrupted.load(Ordering::Relaxed));
         if visible <= 1 || self.conversation.seen_bytes() <= room * BYTES_PER_PLACE {
             match tries.newest(visible) {
                 Err(error) if visible > 1 && is_length(&error) => {}
-                tokens => {
-                    let tokens = tokens?;
-                    if tokens.len() <= tries.room {
+                length => {
+                    let Some(Length { count, tokens }) = length? else {
+                        return Ok(None);
+                    };
+                    if count <= tries.room {
                         return Ok(Some(Fitting { tokens, dropped: 0 }));
                     }
                 }
             }
         }
         // The last turn alone may take what is reserved for the answer.
-        let mut best = tries.newest(1)?;
+        let Some(mut best) = tries.newest(1)? else {
+            return Ok(None);
+        };
         let mut fits = 1;
-        if best.len() > tries.room {
-            if best.len() < room {
+        if best.count > tries.room {
+            if best.count < room {
                 let dropped = visible.saturating_sub(1);
                 return Ok(Some(Fitting {
-                    tokens: best,
+                    tokens: best.tokens,
                     dropped,
                 }));
             }
-            let tokens = best.len();
+            let tokens = best.count;
             return Err(ChatError::TooLong { tokens, context });
         }
         // Doubles the number of turns until they do not fit, then halves the distance.
         let mut too_many = visible + 1;
         while too_many - fits > 1 {
-            if stopped() {
-                return Ok(None);
-            }
             let count = match too_many > visible {
                 true => (fits * 2).min(visible),
                 false => (fits + too_many) / 2,
             };
             match tries.newest(count) {
                 Err(error) if is_length(&error) => too_many = count,
-                tokens => {
-                    let tokens = tokens?;
-                    if tokens.len() <= tries.room {
-                        (best, fits) = (tokens, count);
-                    } else {
-                        too_many = count;
-                    }
-                }
+                length => match length? {
+                    None => return Ok(None),
+                    Some(length) if length.count <= tries.room => (best, fits) = (length, count),
+                    Some(_) => too_many = count,
+                },
             }
         }
         let dropped = visible - fits;
         Ok(Some(Fitting {
-            tokens: best,
+            tokens: best.tokens,
             dropped,
         }))
     }
@@ -132,20 +138,41 @@ struct Tries<'c> {
     made: &'c [Token],
     /// Places for the conversation and what was made.
     room: usize,
+    interrupted: Option<&'c AtomicBool>,
 }
 
 impl Tries<'_> {
-    /// The tokens of the newest turns.
-    fn newest(&mut self, count: usize) -> Result<Vec<Token>, ChatError> {
+    /// The tokens of the newest turns; `None` if it was interrupted.
+    fn newest(&self, count: usize) -> Result<Option<Length>, ChatError> {
+        let stopped = |stop: &AtomicBool| stop.load(Ordering::Relaxed);
+        if self.interrupted.is_some_and(stopped) {
+            return Ok(None);
+        }
         let Chat {
             session,
             template,
             control,
             conversation,
         } = self.chat;
-        let messages = conversation.newest(count);
-        let mut all = tokens(session.model(), template, control, &messages)?;
-        all.extend_from_slice(self.made);
-        Ok(all)
+        let rendered = template.rendered(&conversation.newest(count), true)?;
+        let model = session.model();
+        let fewest = model.fewest_tokens(rendered.text.len() as u64);
+        let fewest = usize::try_from(fewest)
+            .unwrap_or(usize::MAX)
+            .saturating_add(self.made.len());
+        if fewest > session.capacity() as usize {
+            return Ok(Some(Length {
+                count: fewest,
+                tokens: Vec::new(),
+            }));
+        }
+        let tokens = control.tokenize(model, &rendered, self.interrupted);
+        Ok(tokens.map(|mut tokens| {
+            tokens.extend_from_slice(self.made);
+            Length {
+                count: tokens.len(),
+                tokens,
+            }
+        }))
     }
 }

@@ -49,7 +49,7 @@ impl Chat {
         if self.is_plain() {
             sampling.stop.push(NEXT_SPEAKER.into());
         }
-        let mut writer = Writer::new(self.session.model(), &sampling)?;
+        let mut writer = Writer::new(&self.session, &sampling)?;
         if self.is_plain() {
             writer.strip_leading_space();
         }
@@ -66,6 +66,7 @@ impl Chat {
         }
         let prepared = prepared?;
         clock.prompt_done();
+        writer.see(self.session.tokens());
         Ok(Reply {
             recorded: !prepared.complete,
             chat: self,

@@ -4,17 +4,25 @@
 //! several sequences, which are then computed together, for one read of the weights. Rows of logits are lent to a
 //! callback: a prompt of 2,048 tokens of Llama-3.2 has 1 GB of them.
 
+mod params;
+
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool;
 
 use llama_cpp_sys_2 as sys;
-use siskin_device::settings::{CacheType, FlashAttention, Values};
+use siskin_device::settings::Values;
 
 use super::eval_callback::{Bridge, EvalCallback};
+use super::stop::Stop;
 use super::{Model, Token, ffi};
 use crate::Error;
+use params::{check_cache, flash_attention, ggml_type};
 
 /// Tokens handed to llama.cpp together. Less is allowed, more is split.
 const BATCH: u32 = 512;
+
+/// What `llama_decode` returns if the callback ended it.
+const STOPPED: i32 = 2;
 
 /// How the sequences of a context share the KV cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,9 +165,10 @@ impl Drop for Raw {
 /// A KV cache and the sequences in it.
 #[derive(Debug)]
 pub struct Context {
-    // Freed in this order: the context before what its callback writes to and before the model.
+    // Freed in this order: the context before what its callbacks use and before the model.
     raw: Raw,
     bridge: Option<Bridge>,
+    stop: Stop,
     model: Model,
     capacity: u32,
     layout: CacheLayout,
@@ -198,12 +207,14 @@ impl Context {
         if let Some(bridge) = &bridge {
             bridge.install(&mut params);
         }
+        let stop = Stop::default();
+        stop.install(&mut params);
         let failed = |reason: String| Error::Context {
             context: capacity,
             reason,
         };
         ffi::forget_error();
-        // SAFETY: the model outlives the context, which holds it; so does the callback's data. Every other pointer in
+        // SAFETY: the model outlives the context, which holds it; so does the callbacks' data. Every other pointer in
         // `params` is the null that llama.cpp put there.
         let raw = unsafe { sys::llama_init_from_model(model.raw().as_ptr(), params) };
         let raw = Raw(NonNull::new(raw).ok_or_else(|| failed(ffi::first_error()))?);
@@ -216,6 +227,7 @@ impl Context {
         Ok(Context {
             raw,
             bridge,
+            stop,
             model: model.clone(),
             // llama.cpp rounds contexts up; what was asked for counts.
             capacity: capacity.min(there),
@@ -277,12 +289,28 @@ impl Context {
     ///
     /// # Errors
     /// A sequence has no room for its tokens (then nothing is computed), or llama.cpp fails.
-    pub fn decode(&mut self, batch: &Batch, mut on_row: impl FnMut(Row<'_>)) -> Result<(), Error> {
+    pub fn decode(&mut self, batch: &Batch, on_row: impl FnMut(Row<'_>)) -> Result<(), Error> {
+        self.decode_until(batch, None, on_row).map(|_| ())
+    }
+
+    /// The same, and stops early once `stop` is true, in the middle of the computation: then it returns false, and the
+    /// sequences have what they had before, or the parts computed.
+    ///
+    /// # Errors
+    /// As [`Context::decode`]'s.
+    pub fn decode_until(
+        &mut self,
+        batch: &Batch,
+        stop: Option<&AtomicBool>,
+        mut on_row: impl FnMut(Row<'_>),
+    ) -> Result<bool, Error> {
         let entries = self.entries(batch)?;
         // SAFETY: the context is alive.
         let most = unsafe { sys::llama_n_batch(self.raw.0.as_ptr()) }.max(1) as usize;
         for part in entries.chunks(most) {
-            self.compute(part)?;
+            if !self.compute(part, stop)? {
+                return Ok(false);
+            }
             for (index, entry) in part.iter().enumerate().filter(|(_, entry)| entry.row) {
                 let index = i32::try_from(index).unwrap_or(i32::MAX);
                 if let Some(logits) = self.row(index) {
@@ -295,7 +323,7 @@ impl Context {
                 self.state_mut(entry.sequence).row = Some(index);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes every token from position `len` on out of a sequence; nothing changes if it is shorter.
@@ -367,8 +395,8 @@ impl Context {
         Ok(entries)
     }
 
-    /// Computes as many tokens as llama.cpp takes together.
-    fn compute(&mut self, part: &[Entry]) -> Result<(), Error> {
+    /// Computes as many tokens as llama.cpp takes together; false if `stop` ended it.
+    fn compute(&mut self, part: &[Entry], stop: Option<&AtomicBool>) -> Result<bool, Error> {
         let mut tokens: Vec<i32> = part.iter().map(|entry| entry.token.0).collect();
         let mut positions: Vec<i32> = part
             .iter()
@@ -393,8 +421,9 @@ impl Context {
         // Rows of the last computation are gone.
         self.sequences.iter_mut().for_each(|state| state.row = None);
         // SAFETY: every list holds `n_tokens` values and outlives the call; ids are below `n_seq_max`. The context is
-        // used by this thread alone (`&mut self`), and the callback, if there is one, runs within this call.
-        let status = unsafe { sys::llama_decode(self.raw.0.as_ptr(), batch) };
+        // used by this thread alone (`&mut self`), and the callbacks run within this call.
+        let decode = || unsafe { sys::llama_decode(self.raw.0.as_ptr(), batch) };
+        let status = self.stop.during(stop, decode);
         if let Some(bridge) = &mut self.bridge {
             bridge.resume_panic();
         }
@@ -402,19 +431,25 @@ impl Context {
             for entry in part {
                 self.state_mut(entry.sequence).tokens.push(entry.token);
             }
-            return Ok(());
+            return Ok(true);
         }
         // What llama.cpp computed of the part before it failed is removed again.
         for entry in part {
             let len = self.tokens(entry.sequence).len();
-            self.remove(entry.sequence, u32::try_from(len).unwrap_or(u32::MAX));
+            if !self.remove(entry.sequence, u32::try_from(len).unwrap_or(u32::MAX)) {
+                // The memory of a recurrent model cannot be cut: it has more than its tokens, so all is taken out.
+                self.clear(entry.sequence);
+            }
+        }
+        if status == STOPPED && stop.is_some() {
+            return Ok(false);
         }
         Err(Error::Decode {
             tokens: part.len(),
             position: part.first().map_or(0, |entry| entry.position),
             reason: match status {
                 1 => "the KV cache is full".into(),
-                2 => "it was stopped".into(),
+                STOPPED => "it was stopped".into(),
                 status => format!("status {status}"),
             },
         })
@@ -444,41 +479,6 @@ impl Context {
 
     fn state_mut(&mut self, sequence: SequenceId) -> &mut State {
         &mut self.sequences[sequence.0 as usize]
-    }
-}
-
-/// What llama.cpp would refuse with no word of why.
-fn check_cache(model: &Model, values: &Values) -> Result<(), Error> {
-    let cache_type = values.cache_type;
-    if !cache_type.is_quantized() {
-        return Ok(());
-    }
-    if values.flash_attention == FlashAttention::Off {
-        return Err(Error::CacheNeedsFlashAttention(cache_type));
-    }
-    match model.head_dim() {
-        Some(head_dim) if !head_dim.is_multiple_of(32) => {
-            Err(Error::CacheCrossesHeads { cache_type, head_dim })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// llama.cpp's flash attention rounds to f16 on the way: exact keys and values want the plain form.
-fn flash_attention(values: &Values) -> sys::llama_flash_attn_type {
-    match (values.cache_type, values.flash_attention) {
-        (CacheType::F32, _) | (_, FlashAttention::Off) => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
-        (_, FlashAttention::On) => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
-        (_, FlashAttention::Auto) => sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
-    }
-}
-
-fn ggml_type(ty: CacheType) -> sys::ggml_type {
-    match ty {
-        CacheType::F32 => sys::GGML_TYPE_F32,
-        CacheType::F16 => sys::GGML_TYPE_F16,
-        CacheType::Q8_0 => sys::GGML_TYPE_Q8_0,
-        CacheType::Q4_0 => sys::GGML_TYPE_Q4_0,
     }
 }
 

@@ -3,7 +3,6 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -17,7 +16,7 @@ use super::LoadOptions;
 pub(super) fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
     BACKEND.get_or_init(|| {
-        if !LOG.load(Ordering::Relaxed) {
+        if LOG.get().is_none() {
             silence();
         }
         crate::ggml_hook::select_default();
@@ -48,14 +47,25 @@ pub fn llama_cpp_version() -> String {
     version.to_string_lossy().into_owned()
 }
 
-/// Whether llama.cpp's log is shown.
-static LOG: AtomicBool = AtomicBool::new(false);
+/// Whom llama.cpp's log is shown to.
+static LOG: OnceLock<fn(&str)> = OnceLock::new();
 
-/// Has llama.cpp write its log to stderr. By default it is silent, and errors carry its first complaint.
-pub fn show_log() {
-    LOG.store(true, Ordering::Relaxed);
-    // SAFETY: null means llama.cpp's default logger; no user data is passed.
-    unsafe { sys::llama_log_set(None, ptr::null_mut()) };
+/// Has llama.cpp's log passed to `show`, line by line or in parts of lines; it has names from the model's file as they
+/// are there. By default it is silent, and errors carry its first complaint. The first call in a process counts.
+pub fn show_log(show: fn(&str)) {
+    LOG.get_or_init(|| show);
+    // SAFETY: the callback has the required signature, reads nothing but the text while the text lives, and lives for
+    // ever; a panic of `show` aborts. No user data is passed.
+    unsafe { sys::llama_log_set(Some(pass_on), ptr::null_mut()) };
+}
+
+unsafe extern "C" fn pass_on(level: sys::ggml_log_level, text: *const c_char, data: *mut c_void) {
+    // SAFETY: the same arguments.
+    unsafe { keep_errors(level, text, data) };
+    if let Some(show) = LOG.get().filter(|_| !text.is_null()) {
+        // SAFETY: llama.cpp passes a C string that lives until the callback returns; null was ruled out.
+        show(&unsafe { CStr::from_ptr(text) }.to_string_lossy());
+    }
 }
 
 /// Drops what llama.cpp would log to stderr; errors are kept, so that loading can report them.

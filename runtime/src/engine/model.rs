@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::model::LlamaModel;
@@ -48,6 +48,8 @@ pub struct Model(Arc<Loaded>);
 struct Loaded {
     llama: LlamaModel,
     vocab: Vocab,
+    /// The longest token's length in bytes, once someone asked.
+    longest: OnceLock<usize>,
     head_dim: Option<u64>,
     lacks_pre_tokenizer: bool,
     settings: Resolved,
@@ -128,6 +130,7 @@ impl Model {
         Ok(Model(Arc::new(Loaded {
             llama,
             vocab,
+            longest: OnceLock::new(),
             head_dim,
             lacks_pre_tokenizer,
             settings,
@@ -196,6 +199,10 @@ impl Model {
 
     pub(super) fn llama(&self) -> &LlamaModel {
         &self.0.llama
+    }
+
+    pub(super) fn longest(&self) -> &OnceLock<usize> {
+        &self.0.longest
     }
 
     pub(super) fn vocab(&self) -> &Vocab {

@@ -21,9 +21,14 @@ pub struct SamplerConfig {
     pub min_p: f32,
     /// Divides the positive logits of recent tokens and multiplies the negative ones; 1 for no penalty.
     pub repeat_penalty: f32,
-    /// The number of recent tokens that are penalised.
+    /// Taken from the logits of recent tokens, once for each time they occur; 0 for no penalty.
+    pub frequency_penalty: f32,
+    /// Taken from the logits of recent tokens once; 0 for no penalty.
+    pub presence_penalty: f32,
+    /// The number of recent tokens that are penalised, those of the prompt and of earlier turns too; 0 for none, -1 for
+    /// all of the context.
     pub repeat_last_n: i32,
-    /// Seed of the random numbers; `None` for a new seed each time.
+    /// Seed of the random numbers; `None` for a new seed each time, see [`SamplerConfig::with_seed`].
     pub seed: Option<u32>,
 }
 
@@ -35,6 +40,8 @@ impl Default for SamplerConfig {
             top_p: 0.95,
             min_p: 0.05,
             repeat_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
             repeat_last_n: 64,
             seed: None,
         }
@@ -47,7 +54,7 @@ impl SamplerConfig {
     /// # Errors
     /// If a setting is out of its range or not finite.
     pub fn check(&self) -> Result<(), Error> {
-        let rules: [(&'static str, f32, bool, &'static str); 4] = [
+        let rules: [(&'static str, f32, bool, &'static str); 7] = [
             ("temp", self.temp, self.temp >= 0.0, "0 or more"),
             (
                 "top-p",
@@ -67,6 +74,19 @@ impl SamplerConfig {
                 self.repeat_penalty > 0.0,
                 "more than 0",
             ),
+            (
+                "frequency-penalty",
+                self.frequency_penalty,
+                true,
+                "a finite number",
+            ),
+            ("presence-penalty", self.presence_penalty, true, "a finite number"),
+            (
+                "repeat-last-n",
+                self.repeat_last_n as f32,
+                self.repeat_last_n >= -1,
+                "-1 or more",
+            ),
         ];
         match rules
             .into_iter()
@@ -77,21 +97,39 @@ impl SamplerConfig {
         }
     }
 
+    /// The same settings with a seed: one is drawn if there is none, so that a program can print it.
+    pub fn with_seed(self) -> Self {
+        SamplerConfig {
+            seed: Some(self.seed.unwrap_or_else(random_seed)),
+            ..self
+        }
+    }
+
+    /// Whether some tokens are made less likely because they came before.
+    fn penalizes(&self) -> bool {
+        let changes =
+            self.repeat_penalty != 1.0 || self.frequency_penalty != 0.0 || self.presence_penalty != 0.0;
+        changes && self.repeat_last_n != 0
+    }
+
     /// The chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw. `vocabulary` is the number of
-    /// its tokens.
-    pub(crate) fn build(&self, vocabulary: usize) -> Result<Sampler, Error> {
+    /// its tokens, `context` that of the context's.
+    pub(crate) fn build(&self, vocabulary: usize, context: u32) -> Result<Sampler, Error> {
         self.check()?;
-        if self.temp == 0.0 && self.repeat_penalty == 1.0 {
+        if self.temp == 0.0 && !self.penalizes() {
             return Ok(Sampler::Greedy);
         }
         let mut chain = Vec::new();
-        if self.repeat_penalty != 1.0 {
+        let mut window = 0;
+        if self.penalizes() {
+            // No text is longer than its context, so no longer window is of use.
+            window = u32::try_from(self.repeat_last_n).map_or(context, |count| count.min(context));
             chain.push(LlamaSampler::penalties(
                 i32::try_from(vocabulary).unwrap_or(i32::MAX),
-                self.repeat_last_n.max(0),
+                i32::try_from(window).unwrap_or(i32::MAX),
                 self.repeat_penalty,
-                0.0,
-                0.0,
+                self.frequency_penalty,
+                self.presence_penalty,
             ));
         }
         if self.temp == 0.0 {
@@ -109,6 +147,7 @@ impl SamplerConfig {
         Ok(Sampler::Chain {
             chain: LlamaSampler::chain_simple(chain),
             candidates: LlamaTokenDataArray::new(Vec::with_capacity(vocabulary), false),
+            window: window as usize,
         })
     }
 }
@@ -124,13 +163,28 @@ pub(crate) enum Sampler {
         chain: LlamaSampler,
         /// Room for every token with its probability, kept from token to token.
         candidates: LlamaTokenDataArray,
+        /// Recent tokens that are penalised.
+        window: usize,
     },
 }
 
 impl Sampler {
+    /// Has the penalties see what came before: the end of `tokens`.
+    pub(crate) fn see(&mut self, tokens: &[Token]) {
+        if let Sampler::Chain { chain, window, .. } = self {
+            let first = tokens.len().saturating_sub(*window);
+            for token in &tokens[first..] {
+                chain.accept(LlamaToken(token.0));
+            }
+        }
+    }
+
     /// The next token after `logits`; the samplers remember it.
     pub(crate) fn draw(&mut self, logits: &[f32]) -> Token {
-        let Sampler::Chain { chain, candidates } = self else {
+        let Sampler::Chain {
+            chain, candidates, ..
+        } = self
+        else {
             return argmax(logits);
         };
         candidates.data.clear();
@@ -158,7 +212,8 @@ pub fn argmax(logits: &[f32]) -> Token {
 /// A seed from the random state that the standard library takes from the system.
 fn random_seed() -> u32 {
     use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id()) as u32
+    // llama.cpp takes the largest number for "any seed": with it, no text could be had again.
+    (RandomState::new().hash_one(std::process::id()) as u32).min(u32::MAX - 1)
 }
 
 #[cfg(test)]
@@ -209,10 +264,64 @@ mod tests {
                 },
                 "repeat-penalty is inf",
             ),
+            (
+                SamplerConfig {
+                    presence_penalty: f32::NAN,
+                    ..good
+                },
+                "presence-penalty is NaN",
+            ),
+            (
+                SamplerConfig {
+                    repeat_last_n: -2,
+                    ..good
+                },
+                "repeat-last-n is -2",
+            ),
         ];
         for (config, want) in cases {
             let error = config.check().expect_err(want).to_string();
             assert!(error.starts_with(want), "{error}");
         }
+    }
+
+    #[test]
+    fn penalties_see_the_prompt() {
+        let logits = [1.0, 0.9, 0.8, -9.0];
+        /// Repeat, frequency, presence, last-n, tokens before, the greedy choice.
+        type Case = (f32, f32, f32, i32, &'static [i32], i32);
+        let cases: [Case; 10] = [
+            (1.0, 0.0, 0.0, 64, &[0], 0),
+            (1.5, 0.0, 0.0, 64, &[0], 1),
+            (1.5, 0.0, 0.0, 64, &[0, 1], 2),
+            (1.5, 0.0, 0.0, 64, &[], 0),
+            (1.5, 0.0, 0.0, 0, &[0], 0),
+            (1.5, 0.0, 0.0, 1, &[0, 3], 0),
+            (1.5, 0.0, 0.0, 2, &[0, 3], 1),
+            (1.5, 0.0, 0.0, -1, &[0, 3, 3, 3], 1),
+            (1.0, 0.06, 0.0, 64, &[0, 0], 1),
+            (1.0, 0.0, 0.11, 64, &[0, 0], 1),
+        ];
+        for (repeat_penalty, frequency_penalty, presence_penalty, repeat_last_n, before, want) in cases {
+            let config = SamplerConfig {
+                temp: 0.0,
+                repeat_penalty,
+                frequency_penalty,
+                presence_penalty,
+                repeat_last_n,
+                ..SamplerConfig::default()
+            };
+            let mut sampler = config.build(logits.len(), 16).expect("in range");
+            let before: Vec<Token> = before.iter().map(|&id| Token(id)).collect();
+            sampler.see(&before);
+            assert_eq!(sampler.draw(&logits), Token(want), "{config:?} {before:?}");
+        }
+    }
+
+    #[test]
+    fn a_seed_that_was_drawn_stays() {
+        let config = SamplerConfig::default().with_seed();
+        assert!(config.seed.is_some_and(|seed| seed < u32::MAX));
+        assert_eq!(config.with_seed(), config);
     }
 }

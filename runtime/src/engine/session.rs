@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Batch, Context, ContextOptions, Model, Rows, Sampler, SamplerConfig, SequenceId, Token};
+use super::{
+    Batch, Context, ContextOptions, Model, Rows, Sampler, SamplerConfig, SequenceId, Token, Tokenize,
+};
 use crate::Error;
 
 /// One text, with its own context.
@@ -10,8 +12,27 @@ use crate::Error;
 pub struct Session {
     context: Context,
     sequence: SequenceId,
-    /// Tokens computed between two looks at whether to stop.
+    /// Tokens computed together.
     step: usize,
+    progress: Option<OnProgress>,
+}
+
+/// How far a prompt is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Tokens computed.
+    pub done: usize,
+    /// Tokens to compute.
+    pub total: usize,
+}
+
+/// Who is told how far a prompt is computed.
+struct OnProgress(Box<dyn FnMut(Progress) + Send>);
+
+impl std::fmt::Debug for OnProgress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnProgress")
+    }
 }
 
 impl Session {
@@ -33,7 +54,13 @@ impl Session {
             context,
             sequence,
             step,
+            progress: None,
         })
+    }
+
+    /// Has `tell` called while a prompt of more than one token is computed: before the first batch and after each.
+    pub fn on_progress(&mut self, tell: impl FnMut(Progress) + Send + 'static) {
+        self.progress = Some(OnProgress(Box::new(tell)));
     }
 
     /// The model.
@@ -67,6 +94,38 @@ impl Session {
         self.context.logits(self.sequence)
     }
 
+    /// The tokens of a text that is to be computed next; `None` if `stop` became true meanwhile.
+    ///
+    /// # Errors
+    /// The text is too long for what is left of the context, whatever its tokens are: it is not tokenized then.
+    pub fn tokenize(
+        &self,
+        text: &str,
+        options: Tokenize,
+        stop: Option<&AtomicBool>,
+    ) -> Result<Option<Vec<Token>>, Error> {
+        self.check_length(text.len() as u64)?;
+        Ok(self.model().tokenize_until(text, options, stop))
+    }
+
+    /// Refuses a text of so many bytes if it cannot fit into what is left of the context, whatever its tokens are.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check_length(&self, bytes: u64) -> Result<(), Error> {
+        let room = self.context.room(self.sequence);
+        let fewest = self.model().fewest_tokens(bytes);
+        if fewest <= u64::from(room) {
+            return Ok(());
+        }
+        Err(Error::TextTooLong {
+            bytes,
+            fewest,
+            room,
+            context: self.capacity(),
+        })
+    }
+
     /// Computes tokens; the logits after the last are kept.
     ///
     /// # Errors
@@ -75,7 +134,8 @@ impl Session {
         self.decode_until(tokens, None).map(|_| ())
     }
 
-    /// The same, piece by piece, and stops early once `stop` is true. Returns whether it reached the end.
+    /// The same, and stops early once `stop` is true, also in the middle of a computation; then it has what was computed
+    /// batch by batch before. Returns whether it reached the end.
     ///
     /// # Errors
     /// As [`Session::decode`]'s.
@@ -89,6 +149,7 @@ impl Session {
             });
         }
         let count = tokens.len().div_ceil(self.step);
+        self.tell(0, tokens.len());
         for (index, piece) in tokens.chunks(self.step).enumerate() {
             if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 return Ok(false);
@@ -98,9 +159,18 @@ impl Session {
             } else {
                 Rows::None
             };
-            self.compute(piece, rows, |_| {})?;
+            if !self.compute(piece, rows, stop, |_| {})? {
+                return Ok(false);
+            }
+            self.tell(index * self.step + piece.len(), tokens.len());
         }
         Ok(true)
+    }
+
+    fn tell(&mut self, done: usize, total: usize) {
+        if let Some(OnProgress(tell)) = self.progress.as_mut().filter(|_| total > 1) {
+            tell(Progress { done, total });
+        }
     }
 
     /// Computes tokens and lends the logits after each to `on_row`, in order.
@@ -108,7 +178,7 @@ impl Session {
     /// # Errors
     /// As [`Session::decode`]'s.
     pub fn decode_rows(&mut self, tokens: &[Token], on_row: impl FnMut(&[f32])) -> Result<(), Error> {
-        self.compute(tokens, Rows::All, on_row)
+        self.compute(tokens, Rows::All, None, on_row).map(|_| ())
     }
 
     /// Takes out every token from position `len` on, as if it had not been computed.
@@ -131,7 +201,8 @@ impl Session {
     /// # Errors
     /// A parameter is out of its range.
     pub fn sample(&mut self, config: &SamplerConfig) -> Result<Samples<'_>, Error> {
-        let draw = Draw::new(config.build(self.model().vocabulary_len())?);
+        let mut draw = Draw::new(config.build(self.model().vocabulary_len(), self.capacity())?);
+        draw.see(self.tokens());
         Ok(Samples {
             session: self,
             draw,
@@ -139,10 +210,16 @@ impl Session {
         })
     }
 
-    fn compute(&mut self, tokens: &[Token], rows: Rows, mut on_row: impl FnMut(&[f32])) -> Result<(), Error> {
+    fn compute(
+        &mut self,
+        tokens: &[Token],
+        rows: Rows,
+        stop: Option<&AtomicBool>,
+        mut on_row: impl FnMut(&[f32]),
+    ) -> Result<bool, Error> {
         let mut batch = Batch::new();
         batch.push(self.sequence, tokens, rows);
-        self.context.decode(&batch, |row| on_row(row.logits))
+        self.context.decode_until(&batch, stop, |row| on_row(row.logits))
     }
 }
 
@@ -155,6 +232,8 @@ pub(crate) enum Drawn {
     End,
     /// The context has no room for the last token.
     Full,
+    /// The computation was stopped.
+    Stopped,
 }
 
 /// Draws one token after the other.
@@ -173,18 +252,25 @@ impl Draw {
         }
     }
 
+    /// Has the penalties see the tokens that came before.
+    pub(crate) fn see(&mut self, tokens: &[Token]) {
+        self.sampler.see(tokens);
+    }
+
     /// Forgets the token that was not computed yet: the caller has put it into the session.
     pub(crate) fn forget_pending(&mut self) {
         self.pending = None;
     }
 
-    /// Computes the token drawn last, and draws the next.
-    pub(crate) fn next(&mut self, session: &mut Session) -> Result<Drawn, Error> {
+    /// Computes the token drawn last, unless `stop` becomes true, and draws the next.
+    pub(crate) fn next(&mut self, session: &mut Session, stop: Option<&AtomicBool>) -> Result<Drawn, Error> {
         if let Some(token) = self.pending {
             if session.context.room(session.sequence) == 0 {
                 return Ok(Drawn::Full);
             }
-            session.decode(&[token])?;
+            if !session.decode_until(&[token], stop)? {
+                return Ok(Drawn::Stopped);
+            }
             self.pending = None;
         }
         // Samplers sort by probability, and NaN cannot be sorted.
@@ -225,11 +311,11 @@ impl Iterator for Samples<'_> {
         if self.done {
             return None;
         }
-        let drawn = self.draw.next(self.session);
+        let drawn = self.draw.next(self.session, None);
         self.done = !matches!(drawn, Ok(Drawn::Token(_)));
         match drawn {
             Ok(Drawn::Token(token)) => Some(Ok(token)),
-            Ok(Drawn::End | Drawn::Full) => None,
+            Ok(Drawn::End | Drawn::Full | Drawn::Stopped) => None,
             Err(error) => Some(Err(error)),
         }
     }
@@ -238,7 +324,6 @@ impl Iterator for Samples<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tokenize;
     use crate::engine::{LoadOptions, STORYTELLER};
 
     #[test]
@@ -256,6 +341,54 @@ mod tests {
         session.truncate(4).expect("truncated");
         session.truncate(9).expect("nothing to do");
         session.decode(rest).expect("room");
+        assert_eq!(session.logits().expect("logits"), want);
+    }
+
+    #[test]
+    fn a_prompt_reports_its_progress_and_stops_between_batches() {
+        let model = Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model");
+        let mut options = ContextOptions::default();
+        options.values.ubatch = 16;
+        let mut session = Session::new(&model, options).expect("a session");
+        let tokens = vec![model.bos().expect("a token that begins texts"); 40];
+        let (sender, told) = std::sync::mpsc::channel();
+        session.on_progress(move |progress| sender.send((progress.done, progress.total)).expect("heard"));
+        assert!(session.decode_until(&tokens, None).expect("room"));
+        assert!(
+            session
+                .decode_until(&tokens[..1], None)
+                .expect("one token tells nothing")
+        );
+        let told: Vec<_> = told.try_iter().collect();
+        assert_eq!(told, [(0, 40), (16, 40), (32, 40), (40, 40)]);
+
+        let flag = std::sync::Arc::new(AtomicBool::new(false));
+        let set = flag.clone();
+        session.on_progress(move |progress| set.store(progress.done >= 16, Ordering::Relaxed));
+        session.truncate(0).expect("truncated");
+        assert!(!session.decode_until(&tokens, Some(&flag)).expect("room"));
+        assert_eq!(session.len(), 16);
+    }
+
+    /// llama.cpp asks between the steps of a graph, so a batch that has begun ends too, and leaves nothing.
+    #[test]
+    fn a_batch_that_has_begun_is_stopped() {
+        let model = Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model");
+        let mut session = Session::new(&model, ContextOptions::default()).expect("a session");
+        let tokens = model.tokenize("Once upon a time", Tokenize::TEXT);
+        session.decode(&tokens).expect("room");
+        let want = session.logits().expect("logits").to_vec();
+        session.truncate(2).expect("truncated");
+        let flag = AtomicBool::new(true);
+        let done = session.compute(&tokens[2..], Rows::Last, Some(&flag), |_| {});
+        assert!(!done.expect("no failure"), "the flag was not asked for");
+        assert_eq!((session.len(), session.logits()), (2, None));
+        flag.store(false, Ordering::Relaxed);
+        assert!(
+            session
+                .decode_until(&tokens[2..], Some(&flag))
+                .expect("it goes on")
+        );
         assert_eq!(session.logits().expect("logits"), want);
     }
 }

@@ -1,5 +1,7 @@
 //! Text to tokens and back: by siskin's own tokenizer, or by llama.cpp's if siskin does not know the vocabulary.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
@@ -59,23 +61,36 @@ impl Tokenize {
 impl Model {
     /// The token ids of `text`.
     pub fn tokenize(&self, text: &str, options: Tokenize) -> Vec<Token> {
+        self.tokenize_until(text, options, None).unwrap_or_default()
+    }
+
+    /// The same; `None` if `stop` became true meanwhile. If llama.cpp tokenizes, `stop` is heeded at the beginning only.
+    pub fn tokenize_until(
+        &self,
+        text: &str,
+        options: Tokenize,
+        stop: Option<&AtomicBool>,
+    ) -> Option<Vec<Token>> {
         let (special, parse_special) = (options.add_special, options.parse_special);
+        let stopped = || stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+        if stopped() {
+            return None;
+        }
         match self.vocab() {
-            Vocab::Own(own) => own
-                .tokenize(text, special, parse_special)
-                .into_iter()
-                .map(token)
-                .collect(),
+            Vocab::Own(own) => {
+                let ids = own.tokenize_until(text, special, parse_special, &stopped)?;
+                Some(ids.into_iter().map(token).collect())
+            }
             Vocab::LlamaCpp(normalizer) => {
                 let (text, vocab) = (normalizer.apply(text), self.llama().vocab());
                 if parse_special {
                     let tokens = vocab.tokenize(text.as_bytes(), special, true);
-                    return tokens.into_iter().map(|token| Token(token.0)).collect();
+                    return Some(tokens.into_iter().map(|token| Token(token.0)).collect());
                 }
                 let mut tokens = Vec::from_iter(self.bos().filter(|_| special));
                 self.plain_by_llama_cpp(&text, &mut tokens);
                 tokens.extend((special && vocab.should_add_eos()).then(|| Token(vocab.eos().0)));
-                tokens
+                Some(tokens)
             }
         }
     }
@@ -96,6 +111,41 @@ impl Model {
                 parts.extend([right, left]);
             }
         }
+    }
+
+    /// The tokens that `text` begins with: `most` of them, or all if it has less. No more of the text is tokenized than
+    /// that takes.
+    pub fn tokenize_start(
+        &self,
+        text: &str,
+        options: Tokenize,
+        most: usize,
+        stop: Option<&AtomicBool>,
+    ) -> Option<Vec<Token>> {
+        // A word more, so that the last of the tokens is one of the whole text's.
+        let longest = usize::try_from(self.longest_token()).unwrap_or(usize::MAX);
+        let bytes = most.saturating_add(16).saturating_mul(longest);
+        let mut tokens = self.tokenize_until(&text[..text.floor_char_boundary(bytes)], options, stop)?;
+        tokens.truncate(most);
+        Some(tokens)
+    }
+
+    /// The fewest tokens that a text of so many bytes can have: a text is known to be too long before it is tokenized.
+    pub fn fewest_tokens(&self, bytes: u64) -> u64 {
+        bytes.div_ceil(self.longest_token())
+    }
+
+    /// The longest token's length in bytes, at least 1.
+    fn longest_token(&self) -> u64 {
+        let longest = self.longest().get_or_init(|| match self.vocab() {
+            Vocab::Own(own) => own.longest(),
+            Vocab::LlamaCpp(normalizer) => {
+                let vocab = self.llama().vocab();
+                let lengths = self.tokens().filter_map(|token| vocab.text(LlamaToken(token.0)));
+                normalizer.most_bytes(lengths.map(|text| text.to_bytes().len()).max().unwrap_or(0))
+            }
+        });
+        (*longest).max(1) as u64
     }
 
     /// The bytes of a token: part of a UTF-8 text, not always whole characters. Control tokens have none, unless
@@ -219,4 +269,79 @@ fn kind(model: &LlamaModel, token: Token) -> TokenType {
     ];
     let row = table.iter().find(|row| attributes.contains(row.0));
     row.map_or(TokenType::Undefined, |row| row.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{LoadOptions, STORYTELLER};
+
+    fn load(llama_cpp_vocabulary: bool) -> Model {
+        let options = LoadOptions {
+            vocab_only: true,
+            llama_cpp_vocabulary,
+            ..LoadOptions::default()
+        };
+        Model::load_bytes(STORYTELLER, &options).expect("the embedded model")
+    }
+
+    /// Long texts are tokenized part by part; llama.cpp takes them whole.
+    #[test]
+    fn the_parts_of_a_long_text_give_the_tokens_of_the_whole() {
+        let (own, theirs) = (load(false), load(true));
+        assert!(own.has_own_tokenizer() && !theirs.has_own_tokenizer());
+        let words = [
+            "the king",
+            "  said",
+            "\u{2581}hello",
+            "\n\n",
+            "é🦜",
+            "aaaa",
+            " ",
+            "<s>",
+        ];
+        let mut state = 7u32;
+        let mut text = String::new();
+        while text.len() < 40_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            text += words[(state >> 24) as usize % words.len()];
+            text += if state >> 31 == 0 { "" } else { " " };
+        }
+        text += &"no space at all".replace(' ', "").repeat(1000);
+        for options in [Tokenize::PLAIN, Tokenize::TEXT, Tokenize::PROMPT] {
+            assert_eq!(own.tokenize(&text, options), theirs.tokenize(&text, options));
+        }
+        assert_eq!(own.longest_token(), theirs.longest_token());
+    }
+
+    #[test]
+    fn a_text_has_at_least_as_many_tokens_as_were_foretold() {
+        let model = load(false);
+        for text in ["", "a", "Once upon a time", "é🦜", &"the ".repeat(1000)] {
+            let tokens = model.tokenize(text, Tokenize::PLAIN).len() as u64;
+            assert!(model.fewest_tokens(text.len() as u64) <= tokens, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_s_start_has_its_first_tokens() {
+        let model = load(false);
+        let text = "Once upon a time there was a king. ".repeat(400);
+        let all = model.tokenize(&text, Tokenize::TEXT);
+        for most in [0, 1, 7, 200, all.len(), all.len() + 5] {
+            let start = model.tokenize_start(&text, Tokenize::TEXT, most, None);
+            assert_eq!(start.as_deref(), Some(&all[..most.min(all.len())]), "{most}");
+        }
+    }
+
+    #[test]
+    fn tokenizing_stops() {
+        let model = load(false);
+        let text = "the king ".repeat(100_000);
+        let stop = AtomicBool::new(true);
+        assert_eq!(model.tokenize_until(&text, Tokenize::TEXT, Some(&stop)), None);
+        stop.store(false, Ordering::Relaxed);
+        let tokens = model.tokenize_until(&text, Tokenize::TEXT, Some(&stop));
+        assert!(tokens.is_some_and(|tokens| tokens.len() > 100_000));
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Clock, Cut, TextDecoder, Usage};
 use crate::Error;
-use crate::engine::{Draw, Drawn, Model, SamplerConfig, Session, Token, Tokenize};
+use crate::engine::{Draw, Drawn, SamplerConfig, Session, Token, Tokenize};
 
 /// How tokens are chosen, and what ends the text besides the model.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -80,8 +80,9 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Nothing yet.
-    pub(crate) fn new(model: &Model, sampling: &Sampling) -> Result<Self, Error> {
-        let sampler = sampling.config.build(model.vocabulary_len())?;
+    pub(crate) fn new(session: &Session, sampling: &Sampling) -> Result<Self, Error> {
+        let vocabulary = session.model().vocabulary_len();
+        let sampler = sampling.config.build(vocabulary, session.capacity())?;
         Ok(Writer {
             draw: Draw::new(sampler),
             decoder: TextDecoder::new(sampling.stop.iter().cloned()),
@@ -94,6 +95,11 @@ impl Writer {
 
     pub(crate) fn strip_leading_space(&mut self) {
         self.decoder.strip_leading_space();
+    }
+
+    /// Has the penalties see the tokens of the prompt and of what came before it.
+    pub(crate) fn see(&mut self, tokens: &[Token]) {
+        self.draw.see(tokens);
     }
 
     pub(crate) fn tokens(&self) -> &[Token] {
@@ -149,11 +155,12 @@ impl Writer {
         if self.tokens.len() >= self.max_tokens {
             return Ok((self.decoder.finish(), Some(StopReason::Limit)));
         }
-        let drawn = self.draw.next(session)?;
+        let drawn = self.draw.next(session, interrupted)?;
         clock.drawn(matches!(drawn, Drawn::Token(_)));
         match drawn {
             Drawn::End => Ok((self.decoder.finish(), Some(StopReason::EndOfText))),
             Drawn::Full => Ok((String::new(), Some(StopReason::ContextFull))),
+            Drawn::Stopped => Ok((self.decoder.finish(), Some(StopReason::Interrupted))),
             Drawn::Token(token) => {
                 self.tokens.push(token);
                 let piece = session.model().piece(token, false);
@@ -197,7 +204,7 @@ impl Session {
             add_special: self.is_empty(),
             parse_special: true,
         };
-        let tokens = self.model().tokenize(prompt, options);
+        let tokens = self.tokenize(prompt, options, None)?.unwrap_or_default();
         // SentencePiece writes a space before a text's first word; it is not part of the text.
         let first = self.is_empty() && prompt.is_empty() && self.model().adds_space_prefix();
         let mut generation = self.generate_from(&tokens, sampling, None)?;
@@ -218,7 +225,7 @@ impl Session {
         sampling: &Sampling,
         interrupted: Option<&'s AtomicBool>,
     ) -> Result<Generation<'s>, Error> {
-        let mut writer = Writer::new(self.model(), sampling)?;
+        let mut writer = Writer::new(self, sampling)?;
         if prompt.is_empty() && self.logits().is_none() {
             return Err(Error::EmptyPrompt);
         }
@@ -227,6 +234,7 @@ impl Session {
             writer.end(StopReason::Interrupted);
         }
         clock.prompt_done();
+        writer.see(self.tokens());
         Ok(Generation {
             done: writer.stop().is_some(),
             session: self,
@@ -287,7 +295,7 @@ impl Iterator for Generation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{LoadOptions, STORYTELLER};
+    use crate::engine::{LoadOptions, Model, STORYTELLER};
 
     fn storyteller() -> Session {
         let model = Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model");
@@ -359,6 +367,11 @@ mod tests {
             .generate(&long, &Sampling::greedy())
             .expect_err("too long");
         assert_eq!(error.kind(), crate::ErrorKind::ContextFull);
+        let longer = "word ".repeat(200_000);
+        let error = session
+            .generate(&longer, &Sampling::greedy())
+            .expect_err("not even tokenized");
+        assert!(matches!(error, Error::TextTooLong { .. }), "{error}");
         assert!(session.is_empty(), "nothing was computed");
     }
 }

@@ -13,6 +13,7 @@ use crate::commands::stats::Stats;
 use crate::exit::{self, usage_error};
 use crate::hints::Flags;
 use crate::interrupt;
+use crate::render::progress::PromptLine;
 use crate::render::text;
 
 /// Columns of a message that is only recalled.
@@ -22,6 +23,7 @@ const RECALLED: usize = 70;
 pub(super) struct ChatLoop {
     pub(super) chat: Chat,
     pub(super) sampling: Sampling,
+    pub(super) line: PromptLine,
     pub(super) json: bool,
     pub(super) show_stats: bool,
     /// Speed and memory of the last answer.
@@ -46,10 +48,11 @@ pub(super) enum Next {
 }
 
 impl ChatLoop {
-    pub(super) fn new(chat: Chat, sampling: Sampling, talk: &Talk) -> Self {
+    pub(super) fn new(chat: Chat, sampling: Sampling, line: PromptLine, talk: &Talk) -> Self {
         ChatLoop {
             chat,
             sampling,
+            line,
             json: talk.json,
             show_stats: talk.show_stats,
             last: None,

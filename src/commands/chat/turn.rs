@@ -21,6 +21,7 @@ struct Report<'a> {
     context_tokens: usize,
     reused_tokens: usize,
     dropped_turns: usize,
+    seed: Option<u32>,
     stats: &'a Stats,
 }
 
@@ -28,9 +29,12 @@ impl ChatLoop {
     pub(super) fn turn(&mut self, question: String, terminal: bool) -> anyhow::Result<Next> {
         let context = self.chat.session().capacity();
         let model = self.chat.session().model().clone();
-        let mut reply = self
+        self.line.begin();
+        let reply = self
             .chat
-            .reply(question.clone(), &self.sampling, Some(interrupt::listen()))?;
+            .reply(question.clone(), &self.sampling, Some(interrupt::listen()));
+        self.line.end();
+        let mut reply = reply?;
         for event in &mut reply {
             match event? {
                 ChatEvent::Text(part) if !self.json => text::put(&part)?,
@@ -54,15 +58,17 @@ impl ChatLoop {
                 context_tokens: self.chat.session().len(),
                 reused_tokens: prepared.reused,
                 dropped_turns,
+                seed: self.sampling.config.seed,
                 stats: &stats,
             };
-            let mut out = std::io::stdout();
-            writeln!(out, "{}", serde_json::to_string(&report)?)?;
+            let mut out = text::stdout();
+            writeln!(out, "{}", text::json(&report)?)?;
             out.flush()?;
         } else {
             text::put("\n")?;
             if self.show_stats {
                 stats.print();
+                Stats::print_seed(&self.sampling.config);
             }
         }
         self.last = Some(stats);
@@ -81,7 +87,7 @@ fn say_dropped(context: u32, turns: usize, json: bool) {
     };
     // The answer may be in the middle of a line.
     if std::io::stdout().is_terminal() && !json {
-        say!();
+        say!("");
     }
     say!("siskin: the context of {context} tokens is full; {which} dropped to make room");
 }

@@ -52,7 +52,7 @@ pub(super) fn print(
     header: &Header,
     columns: usize,
 ) -> io::Result<()> {
-    let file = text::escaped(&path.display().to_string());
+    let file = text::bounded(&path.display().to_string());
     writeln!(
         out,
         "{file}: GGUF version {}, {}, {} keys, {} tensors",
@@ -62,7 +62,7 @@ pub(super) fn print(
         summary.tensors
     )?;
     for (label, value) in figures(summary, header) {
-        let value = text::shortened(&text::escaped(&value), 4 * columns);
+        let value = text::cell(&value, 4 * columns);
         write!(out, "{}", wrap(&value, &format!("{label:13}  "), columns))?;
     }
     writeln!(out, "\ntype       tensors       size   share")?;
@@ -81,7 +81,7 @@ pub(super) fn print(
     let width = longest.unwrap_or(0).min(MAX_KEY).min(columns / 2);
     for (key, value) in header.metadata.iter() {
         let most = if columns < NARROW { width } else { columns - 30 };
-        let key = text::shortened(&text::escaped(&start_of(key, most)), most);
+        let key = text::cell(key, most);
         let ty = match columns < NARROW {
             true => String::new(),
             false => format!("{:12} ", values::type_name(value)),
@@ -91,11 +91,6 @@ pub(super) fn print(
         writeln!(out, "{}", (start + &values::one_line(value, left)).trim_end())?;
     }
     Ok(())
-}
-
-/// The first characters of a text, one more than `most`: enough to see that it is longer.
-fn start_of(text: &str, most: usize) -> String {
-    text.chars().take(most.saturating_add(1)).collect()
 }
 
 /// Label and value of each figure that the file has.
@@ -194,7 +189,7 @@ pub(super) fn print_tensors(out: &mut impl Write, header: &Header, columns: usiz
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
         let range = header.range(tensor);
         let bytes = size::bytes(range.end - range.start);
-        let name = text::escaped(&tensor.name);
+        let name = text::bounded(&tensor.name);
         let name = match columns >= values::UNLIMITED {
             true => name,
             false => text::shortened(&name, width),
