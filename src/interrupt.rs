@@ -1,8 +1,9 @@
 //! Ctrl-C, SIGTERM and SIGHUP ask a command to end; it ends cleanly at the next safe point.
 
 use std::os::fd::AsFd;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
 
 use rustix::termios::{self, OptionalActions, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -13,6 +14,8 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Whether the program only waits, so that nothing has to be ended cleanly.
 static WAITING: AtomicBool = AtomicBool::new(false);
 static SIGNAL: AtomicI32 = AtomicI32::new(SIGINT);
+/// Stack of the thread that waits for signals.
+const STACK: usize = 128 << 10;
 /// The terminal's settings before a line editor changed them.
 static TERMINAL: OnceLock<Termios> = OnceLock::new();
 
@@ -25,14 +28,18 @@ pub(crate) fn listen() -> &'static AtomicBool {
         if let Ok(now) = termios::tcgetattr(std::io::stdin().as_fd()) {
             let _ = TERMINAL.set(now);
         }
-        // If no handler can be set, signals end the process as usual.
+        // If no thread or no handler can be had, signals end the process as usual.
+        let (sender, receiver) = mpsc::channel::<Signals>();
+        let heed = move || receiver.into_iter().for_each(|mut signals| signals.forever().for_each(take));
+        if thread::Builder::new().stack_size(STACK).spawn(heed).is_err() {
+            return;
+        }
         let handled = [SIGINT, SIGTERM, SIGHUP]
             .into_iter()
             .filter(|signal| !is_ignored(*signal));
-        let Ok(mut signals) = Signals::new(handled) else {
-            return;
-        };
-        std::thread::spawn(move || signals.forever().for_each(take));
+        if let Ok(signals) = Signals::new(handled) {
+            let _ = sender.send(signals); // the thread waits for it
+        }
     });
     &INTERRUPTED
 }

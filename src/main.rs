@@ -19,11 +19,16 @@ mod exit;
 mod habits;
 mod hints;
 mod interrupt;
+mod last_resort;
 mod render;
 mod text_input;
 mod usage;
 
 fn main() -> ExitCode {
+    last_resort::guard(command)
+}
+
+fn command() -> ExitCode {
     let (args, flags) = match cli::parse() {
         Ok(parsed) => parsed,
         Err(refused) => return exit::refused(&refused),

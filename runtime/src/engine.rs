@@ -1,5 +1,6 @@
 //! The module that names llama.cpp's types: models, contexts, sequences, samplers.
 
+mod abort;
 mod context;
 mod embedded;
 mod eval_callback;
@@ -12,6 +13,7 @@ mod session;
 mod validate;
 mod vocab;
 
+pub use abort::on_abort;
 pub use context::{Batch, CacheLayout, Context, ContextOptions, Row, Rows, SequenceId};
 pub use embedded::STORYTELLER;
 pub use eval_callback::EvalCallback;
