@@ -30,7 +30,11 @@ pub(crate) fn listen() -> &'static AtomicBool {
         }
         // If no thread or no handler can be had, signals end the process as usual.
         let (sender, receiver) = mpsc::channel::<Signals>();
-        let heed = move || receiver.into_iter().for_each(|mut signals| signals.forever().for_each(take));
+        let heed = move || {
+            receiver
+                .into_iter()
+                .for_each(|mut signals| signals.forever().for_each(take))
+        };
         if thread::Builder::new().stack_size(STACK).spawn(heed).is_err() {
             return;
         }

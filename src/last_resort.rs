@@ -47,7 +47,9 @@ pub(crate) fn guard(command: fn() -> ExitCode) -> ExitCode {
 
 fn remember(panic: &PanicHookInfo<'_>) {
     let said = panic.payload_as_str().unwrap_or("a panic without a word");
-    let place = panic.location().map_or(String::new(), |place| format!(" ({place})"));
+    let place = panic
+        .location()
+        .map_or(String::new(), |place| format!(" ({place})"));
     if let Ok(mut first) = PANIC.try_lock() {
         first.get_or_insert_with(|| text::escaped(&format!("{said}{place}").replace('\n', " ")));
     }

@@ -85,7 +85,8 @@ pub use siskin_runtime::{
     Batch, Builder, CacheLayout, Context, ContextOptions, Cut, Device, Error, ErrorKind, EvalCallback,
     Generation, Importance, LoadOptions, LoadPlan, Model, MulMat, Notice, Row, Rows, STORYTELLER,
     SamplerConfig, Samples, Sampling, SequenceId, Session, StopReason, StopStrings, Sums, TextDecoder, Token,
-    Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features, ggml_hook, llama_cpp_version, on_abort, show_log,
+    Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features, ggml_hook, llama_cpp_version, on_abort,
+    show_log,
 };
 
 /// Which kernels decode in this process, and the reason if siskin's cannot.

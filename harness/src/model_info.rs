@@ -34,12 +34,14 @@ impl ModelInfo {
         let name = path
             .file_stem()
             .map_or("model".into(), |stem| stem.to_string_lossy().into_owned());
-        let hash = File::open(path).and_then(sha256);
+        // A sparse file may be larger than any disk.
+        let is_whole = file_waste(&header) <= MOST_WASTE;
+        let hash = is_whole.then(|| File::open(path).and_then(sha256)).transpose();
         let hash = hash.map_err(|source| BenchError::Read {
             path: path.to_owned(),
             source,
         })?;
-        ModelInfo::from_header(&header, name, Some(hash)).map_err(|source| BenchError::Shape {
+        ModelInfo::from_header(&header, name, hash).map_err(|source| BenchError::Shape {
             name: path.display().to_string(),
             source,
         })
@@ -76,6 +78,16 @@ impl ModelInfo {
         };
         Ok(ModelInfo { model, shape })
     }
+}
+
+/// The most bytes beside header and weights that are read for a file's hash; the file has none beyond that.
+const MOST_WASTE: u64 = 1 << 30;
+
+/// Bytes of a file that are neither header nor weights.
+fn file_waste(header: &Header) -> u64 {
+    let weights = header.tensors.iter().map(|tensor| header.range(tensor));
+    let known = weights.fold(header.data_start, |sum, range| sum + (range.end - range.start));
+    header.file_len.saturating_sub(known)
 }
 
 /// SHA-256 in hexadecimal digits, as `sha256sum` prints it.

@@ -150,7 +150,7 @@ impl StreamError {
             StreamError::TooLarge { .. } => ErrorKind::OutOfRange,
             StreamError::Threads { .. } | StreamError::Memory { .. } | StreamError::Worker { .. } => {
                 ErrorKind::Internal
-            },
+            }
             StreamError::Interrupted => ErrorKind::Interrupted,
         }
     }

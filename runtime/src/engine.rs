@@ -18,6 +18,7 @@ pub use context::{Batch, CacheLayout, Context, ContextOptions, Row, Rows, Sequen
 pub use embedded::STORYTELLER;
 pub use eval_callback::EvalCallback;
 pub use ffi::{compiled_features, llama_cpp_version, show_log};
+pub(crate) use memory::can_lock;
 pub use model::{LoadOptions, Model, Token};
 pub use mul_mat::MulMat;
 pub(crate) use sampler::Sampler;

@@ -14,8 +14,8 @@ pub(crate) fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, &'
 
 /// The most threads: ggml's own limit (`GGML_MAX_N_THREADS`).
 const MOST_THREADS: u64 = 512;
-/// The most tokens of a context, a prompt or a batch: more than any model was made for.
-const MOST_TOKENS: u64 = 1 << 24;
+/// The most tokens of a context or a prompt: llama.cpp numbers positions in 32 bits.
+const MOST_TOKENS: u64 = 1 << 30;
 /// The most tokens computed at a time.
 const MOST_UBATCH: u64 = 1 << 16;
 
@@ -68,13 +68,16 @@ mod tests {
         assert_eq!(whole::<u32>("4294967296"), Err("out of range"));
         assert_eq!(whole::<NonZeroUsize>("0"), Err("must be at least 1"));
         assert_eq!(threads::<usize>("4"), Ok(4));
-        assert_eq!(threads::<NonZeroUsize>("512"), Ok(NonZeroUsize::new(512).expect("not 0")));
+        assert_eq!(
+            threads::<NonZeroUsize>("512"),
+            Ok(NonZeroUsize::new(512).expect("not 0"))
+        );
         let refusals = [
             (threads::<usize>("0"), "must be at least 1"),
             (threads::<usize>("100000"), "must be at most 512"),
             (threads::<usize>("18446744073709551616"), "must be from 1 to 512"),
             (threads::<usize>("q8_0"), "not a whole number"),
-            (tokens::<usize>("4294967295"), "must be at most 16777216"),
+            (tokens::<usize>("4294967295"), "must be at most 1073741824"),
             (ubatch::<usize>("65537"), "must be at most 65536"),
         ];
         for (parsed, want) in refusals {

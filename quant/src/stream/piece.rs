@@ -106,7 +106,9 @@ fn with_room<T>(len: usize) -> Result<Vec<T>, StreamError> {
     let mut buffer = Vec::new();
     let bytes = len.saturating_mul(size_of::<T>());
     let reserved = buffer.try_reserve_exact(len);
-    reserved.map(|()| buffer).map_err(|_| StreamError::Memory { bytes })
+    reserved
+        .map(|()| buffer)
+        .map_err(|_| StreamError::Memory { bytes })
 }
 
 impl Piece {

@@ -45,7 +45,11 @@ mod tests {
     #[test]
     fn counts_are_bounded() {
         for (asked, want) in [(0, 1), (1, 1), (3, 3), (usize::MAX, MOST)] {
-            assert_eq!(start(asked).expect("threads").current_num_threads(), want, "{asked}");
+            assert_eq!(
+                start(asked).expect("threads").current_num_threads(),
+                want,
+                "{asked}"
+            );
         }
     }
 }

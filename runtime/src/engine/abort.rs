@@ -82,8 +82,14 @@ mod tests {
     #[test]
     fn ggmls_messages_become_one_line() {
         let cases = [
-            ("/a/b/ggml.c:1590: GGML_ASSERT(ctx->mem_buffer != NULL) failed", NO_MEMORY),
-            ("/a/ggml.c:9: GGML_ASSERT(a == b) failed", "its check `a == b` failed (ggml.c:9)"),
+            (
+                "/a/b/ggml.c:1590: GGML_ASSERT(ctx->mem_buffer != NULL) failed",
+                NO_MEMORY,
+            ),
+            (
+                "/a/ggml.c:9: GGML_ASSERT(a == b) failed",
+                "its check `a == b` failed (ggml.c:9)",
+            ),
             ("/a/ops.cpp:7: fatal error", "fatal error (ops.cpp:7)"),
             ("no place", "no place"),
             ("", ""),

@@ -234,7 +234,7 @@ fn load(path: &CStr, options: &LoadOptions, header: &mut Header) -> Result<(Llam
             Tokenizer::new(outline, metadata)
         };
         let (llama, own) = thread::scope(|scope| {
-            let own = thread::Builder::new().spawn_scoped(scope, &tokenizer);
+            let own = thread::Builder::new().spawn_scoped(scope, tokenizer);
             let llama = ffi::load(path, options, Some(no_vocabulary));
             let own = match own {
                 Ok(own) => own.join().unwrap_or_else(|panic| resume_unwind(panic)),
