@@ -5,7 +5,7 @@ use std::io;
 
 use siskin::chat::ChatError;
 use siskin::device::budget::BudgetError;
-use siskin::device::settings::SettingsError;
+use siskin::device::settings::{CacheType, SettingsError};
 use siskin::{Error, ErrorKind};
 use siskin_harness::compare::CompareError;
 use siskin_harness::{BenchError, ContextLimit, ErrorKind as MeasureKind, PlanError};
@@ -245,7 +245,11 @@ fn runtime(error: &Error, flags: &Flags) -> Option<String> {
 pub(crate) fn smaller(error: &BudgetError, flags: &Flags) -> String {
     let mut ways = Vec::new();
     if let Some(context) = error.largest_context {
-        ways.push(format!("-c {context} would fit"));
+        let cache = match error.plan.settings.cache_type {
+            CacheType::F16 | CacheType::F32 => String::new(),
+            smaller => format!(" with a KV cache of {smaller}"),
+        };
+        ways.push(format!("-c {context} would fit{cache}"));
     }
     if let Some(ty) = error.smaller_type {
         ways.push(format!("type {ty} would fit"));
@@ -262,7 +266,8 @@ pub(crate) fn smaller(error: &BudgetError, flags: &Flags) -> String {
 
 #[cfg(test)]
 mod tests {
-    use siskin::device::budget::Overcommit;
+    use siskin::device::budget::{Overcommit, Plan, Resource};
+    use siskin::device::settings::Values;
 
     use super::*;
 
@@ -278,12 +283,22 @@ mod tests {
             context: 8,
         };
         let budget = || BudgetError {
+            resource: Resource::Memory,
             need_bytes: 9 << 20,
             usable_bytes: 8 << 20,
             reserve_bytes: 0,
             largest_context: Some(512),
             smaller_type: None,
             overcommit: Overcommit::Swaps,
+            plan: Box::new(Plan {
+                settings: Values::default(),
+                items: vec![],
+                total_bytes: 9 << 20,
+                usable_bytes: 8 << 20,
+                reserve_bytes: 0,
+                fits: false,
+                reasons: vec![],
+            }),
         };
         let cases: [(anyhow::Error, &[&str], Option<&str>); 6] = [
             (full().into(), &["ctx-size"], Some("larger context with -c")),

@@ -85,7 +85,7 @@ pub use siskin_runtime::{
     Batch, Builder, CacheLayout, Context, ContextOptions, Cut, Device, Error, ErrorKind, EvalCallback,
     Generation, Importance, LoadOptions, LoadPlan, Model, MulMat, Notice, Progress, Row, Rows, STORYTELLER,
     SamplerConfig, Samples, Sampling, SequenceId, Session, StopReason, StopStrings, Sums, TextDecoder, Token,
-    Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features, ggml_hook, llama_cpp_version,
+    Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features, ggml_hook, llama_cpp_version, on_abort,
     report_lost_models, show_log,
 };
 

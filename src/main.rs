@@ -16,12 +16,17 @@ mod exit;
 mod habits;
 mod hints;
 mod interrupt;
+mod last_resort;
 mod render;
 mod text_input;
 mod usage;
 
 fn main() -> ExitCode {
     siskin::report_lost_models(exit::lost_model);
+    last_resort::guard(command)
+}
+
+fn command() -> ExitCode {
     let (args, flags) = match cli::parse() {
         Ok(parsed) => parsed,
         Err(refused) => return exit::refused(&refused),

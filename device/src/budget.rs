@@ -14,12 +14,12 @@ pub use crate::values::DEFAULT_CONTEXT;
 pub use choose::plan;
 pub use cost::{Item, items};
 pub use limit::{Constraints, MemoryLimit};
-pub use refusal::{BudgetError, Overcommit};
+pub use refusal::{BudgetError, Overcommit, Resource};
 
 use crate::values::Values;
 
 /// A plan: settings, what they take, and why they were chosen.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// The settings; the plan decides `context`, `cache_type`, `ubatch`, `repack` and `mmap`.
     pub settings: Values,

@@ -4,6 +4,7 @@ mod board;
 mod cgroup;
 mod cpu;
 mod heat;
+mod limits;
 mod ram;
 mod root;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 pub use board::Board;
 pub use cpu::{Cpus, Detail};
 pub use heat::{Heat, Throttle, Zone};
+pub use limits::Limits;
 pub use ram::{Limit, Ram};
 pub use root::Root;
 
@@ -26,6 +28,8 @@ pub struct Machine {
     pub cpus: Cpus,
     /// Its memory, and how much this process may use.
     pub ram: Ram,
+    /// What else limits this process.
+    pub limits: Limits,
     /// Its temperatures and throttling state.
     pub heat: Heat,
     /// Entries that could not be read, and the values used instead.
@@ -39,11 +43,13 @@ impl Machine {
         let groups = cgroup::Groups::current(root);
         let cpus = Cpus::probe(root, &groups);
         let ram = Ram::probe(root, &groups);
+        let limits = Limits::probe(root);
         let heat = Heat::probe(root);
         Machine {
             board,
             cpus,
             ram,
+            limits,
             heat,
             notes: root.notes(),
         }

@@ -2,7 +2,7 @@
 //! (McCalpin, <https://www.cs.virginia.edu/stream/>). This is the most that decoding can reach.
 
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock};
 use std::thread;
 use std::time::Instant;
 
@@ -38,9 +38,10 @@ pub(crate) fn array_bytes(root: &Root, available: Option<u64>) -> u64 {
 /// Bytes a second that `threads` threads read together, from arrays of `bytes` in total.
 pub(crate) fn measure(threads: usize, bytes: u64) -> f64 {
     let threads = threads.max(1);
-    let len = (bytes / 8 / threads as u64).max(1) as usize;
-    let barrier = Barrier::new(threads);
+    let len = (within_reach(bytes) / 8 / threads as u64).max(1) as usize;
+    let barrier = OnceLock::new();
     let reader = || {
+        let barrier: &Barrier = barrier.wait();
         // The reading thread writes its array, so that the memory is local to that thread.
         let numbers = vec![1u64; len];
         let pass = |_| {
@@ -52,12 +53,17 @@ pub(crate) fn measure(threads: usize, bytes: u64) -> f64 {
         (0..PASSES).map(pass).collect::<Vec<_>>()
     };
     let spans: Vec<Vec<(Instant, Instant)>> = thread::scope(|scope| {
-        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(reader)).collect();
-        readers
-            .into_iter()
-            .map(|reader| reader.join().expect("a sum does not panic"))
-            .collect()
+        let start = || thread::Builder::new().spawn_scoped(scope, reader);
+        let readers: Vec<_> = (0..threads).map_while(|_| start().ok()).collect();
+        // As many as the system gives, or this thread alone.
+        barrier.get_or_init(|| Barrier::new(readers.len().max(1)));
+        if readers.is_empty() {
+            return vec![reader()];
+        }
+        let spans = readers.into_iter().map(|reader| reader.join());
+        spans.map(|span| span.expect("a sum does not panic")).collect()
     });
+    let threads = spans.len();
     let seconds = |pass: usize| {
         let start = spans.iter().map(|thread| thread[pass].0).min().expect("a thread");
         let end = spans.iter().map(|thread| thread[pass].1).max().expect("a thread");
@@ -65,6 +71,19 @@ pub(crate) fn measure(threads: usize, bytes: u64) -> f64 {
     };
     let best = (0..PASSES).map(seconds).fold(f64::INFINITY, f64::min);
     (len * threads * 8) as f64 / best
+}
+
+/// At most `bytes`, and what the system lets this process allocate.
+fn within_reach(mut bytes: u64) -> u64 {
+    let can_have = |bytes: u64| {
+        let count = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Vec::<u8>::new().try_reserve_exact(count).is_ok()
+    };
+    // Threads take some too.
+    while bytes > 1 << 20 && !can_have(bytes.saturating_mul(2)) {
+        bytes /= 2;
+    }
+    bytes
 }
 
 /// Sums with independent partial sums, so that loads set the pace and not additions.

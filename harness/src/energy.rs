@@ -111,7 +111,7 @@ impl Zone {
 fn measure_power<T>(program: &Path, work: impl FnOnce() -> T) -> (T, Option<f64>) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let reader = scope.spawn(|| {
+        let reader = thread::Builder::new().spawn_scoped(scope, || {
             let mut readings = Vec::new();
             loop {
                 readings.extend(watts(program));
@@ -125,7 +125,9 @@ fn measure_power<T>(program: &Path, work: impl FnOnce() -> T) -> (T, Option<f64>
         let result = work();
         let seconds = start.elapsed().as_secs_f64();
         done.store(true, Ordering::Relaxed);
-        let readings = reader.join().unwrap_or_default();
+        // Without a thread there are no readings.
+        let readings = reader.map(|reader| reader.join().unwrap_or_default());
+        let readings = readings.unwrap_or_default();
         let mean = readings.iter().sum::<f64>() / readings.len() as f64;
         (result, (!readings.is_empty()).then_some(mean * seconds))
     })

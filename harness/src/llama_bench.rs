@@ -134,7 +134,15 @@ fn wait(mut child: Child, stop: &AtomicBool) -> Result<Option<(String, Option<u6
         .stdout
         .take()
         .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::BrokenPipe))?;
-    let reader = thread::spawn(move || std::io::read_to_string(&mut pipe));
+    let read = move || std::io::read_to_string(&mut pipe);
+    let reader = match thread::Builder::new().spawn(read) {
+        Ok(reader) => reader,
+        Err(error) => {
+            let _ = child.kill(); // it may have ended
+            child.wait()?;
+            return Err(error.into());
+        }
+    };
     let (mut peak, status) = (None, format!("/proc/{}/status", child.id()));
     let exit = loop {
         peak = fs::read_to_string(&status)

@@ -31,11 +31,9 @@ impl ModelInfo {
         let name = path
             .file_stem()
             .map_or("model".into(), |stem| stem.to_string_lossy().into_owned());
-        // The bytes of the first part are not those of the model.
-        let hash = match files.count() {
-            1 => Some(hash(&files)?),
-            _ => None,
-        };
+        // The bytes of the first part are not those of the model, and a sparse file may be larger than any disk.
+        let is_whole = files.count() == 1 && file_waste(&header) <= MOST_WASTE;
+        let hash = is_whole.then(|| hash(&files)).transpose()?;
         ModelInfo::from_header(&header, name, hash).map_err(|source| BenchError::Shape {
             name: path.display().to_string(),
             source,
@@ -81,6 +79,16 @@ fn hash(files: &Files) -> Result<String, BenchError> {
         path: files.path(0).to_owned(),
         source,
     })
+}
+
+/// The most bytes beside header and weights that are read for a file's hash; the file has none beyond that.
+const MOST_WASTE: u64 = 1 << 30;
+
+/// Bytes of a file that are neither header nor weights.
+fn file_waste(header: &Header) -> u64 {
+    let weights = header.tensors.iter().map(|tensor| header.range(tensor));
+    let known = weights.fold(header.data_start, |sum, range| sum + (range.end - range.start));
+    header.file_len.saturating_sub(known)
 }
 
 /// SHA-256 in hexadecimal digits, as `sha256sum` prints it.

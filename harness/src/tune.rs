@@ -43,6 +43,8 @@ const WARM_UP: u32 = 16;
 
 /// The variable from which OpenMP reads what waiting threads do.
 const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
+/// Both variables for it; the number of looks would win.
+const WAITING: [&str; 2] = [WAIT_POLICY, "GOMP_SPINCOUNT"];
 
 /// What is to be tuned.
 #[allow(missing_debug_implementations)] // a closure
@@ -356,8 +358,8 @@ impl Tuner<'_> {
                 ..self.request.start.clone()
             };
             let mut environment = (self.request.environment)(&resolved);
-            environment.retain(|(name, _)| *name != WAIT_POLICY);
             if values.wait_policy != WaitPolicy::Default {
+                environment.retain(|(name, _)| !WAITING.contains(name));
                 environment.push((WAIT_POLICY, values.wait_policy.name()));
             }
             Setup {

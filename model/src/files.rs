@@ -160,6 +160,9 @@ impl Files {
         }
         let wanted = usize::try_from(range.end - range.start)
             .map_err(|_| io(io::Error::from(io::ErrorKind::OutOfMemory)))?;
+        bytes
+            .try_reserve(wanted.saturating_sub(bytes.len()))
+            .map_err(|_| io(io::Error::from(io::ErrorKind::OutOfMemory)))?;
         bytes.resize(wanted, 0); // clears only the part that the buffer grows by
         match file.read_exact_at(bytes, range.start) {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(past_end(range.start)),

@@ -100,6 +100,8 @@ pub struct Shape {
     pub training_context: u32,
     /// Bytes of the file before the weights.
     pub header_bytes: u64,
+    /// Bytes of the file that are neither header nor weights: gaps between tensors, and what follows the last one.
+    pub waste_bytes: u64,
     /// Weights of all tensors.
     pub parameters: u64,
     /// Bytes of the weights.
@@ -159,6 +161,7 @@ impl Shape {
             .cache_width()
             .ok_or_else(|| ShapeError(format!("{arch}.attention.head_count")))?;
         let repackable = |tensor: &&TensorInfo| is_repackable(tensor);
+        let weight_bytes = sum(header.tensors.iter().map(bytes));
         Ok(Shape {
             arch: arch.to_owned(),
             file_type: keys
@@ -177,8 +180,12 @@ impl Shape {
             vocabulary_bytes: size::from_metadata(keys),
             training_context: u32::try_from(training_context).unwrap_or(u32::MAX),
             header_bytes: header.data_start,
+            waste_bytes: header
+                .file_len
+                .saturating_sub(header.data_start)
+                .saturating_sub(weight_bytes),
             parameters: sum(header.tensors.iter().map(weights)),
-            weight_bytes: sum(header.tensors.iter().map(bytes)),
+            weight_bytes,
             weight_bytes_per_token: weight_bytes_per_token(header, arch),
             embedding_bytes: embedding_bytes(&header.tensors),
             repackable_bytes: sum(header.tensors.iter().filter(repackable).map(bytes)),

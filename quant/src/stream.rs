@@ -8,11 +8,13 @@
 
 mod flush;
 mod piece;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
 use flush::Flusher;
 use piece::Buffers;
@@ -121,6 +123,12 @@ pub enum StreamError {
         /// Error reported by the system.
         reason: String,
     },
+    /// The system gives no memory for a piece.
+    #[error("the system refuses {bytes} bytes of memory for the rows of a tensor")]
+    Memory {
+        /// Bytes asked for.
+        bytes: usize,
+    },
     /// A worker panicked: a bug in siskin, not in the input.
     #[error("tensor {tensor}: a worker failed on it; this is a bug in siskin, please report it")]
     Worker {
@@ -140,7 +148,9 @@ impl StreamError {
             StreamError::Write(source) => source.kind(),
             StreamError::NonFinite { .. } => ErrorKind::NonFinite,
             StreamError::TooLarge { .. } => ErrorKind::OutOfRange,
-            StreamError::Threads { .. } | StreamError::Worker { .. } => ErrorKind::Internal,
+            StreamError::Threads { .. } | StreamError::Memory { .. } | StreamError::Worker { .. } => {
+                ErrorKind::Internal
+            }
             StreamError::Interrupted => ErrorKind::Interrupted,
         }
     }
@@ -161,29 +171,27 @@ pub fn write_data(
     options: StreamOptions<'_>,
     on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<(), StreamError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads.max(1))
-        .thread_name(|n| format!("quantize-{n}"))
-        .build()
-        .map_err(|e| StreamError::Threads {
-            threads: options.threads,
-            reason: e.to_string(),
-        })?;
     let stop = AtomicBool::new(false);
     let (done_tx, done_rx) = channel::<Done>();
     let (free_tx, free_rx) = channel::<Buffers>();
-    for _ in 0..2 * options.threads.max(1) + 2 {
-        let _ = free_tx.send(Buffers::default()); // cannot fail: the receiver is alive on this stack
-    }
-    let (stop, pool) = (&stop, &pool);
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(move || {
-            let flusher = Flusher::start(scope, target);
-            let result = write_in_order(plan, target, &flusher, &done_rx, &free_tx, on_progress);
+    let (stop, writer_free) = (&stop, free_tx.clone());
+    thread::scope(|scope| {
+        let flusher = Flusher::start(scope, target).map_err(|error| workers::refused(1, &error))?;
+        let writer = thread::Builder::new().stack_size(workers::STACK);
+        let writer = writer.spawn_scoped(scope, move || {
+            let result = write_in_order(plan, target, &flusher, &done_rx, &writer_free, on_progress);
             let result = result.and(flusher.finish().map_err(StreamError::from));
             stop.store(result.is_err(), Ordering::Relaxed);
             result
         });
+        let writer = writer.map_err(|error| workers::refused(1, &error))?;
+        // If these fail, the writer hears no more and ends.
+        let pool = workers::start(options.threads)?;
+        let largest = piece::Largest::of(plan, PIECE_WEIGHTS);
+        for _ in 0..2 * pool.current_num_threads() + 2 {
+            let _ = free_tx.send(largest.buffers()?); // cannot fail: the receiver is alive on this stack
+        }
+        drop(free_tx);
         pool.in_place_scope_fifo(|workers| {
             for (number, piece) in piece::pieces(plan, PIECE_WEIGHTS).enumerate() {
                 piece.prefetch(plan, files);

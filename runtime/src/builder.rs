@@ -1,11 +1,15 @@
 //! The one way to load a model: probe, profile, tuned settings, memory plan, affinity, kernels, load.
 
+mod preflight;
+
 use std::path::{Path, PathBuf};
 
 use siskin_device::isa::{CpuArch, Fit, Isa};
 use siskin_device::probe::{Machine, Root};
 use siskin_device::profile::{self, Profile, Traits};
-use siskin_device::settings::{self, Affinity, Kernels, Origin, Overrides, Priority, Resolved, Sources};
+use siskin_device::settings::{
+    self, Affinity, CacheType, Kernels, Origin, Overrides, Priority, Resolved, Sources,
+};
 use siskin_device::tuned::{self, Tuned};
 use siskin_model::gguf::{Header, ModelFile};
 use siskin_model::shape::Shape;
@@ -112,6 +116,37 @@ pub enum Notice {
          default is used and answers may be worse; a newer GGUF of the model says it"
     )]
     NoPreTokenizer,
+    /// The system starts no more threads.
+    #[error("the system starts only {given} of {asked} threads")]
+    Threads {
+        /// Threads asked for.
+        asked: usize,
+        /// Threads that are used.
+        given: usize,
+    },
+    /// The system does not let this process lock the weights.
+    #[error("the weights cannot be locked in memory and may be swapped out: {0}")]
+    Lock(std::io::Error),
+    /// The KV cache is of a smaller type than usual, so that it fits.
+    #[error(
+        "memory is short: the KV cache of {context} tokens is {now} instead of f16, which makes the text a little worse"
+    )]
+    SmallerCache {
+        /// The type in use.
+        now: CacheType,
+        /// The context in tokens.
+        context: u32,
+    },
+    /// The context is longer than those that the model was trained with.
+    #[error(
+        "a context of {asked} tokens is more than the {trained} of the model's training: beyond them its text gets worse"
+    )]
+    BeyondTraining {
+        /// The context in tokens.
+        asked: u32,
+        /// The context in training.
+        trained: u32,
+    },
 }
 
 /// Where a model is.
@@ -257,7 +292,7 @@ impl Builder {
         notices.extend(device.machine.notes.iter().cloned().map(Notice::Machine));
         let warning = device.isa.warning(device.profile_name());
         notices.extend(warning.map(Notice::Instructions));
-        let settings = settings::resolve(&Sources {
+        let mut settings = settings::resolve(&Sources {
             typed: &self.typed,
             environment: &self.environment,
             priority: self.priority,
@@ -268,6 +303,9 @@ impl Builder {
             shape: shape.as_ref(),
             repack_faults: device.repack_faults(),
         })?;
+        if !self.vocab_only {
+            notices.extend(preflight::check(&mut settings, shape.as_ref())?);
+        }
         Ok(LoadPlan {
             source: self.source,
             any_architecture: self.any_architecture,

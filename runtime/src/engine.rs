@@ -1,5 +1,6 @@
 //! The module that names llama.cpp's types: models, contexts, sequences, samplers.
 
+mod abort;
 mod context;
 mod embedded;
 mod eval_callback;
@@ -15,11 +16,13 @@ mod stop;
 mod validate;
 mod vocab;
 
+pub use abort::on_abort;
 pub use context::{Batch, CacheLayout, Context, ContextOptions, Row, Rows, SequenceId};
 pub use embedded::STORYTELLER;
 pub use eval_callback::EvalCallback;
 pub use ffi::{compiled_features, llama_cpp_version, show_log};
 pub use lost_file::report_lost_models;
+pub(crate) use memory::can_lock;
 pub use model::{LoadOptions, Model, Token};
 pub use mul_mat::MulMat;
 pub(crate) use sampler::Sampler;

@@ -54,7 +54,7 @@ pub(crate) struct BenchArgs {
         long,
         value_name = "N,...",
         value_delimiter = ',',
-        default_value = "512", value_parser = number::whole::<u32>)]
+        default_value = "512", value_parser = number::tokens::<u32>)]
     n_prompt: Vec<u32>,
     /// Tokens to decode; 0 for none
     #[arg(
@@ -62,7 +62,7 @@ pub(crate) struct BenchArgs {
         long,
         value_name = "N,...",
         value_delimiter = ',',
-        default_value = "128", value_parser = number::whole::<u32>)]
+        default_value = "128", value_parser = number::tokens::<u32>)]
     n_gen: Vec<u32>,
     /// Tokens that are already in the context
     #[arg(
@@ -70,19 +70,19 @@ pub(crate) struct BenchArgs {
         long,
         value_name = "N,...",
         value_delimiter = ',',
-        default_value = "0", value_parser = number::whole::<u32>)]
+        default_value = "0", value_parser = number::tokens::<u32>)]
     n_depth: Vec<u32>,
     /// Threads for decoding; each count is measured [default: tuned, else the device's profile]
-    #[arg(short, long, value_name = "N,...", value_delimiter = ',', value_parser = number::whole::<NonZeroUsize>)]
+    #[arg(short, long, value_name = "N,...", value_delimiter = ',', value_parser = number::threads::<NonZeroUsize>)]
     threads: Vec<NonZeroUsize>,
     /// Threads for the prompt [default: same as --threads, if given]
-    #[arg(long, value_name = "N", value_parser = number::whole::<NonZeroUsize>)]
+    #[arg(long, value_name = "N", value_parser = number::threads::<NonZeroUsize>)]
     threads_batch: Option<NonZeroUsize>,
     /// Repetitions of each test
     #[arg(short, long, value_name = "N", default_value = "5", value_parser = number::whole::<NonZeroUsize>)]
     repetitions: NonZeroUsize,
     /// Context in tokens [default: as many as the tests need]
-    #[arg(short, long, value_name = "N", value_parser = number::whole::<u32>)]
+    #[arg(short, long, value_name = "N", value_parser = number::tokens::<u32>)]
     ctx_size: Option<u32>,
     #[command(flatten)]
     runtime: RuntimeArgs,

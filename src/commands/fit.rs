@@ -227,10 +227,11 @@ fn here(ram: Option<u64>) -> anyhow::Result<PlanTarget> {
         name: format!("this machine ({})", device.profile_name()),
         cpus: device.machine.cpus.available,
         base: run.overrides(&device.machine.cpus),
-        limit: MemoryLimit {
-            usable_bytes: ram.unwrap_or(device.machine.ram.usable_bytes),
-            reserve_bytes: run.reserve_mib << 20,
-        },
+        limit: MemoryLimit::new(
+            ram.unwrap_or(device.machine.ram.usable_bytes),
+            run.reserve_mib << 20,
+        )
+        .within(&device.machine.limits),
         run,
     })
 }
@@ -252,9 +253,9 @@ fn there(name: &str, ram: Option<u64>) -> anyhow::Result<PlanTarget> {
         run: run.clone(),
         cpus: hardware.cpus.0 as usize,
         base: run.overrides_without_threads(),
-        limit: MemoryLimit {
-            usable_bytes: ram.saturating_sub(hardware.system_mib << 20),
-            reserve_bytes: run.reserve_mib << 20,
-        },
+        limit: MemoryLimit::new(
+            ram.saturating_sub(hardware.system_mib << 20),
+            run.reserve_mib << 20,
+        ),
     })
 }

@@ -18,7 +18,7 @@ use super::number;
 use super::{kernels, notices};
 use crate::render::progress::ChunkProgress;
 use crate::render::{size, text};
-use crate::{interrupt, text_input};
+use crate::{environment, interrupt, text_input};
 
 /// The fewest tokens of a chunk: fewer give too little context.
 const MIN_CHUNK: u32 = 16;
@@ -38,7 +38,7 @@ pub(crate) struct ImatrixArgs {
     #[arg(short, long, value_name = "OUT.gguf")]
     output: PathBuf,
     /// Tokens per chunk; chunks are independent
-    #[arg(short, long, value_name = "N", default_value_t = 512, value_parser = number::whole::<u32>)]
+    #[arg(short, long, value_name = "N", default_value_t = 512, value_parser = number::tokens::<u32>)]
     ctx_size: u32,
     /// Stop after this many chunks [default: the whole text]
     #[arg(long, value_name = "N", value_parser = number::whole::<usize>)]
@@ -47,7 +47,7 @@ pub(crate) struct ImatrixArgs {
     #[arg(long)]
     process_output: bool,
     /// Threads [default: tuned, else the device's profile]
-    #[arg(short, long, value_name = "N", value_parser = number::whole::<usize>)]
+    #[arg(short, long, value_name = "N", value_parser = number::threads::<usize>)]
     threads: Option<usize>,
     /// Overwrite the output file if it exists
     #[arg(long)]
@@ -62,6 +62,7 @@ pub(crate) struct ImatrixArgs {
 
 pub(crate) fn main(args: ImatrixArgs) -> anyhow::Result<ExitCode> {
     args.check()?;
+    environment::prepare();
     let overwrite = if args.force {
         Overwrite::Replace
     } else {
@@ -140,10 +141,8 @@ impl ImatrixArgs {
         if self.ctx_size < MIN_CHUNK {
             bail!("--ctx-size is {}; give at least {MIN_CHUNK}", self.ctx_size);
         }
-        for (flag, count) in [("--chunks", self.chunks), ("--threads", self.threads)] {
-            if count == Some(0) {
-                bail!("{flag} is 0; give at least 1");
-            }
+        if self.chunks == Some(0) {
+            bail!("--chunks is 0; give at least 1");
         }
         Ok(())
     }

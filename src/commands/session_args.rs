@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use siskin::device::settings::{CacheType, FlashAttention, Kernels, Overrides, Priority};
 use siskin::{LoadPlan, Model};
@@ -43,13 +42,13 @@ pub(crate) struct SessionArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TuningArgs {
     /// Context in tokens; 0 for the largest that fits [default: the training length, at most 4096]
-    #[arg(short, long, value_name = "N", value_parser = number::whole::<u32>)]
+    #[arg(short, long, value_name = "N", value_parser = number::tokens::<u32>)]
     ctx_size: Option<u32>,
     /// Threads for decoding [default: tuned, else the device's profile]
-    #[arg(short, long, value_name = "N", value_parser = number::whole::<usize>)]
+    #[arg(short, long, value_name = "N", value_parser = number::threads::<usize>)]
     threads: Option<usize>,
     /// Threads for the prompt [default: same as --threads, if given]
-    #[arg(long, value_name = "N", value_parser = number::whole::<usize>)]
+    #[arg(long, value_name = "N", value_parser = number::threads::<usize>)]
     threads_batch: Option<usize>,
     #[command(flatten)]
     runtime: RuntimeArgs,
@@ -60,7 +59,7 @@ pub(crate) struct TuningArgs {
 pub(crate) struct RuntimeArgs {
     /// Prompt tokens per batch; a smaller batch needs less memory [default: tuned, else the device's profile, less if
     /// memory is short]
-    #[arg(long = "ubatch-size", visible_alias = "ubatch", value_name = "N", value_parser = number::whole::<u32>)]
+    #[arg(long = "ubatch-size", visible_alias = "ubatch", value_name = "N", value_parser = number::ubatch::<u32>)]
     ubatch: Option<u32>,
     /// Type of the KV cache; a smaller one needs less memory, with some loss [default: the device's profile, smaller if
     /// memory is short]
@@ -94,6 +93,7 @@ impl SessionArgs {
     /// Decides how the model is loaded, and prints what the user should know. The program may start again to change
     /// its environment.
     pub(crate) fn plan(&self) -> anyhow::Result<LoadPlan> {
+        environment::prepare();
         if self.verbose {
             siskin::show_log(text::note);
         }
@@ -114,7 +114,7 @@ impl SessionArgs {
             .plan()?;
         // Nothing is printed before: it would be printed twice.
         let weight_bytes = plan.shape.as_ref().map_or(0, |shape| shape.weight_bytes);
-        environment::apply(&plan.settings, weight_bytes)?;
+        environment::apply(&plan.settings, weight_bytes);
         self.tuning.warn(plan.device.machine.cpus.available);
         notices::print(&plan.notices);
         if self.explain {
@@ -131,11 +131,6 @@ impl SessionArgs {
 impl TuningArgs {
     /// What was typed, checked.
     pub(crate) fn overrides(&self) -> anyhow::Result<(Overrides, Priority)> {
-        for (flag, count) in self.counts() {
-            if count == Some(0) {
-                bail!("{flag} is 0; give at least 1");
-            }
-        }
         let (typed, priority) = self.runtime.overrides()?;
         let typed = Overrides {
             context: self.ctx_size,
@@ -168,9 +163,6 @@ impl TuningArgs {
 impl RuntimeArgs {
     /// What was typed, checked.
     pub(crate) fn overrides(&self) -> anyhow::Result<(Overrides, Priority)> {
-        if self.ubatch == Some(0) {
-            bail!("--ubatch-size is 0; give at least 1");
-        }
         let either = |yes: bool, no: bool| (yes || no).then_some(yes);
         let typed = Overrides {
             ubatch: self.ubatch,

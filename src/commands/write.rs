@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::number;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::{Value, json};
 use siskin::device::{self, memory::Memory};
 use siskin_model::atomic_file::{self, Overwrite};
@@ -23,7 +23,7 @@ use crate::render::{plan_table, size, text};
 #[derive(Debug, clap::Args)]
 pub(crate) struct WriteArgs {
     /// Worker threads [default: the CPUs available]
-    #[arg(short, long, value_name = "N", value_parser = number::whole::<usize>)]
+    #[arg(short, long, value_name = "N", value_parser = number::threads::<usize>)]
     threads: Option<usize>,
     /// Overwrite the output file if it exists
     #[arg(long)]
@@ -57,9 +57,6 @@ impl WriteArgs {
         output: Option<&Path>,
         task: &str,
     ) -> anyhow::Result<ExitCode> {
-        if self.threads == Some(0) {
-            bail!("--threads is 0; give at least 1");
-        }
         let output = output.filter(|_| !self.dry_run);
         if let Some(output) = output {
             atomic_file::check_inputs(output, inputs.iter().chain(&self.imatrix))?;

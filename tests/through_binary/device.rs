@@ -151,22 +151,16 @@ fn impossible_requests_are_refused() {
     let config = folder.path().join("config.json");
     std::fs::write(&config, CONFIG).expect("written");
     let config = config.to_str().expect("a path");
-    let cases: [(&[&str], i32, &str); 7] = [
+    let cases: [(&[&str], i32, &str); 5] = [
         (
             &["fit", config, "--device", "pi"],
             1,
             "no such profile; known: aarch64-generic, ",
         ),
         (&["fit", "/nonexistent.gguf"], 1, "no such file"),
-        (&["run", "--threads", "0"], 1, "--threads is 0; give at least 1"),
+        (&["run", "-c", "1000000000"], 1, "-c "),
         (
-            &["run", "--ubatch-size", "0"],
-            1,
-            "--ubatch-size is 0; give at least 1",
-        ),
-        (&["run", "-c", "4000000000"], 1, "-c "),
-        (
-            &["run", "--no-mmap", "-c", "4000000000"],
+            &["run", "--no-mmap", "-c", "1000000000"],
             1,
             "with --force the system swaps, or ends the program",
         ),
@@ -193,9 +187,9 @@ fn impossible_requests_are_refused() {
 
 #[test]
 fn more_threads_than_cpus_are_said() {
-    let output = succeed(&mut siskin(["run", "-n", "1", "--threads", "4096", "--explain"]));
+    let output = succeed(&mut siskin(["run", "-n", "1", "--threads", "512", "--explain"]));
     assert!(
-        stderr(&output).contains("--threads 4096 is more than the "),
+        stderr(&output).contains("--threads 512 is more than the "),
         "{}",
         stderr(&output)
     );

@@ -12,6 +12,7 @@ mod hostile_json;
 mod imatrix;
 mod inspect;
 mod interruption;
+mod limits;
 mod memory;
 mod models;
 mod mutations;

@@ -3,7 +3,7 @@
 use siskin_model::CacheType;
 use siskin_model::shape::Shape;
 
-use super::cost::{beyond_file_and_cache, items, total};
+use super::cost::{beyond_file_and_cache, is_better_read, items, total};
 use super::limit::{Constraints, MemoryLimit, widest};
 use super::refusal::refusal;
 use super::{BudgetError, Plan, Reason, mib};
@@ -28,23 +28,45 @@ pub fn plan(
     constraints: &Constraints<'_>,
 ) -> Result<Plan, BudgetError> {
     let tries = candidates(shape, values, constraints);
-    let fits = |settings: &Values| total(shape, settings) <= limit.bytes();
-    let (settings, steps) = match tries.iter().find(|(settings, _)| fits(settings)) {
-        Some(found) => found,
-        None if constraints.force => &tries[0],
-        None => {
-            let (smallest, _) = &tries[tries.len() - 1];
-            return Err(refusal(shape, limit, constraints, smallest));
-        }
-    };
+    let fits = |settings: &Values| limit.allows(shape, settings);
+    let found = tries.iter().find(|(settings, _)| fits(settings));
+    let forced = constraints.force.then_some(&tries[0]);
+    let (settings, steps) = found.or(forced).unwrap_or(&tries[tries.len() - 1]);
     let settings = match constraints.fixed.context {
-        Some(0) => widest(shape, settings, limit.bytes()),
+        Some(0) if found.is_some() => widest(shape, settings, limit),
         _ => *settings,
     };
-    let total_bytes = total(shape, &settings);
     let first = &tries[0].0;
-    let missing = mib(total(shape, first).saturating_sub(limit.bytes()));
-    let mut reasons = first_reasons(shape, values, constraints, &settings, first);
+    let plan = Plan {
+        items: items(shape, &settings),
+        settings,
+        total_bytes: total(shape, &settings),
+        usable_bytes: limit.usable_bytes,
+        reserve_bytes: limit.reserve_bytes,
+        fits: fits(&settings),
+        reasons: reasons(shape, values, limit, constraints, (&settings, first), steps),
+    };
+    if found.or(forced).is_none() {
+        return Err(refusal(shape, limit, constraints, plan));
+    }
+    Ok(plan)
+}
+
+/// Why the settings are what they are, if they come from the settings to try `first` by `steps`.
+fn reasons(
+    shape: &Shape,
+    values: &Values,
+    limit: &MemoryLimit,
+    constraints: &Constraints<'_>,
+    (settings, first): (&Values, &Values),
+    steps: &[&'static str],
+) -> Vec<Reason> {
+    let missing = match limit.short_of(shape, first) {
+        Some((_, need, there)) => need - there,
+        None => total(shape, first).saturating_sub(limit.bytes()),
+    };
+    let missing = mib(missing);
+    let mut reasons = first_reasons(shape, values, constraints, settings, first);
     for &setting in steps {
         let reason = format!("reduced: the usual settings need {missing} too much");
         match reasons.iter_mut().find(|known| known.setting == setting) {
@@ -52,15 +74,7 @@ pub fn plan(
             None => reasons.push(Reason { setting, reason }),
         }
     }
-    Ok(Plan {
-        items: items(shape, &settings),
-        settings,
-        total_bytes,
-        usable_bytes: limit.usable_bytes,
-        reserve_bytes: limit.reserve_bytes,
-        fits: total_bytes <= limit.bytes(),
-        reasons,
-    })
+    reasons
 }
 
 /// Settings to try, the best first, each with the names of what was made smaller in it.
@@ -118,6 +132,9 @@ fn start(shape: &Shape, values: &Values, constraints: &Constraints<'_>) -> Value
     if fixed.ubatch.is_none() && constraints.priority == Priority::Memory {
         now.ubatch = now.ubatch.min(LEAST_UBATCH);
     }
+    if fixed.mmap.is_none() && now.mmap && is_better_read(shape) {
+        now.mmap = false;
+    }
     if shape.repackable_bytes == 0 && fixed.repack.is_none() {
         now.repack = false;
     }
@@ -151,6 +168,9 @@ fn first_reasons(
         (false, _) => "weights as in the file: one copy, fast start",
     };
     let mmap = match settings.mmap {
+        false if values.mmap => {
+            "read: much of the file is not weights, and mapping would take it all into memory"
+        }
         true => "weights are in the page cache: shared, fast start",
         false => "weights are read into memory",
     };

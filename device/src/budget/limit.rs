@@ -2,7 +2,9 @@
 
 use siskin_model::shape::Shape;
 
-use super::cost::total;
+use super::cost::{addresses, promised, total};
+use super::refusal::Resource;
+use crate::probe::Limits;
 use crate::values::{Overrides, Priority, Values};
 
 /// What a plan may not change, and how far it may go.
@@ -23,9 +25,52 @@ pub struct MemoryLimit {
     pub usable_bytes: u64,
     /// What is to be left free of it.
     pub reserve_bytes: u64,
+    /// Bytes that this process may still map (`ulimit -v`); `None` for no limit.
+    pub address_bytes: Option<u64>,
+    /// Private bytes that the system may still promise to it (`ulimit -d`, strict overcommit); `None` for no limit.
+    pub promise_bytes: Option<u64>,
 }
 
 impl MemoryLimit {
+    /// `usable_bytes`, of which `reserve_bytes` are left free, but no more than an eighth: a group of 256 MB is made for
+    /// the program in it.
+    pub fn new(usable_bytes: u64, reserve_bytes: u64) -> Self {
+        MemoryLimit {
+            usable_bytes,
+            reserve_bytes: reserve_bytes.min(usable_bytes / 8),
+            address_bytes: None,
+            promise_bytes: None,
+        }
+    }
+
+    /// With the limits of this process, too.
+    #[must_use]
+    pub fn within(self, limits: &Limits) -> Self {
+        MemoryLimit {
+            address_bytes: limits.address_bytes,
+            promise_bytes: limits.promise_bytes,
+            ..self
+        }
+    }
+
+    /// Whether a model fits with `settings`.
+    pub(super) fn allows(&self, shape: &Shape, settings: &Values) -> bool {
+        total(shape, settings) <= self.bytes() && self.short_of(shape, settings).is_none()
+    }
+
+    /// What else than memory `settings` need more of than there is: its name, the need, and the limit, in bytes.
+    pub(super) fn short_of(&self, shape: &Shape, settings: &Values) -> Option<(Resource, u64, u64)> {
+        let (addresses, promised) = (addresses(shape, settings), promised(shape, settings));
+        let limits = [
+            (Resource::AddressSpace, addresses, self.address_bytes),
+            (Resource::Promises, promised, self.promise_bytes),
+        ];
+        let known = limits
+            .into_iter()
+            .filter_map(|(what, need, limit)| Some((what, need, limit?)));
+        known.into_iter().find(|(_, need, limit)| need > limit)
+    }
+
     /// What a plan may take.
     pub fn bytes(&self) -> u64 {
         self.usable_bytes.saturating_sub(self.reserve_bytes)
@@ -33,12 +78,12 @@ impl MemoryLimit {
 }
 
 /// The largest context of `settings` that stays below `limit`, in steps of 256, up to the training length.
-pub(super) fn widest(shape: &Shape, settings: &Values, limit: u64) -> Values {
+pub(super) fn widest(shape: &Shape, settings: &Values, limit: &MemoryLimit) -> Values {
     let with = |context| Values { context, ..*settings };
     let (mut fits, mut too_large) = (settings.context / 256, shape.training_context / 256 + 1);
     while too_large > fits + 1 {
         let middle = fits.midpoint(too_large);
-        if total(shape, &with(middle * 256)) <= limit {
+        if limit.allows(shape, &with(middle * 256)) {
             fits = middle;
         } else {
             too_large = middle;

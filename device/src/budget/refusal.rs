@@ -4,22 +4,19 @@ use serde::Serialize;
 use siskin_model::FileType;
 use siskin_model::shape::Shape;
 
-use super::cost::total;
 use super::limit::{Constraints, MemoryLimit, widest};
-use super::mib;
+use super::{Plan, mib};
 use crate::values::Values;
 
 /// Nothing that was asked for fits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this needs {need}, but only {limit} may be used ({usable} usable, less {reserve} kept free)",
-    need = mib(*need_bytes), limit = mib(usable_bytes.saturating_sub(*reserve_bytes)),
-    usable = mib(*usable_bytes), reserve = mib(*reserve_bytes)
-)]
+#[error("{}", self.text())]
 pub struct BudgetError {
-    /// What the smallest plan takes.
+    /// What there is too little of.
+    pub resource: Resource,
+    /// What the smallest plan takes of it.
     pub need_bytes: u64,
-    /// Memory that this process may take.
+    /// How much of it this process may take.
     pub usable_bytes: u64,
     /// What is kept free of it.
     pub reserve_bytes: u64,
@@ -29,6 +26,47 @@ pub struct BudgetError {
     pub smaller_type: Option<FileType>,
     /// What happens if it is run anyway.
     pub overcommit: Overcommit,
+    /// The smallest plan, which does not fit.
+    pub plan: Box<Plan>,
+}
+
+/// What a plan takes, and a system limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// Memory.
+    Memory,
+    /// Addresses: `ulimit -v`.
+    AddressSpace,
+    /// Private memory, used or not: `ulimit -d`, or a system that promises no more than it has.
+    Promises,
+}
+
+impl BudgetError {
+    fn text(&self) -> String {
+        let (need, usable, reserve) = (self.need_bytes, self.usable_bytes, self.reserve_bytes);
+        let limit = mib_below(usable.saturating_sub(reserve));
+        let (usable, need) = (mib_below(usable), mib(need));
+        match self.resource {
+            Resource::Memory => format!(
+                "this needs {need}, but only {limit} may be used ({usable} usable, less {} kept free)",
+                mib(reserve)
+            ),
+            Resource::AddressSpace => {
+                format!(
+                    "this needs {need} of address space, but a limit of this process leaves only {usable}"
+                )
+            }
+            Resource::Promises => {
+                format!("this needs {need} of private memory, but the system promises only {usable} more")
+            }
+        }
+    }
+}
+
+/// Whole MiB of a limit: rounded down, so that a need that is larger never looks equal.
+fn mib_below(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
 }
 
 /// What the system does with a model that does not fit.
@@ -70,14 +108,16 @@ pub(super) fn refusal(
     shape: &Shape,
     limit: &MemoryLimit,
     constraints: &Constraints<'_>,
-    smallest: &Values,
+    plan: Plan,
 ) -> BudgetError {
+    let smallest = &plan.settings;
     let least = Values {
         context: 256.min(shape.training_context),
         ..*smallest
     };
-    let largest_context = (total(shape, &least) <= limit.bytes())
-        .then(|| widest(shape, &least, limit.bytes()).context)
+    let largest_context = limit
+        .allows(shape, &least)
+        .then(|| widest(shape, &least, limit).context)
         // A context that is not smaller than the one asked for would be no advice.
         .filter(|&context| {
             constraints
@@ -91,14 +131,24 @@ pub(super) fn refusal(
             repackable_bytes: *bytes,
             ..shape.clone()
         };
-        *bytes < shape.weight_bytes && total(&lighter, smallest) <= limit.bytes()
+        *bytes < shape.weight_bytes && limit.allows(&lighter, smallest)
     });
+    let memory = (Resource::Memory, plan.total_bytes, limit.usable_bytes);
+    let (resource, need_bytes, usable_bytes) = match limit.short_of(shape, smallest) {
+        Some(short) if plan.total_bytes <= limit.bytes() => short,
+        _ => memory,
+    };
     BudgetError {
-        need_bytes: total(shape, smallest),
-        usable_bytes: limit.usable_bytes,
-        reserve_bytes: limit.reserve_bytes,
+        resource,
+        need_bytes,
+        usable_bytes,
+        reserve_bytes: match resource {
+            Resource::Memory => limit.reserve_bytes,
+            _ => 0,
+        },
         largest_context,
         smaller_type: lighter.map(|row| row.0),
-        overcommit: Overcommit::expected(smallest.mmap, shape.weight_bytes, limit.usable_bytes),
+        overcommit: plan.overcommit(),
+        plan: Box::new(plan),
     }
 }

@@ -4,7 +4,7 @@ use siskin_model::{CacheType, FileType, TensorType};
 
 use super::*;
 use crate::profile::builtin;
-use crate::values::{Overrides, Priority};
+use crate::values::{FlashAttention, Overrides, Priority};
 
 /// Llama-3.2-1B's shape in Q4_K_M.
 fn shape() -> Shape {
@@ -73,8 +73,8 @@ fn usual() -> Values {
 
 fn limit(mib: u64) -> MemoryLimit {
     MemoryLimit {
-        usable_bytes: mib << 20,
         reserve_bytes: 64 << 20,
+        ..MemoryLimit::new(mib << 20, 0)
     }
 }
 
@@ -268,10 +268,7 @@ fn repacked_weights_are_in_memory_twice_only_if_the_file_stays_mapped() {
 fn a_one_billion_model_fits_every_profiles_board() {
     for profile in builtin() {
         let usable = profile.hardware.ram_mib - profile.hardware.system_mib;
-        let limit = MemoryLimit {
-            usable_bytes: usable << 20,
-            reserve_bytes: profile.run.reserve_mib << 20,
-        };
+        let limit = MemoryLimit::new(usable << 20, profile.run.reserve_mib << 20);
         let values = Values {
             ubatch: profile.run.ubatch.0,
             repack: profile.run.repack,
@@ -316,5 +313,122 @@ fn the_batch_is_smaller_if_buffers_would_take_more_than_their_share() {
         let reason = plan.reasons.iter().find(|reason| reason.setting == "ubatch-size");
         let explained = reason.is_some_and(|reason| reason.reason.contains("to save memory"));
         assert_eq!(explained, want < values.ubatch, "{plan:?}");
+    }
+}
+
+/// A model that llama.cpp was run with on 2 threads, in contexts of 512: (heads, kv heads, head size, width, middle,
+/// blocks, tokens) and MiB of peak memory beside weights and cache. Prompts filled a batch.
+#[test]
+fn unusual_shapes_are_planned_as_they_were_measured() {
+    let with = |heads: u64, kv: u64, head: u64, width: u64, ffn: u64, layers: u64| Shape {
+        layers,
+        width,
+        ffn,
+        heads,
+        key_width: kv * head,
+        value_width: kv * head,
+        head_dim: head,
+        vocabulary: 512,
+        vocabulary_bytes: 32 << 10,
+        weight_bytes: 0,
+        embedding_bytes: 0,
+        repackable_bytes: 0,
+        training_context: 512,
+        ..light()
+    };
+    let values = |ubatch, threads, flash_attention| Values {
+        context: 512,
+        ubatch,
+        threads,
+        threads_batch: threads,
+        flash_attention,
+        ..Values::default()
+    };
+    let (auto, off) = (FlashAttention::Auto, FlashAttention::Off);
+    let cases = [
+        (with(1024, 1, 1024, 32, 64, 1), values(128, 2, auto), 1175.0),
+        (with(1024, 1, 1024, 32, 64, 1), values(128, 2, off), 1552.0),
+        (with(1, 1, 8192, 64, 64, 1), values(128, 2, auto), 47.0),
+        (with(2, 2, 16, 32, 64, 512), values(128, 2, auto), 71.5),
+        (with(64, 8, 256, 512, 64, 4), values(256, 2, auto), 49.5),
+        (with(2, 2, 32, 64, 64, 1), values(256, 64, auto), 23.5),
+        (with(2, 2, 32, 64, 64, 1), values(1, 2, auto), 14.4),
+    ];
+    for (shape, values, measured) in cases {
+        let cache = shape.kv_bytes(values.cache_type, 512);
+        let planned = (cost::total(&shape, &values) - cache) as f64 / f64::from(1 << 20);
+        let ratio = planned / measured;
+        assert!((0.9..1.15).contains(&ratio), "{planned} {measured} {values:?}");
+    }
+}
+
+#[test]
+fn what_is_not_weights_is_read_or_counted() {
+    let gap = Shape {
+        waste_bytes: 2 << 30,
+        ..shape()
+    };
+    let plan = planned(&gap, &usual(), 8192, &nothing()).expect("fits");
+    assert!(!plan.settings.mmap && plan.total_bytes < 2 << 30, "{plan:?}");
+    let mapped = Overrides {
+        mmap: Some(true),
+        ..nothing()
+    };
+    let plan = planned(&gap, &usual(), 8192, &mapped).expect("fits");
+    assert!(plan.settings.mmap && plan.total_bytes > 2 << 30, "{plan:?}");
+    // Padding between tensors is no reason.
+    let padded = Shape {
+        waste_bytes: 8192,
+        ..shape()
+    };
+    assert!(
+        planned(&padded, &usual(), 8192, &nothing())
+            .expect("fits")
+            .settings
+            .mmap
+    );
+}
+
+#[test]
+fn a_small_group_keeps_an_eighth_free_at_most() {
+    let reserve = |mib: u64, reserve: u64| MemoryLimit::new(mib << 20, reserve << 20).reserve_bytes >> 20;
+    assert_eq!(
+        [(256, 256), (47, 256), (4096, 256), (1748, 96), (0, 96)].map(|(usable, kept)| reserve(usable, kept)),
+        [32, 5, 256, 96, 0]
+    );
+}
+
+#[test]
+fn limits_of_the_process_are_limits_of_the_plan() {
+    let within = |address_bytes, promise_bytes| MemoryLimit {
+        address_bytes,
+        promise_bytes,
+        ..limit(8192)
+    };
+    let with = |limit: MemoryLimit, fixed: &Overrides| {
+        let constraints = Constraints {
+            fixed,
+            priority: Priority::Balanced,
+            force: false,
+        };
+        let values = Values {
+            threads: 2,
+            threads_batch: 2,
+            ..usual()
+        };
+        plan(&shape(), &values, &limit, &constraints)
+    };
+    let free = with(within(None, None), &nothing()).expect("fits");
+    let tight = with(within(Some(1000 << 20), None), &nothing()).expect("a smaller context fits");
+    assert!(tight.settings.context < free.settings.context, "{tight:?}");
+    let cases = [
+        (within(Some(300 << 20), None), Resource::AddressSpace, "300 MiB"),
+        (within(None, Some(20 << 20)), Resource::Promises, "20 MiB more"),
+    ];
+    for (limit, resource, text) in cases {
+        let error = with(limit, &nothing()).expect_err("too little");
+        assert_eq!(error.resource, resource);
+        assert!(error.to_string().contains(text), "{error}");
+        assert!(!error.plan.fits && !error.plan.items.is_empty());
     }
 }

@@ -65,10 +65,8 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Resolved, SettingsError> {
     let Some(shape) = sources.shape else {
         return Ok(resolved);
     };
-    let limit = MemoryLimit {
-        usable_bytes: sources.machine.ram.usable_bytes,
-        reserve_bytes: run.reserve_mib << 20,
-    };
+    let limit = MemoryLimit::new(sources.machine.ram.usable_bytes, run.reserve_mib << 20)
+        .within(&sources.machine.limits);
     let constraints = Constraints {
         fixed: sources.typed,
         priority: sources.priority,

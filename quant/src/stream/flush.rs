@@ -6,9 +6,10 @@
 //! ones.
 
 use std::cell::Cell;
+use std::io;
 use std::num::NonZeroU64;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use rustix::fs::{Advice, fadvise};
 
@@ -26,13 +27,17 @@ pub(super) struct Flusher<'scope> {
 }
 
 impl<'scope> Flusher<'scope> {
-    pub(super) fn start<'env>(scope: &'scope Scope<'scope, 'env>, target: &'env AtomicFile) -> Self {
+    pub(super) fn start<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        target: &'env AtomicFile,
+    ) -> io::Result<Self> {
         let (steps, told) = sync_channel(1);
-        Self {
+        let thread = thread::Builder::new().stack_size(super::workers::STACK);
+        Ok(Self {
             steps,
-            thread: scope.spawn(move || flush(target, &told)),
+            thread: thread.spawn_scoped(scope, move || flush(target, &told))?,
             waiting: Cell::new(0),
-        }
+        })
     }
 
     /// Records that `bytes` more bytes were written; waits if the disk is too far behind.

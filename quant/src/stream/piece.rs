@@ -49,15 +49,66 @@ pub(super) fn pieces(plan: &Plan, weights: u64) -> impl Iterator<Item = Piece> {
         .iter()
         .enumerate()
         .flat_map(move |(tensor, planned)| {
-            let (rows, len) = planned.rows();
-            let group = planned.group_rows();
-            let step = (weights / (group * len).max(1)).max(1) * group;
+            let (rows, _) = planned.rows();
+            let step = piece_rows(planned, weights);
             let at = (0..rows).step_by(usize::try_from(step).unwrap_or(usize::MAX));
             at.map(move |start| Piece {
                 tensor,
                 rows: start..(start + step).min(rows),
             })
         })
+}
+
+/// Rows of a tensor's pieces: whole groups.
+fn piece_rows(tensor: &PlannedTensor, weights: u64) -> u64 {
+    let (group, len) = (tensor.group_rows(), tensor.rows().1);
+    (weights / (group * len).max(1)).max(1) * group
+}
+
+/// The sizes of the largest buffers that a plan's pieces need.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Largest {
+    out: usize,
+    stored: usize,
+    weights: usize,
+}
+
+impl Largest {
+    /// Of a plan in pieces of about `weights` weights.
+    pub(super) fn of(plan: &Plan, weights: u64) -> Self {
+        let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let mut largest = Largest::default();
+        for tensor in &plan.tensors {
+            let (rows, len) = tensor.rows();
+            let in_piece = piece_rows(tensor, weights).min(rows);
+            let in_batch = ((BATCH_WEIGHTS as u64) / len.max(1)).max(1).min(rows);
+            let bytes = |ty: TensorType| size(in_piece.saturating_mul(ty.row_bytes(len).unwrap_or(0)));
+            let stored = tensor.sources.iter().map(|source| bytes(source.view.ty)).max();
+            largest.out = largest.out.max(bytes(tensor.ty));
+            largest.stored = largest.stored.max(stored.unwrap_or(0));
+            largest.weights = largest.weights.max(size(in_batch.saturating_mul(len)));
+        }
+        largest
+    }
+
+    /// Buffers of these sizes: if the system has no memory for them, it says so before anything is computed. What is
+    /// not used does not become resident.
+    pub(super) fn buffers(&self) -> Result<Buffers, StreamError> {
+        Ok(Buffers {
+            out: with_room(self.out)?,
+            stored: with_room(self.stored)?,
+            weights: with_room(self.weights)?,
+        })
+    }
+}
+
+fn with_room<T>(len: usize) -> Result<Vec<T>, StreamError> {
+    let mut buffer = Vec::new();
+    let bytes = len.saturating_mul(size_of::<T>());
+    let reserved = buffer.try_reserve_exact(len);
+    reserved
+        .map(|()| buffer)
+        .map_err(|_| StreamError::Memory { bytes })
 }
 
 impl Piece {

@@ -24,15 +24,22 @@ const MADV_COLLAPSE: i32 = 25;
 pub(super) struct Mapped(memmap2::Mmap);
 
 impl Mapped {
-    /// Maps the whole file and has the system read ahead; `None` if its file system cannot.
+    /// Maps the whole file; `None` if its file system cannot.
     pub(super) fn new(file: &std::fs::File) -> Option<Self> {
         // SAFETY: the mapping is read-only, and read only to parse a header that is checked byte for byte. If another
         // process changes the file meanwhile, the checks see other bytes; if one cuts it, reading ends the process, as
         // it does while llama.cpp maps the same file to compute.
         let map = unsafe { memmap2::Mmap::map(file) }.ok()?;
-        // llama.cpp reads all of it next. Without the advice it is only slower.
-        let _ = map.advise(memmap2::Advice::WillNeed);
         Some(Mapped(map))
+    }
+
+    /// Has the system read `bytes` ahead, because llama.cpp reads them next. Without the advice it is only slower.
+    pub(super) fn read_ahead(&self, bytes: Range<u64>) {
+        let clamp = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(self.0.len());
+        let (start, end) = (clamp(bytes.start), clamp(bytes.end));
+        if start < end {
+            let _ = self.0.advise_range(memmap2::Advice::WillNeed, start, end - start);
+        }
     }
 
     /// The file's bytes.
@@ -146,6 +153,28 @@ fn mapped(maps: &str, path: &str, bytes: &Range<u64>) -> Vec<Range<usize>> {
     own.filter_map(part)
         .filter(|range| range.start < range.end)
         .collect()
+}
+
+/// Whether the system lets this process lock `bytes` more: it tries with memory that nothing is read into.
+///
+/// # Errors
+/// The system's reason for refusing.
+pub(crate) fn can_lock(bytes: u64) -> std::io::Result<()> {
+    let len = usize::try_from(bytes.max(1)).unwrap_or(usize::MAX);
+    // SAFETY: a new private mapping at an address that the kernel chooses; nobody else knows it, nothing is written to
+    // it, and it is unmapped here.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let address = libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, flags, -1, 0);
+        if address == libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error());
+        }
+        // Pages are locked when they are touched: never.
+        let refused = libc::mlock2(address, len, libc::MLOCK_ONFAULT as libc::c_uint) != 0;
+        let error = std::io::Error::last_os_error();
+        libc::munmap(address, len);
+        if refused { Err(error) } else { Ok(()) }
+    }
 }
 
 /// Returns freed memory to the system: parsing a header leaves some megabytes of it.

@@ -4,9 +4,11 @@ use std::ffi::CString;
 use std::io::Write;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use llama_cpp_2::model::LlamaModel;
@@ -251,15 +253,20 @@ fn load(
             architecture: &architecture,
             tokens: outline.token_count(),
         };
-        let metadata = &mut header.metadata;
-        let (llama, own) = std::thread::scope(|scope| {
-            let own = scope.spawn(|| Tokenizer::new(outline, metadata));
+        let input = Mutex::new(Some((outline, &mut header.metadata)));
+        let tokenizer = || {
+            let (outline, metadata) = input.lock().ok()?.take()?;
+            Tokenizer::new(outline, metadata)
+        };
+        let (llama, own) = thread::scope(|scope| {
+            let own = thread::Builder::new().spawn_scoped(scope, tokenizer);
             let llama = ffi::load(names, options, Some(no_vocabulary));
-            let own = own.join();
-            (
-                llama,
-                own.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            )
+            let own = match own {
+                Ok(own) => own.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                // No thread is to be had: one after the other.
+                Err(_) => tokenizer(),
+            };
+            (llama, own)
         });
         let llama = llama?;
         if let Some(own) = own {
