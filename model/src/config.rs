@@ -10,6 +10,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -83,8 +84,7 @@ pub struct Config {
 }
 
 /// One token id or a list of them.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum TokenIds {
     /// A single id.
     One(i64),
@@ -114,6 +114,14 @@ impl TokenIds {
         number
             .map(|number| id(number).map(TokenIds::One).ok_or_else(wrong))
             .transpose()
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenIds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let ids = Self::read(raw.get()).map_err(D::Error::custom)?;
+        ids.ok_or_else(|| D::Error::custom("no token id"))
     }
 }
 

@@ -158,7 +158,7 @@ impl Conversion {
         };
         // Check the architecture first: its error message is more useful than one about the tokenizer.
         planner::check(&checkpoint).map_err(plan_error)?;
-        let vocabulary = tokenizer::vocabulary(dir, &checkpoint.config)?;
+        let vocabulary = tokenizer::vocabulary(&checkpoint.dir, &checkpoint.config)?;
         let plan = planner::plan_checkpoint(&checkpoint, file_type, vocabulary, imatrix.is_some());
         let plan = plan.map_err(plan_error)?;
         let mut notices = checkpoint.notices;
@@ -328,6 +328,36 @@ mod tests {
         ];
         for (error, want) in cases {
             assert_eq!(error.kind(), want, "{error}");
+        }
+    }
+    #[test]
+    fn a_plan_is_judged_as_a_file_would_be() {
+        let tensor = |name: &str| crate::plan::PlannedTensor {
+            name: name.into(),
+            sources: vec![],
+            transform: siskin_model::arch::Transform::Copy,
+            role: siskin_model::arch::Role::Other,
+            layer: None,
+            ty: siskin_model::TensorType::F32,
+            shape: vec![8],
+            offset: 0,
+        };
+        let cases: [(&[&str], &str); 3] = [
+            (&["a"], "\"general.architecture\" is missing"),
+            (&["a", "a"], "tensor"),
+            (&[&"n".repeat(64)], "tensor"),
+        ];
+        for (names, want) in cases {
+            let plan = Plan {
+                metadata: Default::default(),
+                tensors: names.iter().map(|name| tensor(name)).collect(),
+            };
+            let error = judge(&plan).expect_err(want);
+            assert_eq!(
+                matches!(error, Verdict::Model(_)),
+                names[0] == "a" && names.len() == 1
+            );
+            assert!(error.to_string().contains(want), "{error}");
         }
     }
 }

@@ -112,7 +112,9 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
     if let Some(names) = read_json(&dir.join("special_tokens_map.json"), MAX_JSON)? {
         settings.get_or_insert_default().merge(names);
     }
-    let generation: Option<Generation> = read_json(&dir.join("generation_config.json"), MAX_JSON)?;
+    // `Checkpoint::open` names a damaged one; the model is the same without it.
+    let generation: Option<Generation> =
+        read_json(&dir.join("generation_config.json"), MAX_JSON).unwrap_or_default();
     let listed: Option<BTreeMap<String, u64>> = read_json(&dir.join("added_tokens.json"), MAX_JSON)?;
     let is_llama = Arch::from_config(config).is_ok_and(|arch| arch == Arch::Llama);
     let files = Files {

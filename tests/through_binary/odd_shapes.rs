@@ -120,6 +120,29 @@ fn what_is_converted_runs() {
     }
 }
 
+/// What is read twice is passed over twice, and the whole way works from the cache's folder.
+#[test]
+fn a_model_of_the_hub_cache_converts_without_its_generation_config() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let model = dir.path().join("models--acme--tiny");
+    let snapshot = model.join("snapshots").join("a".repeat(40));
+    std::fs::create_dir_all(&snapshot).expect("made");
+    assert!(checkpoint("llama-spm", &json!({}), &snapshot));
+    std::fs::write(snapshot.join("generation_config.json"), "").expect("written");
+    let out = dir.path().join("out.gguf");
+    let (model, out) = (model.to_str().expect("text"), out.to_str().expect("text"));
+    let (code, text) = outcome(&["convert", model, "-o", out, "--type", "f16"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("generation_config.json: cannot be read: the file is empty"),
+        "{text}"
+    );
+    let (code, text) = outcome(&["fit", model]);
+    assert_eq!(code, Some(0), "{text}");
+    let inspected = siskin(["inspect", out]).output().expect("started");
+    assert!(String::from_utf8_lossy(&inspected.stdout).contains("tiny"));
+}
+
 #[test]
 fn unknown_settings_are_named_and_quiet_keeps_still() {
     let dir = tempfile::tempdir().expect("a temporary folder");

@@ -112,6 +112,16 @@ fn problems_are_kept_by_name() {
     assert!(Config::from_json(b"[]").is_err() && Config::from_json(b"").is_err());
 }
 
+/// The same in other files than `config.json`.
+#[test]
+fn token_ids_are_read_leniently() {
+    let read = |text: &str| json::from_slice::<Option<TokenIds>>(text.as_bytes());
+    assert_eq!(read("2.0").expect("an id"), Some(TokenIds::One(2)));
+    assert_eq!(read("[2, 3.0]").expect("ids"), Some(TokenIds::Many(vec![2, 3])));
+    assert_eq!(read("null").expect("none"), None);
+    assert!(read("[2.5]").is_err() && read("{}").is_err());
+}
+
 #[test]
 fn sampling_settings_as_python_writes_them() {
     let text = br#"{"top_k": 50.0, "top_p": "0.9", "min_p": NaN, "temperature": null, "repetition_penalty": [1.1], "top_k": 40.0}"#;
