@@ -43,7 +43,8 @@ impl Terminal {
             .stdout(Stdio::piped())
             .spawn()
             .expect("it starts");
-        let (input, mut output) = (child.stdin.take()?, child.stdout.take()?);
+        let input = child.stdin.take().expect("a pipe");
+        let mut output = child.stdout.take().expect("a pipe");
         let (sender, pieces) = mpsc::channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
