@@ -100,9 +100,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Fit(args) => fit::main(args),
         Command::Tune(args) => tune::main(args),
         Command::Chat(args) => chat::main(args),
-        Command::Completions(args) => completions::main(args, Args::command()),
+        Command::Completions(args) => completions::main(args, &command()),
         #[cfg(feature = "man")]
-        Command::Man(args) => crate::commands::man::main(args, Args::command()),
+        Command::Man(args) => crate::commands::man::main(args, command()),
         Command::Imatrix(args) => imatrix::main(args),
     }
 }

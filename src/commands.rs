@@ -12,6 +12,7 @@ mod kernels;
 #[cfg(feature = "man")]
 pub(crate) mod man;
 pub(crate) mod models;
+mod names;
 mod notices;
 mod number;
 mod prompt_args;
@@ -20,6 +21,7 @@ pub(crate) mod run;
 mod sampling_args;
 mod session_args;
 mod stats;
+mod target_args;
 mod template_args;
 pub(crate) mod tokenize;
 pub(crate) mod tune;

@@ -75,7 +75,7 @@ pub(crate) fn line(error: &Error, command: Option<&Command>) -> Option<String> {
     })
 }
 
-/// What is possible instead of a value, and what may have been meant.
+/// What is possible instead of a value, and what may have been meant: names that begin alike, else the nearest.
 fn possible(error: &Error) -> String {
     let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue) else {
         return String::new();
@@ -83,8 +83,22 @@ fn possible(error: &Error) -> String {
     if values.is_empty() {
         return String::new();
     }
-    let meant = text(error.get(ContextKind::SuggestedValue)).map(|name| format!("; did you mean {name}?"));
-    format!("{}; possible: {}", meant.unwrap_or_default(), values.join(", "))
+    let typed = text(error.get(ContextKind::InvalidValue))
+        .unwrap_or_default()
+        .to_lowercase();
+    let begin: Vec<&str> = values
+        .iter()
+        .filter(|value| !typed.is_empty() && value.starts_with(&typed))
+        .map(String::as_str)
+        .collect();
+    let meant = match begin.is_empty() {
+        true => text(error.get(ContextKind::SuggestedValue)),
+        false => Some(begin.join(" or ")),
+    };
+    let meant = meant
+        .map(|name| format!("; did you mean {name}"))
+        .unwrap_or_default();
+    format!("{meant}; possible: {}", values.join(", "))
 }
 
 fn text(value: Option<&ContextValue>) -> Option<String> {

@@ -9,7 +9,7 @@ mod load;
 use serde::{Deserialize, Serialize};
 
 pub use choose::{Traits, choose};
-pub use load::{ProfileError, builtin, parse, user_folder, with_user};
+pub use load::{ProfileError, builtin, builtin_names, parse, user_folder, with_user};
 
 use super::isa::{CpuArch, Isa};
 use super::values::{Affinity, CacheType, FlashAttention, Overrides, WaitPolicy};

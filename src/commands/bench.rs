@@ -110,7 +110,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PROGRAM", requires = "models")]
     peer: Option<PathBuf>,
     /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table", value_parser = formats())]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", value_parser = formats(), ignore_case = true)]
     output: Format,
     /// Same as -o json
     #[arg(long, conflicts_with = "output")]
@@ -141,7 +141,7 @@ impl BenchArgs {
 /// The formats of results.
 fn formats() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.iter().map(|format| format.name()))
-        .try_map(|name| name.parse::<Format>())
+        .try_map(|name| name.to_ascii_lowercase().parse::<Format>())
 }
 
 /// A fraction above 0.

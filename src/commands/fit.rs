@@ -19,7 +19,9 @@ use siskin_model::{summary, validate};
 use siskin_quant::{checkpoint, outline};
 
 use super::device;
+use super::names::DeviceName;
 use super::session_args::TuningArgs;
+use super::target_args::file_types;
 use crate::hints::{self, Flags};
 use crate::render::{explain, size, text};
 use crate::text_input;
@@ -31,14 +33,14 @@ pub(crate) struct FitArgs {
     /// GGUF file, config.json, or a folder that contains config.json
     model: PathBuf,
     /// Plan for a device, by the name of its profile, e.g. raspberry-pi-5 [default: this machine]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = DeviceName)]
     device: Option<String>,
     /// Memory that the device has or, without --device, that may be used here; e.g. 2GiB or 900MiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse_memory)]
     ram: Option<u64>,
     /// File type to plan for: a GGUF file is then planned as siskin quantize would make it [default: a GGUF file's own,
     /// else the profile's first]
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = file_types(), ignore_case = true)]
     file_type: Option<FileType>,
     #[command(flatten)]
     tuning: TuningArgs,

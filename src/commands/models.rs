@@ -13,6 +13,7 @@ use siskin_harness::{compare, nothing_measured, read_memory};
 use siskin_model::FileType;
 
 use super::bench;
+use super::target_args::file_types;
 use crate::render::text;
 
 /// Compares four models on this device and recommends one
@@ -34,11 +35,19 @@ pub(crate) struct ModelsArgs {
         long,
         value_name = "TYPE,...",
         value_delimiter = ',',
-        default_value = "q4_k_m,q8_0"
+        default_value = "q4_k_m,q8_0",
+        value_parser = file_types(),
+        ignore_case = true
     )]
     types: Vec<FileType>,
     /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        ignore_case = true
+    )]
     output: Format,
     /// Same as -o json
     #[arg(long, conflicts_with = "output")]

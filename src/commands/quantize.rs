@@ -3,25 +3,25 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use siskin_model::FileType;
 use siskin_quant::convert::Conversion;
 use siskin_quant::imatrix::Imatrix;
 
+use super::target_args::{TargetArgs, next_to};
 use super::write::WriteArgs;
+use crate::exit::usage_error;
 
 /// Converts a GGUF file to another type; all other metadata is kept
+///
+/// Without OUT.gguf, as in siskin quantize IN.gguf q4_k_m, a file next to IN.gguf is named after it and the type. Without
+/// TYPE, it is the one that OUT.gguf ends with, as in tinyllama-q4_k_m.gguf.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin quantize tinyllama-f16.gguf tinyllama-q4_k_m.gguf q4_k_m")]
 pub(crate) struct QuantizeArgs {
     /// GGUF file to read, of type f32, f16 or bf16
-    #[arg(value_name = "IN.gguf")]
+    #[arg(index = 1, value_name = "IN.gguf")]
     input: PathBuf,
-    /// GGUF file to write
-    #[arg(value_name = "OUT.gguf")]
-    output: PathBuf,
-    /// File type: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q4_k_m, q4_k_s or q4_0
-    #[arg(value_name = "TYPE")]
-    file_type: FileType,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Accept a file that is already quantized, although it loses precision a second time
     #[arg(long)]
     allow_requantize: bool,
@@ -30,10 +30,17 @@ pub(crate) struct QuantizeArgs {
 }
 
 pub(crate) fn main(args: QuantizeArgs) -> anyhow::Result<ExitCode> {
-    let plan = |imatrix: Option<&Imatrix>| {
-        Conversion::from_gguf(&args.input, args.file_type, args.allow_requantize, imatrix)
+    let target = args.target.target()?;
+    let Some(file_type) = target.file_type.and_then(|ty| ty.0) else {
+        return Err(usage_error(
+            "TYPE is missing, for example: siskin quantize IN.gguf q4_k_m; siskin quantize --help lists the types",
+        ));
     };
+    let plan = |imatrix: Option<&Imatrix>| {
+        Conversion::from_gguf(&args.input, file_type, args.allow_requantize, imatrix)
+    };
+    let name = |ty| next_to(&args.input, ty);
     let task = format!("cannot quantize {}", args.input.display());
     let inputs = [args.input.clone()];
-    args.write.carry_out(plan, &inputs, Some(&args.output), &task)
+    args.write.carry_out(plan, &inputs, &target, name, &task)
 }

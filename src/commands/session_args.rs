@@ -178,11 +178,11 @@ impl RuntimeArgs {
 }
 
 /// Takes one of these names, in upper or lower case; help and completions list them.
-fn one_of<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+pub(crate) fn one_of<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
+    PossibleValuesParser::new(names).try_map(|name| name.to_ascii_lowercase().parse::<T>())
 }
 
 /// Names of kernels.

@@ -1,7 +1,7 @@
 //! `siskin tokenize`: turns text into token ids.
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use siskin::{Model, Token, Tokenize};
@@ -13,12 +13,15 @@ use crate::text_input;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin tokenize model.gguf \"Hello, world\" --ids")]
 pub(crate) struct TokenizeArgs {
-    /// GGUF file with the tokenizer
+    /// GGUF file with the tokenizer, also after -m
     model: PathBuf,
-    /// Text [default: standard input]
+    /// Text, also after -p; - for standard input [default: standard input]
     #[arg(conflicts_with = "file")]
     text: Option<String>,
-    /// Read the text from this file
+    /// Text
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["text", "file"])]
+    prompt: Option<String>,
+    /// Read the text from this file; - for standard input
     #[arg(short, long)]
     file: Option<PathBuf>,
     /// Print the ids on one line instead of one token per line
@@ -36,8 +39,10 @@ pub(crate) struct TokenizeArgs {
 }
 
 pub(crate) fn main(args: TokenizeArgs) -> anyhow::Result<ExitCode> {
-    let text = match (&args.text, &args.file) {
-        (Some(text), _) => text.clone(),
+    let text = match (args.text.as_deref().or(args.prompt.as_deref()), &args.file) {
+        (Some("-"), _) => text_input::stdin()?,
+        (Some(text), _) => text.to_owned(),
+        (None, Some(path)) if path == Path::new("-") => text_input::stdin()?,
         (None, Some(path)) => text_input::file(path)?,
         (None, None) => text_input::stdin()?,
     };

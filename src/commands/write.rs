@@ -6,9 +6,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::number;
+use super::session_args::one_of;
+use super::target_args::{Target, type_in_name};
 use anyhow::Context;
+use clap::builder::TypedValueParser;
 use serde_json::{Value, json};
 use siskin::device::{self, memory::Memory};
+use siskin_model::FileType;
 use siskin_model::atomic_file::{self, Overwrite};
 use siskin_quant::block::Effort;
 use siskin_quant::convert::{Conversion, ConvertError};
@@ -34,8 +38,8 @@ pub(crate) struct WriteArgs {
     /// Accept weights that are NaN or infinite
     #[arg(long)]
     allow_nonfinite: bool,
-    /// Search effort, normal or high: high gives smaller errors, and takes about 8 times as long (23 times for q4_0)
-    #[arg(long, value_name = "EFFORT", default_value_t)]
+    /// Search effort: high gives smaller errors, and takes about 8 times as long (23 times for q4_0)
+    #[arg(long, value_name = "EFFORT", default_value = "normal", value_parser = effort(), ignore_case = true)]
     effort: Effort,
     /// Importance matrix that weights the search; siskin imatrix makes one
     #[arg(long, value_name = "FILE")]
@@ -48,19 +52,24 @@ pub(crate) struct WriteArgs {
     json: bool,
 }
 
+fn effort() -> impl TypedValueParser<Value = Effort> {
+    one_of(Effort::ALL.iter().map(|effort| effort.name()))
+}
+
 impl WriteArgs {
-    /// Makes a plan, then prints it or writes `output` from it. None of the `inputs` may be the output. `task` is the context of errors in writing.
+    /// Makes a plan, then prints it or writes the target from it; `name` makes a name if none was given. None of the
+    /// `inputs` may be the output. `task` is the context of errors in writing.
     pub(crate) fn carry_out(
         &self,
         plan: impl FnOnce(Option<&Imatrix>) -> Result<Conversion, ConvertError>,
         inputs: &[PathBuf],
-        output: Option<&Path>,
+        target: &Target,
+        name: impl FnOnce(FileType) -> PathBuf,
         task: &str,
     ) -> anyhow::Result<ExitCode> {
-        let output = output.filter(|_| !self.dry_run);
-        if let Some(output) = output {
-            atomic_file::check_inputs(output, inputs.iter().chain(&self.imatrix))?;
-            atomic_file::check(output, self.overwrite())?;
+        // What was typed is checked before anything is read; a name is made of the type that is read.
+        if let Some(output) = target.output.as_deref().filter(|_| !self.dry_run) {
+            self.check(output, inputs)?;
         }
         let start = Instant::now();
         let imatrix = self.imatrix.as_deref().map(Imatrix::open).transpose()?;
@@ -69,9 +78,37 @@ impl WriteArgs {
             say!("siskin: warning: {}", text::escaped(notice));
         }
         self.warn_of_unweighed(&conversion);
-        match output {
-            Some(output) => self.write(&conversion, imatrix.as_ref(), output, start, task),
-            None => self.print_plan(&conversion),
+        if self.dry_run {
+            return self.print_plan(&conversion);
+        }
+        let output = match &target.output {
+            Some(output) => output.clone(),
+            None => {
+                let made = name(conversion.file_type);
+                self.check(&made, inputs)?;
+                made
+            }
+        };
+        if !self.quiet {
+            self.say_type(&output, target.by_name, conversion.file_type);
+        }
+        self.write(&conversion, imatrix.as_ref(), &output, start, task)
+    }
+
+    /// The output is no input, and may be written.
+    fn check(&self, output: &Path, inputs: &[PathBuf]) -> anyhow::Result<()> {
+        atomic_file::check_inputs(output, inputs.iter().chain(&self.imatrix))?;
+        Ok(atomic_file::check(output, self.overwrite())?)
+    }
+
+    /// A type that only the name gives, or a name that gives another type, is reported before the work.
+    fn say_type(&self, output: &Path, by_name: bool, written: FileType) {
+        let name = output.display().to_string();
+        let name = text::escaped(&name);
+        match type_in_name(output) {
+            Some(ty) if by_name => say!("siskin: type {ty}, as the name {name} says; --type gives another"),
+            Some(ty) if ty != written => say!("siskin: the name {name} says {ty}, but the type is {written}"),
+            _ => {}
         }
     }
 

@@ -273,8 +273,6 @@ pub(super) const FLAGS: &[Row] = &[
             "--mirostat-ent",
             "--dynatemp-range",
             "--dynatemp-exp",
-            "--presence-penalty",
-            "--frequency-penalty",
             "--samplers",
             "--sampling-seq",
             "--sampler-seq",
@@ -283,10 +281,6 @@ pub(super) const FLAGS: &[Row] = &[
             "--ignore-eos",
         ],
         Say(NO_SAMPLER),
-    ),
-    row(
-        &["--repeat-last-n"],
-        Say("--repeat-penalty looks at the last 64 tokens; leave it out"),
     ),
     row(
         &[

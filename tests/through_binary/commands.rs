@@ -324,7 +324,7 @@ fn what_cannot_be_done_is_reported_in_one_line() {
 
 #[test]
 fn mistakes_on_the_command_line_exit_with_2() {
-    let cases: [&[&str]; 11] = [
+    let cases: [&[&str]; 12] = [
         &["run", "--temp", "-1"],
         &["run", "--top-p", "2"],
         &["run", "-n", "-5"],
@@ -334,7 +334,8 @@ fn mistakes_on_the_command_line_exit_with_2() {
         &["bench", "--fail-below", "0.9"],
         &["run", "--no-such-flag"],
         &["convert", "x", "-o", "y", "--type", "q3_k"],
-        &["convert", "x"],
+        &["convert", "x", "-o", "-"],
+        &["quantize", "x"],
         &["fly"],
     ];
     for args in cases {

@@ -178,7 +178,7 @@ fn impossible_requests_are_refused() {
         let output = siskin(wrong).output().expect("it starts");
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
         assert!(
-            stderr(&output).contains("[possible values: ") || stderr(&output).contains("write e.g."),
+            stderr(&output).contains("; possible: ") || stderr(&output).contains("write e.g."),
             "{}",
             stderr(&output)
         );

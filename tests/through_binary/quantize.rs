@@ -200,3 +200,78 @@ fn a_plan_and_a_report_as_convert_gives_them() {
     );
     assert!(output.stdout.is_empty());
 }
+
+#[test]
+fn convert_and_quantize_take_words_and_flags_and_make_names() {
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let checkpoint = util::checkpoint("llama-spm");
+    let checkpoint = checkpoint.to_str().expect("UTF-8");
+    // The words, the file that they write, what is reported besides the closing line.
+    let cases: [(&[&str], &str, &str); 9] = [
+        (
+            &["convert", checkpoint, "--type", "F16"],
+            "llama-spm-f16.gguf",
+            "",
+        ),
+        (&["convert", checkpoint, "a.gguf", "Q8_0"], "a.gguf", ""),
+        (
+            &["convert", checkpoint, "--outfile", "b-q4_0.gguf"],
+            "b-q4_0.gguf",
+            "type q4_0, as the name",
+        ),
+        (
+            &["convert", checkpoint, "-o", "c-q4_0.gguf", "--outtype", "f16"],
+            "c-q4_0.gguf",
+            "the name c-q4_0.gguf says q4_0, but the type is f16",
+        ),
+        (
+            &["quantize", "llama-spm-f16.gguf", "q8_0"],
+            "llama-spm-q8_0.gguf",
+            "",
+        ),
+        (
+            &["quantize", "llama-spm-f16.gguf", "Q4_K_M"],
+            "llama-spm-q4_k_m.gguf",
+            "",
+        ),
+        (
+            &["quantize", "llama-spm-f16.gguf", "18"],
+            "llama-spm-q6_k.gguf",
+            "",
+        ),
+        (
+            &["quantize", "llama-spm-f16.gguf", "-o", "d.gguf", "--type", "q4_0"],
+            "d.gguf",
+            "",
+        ),
+        (
+            &["quantize", "llama-spm-f16.gguf", "e.gguf", "q5_k"],
+            "e.gguf",
+            "",
+        ),
+    ];
+    for (words, file, notice) in cases {
+        let output = succeed(siskin(words).current_dir(out.path()));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(out.path().join(file).is_file(), "{words:?}: {stderr}");
+        assert!(stderr.contains(notice), "{words:?}: {stderr}");
+        assert_eq!(
+            stderr.lines().count(),
+            1 + usize::from(!notice.is_empty()),
+            "{words:?}: {stderr}"
+        );
+    }
+    let missing = fail(
+        siskin(["quantize", "llama-spm-f16.gguf", "f.gguf"]).current_dir(out.path()),
+        2,
+    );
+    assert!(missing.contains("TYPE is missing"), "{missing}");
+    let unknown = fail(
+        siskin(["quantize", "llama-spm-f16.gguf", "f.gguf", "q4"]).current_dir(out.path()),
+        2,
+    );
+    assert!(
+        unknown.contains("did you mean q4_k_m or q4_k_s or q4_0"),
+        "{unknown}"
+    );
+}

@@ -131,6 +131,7 @@ fn commands_of_a_chat_say_what_they_did() {
     chat.line(&format!("/save {file}"), "1 turn");
     chat.line("/bye", "\n");
     assert_eq!(chat.end().0, Some(0));
+    assert!(!out.path().join("siskin/last_chat.json").exists(), "it is saved");
     let text = std::fs::read_to_string(&saved).expect("saved");
     assert!(text.contains("\" /etc/fstab explained?\""), "{text}");
 }
@@ -138,11 +139,13 @@ fn commands_of_a_chat_say_what_they_did() {
 #[test]
 fn no_key_loses_a_line_or_a_conversation() {
     let out = tempfile::tempdir().expect("a temporary folder");
+    let kept = out.path().join("siskin/last_chat.json");
     let Some(mut chat) = Terminal::start("chat -n 4", out.path()) else {
         return;
     };
     chat.line("hello", "\r\n");
     chat.wait(PROMPT);
+    assert!(kept.is_file(), "in case that the window is closed");
     chat.keys(CTRL_C);
     chat.wait("/save FILE saves the conversation (1 turn unsaved)");
     // A line that was begun is cleared, and the count of Ctrl-C begins anew.
@@ -157,7 +160,6 @@ fn no_key_loses_a_line_or_a_conversation() {
     chat.keys(CTRL_D);
     chat.wait("2 turns not saved; the conversation is kept in");
     assert_eq!(chat.end().0, Some(0));
-    let kept = out.path().join("siskin/last_chat.json");
     let text = std::fs::read_to_string(&kept).expect("kept");
     assert!(
         text.contains("hello") && text.contains("and on") && !text.contains("half"),

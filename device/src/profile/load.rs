@@ -74,6 +74,13 @@ pub fn builtin() -> Vec<Profile> {
     BUILTIN.iter().map(read).collect()
 }
 
+/// The names of the profiles compiled in, sorted: those of their files.
+pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+    BUILTIN
+        .iter()
+        .filter_map(|row| Path::new(row.0).file_stem()?.to_str())
+}
+
 /// Parses the text of the profile file `path`.
 ///
 /// # Errors
@@ -216,6 +223,8 @@ mod tests {
 
     #[test]
     fn every_profile_in_the_folder_is_compiled_in_sorted_and_has_its_cmake_file() {
+        let names: Vec<String> = builtin().into_iter().map(|profile| profile.name).collect();
+        assert!(builtin_names().eq(names.iter().map(String::as_str)));
         let root = &Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let files = toml_files(&root.join("targets")).expect("the folder");
         let compiled: Vec<PathBuf> = BUILTIN.iter().map(|row| root.join(row.0)).collect();

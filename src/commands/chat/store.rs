@@ -39,11 +39,19 @@ pub(crate) fn save(
 /// Writes a conversation that nobody has saved to `$XDG_STATE_HOME/siskin/last_chat.json`, in a folder that only the user
 /// can read. The next such conversation replaces it.
 pub(crate) fn keep(conversation: &Conversation) -> anyhow::Result<PathBuf> {
-    let path = state_folder()
-        .context("there is no place to keep it; /save FILE would have")?
-        .join("last_chat.json");
+    let path = kept()?;
     save(conversation, &path, true, &[])?;
     Ok(path)
+}
+
+/// Removes what [`keep`] wrote.
+pub(crate) fn forget() -> anyhow::Result<()> {
+    Ok(std::fs::remove_file(kept()?)?)
+}
+
+fn kept() -> anyhow::Result<PathBuf> {
+    let folder = state_folder().context("no folder to keep it in: set HOME, or use /save FILE")?;
+    Ok(folder.join("last_chat.json"))
 }
 
 /// The user's folder for states, private to the user; `None` if there is no place for it.

@@ -30,6 +30,8 @@ pub(super) struct ChatLoop {
     pub(super) last: Option<Stats>,
     /// Turns that no file has yet.
     pub(super) unsaved: usize,
+    /// Those of them that are kept in case the program ends.
+    kept: usize,
     /// The file last saved to or loaded from: it may be replaced.
     file: Option<PathBuf>,
     /// The files that were read: none is overwritten.
@@ -57,6 +59,7 @@ impl ChatLoop {
             show_stats: talk.show_stats,
             last: None,
             unsaved: 0,
+            kept: 0,
             file: talk.load.clone(),
             inputs: Vec::new(),
             failed: false,
@@ -102,11 +105,17 @@ impl ChatLoop {
                 Typed::Unreadable(reason) => {
                     self.reported(reason);
                 }
-                Typed::Line(line) => match self.take(line, input.is_terminal())? {
-                    Next::Leave(code) => break code.max(self.code(input)),
-                    Next::Offer(text) => offer = text,
-                    Next::Listen => {}
-                },
+                Typed::Line(line) => {
+                    let next = self.take(line, input.is_terminal())?;
+                    if input.is_terminal() {
+                        self.keep_for_a_crash(&next);
+                    }
+                    match next {
+                        Next::Leave(code) => break code.max(self.code(input)),
+                        Next::Offer(text) => offer = text,
+                        Next::Listen => {}
+                    }
+                }
             }
         };
         Ok(ExitCode::from(code))
@@ -124,6 +133,23 @@ impl ChatLoop {
                 "Press Ctrl-C again, or Ctrl-D, to quit; /save FILE saves the conversation ({} unsaved).",
                 turns(count)
             ),
+        }
+    }
+
+    /// Keeps a conversation that is not saved, in case that a signal or a closed window ends the program; forgets it if
+    /// it is saved or given up.
+    fn keep_for_a_crash(&mut self, next: &Next) {
+        let wanted = if *next == Next::Leave(0) { 0 } else { self.unsaved };
+        if wanted == self.kept {
+            return;
+        }
+        // If there is no place for it, the conversation continues; the end reports it.
+        let done = match wanted {
+            0 => store::forget(),
+            _ => store::keep(self.chat.conversation()).map(drop),
+        };
+        if done.is_ok() {
+            self.kept = wanted;
         }
     }
 
