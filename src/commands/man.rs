@@ -114,7 +114,7 @@ fn page(command: &Command) -> std::io::Result<Vec<u8>> {
         page.write_all(examples_section(&text).as_bytes())?;
     }
     for (title, terms) in SECTIONS {
-        writeln!(page, ".SH \"{title}\"")?;
+        writeln!(page, ".SH {title}")?;
         for (term, meaning) in terms {
             writeln!(page, ".TP\n\\fB{}\\fR\n{}", escaped(term), escaped(meaning))?;
         }
@@ -163,7 +163,7 @@ mod tests {
                 "SYNOPSIS",
                 "OPTIONS",
                 "EXAMPLES",
-                "\"EXIT STATUS\"",
+                "EXIT STATUS",
                 "ENVIRONMENT",
                 "FILES",
             ] {

@@ -32,6 +32,9 @@ pub(crate) struct QuantizeArgs {
 pub(crate) fn main(args: QuantizeArgs) -> anyhow::Result<ExitCode> {
     let target = args.target.target()?;
     let Some(file_type) = target.file_type.and_then(|ty| ty.0) else {
+        if target.file_type.is_some() {
+            return Err(usage_error("auto: give the type to write, for example q4_k_m"));
+        }
         return Err(usage_error(
             "TYPE is missing, for example: siskin quantize IN.gguf q4_k_m; siskin quantize --help lists the types",
         ));

@@ -324,24 +324,67 @@ fn what_cannot_be_done_is_reported_in_one_line() {
 
 #[test]
 fn mistakes_on_the_command_line_exit_with_2() {
-    let cases: [&[&str]; 12] = [
-        &["run", "--temp", "-1"],
-        &["run", "--top-p", "2"],
-        &["run", "-n", "-5"],
-        &["run", "--seed", "-2"],
-        &["run", "--repeat-last-n", "-2"],
-        &["chat", "--min-p", "-0.1"],
-        &["bench", "--fail-below", "0.9"],
-        &["run", "--no-such-flag"],
-        &["convert", "x", "-o", "y", "--type", "q3_k"],
-        &["convert", "x", "-o", "-"],
-        &["quantize", "x"],
-        &["fly"],
+    let cases: [(&str, &str); 29] = [
+        ("run --temp -1", "--temp: "),
+        ("run --top-p 2", "--top-p: "),
+        ("run -n -5", "-n (--n-predict): "),
+        ("run --seed -2", "-s (--seed): "),
+        ("run --repeat-last-n -2", "--repeat-last-n: "),
+        ("chat --min-p -0.1", "--min-p: "),
+        ("bench --fail-below 0.9", ""),
+        (
+            "run --no-such-flag",
+            "run has no --no-such-flag; siskin run --help lists the flags",
+        ),
+        ("run m --temprature 1", "did you mean --temp?"),
+        ("run m -n abc", "-n (--n-predict): \"abc\": "),
+        ("run m -t q8_0", "-t (--threads): \"q8_0\": "),
+        ("run m --cache-type q9", "possible: f32, f16, q8_0, q4_0"),
+        ("run m --flash-attn maybe", "possible: auto, on, off"),
+        ("run m --seed", "-s (--seed) needs a value"),
+        ("run m -p a -f b", "exclude each other"),
+        ("run m --raw --system x", "exclude each other"),
+        ("run m -ngl 99", "-ngl: siskin computes on the CPU"),
+        ("run m -cnv", "siskin chat MODEL"),
+        ("convert x -o y --type q3_k", "\"q3_k\" is not possible"),
+        ("convert x -o -", "name a file"),
+        ("quantize x", "TYPE is missing"),
+        ("quantize x y q4", "did you mean q4_k_m or q4_k_s or q4_0"),
+        ("fit", "MODEL is missing; siskin fit --help"),
+        ("device x", "device has no place for \"x\""),
+        ("fly", "there is no command fly; siskin --help lists them"),
+        ("help fly", "there is no command fly; siskin --help lists them"),
+        ("pull llama3.2:1b", "does not download models yet"),
+        ("-m a.gguf -p x", "the command comes first"),
+        ("a.gguf", "siskin run a.gguf"),
     ];
-    for args in cases {
-        let line = fail(&mut siskin(args), 2);
-        assert!(line.starts_with("siskin: "), "{args:?}: {line}");
+    for (line, want) in cases {
+        let error = fail(&mut siskin(line.split(' ')), 2);
+        assert!(
+            error.starts_with("siskin: ") && error.contains(want),
+            "{line}: {error}"
+        );
     }
+}
+
+#[test]
+fn what_is_no_model_is_answered_with_how_to_get_one() {
+    let cases = [
+        ("llama3.2:1b", "does not download models yet"),
+        ("hf:org/name", "does not download models yet"),
+        ("org/name", "does not download models yet"),
+        ("no-such-model", "give the path of a GGUF file"),
+        (
+            "What is this?",
+            "the first word after the command is the model's file",
+        ),
+    ];
+    for (model, want) in cases {
+        let error = fail(&mut siskin(["run", model]), 1);
+        assert!(error.contains(want), "{model}: {error}");
+    }
+    let error = fail(siskin(["run"]).arg(util::checkpoint("llama-spm")), 1);
+    assert!(error.contains("siskin convert DIR"), "{error}");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -160,7 +160,9 @@ fn completions_and_manual_pages_name_every_command() {
     assert!(pages.join("siskin.1").is_file());
     for name in listed {
         let page = std::fs::read_to_string(pages.join(format!("siskin-{name}.1"))).expect("a page");
-        assert!(page.contains("Example"), "{name}");
+        for section in ["EXAMPLES", "EXIT STATUS", "ENVIRONMENT", "FILES"] {
+            assert!(page.contains(&format!(".SH {section}\n")), "{name}: {section}");
+        }
     }
     assert!(
         !pages.join("siskin-man.1").exists(),
