@@ -16,6 +16,7 @@ use siskin_quant::imatrix::{Collected, Sums};
 
 use super::number;
 use super::{kernels, notices};
+use crate::exit::usage_error;
 use crate::render::progress::ChunkProgress;
 use crate::render::{size, text};
 use crate::{environment, interrupt, text_input};
@@ -139,10 +140,11 @@ impl ImatrixArgs {
 
     fn check(&self) -> anyhow::Result<()> {
         if self.ctx_size < MIN_CHUNK {
-            bail!("--ctx-size is {}; give at least {MIN_CHUNK}", self.ctx_size);
+            let line = format!("--ctx-size is {}; give at least {MIN_CHUNK}", self.ctx_size);
+            return Err(usage_error(line));
         }
         if self.chunks == Some(0) {
-            bail!("--chunks is 0; give at least 1");
+            return Err(usage_error("--chunks is 0; give at least 1"));
         }
         Ok(())
     }
