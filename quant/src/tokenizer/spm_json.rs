@@ -76,8 +76,11 @@ pub(super) fn read(json: &Tokenizer, rows: u64) -> Result<(Tokens, Metadata), Co
     Ok((tokens, keys))
 }
 
+/// Pairs of tokens that are merged.
+type Halves<'a> = HashSet<(&'a str, &'a str)>;
+
 /// The scores of the tokens that merges make, and all merges.
-fn scores(merges: &[Merge]) -> Result<(HashMap<String, f32>, HashSet<(&str, &str)>), ContentError> {
+fn scores(merges: &[Merge]) -> Result<(HashMap<String, f32>, Halves<'_>), ContentError> {
     let mut scores: HashMap<String, f32> = HashMap::new();
     let mut halves = HashSet::with_capacity(merges.len());
     let mut last = String::new();
