@@ -24,6 +24,8 @@ pub mod size;
 mod special;
 #[doc(hidden)]
 pub mod spellings;
+#[cfg(test)]
+mod tests;
 mod token_bytes;
 mod token_type;
 
