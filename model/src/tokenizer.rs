@@ -24,6 +24,8 @@ pub mod size;
 mod special;
 #[doc(hidden)]
 pub mod spellings;
+#[cfg(test)]
+mod tests;
 mod token_bytes;
 mod token_type;
 
@@ -50,6 +52,12 @@ const PART: usize = 4 << 10;
 /// The key by which siskin's converter says whether a space is put before the text that follows a token which is never
 /// split: llama.cpp puts one, SentencePiece does not.
 pub const PREFIX_AFTER_USER_DEFINED: &str = "siskin.tokenizer.prefix_after_user_defined";
+/// The same for every special token: transformers puts a space before a whole text only, if it is asked to
+/// (`prepend_scheme` is `first`).
+pub const PREFIX_AFTER_SPECIAL: &str = "siskin.tokenizer.prefix_after_special";
+/// The key by which siskin's converter says whether a word that is a token is taken whole, if the pre-tokenizer's name
+/// means something else to llama.cpp.
+pub const IGNORE_MERGES: &str = "siskin.tokenizer.ignore_merges";
 
 /// The tokens of a model, and what it needs to convert text to them and back.
 #[derive(Debug)]
@@ -86,8 +94,10 @@ enum Family {
 /// What happens to spaces before a SentencePiece vocabulary sees them.
 #[derive(Debug, Clone, Copy)]
 struct Spaces {
-    /// Whether a space is put before the text and before what follows a special token.
+    /// Whether a space is put before the text.
     prefix: bool,
+    /// The same for what follows a special token.
+    prefix_after_special: bool,
     /// The same for what follows a user-defined token.
     prefix_after_user_defined: bool,
     /// Whether spaces at the ends and repeated ones are left out. llama.cpp ignores it.
@@ -132,7 +142,11 @@ impl Outline {
         }
         let pre_tokenizer = match metadata.text("tokenizer.ggml.model")? {
             "llama" => None,
-            "gpt2" => Some(PreTokenizer::named(pre_tokenizer_name(metadata)?)?),
+            "gpt2" => {
+                let mut named = PreTokenizer::named(pre_tokenizer_name(metadata)?)?;
+                named.whole_words = special::flag(metadata, IGNORE_MERGES, named.whole_words)?;
+                Some(named)
+            }
             _ => return None,
         };
         // llama.cpp ends texts at a NUL and gives empty ones a name.
@@ -155,6 +169,7 @@ impl Outline {
             keys: special::Keys::read(metadata, &defaults, tokens.len())?,
             spaces: Spaces {
                 prefix: special::flag(metadata, "tokenizer.ggml.add_space_prefix", true)?,
+                prefix_after_special: special::flag(metadata, PREFIX_AFTER_SPECIAL, true)?,
                 prefix_after_user_defined: special::flag(metadata, PREFIX_AFTER_USER_DEFINED, true)?,
                 remove_extra: special::flag(metadata, "tokenizer.ggml.remove_extra_whitespaces", false)?,
             },
@@ -226,36 +241,58 @@ impl Tokenizer {
         let brake = Brake::new(stop);
         let mut ids = Vec::with_capacity((text.len() / 3 + 2).min(1 << 20));
         ids.extend(self.special.keys.begin().filter(|_| around));
-        let mut after_special = true;
+        self.append(text, parse_special, true, &brake, &mut ids);
+        ids.extend(self.special.keys.end().filter(|_| around));
+        (!brake.was_on()).then_some(ids)
+    }
+
+    /// The ids of plain text that follows the token `last`; nothing is recognised in it. It gives up as
+    /// [`tokenize_until`](Self::tokenize_until) does.
+    pub fn tokenize_after(&self, last: Option<u32>, text: &str, stop: &dyn Fn() -> bool) -> Option<Vec<u32>> {
+        let brake = Brake::new(stop);
+        let mut ids = Vec::with_capacity((text.len() / 3 + 2).min(1 << 20));
+        let begins = last.is_none_or(|last| self.begins_after(last));
+        self.append(text, false, begins, &brake, &mut ids);
+        (!brake.was_on()).then_some(ids)
+    }
+
+    /// Appends the ids of `text`. `begins` is true if a space is put before it, should the vocabulary want one.
+    fn append(
+        &self,
+        text: &str,
+        parse_special: bool,
+        mut begins: bool,
+        brake: &Brake<'_>,
+        ids: &mut Vec<u32>,
+    ) {
         self.special.cut(
             text,
             &self.tokens,
             &self.types,
             parse_special,
-            &brake,
+            brake,
             |part| match part {
                 special::Part::Token(id) => {
                     ids.push(id);
-                    after_special = self.begins_after(id);
+                    begins = self.begins_after(id);
                 }
                 special::Part::Text(text) => {
-                    self.plain(&self.normalizer.apply(text), after_special, &brake, &mut ids);
-                    after_special = false;
+                    self.plain(&self.normalizer.apply(text), begins, brake, ids);
+                    begins = false;
                 }
             },
         );
-        ids.extend(self.special.keys.end().filter(|_| around));
-        (!brake.was_on()).then_some(ids)
     }
 
-    /// Whether the text after this special token begins with a space if a whole text does.
+    /// Whether text after this token begins with a space if a whole text does.
     fn begins_after(&self, id: u32) -> bool {
-        match &self.family {
-            Family::SentencePiece { spaces, .. } => {
-                let is_user_defined = self.token_type(id) == Some(TokenType::UserDefined);
-                spaces.prefix_after_user_defined || !is_user_defined
-            }
-            Family::ByteLevel { .. } => true,
+        let Family::SentencePiece { spaces, .. } = &self.family else {
+            return true;
+        };
+        match self.token_type(id) {
+            Some(TokenType::Control | TokenType::Unknown) => spaces.prefix_after_special,
+            Some(TokenType::UserDefined) => spaces.prefix_after_special && spaces.prefix_after_user_defined,
+            _ => false,
         }
     }
 
@@ -268,7 +305,7 @@ impl Tokenizer {
     }
 
     /// Tokenizes text that contains no special tokens.
-    fn plain(&self, text: &str, after_special: bool, brake: &Brake<'_>, ids: &mut Vec<u32>) {
+    fn plain(&self, text: &str, begins: bool, brake: &Brake<'_>, ids: &mut Vec<u32>) {
         match &self.family {
             Family::SentencePiece {
                 scores,
@@ -276,7 +313,7 @@ impl Tokenizer {
                 words_end,
                 bytes,
             } => {
-                let text = spaces.spelled(text, after_special);
+                let text = spaces.spelled(text, begins);
                 let find = |text: &str| self.tokens.find(text).filter(|&id| self.is_text(id));
                 let rank = |pair: Pair<'_>| {
                     let token = find(pair.text)?;

@@ -25,7 +25,7 @@ use siskin_model::ErrorKind;
 use siskin_model::arch::Arch;
 use siskin_model::config::{Config, TokenIds};
 use siskin_model::gguf::Metadata;
-use siskin_model::tokenizer::normalizer;
+use siskin_model::tokenizer::{IGNORE_MERGES, normalizer};
 use tokens::Tokens;
 
 /// Size limit of `tokenizer.json` in bytes; the largest vocabularies take 33 MB.
@@ -129,7 +129,9 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
         path: json_path.clone(),
         source,
     };
-    let mut keys = if is_llama && model.exists() {
+    // Some repositories have a tokenizer.model of tiktoken; transformers reads tokenizer.json then.
+    let is_spm = model.exists() && (sentencepiece::is_one(&model)? || !json_path.exists());
+    let mut keys = if is_llama && is_spm {
         let processing: hf::Processing = read_json(&json_path, MAX_TOKENIZER)?.unwrap_or_default();
         let rows = config.vocab_size.unwrap_or_default();
         let (tokens, settings) = sentencepiece::read(dir, &model, rows)?;
@@ -202,6 +204,7 @@ fn json_keys(json: hf::Tokenizer, files: Files<'_>) -> Result<Metadata, ContentE
             "a space is put before every text (add_prefix_space of tokenizer_config.json), which is not supported".into(),
         ));
     }
+    let whole_words = json.model.ignore_merges;
     let (mut tokens, merges) = bpe::read(json.model, &json.added_tokens, rows)?;
     let added = added::collect(&json.added_tokens, files.settings, files.listed)?;
     added::apply(&mut tokens, &added, files.settings);
@@ -226,6 +229,10 @@ fn json_keys(json: hf::Tokenizer, files: Files<'_>) -> Result<Metadata, ContentE
         keys.set("tokenizer.ggml.merges", merges);
     }
     keys.extend(special);
+    // llama.cpp knows it by the name of the pre-tokenizer.
+    if let Some(whole) = whole_words.filter(|whole| *whole != (pre.name == "llama-bpe")) {
+        keys.set(IGNORE_MERGES, whole);
+    }
     if let Some(normalizer) = pre.normalizer {
         keys.set(normalizer::KEY, normalizer.name());
     }

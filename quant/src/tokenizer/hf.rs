@@ -57,6 +57,8 @@ pub(super) struct Model {
     #[serde(default)]
     pub(super) byte_fallback: bool,
     pub(super) unk_token: Option<String>,
+    /// Whether a word that is a token is taken whole.
+    pub(super) ignore_merges: Option<bool>,
     /// A text in front of every piece that does not begin a word.
     pub(super) continuing_subword_prefix: Option<String>,
     /// A text at the end of every word.

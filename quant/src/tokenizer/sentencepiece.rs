@@ -59,6 +59,19 @@ impl Default for Spec {
     }
 }
 
+/// True if the file begins as a SentencePiece model does: with a piece, a message in field 1.
+pub(super) fn is_one(path: &Path) -> Result<bool, TokenizerError> {
+    let mut files = Files::new();
+    let file = files
+        .open(path)
+        .map_err(crate::checkpoint::CheckpointError::from)?;
+    let start = 0..files.len(file).min(1);
+    let first = files
+        .read(file, start)
+        .map_err(crate::checkpoint::CheckpointError::from)?;
+    Ok(first == [0x0a])
+}
+
 /// Returns the vocabulary of the model at `path`, padded to `rows` tokens, and the keys of its settings.
 pub(super) fn read(dir: &Path, path: &Path, rows: u64) -> Result<(Tokens, Metadata), TokenizerError> {
     let error = |source: ContentError| TokenizerError::File {

@@ -23,6 +23,9 @@ const KINDS: [(&str, &str); 7] = [
     ("mask", "mask_token_id"),
 ];
 
+/// Finds the token of a kind.
+type Way<'a> = &'a dyn Fn(&str) -> Option<u64>;
+
 /// What the files say about special tokens.
 pub(super) struct Sources<'a> {
     pub(super) processor: Option<&'a Processor>,
@@ -66,7 +69,7 @@ pub(super) fn keys(sources: &Sources<'_>, tokens: &Tokens) -> Result<Metadata, C
             .next()
             .filter(|_| kind == "eos")
     };
-    let ways: [&dyn Fn(&str) -> Option<u64>; 4] = [&named, &configured, &in_vocabulary, &listed];
+    let ways: [Way<'_>; 4] = [&named, &configured, &in_vocabulary, &listed];
     for way in ways {
         for (kind, name) in KINDS {
             let key = format!("tokenizer.ggml.{name}");

@@ -12,7 +12,7 @@ use super::ContentError;
 use super::hf::{Merge, Tokenizer};
 use super::tokens::Tokens;
 use siskin_model::gguf::Metadata;
-use siskin_model::tokenizer::TokenType;
+use siskin_model::tokenizer::{PREFIX_AFTER_SPECIAL, TokenType};
 
 /// What SentencePiece writes for a space.
 const SPACE: &str = "\u{2581}";
@@ -76,8 +76,11 @@ pub(super) fn read(json: &Tokenizer, rows: u64) -> Result<(Tokens, Metadata), Co
     Ok((tokens, keys))
 }
 
+/// Pairs of tokens that are merged.
+type Halves<'a> = HashSet<(&'a str, &'a str)>;
+
 /// The scores of the tokens that merges make, and all merges.
-fn scores(merges: &[Merge]) -> Result<(HashMap<String, f32>, HashSet<(&str, &str)>), ContentError> {
+fn scores(merges: &[Merge]) -> Result<(HashMap<String, f32>, Halves<'_>), ContentError> {
     let mut scores: HashMap<String, f32> = HashMap::new();
     let mut halves = HashSet::with_capacity(merges.len());
     let mut last = String::new();
@@ -109,6 +112,7 @@ fn scores(merges: &[Merge]) -> Result<(HashMap<String, f32>, HashSet<(&str, &str
 fn settings(json: &Tokenizer, inner_spaces: bool) -> Result<Metadata, ContentError> {
     let mut prefix = false;
     let mut escapes = false;
+    let mut first_only = false;
     for step in steps(&json.normalizer, "normalizers") {
         match step["type"].as_str() {
             Some("Prepend") if step["prepend"] == SPACE => prefix = true,
@@ -128,6 +132,7 @@ fn settings(json: &Tokenizer, inner_spaces: bool) -> Result<Metadata, ContentErr
             ));
         }
         escapes = true;
+        first_only = step["prepend_scheme"] == "first";
         prefix |= match step["prepend_scheme"].as_str() {
             Some(scheme) => scheme != "never",
             None => step["add_prefix_space"] != false,
@@ -139,6 +144,9 @@ fn settings(json: &Tokenizer, inner_spaces: bool) -> Result<Metadata, ContentErr
     let mut keys = Metadata::new();
     if !prefix {
         keys.set("tokenizer.ggml.add_space_prefix", false);
+    }
+    if prefix && first_only {
+        keys.set(PREFIX_AFTER_SPECIAL, false);
     }
     Ok(keys)
 }
@@ -216,9 +224,12 @@ mod tests {
             ),
         ];
         for (normalizer, pre, prefix) in cases {
+            let first = pre["prepend_scheme"] == "first";
             let json = tokenizer(all(), &[], normalizer.clone(), pre.clone());
             let (tokens, keys) = read(&json, 300).expect("a vocabulary");
-            assert_eq!(keys.is_empty(), prefix, "{normalizer} {pre}");
+            let prefixes = keys.get("tokenizer.ggml.add_space_prefix").is_none();
+            let only_first = keys.get(PREFIX_AFTER_SPECIAL).is_some();
+            assert_eq!((prefixes, only_first), (prefix, first), "{normalizer} {pre}");
             assert!(tokens.is_a(0, TokenType::Unknown) && tokens.is_a(2, TokenType::Byte));
             let mut keys = Metadata::new();
             let id = |text: &str| usize::try_from(tokens.find(text).expect(text)).expect("an id");

@@ -11,7 +11,7 @@ use siskin_jinja::Rendered;
 use siskin_model::tokenizer::TokenType;
 
 use super::template::Template;
-use crate::engine::{Model, Token, Tokenize};
+use crate::engine::{Model, Token};
 
 /// The longest spelling that counts, in bytes. Real ones have a few dozen; what is longer is text.
 const MAX_SPELLING: usize = 256;
@@ -171,7 +171,7 @@ impl ControlTokens {
         let mut done = 0;
         for cut in self.cuts(text).into_iter().chain([text.len()]) {
             if done < cut {
-                tokens.extend(model.tokenize_until(&text[done..cut], Tokenize::PLAIN, stop)?);
+                model.append_until(&text[done..cut], stop, tokens)?;
             }
             done = cut;
         }

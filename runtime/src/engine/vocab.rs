@@ -95,6 +95,25 @@ impl Model {
         }
     }
 
+    /// Appends the ids of plain text that follows `tokens`; `None` if `stop` became true meanwhile.
+    pub(crate) fn append_until(
+        &self,
+        text: &str,
+        stop: Option<&AtomicBool>,
+        tokens: &mut Vec<Token>,
+    ) -> Option<()> {
+        match self.vocab() {
+            Vocab::Own(own) => {
+                let stopped = || stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+                let last = tokens.last().and_then(|&last| self.id(last));
+                let more = own.tokenize_after(last, text, &stopped)?;
+                tokens.extend(more.into_iter().map(token));
+            }
+            Vocab::LlamaCpp(_) => tokens.extend(self.tokenize_until(text, Tokenize::PLAIN, stop)?),
+        }
+        Some(())
+    }
+
     /// llama.cpp's tokens of plain text. It merges text into control tokens if the vocabulary says so; such a text is
     /// halved until it does not.
     fn plain_by_llama_cpp(&self, text: &str, tokens: &mut Vec<Token>) {

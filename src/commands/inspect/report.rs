@@ -144,11 +144,12 @@ fn figures(summary: &Summary, header: &Header) -> Vec<(&'static str, String)> {
         ));
     }
     if let Some(tokens) = summary.vocabulary {
-        let pre = summary
-            .pre_tokenizer
-            .as_ref()
-            .map_or(String::new(), |pre| format!(", split as {pre}"));
         let model = summary.tokenizer.as_deref().unwrap_or("?");
+        let pre = match &summary.pre_tokenizer {
+            Some(pre) => format!(", split as {pre}"),
+            None if model == "gpt2" => "; tokenizer.ggml.pre is missing".to_owned(),
+            None => String::new(),
+        };
         lines.push(("vocabulary", format!("{tokens} tokens, tokenizer {model}{pre}")));
     }
     if let Some(characters) = summary.chat_template {
