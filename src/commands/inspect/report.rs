@@ -87,7 +87,10 @@ pub(super) fn print(
             false => format!("{:12} ", values::type_name(value)),
         };
         let start = format!("{key:width$}  {ty}");
-        let left = columns.saturating_sub(start.chars().count()).max(16);
+        let left = match columns >= values::UNLIMITED {
+            true => columns,
+            false => columns.saturating_sub(start.chars().count()).max(16),
+        };
         writeln!(out, "{}", (start + &values::one_line(value, left)).trim_end())?;
     }
     Ok(())
