@@ -18,10 +18,10 @@ use siskin_model::{ErrorKind, FileType};
 use siskin_model::{summary, validate};
 use siskin_quant::{checkpoint, outline};
 
-use super::device;
 use super::names::DeviceName;
 use super::session_args::TuningArgs;
 use super::target_args::file_types;
+use super::{bench, device};
 use crate::hints::{self, Flags};
 use crate::render::{explain, size, text};
 use crate::text_input;
@@ -136,6 +136,7 @@ fn print_table(target: &PlanTarget, subject: &Subject, plan: &Plan) -> anyhow::R
     if let Some(reason) = &subject.run_refuses {
         writeln!(out, "but run would refuse it: {reason}")?;
     }
+    let mut table = String::new();
     for reason in &plan.reasons {
         let line = format!(
             "{:<16}{:>9}  {}",
@@ -143,9 +144,13 @@ fn print_table(target: &PlanTarget, subject: &Subject, plan: &Plan) -> anyhow::R
             value(&plan.settings, reason.setting),
             reason.reason
         );
-        writeln!(out, "{}", line.trim_end())?;
+        table += line.trim_end();
+        table.push('\n');
     }
-    Ok(out.write_all(explain::plan_table(plan).as_bytes())?)
+    table += &explain::plan_table(plan);
+    // The details begin after 16 columns, 9 and 2.
+    let table = text::fitted(&table, 27, bench::terminal_width());
+    Ok(out.write_all(table.as_bytes())?)
 }
 
 /// A setting of the plan by the name of its flag.
