@@ -105,13 +105,7 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
     // What takes the memory is shown in any case.
     let (shown, refusal) = match plan {
         Ok(plan) => (plan, None),
-        Err(error) => {
-            let force = Constraints {
-                force: true,
-                ..constraints
-            };
-            (budget::plan(shape, &values, &target.limit, &force)?, Some(error))
-        }
+        Err(error) => (Plan::clone(&error.plan), Some(error)),
     };
     if args.json {
         print_json(&target, &subject, &shown, refusal.as_ref())?;
