@@ -194,8 +194,9 @@ pub(crate) fn notes(runs: &[Run], loads: &[Load], bandwidths: &[Bandwidth]) -> V
         .filter(|entry| entry.bytes_per_second.spread == Spread::Noisy)
     {
         notes.push(format!(
-            "the read bandwidth with {} threads is noisy: {}",
+            "the read bandwidth with {} thread{} is noisy: {}",
             entry.threads,
+            if entry.threads == 1 { "" } else { "s" },
             spread(&entry.bytes_per_second)
         ));
     }

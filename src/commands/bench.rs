@@ -7,7 +7,6 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use indicatif::{ProgressBar, ProgressStyle};
 use siskin::device::settings::Kernels;
 use siskin_harness::report::{self, Format, Layout};
 use siskin_harness::result::{Results, Tool};
@@ -24,11 +23,6 @@ mod measure;
 const MIN_WIDTH: usize = 20;
 /// Columns of a table that goes to a file or a pipe.
 const PIPE_WIDTH: usize = 120;
-
-const BAR: &str = "{bar:24} {pos}/{len} {eta:>4} {wide_msg}";
-/// On terminals with fewer columns than this, the bar and its figures would take two lines.
-const NARROW: usize = 60;
-const NARROW_BAR: &str = "{bar:8} {pos}/{len} {eta:>4} {wide_msg}";
 
 /// Measures speed, memory, bandwidth and heat of models on this machine
 #[derive(Debug, clap::Args)]
@@ -230,24 +224,6 @@ pub(super) fn worker_command(program: &Path, verbose: bool) -> Command {
     command
 }
 
-/// A bar of steps; it is drawn on a terminal only.
-pub(super) fn progress_bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    let is_narrow = columns(std::io::stderr()).is_some_and(|columns| columns < NARROW);
-    let template = if is_narrow { NARROW_BAR } else { BAR };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Shows a step.
-pub(super) fn show_step(bar: &ProgressBar, done: usize, total: usize, what: &str) {
-    bar.set_length(total as u64);
-    bar.set_position(done as u64);
-    bar.set_message(text::bounded(what));
-}
-
 /// The time in seconds, RFC 3339.
 fn now() -> String {
     let seconds = jiff::Timestamp::now().as_second();
@@ -327,10 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bars_can_be_drawn_and_shares_are_read() {
-        for bar in [BAR, NARROW_BAR] {
-            assert!(ProgressStyle::with_template(bar).is_ok(), "{bar}");
-        }
+    fn shares_are_read() {
         assert_eq!(share("0.95"), Ok(0.95));
         for wrong in ["0", "-1", "nan", "inf", "fast", ""] {
             assert!(share(wrong).is_err(), "{wrong}");

@@ -10,8 +10,11 @@ use siskin::device::probe::{Machine, Root};
 use siskin::device::settings::Values;
 use siskin::{Device, Notice, ggml_hook};
 
-use super::{kernels, notices};
+use super::{bench, kernels, notices};
 use crate::render::{size, text};
+
+/// The columns that the names of what is shown take.
+const NAMES: usize = 10;
 
 /// Shows what siskin found out about this machine, and the profile it uses
 #[derive(Debug, clap::Args)]
@@ -37,7 +40,8 @@ pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
         };
         writeln!(text::stdout(), "{}", text::json(&report)?)?;
     } else {
-        text::stdout().write_all(table(&device, &kernels).as_bytes())?;
+        let table = text::fitted(&table(&device, &kernels), NAMES, bench::terminal_width());
+        text::stdout().write_all(table.as_bytes())?;
     }
     warn(&device);
     Ok(ExitCode::SUCCESS)
@@ -79,7 +83,7 @@ fn table(device: &Device, kernels: &ggml_hook::Status) -> String {
         ("heat", heat(machine)),
     ];
     rows.into_iter()
-        .map(|(name, text)| format!("{name:<10}{text}\n"))
+        .map(|(name, text)| format!("{name:<NAMES$}{text}\n"))
         .collect()
 }
 

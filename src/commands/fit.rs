@@ -18,10 +18,10 @@ use siskin_model::{ErrorKind, FileType};
 use siskin_model::{summary, validate};
 use siskin_quant::{checkpoint, outline};
 
-use super::device;
 use super::names::DeviceName;
 use super::session_args::TuningArgs;
 use super::target_args::file_types;
+use super::{bench, device};
 use crate::hints::{self, Flags};
 use crate::render::{explain, size, text};
 use crate::text_input;
@@ -105,13 +105,7 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
     // What takes the memory is shown in any case.
     let (shown, refusal) = match plan {
         Ok(plan) => (plan, None),
-        Err(error) => {
-            let force = Constraints {
-                force: true,
-                ..constraints
-            };
-            (budget::plan(shape, &values, &target.limit, &force)?, Some(error))
-        }
+        Err(error) => (Plan::clone(&error.plan), Some(error)),
     };
     if args.json {
         print_json(&target, &subject, &shown, refusal.as_ref())?;
@@ -136,6 +130,7 @@ fn print_table(target: &PlanTarget, subject: &Subject, plan: &Plan) -> anyhow::R
     if let Some(reason) = &subject.run_refuses {
         writeln!(out, "but run would refuse it: {reason}")?;
     }
+    let mut table = String::new();
     for reason in &plan.reasons {
         let line = format!(
             "{:<16}{:>9}  {}",
@@ -143,9 +138,13 @@ fn print_table(target: &PlanTarget, subject: &Subject, plan: &Plan) -> anyhow::R
             value(&plan.settings, reason.setting),
             reason.reason
         );
-        writeln!(out, "{}", line.trim_end())?;
+        table += line.trim_end();
+        table.push('\n');
     }
-    Ok(out.write_all(explain::plan_table(plan).as_bytes())?)
+    table += &explain::plan_table(plan);
+    // The details begin after 16 columns, 9 and 2.
+    let table = text::fitted(&table, 27, bench::terminal_width());
+    Ok(out.write_all(table.as_bytes())?)
 }
 
 /// A setting of the plan by the name of its flag.

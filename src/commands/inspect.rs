@@ -43,10 +43,7 @@ pub(crate) fn main(args: InspectArgs) -> anyhow::Result<ExitCode> {
     } else {
         // A pipe has no width: nothing is cut.
         let columns = bench::terminal_width().unwrap_or(values::UNLIMITED);
-        report::print(&mut out, &args.file, &summary, header, columns)?;
-        if model.parts() > 1 {
-            writeln!(out, "parts          {}, shown as one model", model.parts())?;
-        }
+        report::print(&mut out, &args.file, &summary, &model, columns)?;
         if args.tensors {
             report::print_tensors(&mut out, header, columns)?;
         }

@@ -13,7 +13,7 @@ use siskin_harness::tune::{self, Effort, Request, TuneReport};
 use siskin_harness::{Event, Harness, ModelInfo, report};
 
 use super::{bench, kernels, notices};
-use crate::render::text;
+use crate::render::{progress, text};
 use crate::{environment, interrupt};
 
 /// Finds the fastest settings for a model on this machine and saves them
@@ -178,7 +178,7 @@ impl TuneArgs {
             worker: &|| bench::worker_command(&program, self.verbose),
             interrupted: interrupt::listen(),
         };
-        let bar = bench::progress_bar();
+        let bar = progress::steps();
         let report = tune::run(&request, &harness, |event| self.show(&bar, &event));
         bar.finish_and_clear();
         Ok(report?)
@@ -186,7 +186,7 @@ impl TuneArgs {
 
     fn show(&self, bar: &ProgressBar, event: &Event<'_>) {
         match event {
-            Event::Step { done, total, what } => bench::show_step(bar, *done, *total, what),
+            Event::Step { done, total, what } => progress::show_step(bar, *done, *total, what),
             Event::Busy(load) if !self.force => bar.suspend(|| {
                 say!("siskin: warning: {load}, so the result will not be saved; run it again when they are done, or give --force");
             }),

@@ -1,4 +1,4 @@
-//! Progress of a file being written, and of chunks being run.
+//! Progress of a file being written, of chunks being run, and of the steps of a measurement.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,13 @@ use siskin_quant::stream;
 
 use super::{style, text};
 
-const BAR: &str = "{bar:24} {percent:>3}% {binary_bytes_per_sec:>12} {eta:>4} {wide_msg}";
+const BAR: &str = "{bar:24} {percent:>3}% {decimal_bytes_per_sec:>11} {eta:>4} {wide_msg}";
 /// On terminals with fewer columns than this, the bar and its figures would take two lines.
 const NARROW: u16 = 60;
 const NARROW_BAR: &str = "{bar:10} {percent:>3}% {eta:>4} {wide_msg}";
 const NARROW_CHUNKS: &str = "{bar:10} {percent:>3}% {pos}/{len} {eta:>4}";
+const STEPS: &str = "{bar:24} {pos}/{len} {eta:>4} {wide_msg}";
+const NARROW_STEPS: &str = "{bar:8} {pos}/{len} {eta:>4} {wide_msg}";
 const CHUNKS: &str = "{bar:24} {percent:>3}% chunk {pos} of {len}, {eta} left";
 
 /// A bar on a terminal, otherwise a line per tenth, or nothing.
@@ -95,6 +97,20 @@ impl ChunkProgress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A bar of steps; it is drawn on a terminal only.
+pub(crate) fn steps() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    bar.set_style(style_for(STEPS, NARROW_STEPS));
+    bar
+}
+
+/// Shows a step.
+pub(crate) fn show_step(bar: &ProgressBar, done: usize, total: usize, what: &str) {
+    bar.set_length(total as u64);
+    bar.set_position(done as u64);
+    bar.set_message(text::bounded(what));
 }
 
 /// The style that fits the width of the terminal on stderr.
@@ -193,12 +209,75 @@ impl PromptLine {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::{ProgressDrawTarget, TermLike};
+
     use super::*;
 
+    /// A terminal that remembers what was written to it.
+    #[derive(Debug)]
+    struct Terminal(u16, Arc<Mutex<Vec<String>>>);
+
+    impl TermLike for Terminal {
+        fn width(&self) -> u16 {
+            self.0
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.1.lock().expect("one thread").push(text.to_owned());
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
-    fn the_bar_can_be_drawn() {
-        for bar in [BAR, CHUNKS, NARROW_BAR, NARROW_CHUNKS] {
-            assert!(ProgressStyle::with_template(bar).is_ok(), "{bar}");
+    fn every_bar_takes_one_line_of_the_terminal() {
+        let bars = [(BAR, NARROW_BAR), (CHUNKS, NARROW_CHUNKS), (STEPS, NARROW_STEPS)];
+        for ((wide, narrow), width) in bars
+            .into_iter()
+            .flat_map(|bars| [80, 60, 59, 40].map(|w| (bars, w)))
+        {
+            let template = if width < NARROW { narrow } else { wide };
+            let written = Arc::default();
+            let terminal = Terminal(width, Arc::clone(&written));
+            let bar = ProgressBar::with_draw_target(
+                Some(123_456),
+                ProgressDrawTarget::term_like(Box::new(terminal)),
+            );
+            bar.set_style(ProgressStyle::with_template(template).expect("a template"));
+            bar.set_message(
+                "token_embd.weight: a message that is longer than the terminal is wide".repeat(2),
+            );
+            bar.set_position(12_345);
+            bar.tick();
+            let written = written.lock().expect("one thread");
+            let longest = written.iter().map(|text| text.trim_end().chars().count()).max();
+            let longest = longest.expect("it was drawn");
+            assert!(
+                longest > 0 && longest <= usize::from(width),
+                "{width}: {written:#?}"
+            );
         }
     }
 }

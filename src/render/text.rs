@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use siskin::Utf8Stream;
+use siskin_harness::report::wrap;
 
 /// The characters of a line that one looks at before it is cut: names in files may be as long as the file.
 const MOST: usize = 4096;
@@ -32,6 +33,19 @@ pub(crate) fn cell(text: &str, width: usize) -> String {
 /// The same as [`escaped`], of a text of any length: no more than a few thousand characters of it.
 pub(crate) fn bounded(text: &str) -> String {
     escaped(&shortened(text, MOST))
+}
+
+/// Lines that are wider than the terminal on stdout, broken at spaces: the columns from `start` on are indented by as
+/// much. Text for a pipe stays as it is.
+pub(crate) fn fitted(text: &str, start: usize, columns: Option<usize>) -> String {
+    let Some(columns) = columns else {
+        return text.to_owned();
+    };
+    let fit = |line: &str| match line.char_indices().nth(start) {
+        Some((at, _)) if line.chars().count() > columns => wrap(&line[at..], &line[..at], columns),
+        _ => line.to_owned() + "\n",
+    };
+    text.lines().map(fit).collect()
 }
 
 /// JSON that also escapes those characters of [`escaped`] that JSON itself does not.
@@ -152,6 +166,17 @@ fn hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_lines_are_broken_below_their_second_column() {
+        let text = "CPU   2 x a very long name\nheat  none\n";
+        assert_eq!(super::fitted(text, 6, None), text);
+        assert_eq!(super::fitted(text, 6, Some(40)), text);
+        assert_eq!(
+            super::fitted(text, 6, Some(16)),
+            "CPU   2 x a very\n      long name\nheat  none\n"
+        );
+    }
 
     #[test]
     fn nothing_reaches_the_terminal_that_is_not_text() {

@@ -8,7 +8,7 @@ use crate::stats::{Ratio, Spread};
 /// Every table that has something to show, in the order of a document: the speeds first.
 pub(super) fn all(results: &Results) -> Vec<Table> {
     let mut tables = speeds(results);
-    tables.push(memory(results));
+    tables.push(memory(results, true));
     tables.extend(details(results));
     tables.retain(|table| !table.rows.is_empty());
     tables
@@ -207,14 +207,16 @@ pub(super) fn processes(results: &Results) -> Vec<&Run> {
     runs
 }
 
-pub(super) fn memory(results: &Results) -> Table {
+/// Without `details` only what must fit: the peak, and the cache, which grows with the context.
+pub(super) fn memory(results: &Results, details: bool) -> Table {
     let columns = [">peak RSS", ">anonymous", ">file", ">KV cache"];
+    let part = |bytes_of: Option<u64>| unless(bytes_of.filter(|_| details), bytes);
     by_process("Memory", &columns, results, |run| {
         let memory = run.memory?;
         Some(vec![
             bytes(memory.peak_rss_bytes),
-            unless(memory.anonymous_bytes, bytes),
-            unless(memory.file_bytes, bytes),
+            part(memory.anonymous_bytes),
+            part(memory.file_bytes),
             unless(run.kv_bytes, bytes),
         ])
     })

@@ -33,7 +33,7 @@ pub(super) fn report(results: &Results, layout: &Layout) -> String {
             .iter()
             .for_each(|note| out.push_str(&wrap(note, "- ", width)));
     }
-    let memory = Some(tables::memory(results)).filter(|table| !table.rows.is_empty());
+    let memory = Some(tables::memory(results, layout.details)).filter(|table| !table.rows.is_empty());
     for table in memory.into_iter().chain(tables::speeds(results)) {
         out = out + "\n" + &render(&table, width);
     }

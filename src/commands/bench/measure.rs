@@ -1,7 +1,7 @@
 //! From what was typed to a request, and its measurement.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use siskin::device::settings::Overrides;
@@ -9,8 +9,9 @@ use siskin::{Device, Model, STORYTELLER};
 use siskin_harness::result::Results;
 use siskin_harness::{Event, Harness, ModelInfo, Request, Setup, Subject, Tests, longest_context, run};
 
-use super::{BenchArgs, command_line, now, progress_bar, show_step, worker_command};
+use super::{BenchArgs, command_line, now, worker_command};
 use crate::commands::{kernels, notices};
+use crate::render::progress;
 use crate::{environment, interrupt};
 
 /// Measures what was asked for.
@@ -24,8 +25,10 @@ pub(super) fn measure(args: &BenchArgs) -> anyhow::Result<Results> {
         rounds: args.repetitions.get(),
     };
     let mut subjects = Vec::new();
-    for path in &args.models {
-        let info = ModelInfo::open(path)?;
+    let infos = args.models.iter().map(|path| ModelInfo::open(path));
+    let mut infos = infos.collect::<Result<Vec<ModelInfo>, _>>()?;
+    tell_apart(&mut infos, &args.models);
+    for (path, info) in args.models.iter().zip(infos) {
         subjects.push(subject(
             args,
             &device,
@@ -53,14 +56,27 @@ pub(super) fn measure(args: &BenchArgs) -> anyhow::Result<Results> {
         worker: &|| worker_command(&program, args.verbose),
         interrupted: interrupt::listen(),
     };
-    let bar = progress_bar();
+    let bar = progress::steps();
     let results = run(&request, &harness, |event| {
         if let Event::Step { done, total, what } = event {
-            show_step(&bar, done, total, what);
+            progress::show_step(&bar, done, total, what);
         }
     });
     bar.finish_and_clear();
     Ok(results?)
+}
+
+/// Files of the same name get the name of their folder too, or their rows could not be told apart.
+fn tell_apart(infos: &mut [ModelInfo], paths: &[PathBuf]) {
+    let titles: Vec<String> = infos.iter().map(|info| info.model.title()).collect();
+    for (index, info) in infos.iter_mut().enumerate() {
+        let mut others = titles.iter().zip(paths);
+        if others.any(|(title, path)| *title == titles[index] && *path != paths[index]) {
+            let folder = paths[index].parent().and_then(Path::file_name);
+            let folder = folder.map_or(".".into(), |folder| folder.to_string_lossy());
+            info.model.name = format!("{folder}/{}", info.model.name).replace(char::is_control, "?");
+        }
+    }
 }
 
 /// A model with a setup for each thread count and each kind of kernels.
@@ -121,5 +137,23 @@ fn each<T: Copy>(typed: &[T]) -> Vec<Option<T>> {
     match typed {
         [] => vec![None],
         typed => typed.iter().copied().map(Some).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_one_name_are_told_apart_by_their_folders() {
+        let paths = ["a/m.gguf", "b/m.gguf", "b/other.gguf", "b/other.gguf"].map(PathBuf::from);
+        let info = |path: &PathBuf| {
+            let name = path.file_stem().expect("a name").to_string_lossy();
+            ModelInfo::from_bytes(STORYTELLER, &name).expect("a model")
+        };
+        let mut infos: Vec<ModelInfo> = paths.iter().map(info).collect();
+        tell_apart(&mut infos, &paths);
+        let names: Vec<&str> = infos.iter().map(|info| info.model.name.as_str()).collect();
+        assert_eq!(names, ["a/m", "b/m", "other", "other"]);
     }
 }

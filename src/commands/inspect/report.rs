@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use siskin_harness::report::wrap;
-use siskin_model::gguf::{Header, Value};
+use siskin_model::gguf::{Header, ModelFile, Value};
 use siskin_model::summary::Summary;
 
 use super::values;
@@ -49,9 +49,10 @@ pub(super) fn print(
     out: &mut impl Write,
     path: &Path,
     summary: &Summary,
-    header: &Header,
+    model: &ModelFile,
     columns: usize,
 ) -> io::Result<()> {
+    let header = &model.header;
     let file = text::bounded(&path.display().to_string());
     writeln!(
         out,
@@ -61,7 +62,7 @@ pub(super) fn print(
         summary.keys,
         summary.tensors
     )?;
-    for (label, value) in figures(summary, header) {
+    for (label, value) in figures(summary, model.parts()) {
         let value = text::cell(&value, 4 * columns);
         write!(out, "{}", wrap(&value, &format!("{label:13}  "), columns))?;
     }
@@ -87,14 +88,17 @@ pub(super) fn print(
             false => format!("{:12} ", values::type_name(value)),
         };
         let start = format!("{key:width$}  {ty}");
-        let left = columns.saturating_sub(start.chars().count()).max(16);
+        let left = match columns >= values::UNLIMITED {
+            true => columns,
+            false => columns.saturating_sub(start.chars().count()).max(16),
+        };
         writeln!(out, "{}", (start + &values::one_line(value, left)).trim_end())?;
     }
     Ok(())
 }
 
 /// Label and value of each figure that the file has.
-fn figures(summary: &Summary, header: &Header) -> Vec<(&'static str, String)> {
+fn figures(summary: &Summary, parts: usize) -> Vec<(&'static str, String)> {
     let count = |n: Option<u64>| n.map_or("?".into(), |n| n.to_string());
     let mut lines = Vec::new();
     if let Some(architecture) = &summary.architecture {
@@ -103,13 +107,8 @@ fn figures(summary: &Summary, header: &Header) -> Vec<(&'static str, String)> {
     if let Some(name) = &summary.name {
         lines.push(("name", name.clone()));
     }
-    let split = |key: &str| header.metadata.get(key).and_then(Value::as_count);
-    if let (Some(number), Some(parts @ 2..)) = (split("split.no"), split("split.count")) {
-        let number = number.saturating_add(1);
-        lines.push((
-            "part",
-            format!("{number} of {parts}; all figures are of this part only"),
-        ));
+    if parts > 1 {
+        lines.push(("parts", format!("{parts}, shown as one model")));
     }
     lines.push((
         "parameters",
