@@ -308,7 +308,8 @@ mod tests {
         let mut long = u64::MAX.to_le_bytes().to_vec();
         long.extend([0; 8]);
         let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-            ("empty", vec![], "too few"),
+            ("empty", vec![], "an empty file"),
+            ("seven bytes", vec![1; 7], "too few"),
             ("length of 2^64", long, "a header of 18446744073709551615 bytes"),
             (
                 "length past the end",
