@@ -12,7 +12,7 @@ use siskin_harness::{BenchError, ContextLimit, ErrorKind as MeasureKind, PlanErr
 use siskin_model::ErrorKind as FileKind;
 use siskin_model::atomic_file::AtomicFileError;
 use siskin_model::files::{FileError, Found, PathKind};
-use siskin_model::gguf::{GgufError, HeaderError, Problem};
+use siskin_model::gguf::{GgufError, HeaderError, NotGguf, Problem};
 use siskin_quant::convert::ConvertError;
 use siskin_quant::imatrix::ImatrixError;
 
@@ -140,11 +140,7 @@ fn format(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         {
             return Some("to make one from a checkpoint: siskin convert DIR -o FILE.gguf");
         }
-        if let Some(GgufError::NotGguf {
-            found: Found::Safetensors | Found::Zip | Found::Pickle,
-            ..
-        }) = error.downcast_ref()
-        {
+        if let Some(NotGguf(Found::Safetensors | Found::Zip | Found::Pickle)) = error.downcast_ref() {
             return Some("to make one from a checkpoint: siskin convert DIR -o FILE.gguf");
         }
         if let Some(ImatrixError::Empty(_)) = error.downcast_ref() {

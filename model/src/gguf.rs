@@ -12,7 +12,7 @@ mod value;
 mod writer;
 
 pub(crate) use error::shortened;
-pub use error::{GgufError, HeaderError, Place, Problem, SplitProblem};
+pub use error::{GgufError, HeaderError, NotGguf, Place, Problem, SplitProblem};
 pub use model_file::ModelFile;
 pub use reader::Header;
 pub use strings::Strings;

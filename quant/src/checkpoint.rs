@@ -157,7 +157,7 @@ impl Checkpoint {
     /// Fails if `dir` is not a checkpoint folder, if a file is missing or damaged, or if the index and the
     /// shards disagree.
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
-        if dir.is_file() {
+        if dir.exists() && !dir.is_dir() {
             return Err(CheckpointError::NotAFolder(dir.to_owned()));
         }
         let dir = &hub::snapshot(dir)?;

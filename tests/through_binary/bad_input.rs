@@ -182,8 +182,8 @@ fn checkpoints() {
                 replaced(b, "\"Split\"", "\"Metaspace\"")
             }),
             &[
-                "tokenizer.json: pre-tokenizer ",
-                "is not supported; supported: those of gpt-2, llama-bpe",
+                "tokenizer.json: words are split in a way that is not supported",
+                "supported are the tokenizers of deepseek-coder, gpt-2, llama-bpe",
             ],
         ),
         (

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use siskin_model::files::{self, FileError};
+
 /// The most bytes read from one file: entries of `/proc` and `/sys` are far smaller.
 const MAX_ENTRY: u64 = 1 << 20;
 
@@ -37,7 +39,10 @@ impl Root {
     /// The bytes of an entry, e.g. `proc/meminfo`.
     pub fn bytes(&self, entry: &str) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        let file = std::fs::File::open(self.path.join(entry));
+        let file = files::open(&self.path.join(entry)).map_err(|error| match error {
+            FileError::Io { source, .. } => source,
+            error => std::io::Error::other(error),
+        });
         match file.and_then(|file| file.take(MAX_ENTRY).read_to_end(&mut bytes)) {
             Ok(_) => Some(bytes),
             Err(error) => {

@@ -26,9 +26,12 @@ pub(super) fn create(target: &Path) -> io::Result<(PathBuf, File)> {
     let folder = folder_of(target);
     let prefix = prefix(target.file_name().unwrap_or_default());
     remove_left_overs(folder, &prefix);
+    // Who cannot read the file that will be replaced cannot read this one either.
+    let mode = std::fs::symlink_metadata(target).map_or(0o666, |old| old.mode() & 0o777 | 0o600);
     for _ in 0..ATTEMPTS {
         let path = folder.join(format!("{prefix}{}{SUFFIX}", random()));
         let file = match File::options()
+            .mode(mode)
             .read(true)
             .write(true)
             .create_new(true)

@@ -157,7 +157,7 @@ fn any_name_that_the_system_allows_can_be_written() {
         "a b\n".into(),
     ] {
         replace(&dir.path().join(&name), "new");
-        assert_eq!(names(dir.path()), [name.clone()]);
+        assert_eq!(names(dir.path()), std::slice::from_ref(&name));
         std::fs::remove_file(dir.path().join(&name)).expect("removed");
     }
     assert!(check(&dir.path().join("x".repeat(256)), Overwrite::Refuse).is_err());

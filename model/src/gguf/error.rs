@@ -23,12 +23,12 @@ pub enum GgufError {
         source: HeaderError,
     },
     /// The file is of another format.
-    #[error("{}: not a GGUF file but {found}", path.display())]
+    #[error("{}: {source}", path.display())]
     NotGguf {
         /// Path of the file.
         path: PathBuf,
-        /// What it is, by its first bytes.
-        found: Found,
+        /// What it is.
+        source: NotGguf,
     },
     /// The file is a part of a model, and the parts are not all there.
     #[error("{}: {}", path.display(), problem.text(*number, *count))]
@@ -43,6 +43,11 @@ pub enum GgufError {
         problem: SplitProblem,
     },
 }
+
+/// What a file is, by its first bytes, if it is not a GGUF file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a GGUF file but {0}")]
+pub struct NotGguf(pub Found);
 
 /// What is wrong with a part of a split model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

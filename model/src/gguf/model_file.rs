@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{GgufError, SplitProblem};
+use super::error::{GgufError, NotGguf, SplitProblem};
 use super::{Header, Problem, TensorInfo, Value};
 use crate::files::{FileError, Files, Found};
 
@@ -48,7 +48,10 @@ impl ModelFile {
     ) -> Result<Self, GgufError> {
         let mut files = Files::new();
         let index = files.open(path).map_err(|error| match error {
-            FileError::Strange { path, found } => GgufError::NotGguf { path, found },
+            FileError::Strange { path, found } => GgufError::NotGguf {
+                path,
+                source: NotGguf(found),
+            },
             error => error.into(),
         })?;
         let header = read(&files, index)?;
@@ -180,7 +183,10 @@ impl GgufError {
         let path = files.path(index).to_owned();
         let no_gguf = matches!(source.problem, Problem::Magic(_)) || files.len(index) == 0;
         match Found::in_file(files.file(index)) {
-            Ok(Some(found)) if no_gguf => GgufError::NotGguf { path, found },
+            Ok(Some(found)) if no_gguf => GgufError::NotGguf {
+                path,
+                source: NotGguf(found),
+            },
             _ => GgufError::Header { path, source },
         }
     }
