@@ -25,6 +25,7 @@ mod control;
 mod conversation;
 mod prepare;
 mod reply;
+mod strftime;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -83,17 +84,18 @@ pub enum ChatError {
     },
 }
 
-/// The template that came with the model; `None` if it has none, or an empty one: what is said must reach the model. See
+/// The template that came with the model; `None` if it has none, or one that shows the model nothing of what is said. See
 /// [`Template::new`] for `now`.
 ///
 /// # Errors
 /// The template cannot be compiled.
 pub fn template_of(model: &Model, now: ZonedDateTime) -> Result<Option<Template>, TemplateError> {
-    model
+    let template = model
         .chat_template()
         .filter(|source| !source.trim().is_empty())
         .map(|source| template_from(model, &source, now))
-        .transpose()
+        .transpose()?;
+    Ok(template.filter(|template| !template.is_mute()))
 }
 
 /// A template from elsewhere, with the model's special tokens; the plain one if it is empty.

@@ -4,6 +4,7 @@ use jiff::ZonedDateTime;
 use siskin_jinja::{Input, RenderError, Rendered};
 
 use super::conversation::{Message, Role};
+use super::strftime;
 
 /// The longest template compiled, in bytes; real ones have a few thousand.
 const MAX_SOURCE: usize = 1 << 20;
@@ -48,6 +49,8 @@ pub struct Template {
     own: String,
     /// Whether it takes a message's text in a list of parts only, as templates of models that see images do.
     in_parts: bool,
+    /// Whether nothing that is said is in what it renders.
+    is_mute: bool,
 }
 
 /// Why a template could not be used.
@@ -101,8 +104,10 @@ impl Template {
             now,
             own: source.to_owned(),
             in_parts: false,
+            is_mute: false,
         };
         if let Some(sample) = template.sample() {
+            template.is_mute = sample.said.is_empty();
             template.own += &sample.text;
         }
         Ok(template)
@@ -142,6 +147,11 @@ impl Template {
         self.own.starts_with(PLAIN)
     }
 
+    /// Whether a rendered conversation has nothing of what was said.
+    pub(super) fn is_mute(&self) -> bool {
+        self.is_mute
+    }
+
     /// What the template may write on its own, and more.
     pub(super) fn own(&self) -> &str {
         &self.own
@@ -178,8 +188,7 @@ impl Template {
         for (name, token) in [("bos_token", bos), ("eos_token", eos), ("pad_token", pad)] {
             variables.extend(token.clone().map(|token| (name, Input::Text(token))));
         }
-        let clock =
-            |format: &str| jiff::fmt::strtime::format(format, &self.now).map_err(|error| error.to_string());
+        let clock = |format: &str| strftime::format(format, &self.now);
         Ok(self.template.render(&variables, &clock, fuel)?)
     }
 

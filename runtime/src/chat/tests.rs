@@ -110,6 +110,15 @@ fn what_is_said_reaches_the_model() {
         ("hello", &[std::ops::Range { start: 0, end: 5 }][..])
     );
 
+    for (source, mute) in [
+        ("{{ 1 }}", true),
+        ("{# #}", true),
+        ("{{ messages[0].content }}", false),
+        ("{{ nope() }}", false),
+    ] {
+        assert_eq!(template(source).expect("a template").is_mute(), mute, "{source}");
+    }
+
     let model = crate::Model::embedded().load().expect("the embedded model");
     for empty in ["", " \n"] {
         let template = super::template_from(&model, empty, today()).expect("the plain template");
