@@ -69,6 +69,12 @@
 //! llama.cpp is compiled for the CPU that `RUSTFLAGS` or `.cargo/config.toml` name: set `-C target-cpu=native` in your
 //! own workspace for programs that run where they are built. Rust's and siskin's kernels are chosen at run time.
 //!
+//! # Threads that wait
+//! ggml's threads wait for each other many times a token. libgomp has them look up to 14 ms before they sleep; if several
+//! programs share the CPUs, they wait for threads that only look. libgomp reads its variables before `main`, so a library
+//! cannot set them: start your program with `GOMP_SPINCOUNT=2000` (50000 on ARM), as siskin does with itself. A program that
+//! should end with a line of its own if llama.cpp cannot go on calls [`on_abort`].
+//!
 //! # Platforms
 //! Linux on x86-64 and 64-bit ARM; 32-bit ARM with ggml's kernels.
 //!

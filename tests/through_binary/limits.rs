@@ -43,7 +43,7 @@ fn limits_of_memory_threads_and_stacks_end_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = convert(
         &checkpoint("llama-spm"),
-        &folder.path().join("model.gguf"),
+        folder.path(),
         "q8_0",
     );
     let (model, out) = (model.to_str().expect("a path"), folder.path().join("out.gguf"));
