@@ -41,11 +41,7 @@ fn ends_well(what: &str, output: &Output) {
 #[test]
 fn limits_of_memory_threads_and_stacks_end_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    let model = convert(
-        &checkpoint("llama-spm"),
-        folder.path(),
-        "q8_0",
-    );
+    let model = convert(&checkpoint("llama-spm"), folder.path(), "q8_0");
     let (model, out) = (model.to_str().expect("a path"), folder.path().join("out.gguf"));
     let (text, matrix) = (folder.path().join("text"), folder.path().join("matrix"));
     std::fs::write(&text, "the king said ".repeat(60)).expect("written");
