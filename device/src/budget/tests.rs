@@ -190,7 +190,7 @@ fn what_was_asked_for_is_kept_or_refused_with_what_would_fit() {
         ..nothing()
     };
     let error = planned(&shape(), &usual(), 2048, &with(131_072)).expect_err("4 GiB of cache");
-    let largest = error.largest_context.expect("a smaller context fits");
+    let largest = error.largest_context.expect("a smaller cache fits");
     assert!((20_000..40_000).contains(&largest), "{error}");
     assert!(
         planned(&shape(), &usual(), 2048, &with(largest)).is_ok(),
@@ -419,8 +419,8 @@ fn limits_of_the_process_are_limits_of_the_plan() {
         plan(&shape(), &values, &limit, &constraints)
     };
     let free = with(within(None, None), &nothing()).expect("fits");
-    let tight = with(within(Some(1000 << 20), None), &nothing()).expect("a smaller context fits");
-    assert!(tight.settings.context < free.settings.context, "{tight:?}");
+    let tight = with(within(Some(1000 << 20), None), &nothing()).expect("a smaller cache fits");
+    assert_ne!(tight.settings.cache_type, free.settings.cache_type, "{tight:?}");
     let cases = [
         (within(Some(300 << 20), None), Resource::AddressSpace, "300 MiB"),
         (within(None, Some(20 << 20)), Resource::Promises, "20 MiB more"),
