@@ -91,7 +91,9 @@ fn text_in_the_middle_of_another_begins_without_a_space() {
         (id("<sep>"), "▁a"),
         (id("b"), "a"),
     ] {
-        let ids = tokenizer.tokenize_after(last, "a", &|| false).expect("not stopped");
+        let ids = tokenizer
+            .tokenize_after(last, "a", &|| false)
+            .expect("not stopped");
         assert_eq!(spelled(&tokenizer, &ids), want, "{last:?}");
     }
 }

@@ -60,18 +60,19 @@ pub(super) fn expected(arch: Arch, shape: &Checked, has_ffn_norm: bool) -> Vec<R
 
 /// Returns a configuration with this shape.
 fn config(arch: Arch, shape: &Checked, has_ffn_norm: bool) -> Config {
-    let mut config = Config::default();
-    config.hidden_size = shape.width;
-    config.intermediate_size = shape.ffn;
-    config.num_hidden_layers = shape.layers;
-    config.num_attention_heads = shape.heads;
-    config.num_key_value_heads = Some(shape.kv_heads);
-    config.head_dim = Some(shape.head_dim);
-    config.vocab_size = Some(shape.vocab);
-    // llama.cpp uses the embedding as the output only for this architecture.
-    config.tie_word_embeddings = Some(arch == Arch::Llama);
-    config.use_parallel_residual = Some(arch == Arch::StableLm && !has_ffn_norm);
-    config
+    Config {
+        hidden_size: shape.width,
+        intermediate_size: shape.ffn,
+        num_hidden_layers: shape.layers,
+        num_attention_heads: shape.heads,
+        num_key_value_heads: Some(shape.kv_heads),
+        head_dim: Some(shape.head_dim),
+        vocab_size: Some(shape.vocab),
+        // llama.cpp uses the embedding as the output only for this architecture.
+        tie_word_embeddings: Some(arch == Arch::Llama),
+        use_parallel_residual: Some(arch == Arch::StableLm && !has_ffn_norm),
+        ..Config::default()
+    }
 }
 
 fn check_tensor(rule: &Rule, tensor: &TensorInfo) -> Result<(), ValidateError> {

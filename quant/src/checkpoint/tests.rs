@@ -148,7 +148,9 @@ fn what_else_a_folder_may_hold_is_named() {
         let map = br#"{"weight_map":{"a":"model-00001-of-00002.safetensors"}}"#;
         ("model.safetensors.index.json", map.to_vec())
     };
-    let cases: Vec<(Vec<(&str, Vec<u8>)>, &str)> = vec![
+    /// Files of the folder, part of the message.
+    type Case = (Vec<(&'static str, Vec<u8>)>, &'static str);
+    let cases: Vec<Case> = vec![
         (
             vec![("adapter_config.json", b"{}".to_vec())],
             "an adapter, not a whole model; merge it",
