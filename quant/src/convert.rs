@@ -122,6 +122,13 @@ pub fn judge(plan: &Plan) -> Result<(), Verdict> {
     Ok(validate::check_model(&header, true)?)
 }
 
+fn judged(plan: &Plan, input: &Path) -> Result<(), ConvertError> {
+    judge(plan).map_err(|source| ConvertError::Unrunnable {
+        path: input.display().to_string(),
+        source,
+    })
+}
+
 /// A conversion that is ready to run.
 #[derive(Debug)]
 pub struct Conversion {
@@ -164,7 +171,8 @@ impl Conversion {
         let mut notices = checkpoint.notices;
         let arch = Arch::from_config(&checkpoint.config).map_err(|source| plan_error(source.into()))?;
         notices.extend(arch.notices(&checkpoint.config));
-        let conversion = Self::weighed(plan, file_type, checkpoint.files, imatrix, dir)?;
+        judged(&plan, dir)?;
+        let conversion = Self::weighed(plan, file_type, checkpoint.files, imatrix)?;
         Ok(Conversion {
             notices,
             ..conversion
@@ -183,6 +191,8 @@ impl Conversion {
         imatrix: Option<&Imatrix>,
     ) -> Result<Self, ConvertError> {
         let ModelFile { files, header } = ModelFile::open(path)?;
+        // Files that no language model runs from can be quantized as well: encoders, parts of other programs' models.
+        let refused = validate::check_model(&header, true).err();
         let plan = requantize::plan_requantize(header, 0, file_type, allow_requantize, imatrix.is_some());
         let mut plan = plan.map_err(|source| ConvertError::Requantize {
             file: path.display().to_string(),
@@ -193,7 +203,13 @@ impl Conversion {
         for source in sources {
             (source.view.file, source.view.start) = files.locate(source.view.start);
         }
-        Self::weighed(plan, file_type, files, imatrix, path)
+        if refused.is_none() {
+            judged(&plan, path)?;
+        }
+        let mut conversion = Self::weighed(plan, file_type, files, imatrix)?;
+        let notice = |reason| format!("the model cannot be run, before or after: {reason}");
+        conversion.notices.extend(refused.map(notice));
+        Ok(conversion)
     }
 
     fn weighed(
@@ -201,12 +217,7 @@ impl Conversion {
         file_type: FileType,
         files: Files,
         imatrix: Option<&Imatrix>,
-        input: &Path,
     ) -> Result<Self, ConvertError> {
-        judge(&plan).map_err(|source| ConvertError::Unrunnable {
-            path: input.display().to_string(),
-            source,
-        })?;
         let unweighed = match imatrix {
             Some(imatrix) => imatrix.apply(&mut plan)?,
             None => Vec::new(),

@@ -160,7 +160,9 @@ impl Error {
     /// What the error is about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::File(_) | Error::Path(_) | Error::Embedded(_) => ErrorKind::File,
+            Error::File(_) | Error::Header(GgufError::File(_)) | Error::Path(_) | Error::Embedded(_) => {
+                ErrorKind::File
+            }
             Error::Invalid {
                 source: ValidateError::Architecture(_),
                 ..

@@ -374,7 +374,7 @@ fn model_files() {
         (
             "empty",
             place.gguf("llama-tied", "empty.gguf", Vec::clear),
-            &["needs 4 bytes, but the file has 0 left"],
+            &["an empty file; get it again"],
         ),
     ];
     for (name, file, wants) in &cases {

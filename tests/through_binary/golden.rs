@@ -131,17 +131,14 @@ pub(crate) fn with_tiny_body(tokenizer: &Path, into: &Path) {
         std::fs::copy(&path, into.join(path.file_name().expect("a name"))).expect("copied");
     }
     let text = std::fs::read_to_string(tokenizer.join("config.json")).expect("a config");
-    let mut config: Json = serde_json::from_str(&text).expect("JSON");
-    let vocabulary = config["vocab_size"].as_u64().expect("a size");
-    let tiny = json!({
-        "architectures": ["LlamaForCausalLM"], "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
-        "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 32, "vocab_size": vocabulary,
-        "tie_word_embeddings": true, "rope_scaling": null, "max_position_embeddings": 64
+    let own: Json = serde_json::from_str(&text).expect("JSON");
+    let vocabulary = own["vocab_size"].as_u64().expect("a size");
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 32,
+        "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1,
+        "head_dim": 32, "vocab_size": vocabulary, "tie_word_embeddings": true, "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-5, "bos_token_id": own["bos_token_id"], "eos_token_id": own["eos_token_id"]
     });
-    config
-        .as_object_mut()
-        .expect("an object")
-        .extend(tiny.as_object().expect("an object").clone());
     std::fs::write(into.join("config.json"), config.to_string()).expect("written");
 
     let matrices = [

@@ -1,8 +1,8 @@
 //! The cache of huggingface_hub: `models--ORG--NAME/snapshots/COMMIT`, and `refs/main` with the newest commit.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use siskin_model::files;
 
 use super::CheckpointError;
 
@@ -44,16 +44,7 @@ pub fn snapshot(dir: &Path) -> Result<PathBuf, CheckpointError> {
 
 /// The commit in `refs/main`, if it is a plain name.
 fn main_commit(dir: &Path) -> Option<String> {
-    let path = dir.join("refs/main");
-    if !path.is_file() {
-        return None;
-    }
-    let mut text = String::new();
-    File::open(path)
-        .ok()?
-        .take(MAX_REF)
-        .read_to_string(&mut text)
-        .ok()?;
+    let text = files::read_text(&dir.join("refs/main"), MAX_REF).ok()?;
     let commit = text.trim().to_owned();
     let plain = Path::new(&commit)
         .file_name()
