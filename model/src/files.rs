@@ -3,7 +3,7 @@
 //! Nothing is mapped: only the requested bytes count towards the resident set, and if another process
 //! truncates a file meanwhile, the result is an error and not a signal.
 //!
-//! [`open`] is the one way to open an input, in every crate: it looks at a path before it opens it, so that a FIFO or
+//! [`open()`] is the one way to open an input, in every crate: it looks at a path before it opens it, so that a FIFO or
 //! a device cannot make the program wait.
 
 mod error;
@@ -43,7 +43,7 @@ impl Files {
     /// Opens a regular file and returns its index.
     ///
     /// # Errors
-    /// Fails if [`open`] does, or if the file begins as something else than a model's file does, e.g. as a Git LFS
+    /// Fails if [`open()`] does, or if the file begins as something else than a model's file does, e.g. as a Git LFS
     /// pointer or an HTML page: every reader would report it as damaged, without the reason.
     pub fn open(&mut self, path: &Path) -> Result<usize, FileError> {
         let file = open(path)?;
