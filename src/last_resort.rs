@@ -26,6 +26,9 @@ pub(crate) fn guard(command: fn() -> ExitCode) -> ExitCode {
     // `abort` raises this signal: Rust if memory for a small thing cannot be had, the C++ library, glibc. Each has
     // printed why.
     let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, 1, Arc::new(AtomicBool::new(true)));
+    if getrlimit(Resource::As).current.is_some() {
+        siskin::share_one_heap();
+    }
     let small = getrlimit(Resource::Stack)
         .current
         .is_some_and(|bytes| bytes < ENOUGH_STACK);

@@ -156,6 +156,10 @@ impl StreamError {
     }
 }
 
+/// Bytes of memory that must be there beside the buffers: for the writer, and for each worker.
+const SPARE: usize = 8 << 20;
+const SPARE_OF_THREAD: usize = 1 << 20;
+
 /// Number of a piece, and its computed buffers or an error.
 type Done = (usize, Result<Buffers, StreamError>);
 
@@ -192,6 +196,11 @@ pub fn write_data(
             let _ = free_tx.send(largest.buffers()?); // cannot fail: the receiver is alive on this stack
         }
         drop(free_tx);
+        // The threads allocate small things meanwhile. If those cannot be had, the process ends and leaves its
+        // temporary file.
+        drop(piece::with_room::<u8>(
+            SPARE + pool.current_num_threads() * SPARE_OF_THREAD,
+        )?);
         pool.in_place_scope_fifo(|workers| {
             for (number, piece) in piece::pieces(plan, PIECE_WEIGHTS).enumerate() {
                 piece.prefetch(plan, files);

@@ -91,7 +91,11 @@ pub(crate) fn converse(
     let template = match frame.template(&model)? {
         Some(template) => template,
         None => {
-            say!("siskin: this model has no chat template; using plain \"User:\"/\"Assistant:\" turns");
+            let what = match model.chat_template() {
+                Some(source) if !source.trim().is_empty() => "this model's chat template shows no messages",
+                _ => "this model has no chat template",
+            };
+            say!("siskin: {what}; using plain \"User:\"/\"Assistant:\" turns");
             Template::plain()
         }
     };

@@ -78,6 +78,14 @@ fn limits_of_memory_threads_and_stacks_end_in_one_line() {
     {
         ends_well(&format!("{limit}: {arguments:?}"), &limited(limit, arguments));
     }
+    // The limits at which a conversion has its buffers, and little else.
+    for kib in (28_000..48_000).step_by(500) {
+        let arguments = commands[1];
+        ends_well(
+            &format!("{kib} KiB"),
+            &limited(&format!("ulimit -v {kib}"), arguments),
+        );
+    }
     let entries = std::fs::read_dir(folder.path()).expect("a folder");
     let names = entries.map(|entry| entry.expect("an entry").file_name());
     let partial = |name: &std::ffi::OsString| name.to_string_lossy().contains(".partial");

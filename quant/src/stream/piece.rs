@@ -102,7 +102,8 @@ impl Largest {
     }
 }
 
-fn with_room<T>(len: usize) -> Result<Vec<T>, StreamError> {
+/// An empty buffer with room for `len` values.
+pub(super) fn with_room<T>(len: usize) -> Result<Vec<T>, StreamError> {
     let mut buffer = Vec::new();
     let bytes = len.saturating_mul(size_of::<T>());
     let reserved = buffer.try_reserve_exact(len);

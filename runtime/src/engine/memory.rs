@@ -177,6 +177,16 @@ pub(crate) fn can_lock(bytes: u64) -> std::io::Result<()> {
     }
 }
 
+/// Has all threads of this process allocate from one heap. By default glibc sets 64 MiB of addresses aside for each
+/// thread, which a process with few addresses (`ulimit -v`) does not have to give.
+pub fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a parameter of the allocator under the allocator's own lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Returns freed memory to the system: parsing a header leaves some megabytes of it.
 pub(super) fn trim() {
     #[cfg(target_env = "gnu")]
