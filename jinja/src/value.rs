@@ -130,7 +130,7 @@ impl Value {
     pub(crate) fn map(pairs: Vec<(Value, Value)>, meter: &Meter) -> Res<Value> {
         let mut entries: Vec<(Value, Value)> = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
-            hashable(&key)?;
+            hashable(&key, meter)?;
             match find(&entries, &key, meter)? {
                 Some(at) => entries[at].1 = value,
                 None => entries.push((key, value)),
@@ -265,12 +265,13 @@ impl Value {
 }
 
 /// Fails if Python could not use the value as a key.
-fn hashable(value: &Value) -> Res<()> {
+fn hashable(value: &Value, meter: &Meter) -> Res<()> {
+    meter.spend(1)?;
     match value {
         Value::List(_) | Value::Map(_) | Value::View(..) => {
             fail(format!("unhashable type: '{}'", value.type_name()))
         }
-        Value::Tuple(list) => list.items.iter().try_for_each(hashable),
+        Value::Tuple(list) => list.items.iter().try_for_each(|item| hashable(item, meter)),
         _ => Ok(()),
     }
 }
@@ -375,7 +376,7 @@ pub(crate) fn contains(container: &Value, item: &Value, meter: &Meter) -> Res<bo
             )),
         },
         Value::Map(map) => {
-            hashable(item)?;
+            hashable(item, meter)?;
             Ok(find(&map.entries, item, meter)?.is_some())
         }
         Value::List(list) | Value::Tuple(list) | Value::View(_, list) => {

@@ -318,6 +318,8 @@ fn extreme() {
         "{% set n = namespace(s='aa') %}{% for i in range(64) %}{% set n.s = n.s.replace('a', 'aaaa') %}{% endfor %}",
         "{% set n = namespace(s='aa') %}{% for i in range(64) %}{% set n.s = n.s.join(n.s) %}{% endfor %}",
         "{% set n = namespace(s=[1]) %}{% for i in range(64) %}{% set n.s = n.s + n.s %}{% endfor %}",
+        "{% set n = namespace(x=(1,)) %}{% for i in range(64) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1} | length }}",
+        "{% set n = namespace(x=(1,)) %}{% for i in range(64) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ n.x in {} }}",
         "{% for i in range(100000) %}{{ 'x' * 1000 }}{% endfor %}",
         "{% for i in range(9000) %}{% set x = 'a' | indent(900000, true) %}{% endfor %}",
         "{% set a = messages[0].content * 10 %}{% for i in range(100000) %}{% set x = a.find('xb') %}{% set x = a.count('b') %}{% set x = a[5:9] %}{% set x = a | length %}{% endfor %}",

@@ -61,8 +61,17 @@ impl Field {
         let finite = digits.starts_with(|c: char| c.is_ascii_hexdigit());
         if align != '=' || self.zero && !finite && self.fill.is_none() {
             let digits = self.grouped(digits, 0);
+            let filled_by_zeros = self.zero && self.align.is_some() && self.fill.is_none();
+            let field = Field {
+                fill: if filled_by_zeros {
+                    Some(('0', false))
+                } else {
+                    self.fill
+                },
+                ..*self
+            };
             let align = if align == '=' { '>' } else { align };
-            return self.write(run, &Text::own(head + &digits), align, out);
+            return field.write(run, &Text::own(head + &digits), align, out);
         }
         let (fill, said) = self.fill.unwrap_or((if self.zero { '0' } else { ' ' }, false));
         let width = self.width.saturating_sub(head.len());

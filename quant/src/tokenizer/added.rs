@@ -34,6 +34,16 @@ pub(super) fn collect(
     settings: Option<&TokenizerConfig>,
     listed: BTreeMap<String, u64>,
 ) -> Result<BTreeMap<u64, Added>, ContentError> {
+    let decoded = settings.map(|s| &s.added_tokens_decoder).into_iter().flatten();
+    let ours = json.iter().map(|token| (&token.content, token.around));
+    let theirs = decoded.map(|(_, token)| (&token.content, token.around));
+    for (content, around) in ours.chain(theirs) {
+        if let Some(setting) = around.setting() {
+            return Err(ContentError::Unsupported(format!(
+                "the added token {content:?} has {setting}, which changes how the text around it is split; that is not supported"
+            )));
+        }
+    }
     let listed = listed
         .into_iter()
         .map(|(text, id)| (id, text, false, "added_tokens.json"));
@@ -97,6 +107,7 @@ fn looks_special(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hf::Around;
     use super::*;
     use serde_json::json;
 
@@ -110,6 +121,7 @@ mod tests {
             id: 2,
             content: "<t>".into(),
             special: false,
+            around: Around::default(),
         }];
         let listed = || BTreeMap::from([("<|user|>".to_owned(), 3), ("far".to_owned(), 9)]);
         let config =
@@ -122,6 +134,11 @@ mod tests {
         let control = (0..6).filter(|&id| tokens.is_a(id, TokenType::Control));
         assert_eq!(control.collect::<Vec<_>>(), [1, 2, 3]);
 
+        for setting in ["lstrip", "rstrip", "single_word"] {
+            let strips = settings(json!({"2": {"content": "<t>", setting: true}}));
+            let error = collect(&[], Some(&strips), BTreeMap::new()).expect_err(setting);
+            assert!(error.to_string().contains(setting), "{error}");
+        }
         let other = settings(json!({"2": {"content": "<u>"}}));
         let error = collect(&json, Some(&other), listed())
             .expect_err("two texts")

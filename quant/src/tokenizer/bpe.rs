@@ -1,5 +1,7 @@
 //! Byte-level BPE: the vocabulary and merges of `tokenizer.json` for GGUF's `gpt2` keys.
 
+use std::collections::HashSet;
+
 use super::ContentError;
 use super::hf::{AddedToken, Merge, Model};
 use super::tokens::Tokens;
@@ -39,7 +41,22 @@ pub(super) fn read(
             _ => {}
         }
     }
-    Ok((tokens, model.merges.into_iter().map(merge).collect()))
+    let merges = model.merges.into_iter().map(merge).collect();
+    Ok((tokens, without_repeats(merges)))
+}
+
+/// Of a merge that is listed twice, the last place is its rank for the tokenizers library, the first for llama.cpp: only
+/// the last stays.
+fn without_repeats(mut merges: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::with_capacity(merges.len());
+    let is_last: Vec<bool> = merges
+        .iter()
+        .rev()
+        .map(|merge| seen.insert(merge.as_str()))
+        .collect();
+    let mut is_last = is_last.into_iter().rev();
+    merges.retain(|_| is_last.next().unwrap_or(true));
+    merges
 }
 
 /// The place of token `id`.
@@ -78,6 +95,12 @@ mod tests {
         let model = json!({"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": merges});
         let added: Vec<AddedToken> = serde_json::from_value(added).expect("added tokens");
         read(serde_json::from_value(model).expect("a model"), &added, rows)
+    }
+
+    #[test]
+    fn of_a_merge_that_is_listed_twice_the_last_counts() {
+        let merges = ["a b", "c d", "a b", "e f"].map(String::from).to_vec();
+        assert_eq!(without_repeats(merges), ["c d", "a b", "e f"]);
     }
 
     #[test]

@@ -102,6 +102,32 @@ pub(super) struct AddedToken {
     pub(super) content: String,
     #[serde(default)]
     pub(super) special: bool,
+    #[serde(flatten)]
+    pub(super) around: Around,
+}
+
+/// What an added token does to the text around it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Around {
+    lstrip: bool,
+    rstrip: bool,
+    single_word: bool,
+}
+
+impl Around {
+    /// The name of a setting that is on; no GGUF key expresses any of them.
+    pub(super) fn setting(self) -> Option<&'static str> {
+        let settings = [
+            (self.lstrip, "lstrip"),
+            (self.rstrip, "rstrip"),
+            (self.single_word, "single_word"),
+        ];
+        settings
+            .into_iter()
+            .find(|(is_on, _)| *is_on)
+            .map(|(_, name)| name)
+    }
 }
 
 /// A post-processor: describes what is added around a text.
@@ -175,6 +201,8 @@ pub(super) struct Decoded {
     pub(super) content: String,
     #[serde(default)]
     pub(super) special: bool,
+    #[serde(flatten)]
+    pub(super) around: Around,
 }
 
 impl TokenizerConfig {
