@@ -186,6 +186,8 @@ impl Config {
             settings: &settings,
             problem: None,
         };
+        // For Python; it matters if the default is true.
+        let null_is_false = |key: &str| settings.contains_key(key).then_some(false);
         let mut unknown = Vec::new();
         let layers = read.whole("num_hidden_layers").unwrap_or_default();
         let config = Config {
@@ -206,7 +208,9 @@ impl Config {
             rotary_pct: read.float("rotary_pct"),
             original_max_position_embeddings: read.float("original_max_position_embeddings"),
             rope: read.rope(&mut unknown),
-            use_parallel_residual: read.flag("use_parallel_residual"),
+            use_parallel_residual: read
+                .flag("use_parallel_residual")
+                .or(null_is_false("use_parallel_residual")),
             tie_word_embeddings: read.flag("tie_word_embeddings"),
             attention_bias: read.flag("attention_bias"),
             mlp_bias: read.flag("mlp_bias"),

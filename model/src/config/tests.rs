@@ -134,3 +134,16 @@ fn sampling_settings_as_python_writes_them() {
     assert_eq!(Sampling::from_json(text).expect("an object"), want);
     assert!(Sampling::from_json(b"").is_err());
 }
+
+#[test]
+fn a_null_is_false_if_the_default_is_true() {
+    let cases = [
+        ("", None),
+        (r#""use_parallel_residual":null"#, Some(false)),
+        (r#""use_parallel_residual":true"#, Some(true)),
+    ];
+    for (setting, want) in cases {
+        let config = Config::from_json(format!("{{{setting}}}").as_bytes()).expect("a configuration");
+        assert_eq!(config.use_parallel_residual, want, "{setting}");
+    }
+}

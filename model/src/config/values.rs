@@ -82,8 +82,7 @@ pub(super) fn whole(raw: &str) -> Parsed<u64> {
 /// `true` or `false`; Python takes 1 and 0 as well.
 pub(super) fn flag(raw: &str) -> Parsed<bool> {
     match one(raw)? {
-        // For Python, null is false, not the default.
-        None => Ok(Some(false)),
+        None => Ok(None),
         Some(Value::Bool(flag)) => Ok(Some(flag)),
         Some(Value::Number(number)) if number.as_f64() == Some(1.0) => Ok(Some(true)),
         Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Ok(Some(false)),
@@ -153,7 +152,7 @@ mod tests {
         assert!(float("\"Infinity\"").is_err_and(|problem| problem.contains("finite")));
         assert_eq!(
             (flag("1"), flag("false"), flag("null")),
-            (Ok(Some(true)), Ok(Some(false)), Ok(Some(false)))
+            (Ok(Some(true)), Ok(Some(false)), Ok(None))
         );
         assert!(flag("\"yes\"").is_err());
         assert_eq!(texts("\"A\""), Ok(Some(vec!["A".into()])));
