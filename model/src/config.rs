@@ -186,8 +186,9 @@ impl Config {
             settings: &settings,
             problem: None,
         };
-        // For Python; it matters if the default is true.
-        let null_is_false = |key: &str| settings.contains_key(key).then_some(false);
+        // Null is false for Python; it matters if the default is true.
+        let parallel = read.flag("use_parallel_residual");
+        let stated = settings.contains_key("use_parallel_residual");
         let mut unknown = Vec::new();
         let layers = read.whole("num_hidden_layers").unwrap_or_default();
         let config = Config {
@@ -208,9 +209,7 @@ impl Config {
             rotary_pct: read.float("rotary_pct"),
             original_max_position_embeddings: read.float("original_max_position_embeddings"),
             rope: read.rope(&mut unknown),
-            use_parallel_residual: read
-                .flag("use_parallel_residual")
-                .or(null_is_false("use_parallel_residual")),
+            use_parallel_residual: parallel.or(stated.then_some(false)),
             tie_word_embeddings: read.flag("tie_word_embeddings"),
             attention_bias: read.flag("attention_bias"),
             mlp_bias: read.flag("mlp_bias"),
