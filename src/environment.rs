@@ -1,7 +1,7 @@
 //! Variables that libraries read once, before `main`: to change them, the program has to start again.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use siskin::device::settings::{Resolved, WaitPolicy};
 
@@ -51,13 +51,18 @@ fn start_again(wanted: Variables) {
     if wanted.is_empty() {
         return;
     }
-    let mut command = Command::new(program);
-    command.args(std::env::args_os().skip(1));
+    let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
     // The number of looks would win over the policy.
     if wanted.iter().any(|(name, _)| *name == WAIT[0]) {
-        command.env_remove(WAIT[1]);
+        environment.remove(&OsString::from(WAIT[1]));
     }
-    let _ = command.envs(wanted).exec();
+    environment.extend(
+        wanted
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let _ = siskin::restart(&program, &arguments, environment.into_iter());
 }
 
 /// The variables that put `settings` in force in a new process.

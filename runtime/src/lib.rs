@@ -41,7 +41,7 @@ pub use builder::{Builder, Device, LoadPlan, Notice};
 pub use engine::{
     Batch, CacheLayout, Context, ContextOptions, EvalCallback, LoadOptions, Model, MulMat, Progress, Row,
     Rows, STORYTELLER, SamplerConfig, Samples, SequenceId, Session, Token, Tokenize, argmax,
-    compiled_features, llama_cpp_version, on_abort, report_lost_models, share_one_heap, show_log,
+    compiled_features, llama_cpp_version, on_abort, report_lost_models, restart, share_one_heap, show_log,
 };
 pub use error::{Error, ErrorKind};
 pub use importance::{Importance, Sums};
