@@ -67,7 +67,10 @@ fn a_signal_ends_what_waits_for_its_input() {
         send(&child, signal);
         let status = end(&mut child);
         assert_eq!(status.code(), Some(code), "{args:?} {signal:?}: {status}");
-        assert_eq!(stderr(&mut child), "", "{args:?} {signal:?}");
+        // It may have got as far as to say that the model has no template.
+        let said = stderr(&mut child);
+        let is_notice = |line: &str| line.contains("has no chat template");
+        assert!(said.lines().all(is_notice), "{args:?} {signal:?}: {said}");
     }
 }
 

@@ -53,7 +53,12 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
         let error = restart(&path, &["program".into()], std::env::vars_os()).expect_err("no program");
         assert_eq!(error.raw_os_error(), Some(libc::ENOEXEC));
-        let error = restart(Path::new("/nonexistent"), &[], std::iter::empty()).expect_err("no file");
+        let error = restart(
+            &folder.path().join("none"),
+            &["program".into()],
+            std::iter::empty(),
+        )
+        .expect_err("no file");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }
