@@ -206,20 +206,14 @@ fn json_keys(json: hf::Tokenizer, files: Files<'_>) -> Result<Metadata, ContentE
     }
     let whole_words = json.model.ignore_merges;
     let (mut tokens, merges) = bpe::read(json.model, &json.added_tokens, rows)?;
-    let added = added::collect(&json.added_tokens, files.settings, files.listed)?;
-    added::apply(&mut tokens, &added, files.settings);
-    let sources = special::Sources {
-        processor: json.post_processor.as_ref(),
-        added: &added,
-        settings: files.settings,
-        config: files.config,
-        generation: files.generation.as_ref(),
-        bos_by_default: pre.name == "llama-bpe",
+    let processing = hf::Processing {
+        added_tokens: json.added_tokens,
+        post_processor: json.post_processor,
     };
-    let special = special::keys(&sources, &tokens)?;
-    tokens.make_unique();
+    let is_llama = files.is_llama;
+    let special = special_keys(&mut tokens, &processing, files, pre.name == "llama-bpe")?;
     let mut keys = Metadata::new();
-    if let Some(add) = add_prefix.filter(|_| files.is_llama) {
+    if let Some(add) = add_prefix.filter(|_| is_llama) {
         keys.set("tokenizer.ggml.add_space_prefix", add);
     }
     keys.set("tokenizer.ggml.model", "gpt2");
@@ -239,6 +233,29 @@ fn json_keys(json: hf::Tokenizer, files: Files<'_>) -> Result<Metadata, ContentE
     Ok(keys)
 }
 
+/// Puts the added tokens in, makes every text unique, and returns the keys of the special tokens. `bos_by_default`: a
+/// text begins with BOS if no file says otherwise.
+fn special_keys(
+    tokens: &mut Tokens,
+    processing: &hf::Processing,
+    files: Files<'_>,
+    bos_by_default: bool,
+) -> Result<Metadata, ContentError> {
+    let added = added::collect(&processing.added_tokens, files.settings, files.listed)?;
+    added::apply(tokens, &added, files.settings);
+    let sources = special::Sources {
+        processor: processing.post_processor.as_ref(),
+        added: &added,
+        settings: files.settings,
+        config: files.config,
+        generation: files.generation.as_ref(),
+        bos_by_default,
+    };
+    let special = special::keys(&sources, tokens)?;
+    tokens.make_unique();
+    Ok(special)
+}
+
 /// The keys of a SentencePiece vocabulary; `own` are those of its settings.
 fn spm_keys(
     mut tokens: Tokens,
@@ -246,20 +263,10 @@ fn spm_keys(
     processing: &hf::Processing,
     files: Files<'_>,
 ) -> Result<Metadata, ContentError> {
-    let added = added::collect(&processing.added_tokens, files.settings, files.listed)?;
-    added::apply(&mut tokens, &added, files.settings);
-    let sources = special::Sources {
-        processor: processing.post_processor.as_ref(),
-        added: &added,
-        settings: files.settings,
-        config: files.config,
-        generation: files.generation.as_ref(),
-        bos_by_default: true,
-    };
-    let special = special::keys(&sources, &tokens)?;
-    tokens.make_unique();
+    let add_prefix = files.settings.and_then(|s| s.add_prefix_space);
+    let special = special_keys(&mut tokens, processing, files, true)?;
     let mut keys = Metadata::new();
-    if let Some(add) = files.settings.and_then(|s| s.add_prefix_space) {
+    if let Some(add) = add_prefix {
         keys.set("tokenizer.ggml.add_space_prefix", add);
     }
     keys.extend(own);

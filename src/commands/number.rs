@@ -35,18 +35,18 @@ pub(crate) fn ubatch<T: FromStr>(text: &str) -> Result<T, String> {
 }
 
 fn within<T: FromStr>(text: &str, least: u64, most: u64) -> Result<T, String> {
-    let number = whole::<u64>(text);
-    let number = match number {
-        Err("out of range") => Err(format!("must be from {least} to {most}")),
-        number => number.map_err(str::to_owned),
-    }?;
+    let number: u64 = whole(text).map_err(|problem| match problem {
+        "out of range" => format!("must be from {least} to {most}"),
+        problem => problem.to_owned(),
+    })?;
     if number < least {
         return Err(format!("must be at least {least}"));
     }
-    let number = Some(number).filter(|number| *number <= most);
-    number
-        .and_then(|number| number.to_string().parse().ok())
-        .ok_or_else(|| format!("must be at most {most}"))
+    let too_many = || format!("must be at most {most}");
+    if number > most {
+        return Err(too_many());
+    }
+    text.parse().map_err(|_| too_many())
 }
 
 /// A number that may have a fraction.

@@ -154,7 +154,7 @@ impl Conversation {
     /// left.
     pub fn drop_oldest(&mut self) -> bool {
         let can = self.can_drop();
-        self.first_seen += usize::from(can);
+        self.drop_turns(usize::from(can));
         can
     }
 
