@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::target::folder_of;
+use crate::files::FileId;
 
 /// Suffix of every temporary sibling.
 const SUFFIX: &str = ".partial";
@@ -61,11 +62,8 @@ fn random() -> u64 {
 
 /// Whether `path` still names this file.
 fn is_at(file: &File, path: &Path) -> bool {
-    let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
-    match (file.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(file), Ok(there)) => id(file) == id(there),
-        _ => false,
-    }
+    let file = FileId::of(file);
+    file.is_some() && file == FileId::of_entry(path)
 }
 
 /// What the name of a target's siblings begins with.

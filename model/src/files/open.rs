@@ -77,6 +77,11 @@ impl FileId {
         file.metadata().ok().as_ref().map(Self::new)
     }
 
+    /// The identity of what `path` itself names, which may be a link; `None` if there is nothing.
+    pub(crate) fn of_entry(path: &Path) -> Option<Self> {
+        std::fs::symlink_metadata(path).ok().as_ref().map(Self::new)
+    }
+
     /// The identity of what `path` leads to, through links; `None` if there is nothing.
     pub fn of_path(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().as_ref().map(Self::new)
