@@ -7,7 +7,7 @@ use crate::Isa;
 
 mod block;
 mod dispatch;
-mod lanes;
+pub(crate) mod lanes;
 
 pub use block::MAX_DIM;
 

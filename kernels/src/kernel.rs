@@ -32,15 +32,54 @@ impl Kernel {
     ///
     /// # Safety
     /// `rows` must point at `count` rows of `blocks` whole blocks each, `stride` bytes apart, aligned to two
-    /// bytes; `column` at `blocks` blocks of its format, with their alignment; `out` at room for `count`
-    /// numbers that no other thread touches meanwhile.
+    /// bytes; `column` at `columns` columns of `blocks` blocks each, `column_stride` bytes apart, with their
+    /// alignment; `out` at room for `count` numbers of each column, `out_stride` apart, that no other thread
+    /// touches meanwhile.
     pub unsafe fn run(&self, product: &Product) {
-        if product.count > 0 {
+        if product.count > 0 && product.blocks > 0 {
             // SAFETY: `new` has checked that the CPU has the instructions; the rest is the caller's promise.
             unsafe { (self.run)(product) }
         }
     }
 }
+
+
+/// The kernels of one instruction set: for each format a function compiled for the features, into which everything
+/// is inlined.
+macro_rules! runs {
+    ($format:expr, $simd:ty, $lanes:ty, $features:literal) => {
+        crate::kernel::runs!($format, $features, {
+            Q4K: crate::tile::run::<$simd, crate::tile::Superblocks<crate::tile::formats::Q4K>>,
+            Q5K: crate::tile::run::<$simd, crate::tile::Superblocks<crate::tile::formats::Q5K>>,
+            Q6K: crate::tile::run::<$simd, crate::tile::Superblocks<crate::tile::formats::Q6K>>,
+            Q2K: crate::tile::run::<$simd, crate::tile::Superblocks<crate::tile::formats::Q2K>>,
+            Q3K: crate::tile::run::<$simd, crate::tile::Superblocks<crate::tile::formats::Q3K>>,
+            Iq4Xs: crate::tile::run::<$simd, crate::tile::Superblocks<crate::tile::formats::Iq4Xs>>,
+            Q8_0: crate::tile::run::<$simd, crate::tile::Simple<crate::tile::formats::Q8_0>>,
+            Q4_0: crate::tile::run::<$simd, crate::tile::Simple<crate::tile::formats::Q4_0>>,
+            Q4_1: crate::tile::run::<$simd, crate::tile::Simple<crate::tile::formats::Q4_1>>,
+            Q5_0: crate::tile::run::<$simd, crate::tile::Simple<crate::tile::formats::Q5_0>>,
+            Q5_1: crate::tile::run::<$simd, crate::tile::Simple<crate::tile::formats::Q5_1>>,
+            Iq4Nl: crate::tile::run::<$simd, crate::tile::Simple<crate::tile::formats::Iq4Nl>>,
+            F16: crate::f16::run::<$lanes>,
+        })
+    };
+    ($format:expr, $features:literal, { $($name:ident: $run:expr,)* }) => {
+        match $format {
+            $(crate::Format::$name => {
+                /// # Safety
+                /// As [`crate::Kernel::run`], on a CPU with the instructions.
+                #[target_feature(enable = $features)]
+                unsafe fn run(product: &crate::Product) {
+                    // SAFETY: the caller's promise.
+                    unsafe { $run(product) }
+                }
+                run
+            })*
+        }
+    };
+}
+pub(crate) use runs;
 
 #[cfg(target_arch = "x86_64")]
 fn table(isa: Isa, format: Format) -> Run {

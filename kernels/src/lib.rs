@@ -13,21 +13,23 @@
 //! println!("{:?}", best.map(|kernel| kernel.isa().name()));
 //! ```
 
+mod ahead;
 mod attention;
 pub mod block;
 pub mod check;
+mod f16;
 mod format;
 mod isa;
 mod kernel;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod product;
-mod rows;
+mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use attention::{Attention, AttentionKernel, Cache, MAX_DIM, Strided};
-pub use format::Format;
+pub use format::{Column, Format};
 pub use isa::Isa;
 pub use kernel::Kernel;
 pub use product::Product;

@@ -1,6 +1,6 @@
-//! The product of some rows with one column.
+//! The product of some rows with some columns.
 
-/// Rows of weights, a column of activations, and the place for the results.
+/// Rows of weights, columns of activations, and the place for the results.
 #[derive(Debug, Clone, Copy)]
 pub struct Product {
     /// The first row.
@@ -9,12 +9,18 @@ pub struct Product {
     pub stride: usize,
     /// Number of rows.
     pub count: usize,
-    /// The column: as many blocks as a row has, in the format that the rows are multiplied by.
+    /// The first column: as many blocks as a row has, in the format that the rows are multiplied by.
     pub column: *const u8,
+    /// Bytes from a column to the next.
+    pub column_stride: usize,
+    /// Number of columns.
+    pub columns: usize,
     /// Blocks per row.
     pub blocks: usize,
-    /// `[count]` results.
+    /// `[columns][count]` results.
     pub out: *mut f32,
+    /// Numbers from a column of results to the next.
+    pub out_stride: usize,
     /// Bytes of weights to prefetch; 0 for none.
     pub ahead: usize,
     /// Rows after these that are needed next, and may be prefetched as well.

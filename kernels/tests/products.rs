@@ -1,10 +1,10 @@
 //! Checks every kernel that this CPU can run against f64.
 
 use siskin_kernels::check::{Case, Kind};
-use siskin_kernels::{Format, Isa, Kernel};
+use siskin_kernels::{Format, Isa, Kernel, Product};
 
 /// Rows and blocks: whole and partial groups, single blocks, odd numbers, and a row as long as a model's.
-const SHAPES: [(usize, usize); 9] = [
+const SHAPES: [(usize, usize); 11] = [
     (1, 1),
     (2, 3),
     (3, 2),
@@ -13,6 +13,8 @@ const SHAPES: [(usize, usize); 9] = [
     (7, 8),
     (9, 1),
     (33, 7),
+    (19, 11),
+    (16, 8),
     (4, 64),
 ];
 
@@ -36,7 +38,9 @@ fn every_kernel_is_within_the_rounding_of_f64() {
                     } else {
                         blocks
                     };
-                    let case = Case::new(format, kind, count, blocks, 99 + at as u64);
+                    let columns = 1 + at % 3;
+                    let seed = 99 + at as u64;
+                    let case = Case::with_columns(format, kind, (count, columns), blocks, seed);
                     for ahead in [0, 100, 4096, 1 << 20] {
                         check(
                             &case,
@@ -47,6 +51,67 @@ fn every_kernel_is_within_the_rounding_of_f64() {
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_result_depends_on_its_own_row_and_column_only() {
+    // Of every instruction set: the same bits.
+    for format in Format::ALL {
+        let mut all: Vec<(Isa, Vec<u32>)> = Vec::new();
+        for isa in available() {
+            let kernel = Kernel::new(format, isa).expect("available");
+            for (at, (count, blocks)) in SHAPES.into_iter().enumerate() {
+                let blocks = if format == Format::F16 { blocks * 37 } else { blocks };
+                let case = |columns| {
+                    Case::with_columns(format, Kind::Usual, (count, columns), blocks, 7 + at as u64)
+                };
+                let bits = |case: &Case| -> Vec<u32> {
+                    case.run(&kernel, 4096).into_iter().map(f32::to_bits).collect()
+                };
+                let together = bits(&case(13));
+                for columns in 1..=12 {
+                    let fewer = bits(&case(columns));
+                    assert!(
+                        together.starts_with(&fewer),
+                        "{isa:?} {format:?} {count}x{blocks}, {columns} columns"
+                    );
+                }
+                let what = format!("{isa:?} {format:?} {count}x{blocks}");
+                alone(&case(3), &kernel, &what);
+                if format != Format::F16 {
+                    all.push((isa, together));
+                }
+            }
+        }
+        let (first, others) = all.split_at(all.len().min(SHAPES.len()));
+        for (place, (isa, bits)) in others.iter().enumerate() {
+            let (other, wanted) = &first[place % SHAPES.len()];
+            assert_eq!(bits, wanted, "{format:?} on {isa:?} and {other:?}");
+        }
+    }
+}
+
+/// Every row alone gives what it gives together with the others.
+fn alone(case: &Case, kernel: &Kernel, what: &str) {
+    let together = case.run(kernel, 0);
+    let mut room = vec![f32::NAN; case.results()];
+    let whole = case.product(&mut room, 0);
+    for row in 0..whole.count {
+        let mut out = [f32::NAN; 3];
+        let one = Product {
+            rows: whole.rows.wrapping_add(row * whole.stride),
+            count: 1,
+            out: out.as_mut_ptr(),
+            out_stride: 1,
+            ..whole
+        };
+        // SAFETY: a row of the case, its columns, and room for a result of each.
+        unsafe { kernel.run(&one) };
+        for (column, got) in out.into_iter().enumerate() {
+            let wanted = together[column * whole.count + row];
+            assert_eq!(got.to_bits(), wanted.to_bits(), "{what} row {row} column {column}");
         }
     }
 }

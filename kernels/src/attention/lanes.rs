@@ -5,7 +5,7 @@
 /// # Safety
 /// Every method needs a CPU with the instructions and is inlined into a function that is compiled for it;
 /// pointers need room for a whole register.
-pub(super) trait Lanes {
+pub(crate) trait Lanes {
     type V: Copy;
     const COUNT: usize;
 
@@ -38,10 +38,10 @@ pub(super) trait Lanes {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "aarch64")]
-pub(super) use neon::Neon;
+pub(crate) use neon::Neon;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -49,8 +49,8 @@ mod x86 {
 
     use super::Lanes;
 
-    pub(in super::super) struct Avx512;
-    pub(in super::super) struct Avx2;
+    pub(crate) struct Avx512;
+    pub(crate) struct Avx2;
 
     macro_rules! lanes {
         ($name:ident, $v:ty, $count:literal, $splat:ident, $load:ident, $store:ident, $widen:ident, $load_bits:ident,
@@ -180,7 +180,7 @@ mod neon {
 
     use super::Lanes;
 
-    pub(in super::super) struct Neon;
+    pub(crate) struct Neon;
 
     // SAFETY, of all blocks here: the trait's promise.
     #[expect(

@@ -1,187 +1,267 @@
-//! AVX2, with and without VNNI: 32 weights in a register.
+//! AVX2, with and without VNNI: eight rows at a time.
 
 use std::arch::x86_64::*;
 
 use crate::Format;
 use crate::product::Run;
+use crate::tile::{Simd, Starts};
 
-mod f16;
-mod q4_0;
-mod q4_k;
-mod q5_k;
-mod q6_k;
-mod q8_0;
-mod scale_min;
+/// The kernel for `format`.
+pub(crate) fn kernel(format: Format) -> Run {
+    crate::kernel::runs!(format, Avx2<Plain>, crate::attention::lanes::Avx2, "avx2,fma,f16c")
+}
 
-/// How products are summed in 32 bits: the part that differs between the instruction sets.
+/// The kernel for `format` on a CPU with AVX-VNNI.
+pub(crate) fn kernel_vnni(format: Format) -> Run {
+    crate::kernel::runs!(format, Avx2<Vnni>, crate::attention::lanes::Avx2, "avx2,fma,f16c,avxvnni")
+}
+
+/// How products are summed: the part that differs between the instruction sets.
 ///
 /// # Safety
-/// Every method needs a CPU with the instructions, and is inlined into a function that is compiled for it.
-trait Mac {
-    /// Adds pairs of 16-bit `products`, times their `scales`, to `sum`.
-    unsafe fn scaled(sum: __m256i, products: __m256i, scales: __m256i) -> __m256i;
+/// As [`Simd`].
+pub(crate) trait Mac {
+    /// As [`Simd::EXCESS`].
+    const EXCESS: u8;
+    /// As [`Simd::dots`]. SAFETY: as there.
+    unsafe fn dots(bits: u32, sum: __m256i, levels: &[__m256i; 4], x: *const i8) -> __m256i;
+    /// Adds pairs of products of 16-bit numbers to `sum`. SAFETY: as [`Simd`].
+    unsafe fn pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i;
+}
 
-    /// Adds four products of unsigned `q` with `x` to each lane of `sum`; pairs of them must fit 16 bits.
-    unsafe fn unsigned(sum: __m256i, q: __m256i, x: __m256i) -> __m256i;
-
-    /// Sums four products of signed `q` with `x`. `start` is -128 times the sum of those `x`.
-    unsafe fn signed(start: __m256i, q: __m256i, x: __m256i) -> __m256i;
+/// Four activations in every lane.
+///
+/// # Safety
+/// AVX2; `x` has four more after `at`.
+#[inline(always)]
+unsafe fn four(x: *const i8, at: usize) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_set1_epi32(x.cast::<i32>().add(at).read_unaligned()) }
 }
 
 /// Plain AVX2, without VNNI.
-struct Plain;
+pub(crate) struct Plain;
 
 impl Mac for Plain {
-    #[inline(always)]
-    unsafe fn scaled(sum: __m256i, products: __m256i, scales: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(products, scales)) }
-    }
+    const EXCESS: u8 = 0;
 
     #[inline(always)]
-    unsafe fn unsigned(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { Self::scaled(sum, _mm256_maddubs_epi16(q, x), _mm256_set1_epi16(1)) }
-    }
-
-    #[inline(always)]
-    unsafe fn signed(_: __m256i, q: __m256i, x: __m256i) -> __m256i {
-        // |q| times x with q's sign: 2 * 128 * 127 still fits.
+    unsafe fn dots(bits: u32, sum: __m256i, levels: &[__m256i; 4], x: *const i8) -> __m256i {
         // SAFETY: the caller's promise.
         unsafe {
-            Self::unsigned(
-                _mm256_setzero_si256(),
-                _mm256_sign_epi8(q, q),
-                _mm256_sign_epi8(x, q),
-            )
+            // Pairs of products in 16 bits.
+            let pairs = |at: usize| {
+                let (q, x) = (levels[at], four(x, at));
+                if bits < 8 {
+                    _mm256_maddubs_epi16(q, x)
+                } else {
+                    // |q| times x with q's sign: 2 * 128 * 127 still fits.
+                    _mm256_maddubs_epi16(_mm256_sign_epi8(q, q), _mm256_sign_epi8(x, q))
+                }
+            };
+            let widen = |pairs: __m256i| _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+            let two = |at: usize| _mm256_add_epi16(pairs(at), pairs(at + 1));
+            let all = match bits {
+                // 8 * 31 * 127 fits 16 bits, and 4 * 63 * 127.
+                ..=5 => widen(_mm256_add_epi16(two(0), two(2))),
+                6 => _mm256_add_epi32(widen(two(0)), widen(two(2))),
+                _ => {
+                    let two = |at: usize| _mm256_add_epi32(widen(pairs(at)), widen(pairs(at + 1)));
+                    _mm256_add_epi32(two(0), two(2))
+                }
+            };
+            _mm256_add_epi32(sum, all)
         }
+    }
+
+    #[inline(always)]
+    unsafe fn pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)) }
     }
 }
 
 /// AVX2 with AVX-VNNI.
-struct Vnni;
+pub(crate) struct Vnni;
 
 impl Mac for Vnni {
+    const EXCESS: u8 = 128;
+
     #[inline(always)]
-    unsafe fn scaled(sum: __m256i, products: __m256i, scales: __m256i) -> __m256i {
+    unsafe fn dots(_: u32, sum: __m256i, levels: &[__m256i; 4], x: *const i8) -> __m256i {
         // SAFETY: the caller's promise.
-        unsafe { _mm256_dpwssd_avx_epi32(sum, products, scales) }
+        unsafe {
+            let sum = _mm256_dpbusd_avx_epi32(sum, levels[0], four(x, 0));
+            let sum = _mm256_dpbusd_avx_epi32(sum, levels[1], four(x, 1));
+            let sum = _mm256_dpbusd_avx_epi32(sum, levels[2], four(x, 2));
+            _mm256_dpbusd_avx_epi32(sum, levels[3], four(x, 3))
+        }
     }
 
     #[inline(always)]
-    unsafe fn unsigned(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
+    unsafe fn pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller's promise.
-        unsafe { _mm256_dpbusd_avx_epi32(sum, q, x) }
-    }
-
-    #[inline(always)]
-    unsafe fn signed(start: __m256i, q: __m256i, x: __m256i) -> __m256i {
-        // With the sign bit flipped, levels are unsigned and 128 too high.
-        // SAFETY: the caller's promise.
-        unsafe { Self::unsigned(start, _mm256_xor_si256(q, _mm256_set1_epi8(i8::MIN)), x) }
+        unsafe { _mm256_dpwssd_avx_epi32(sum, a, b) }
     }
 }
 
-/// AVX-512 VNNI on half a register, because CPUs that have it may lack AVX-VNNI.
-struct Vl;
+/// Registers of 256 bits.
+pub(crate) struct Avx2<M>(std::marker::PhantomData<M>);
 
-impl Mac for Vl {
+// SAFETY, of all blocks here: the trait's promise.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument stands above for all of them"
+)]
+impl<M: Mac> Simd for Avx2<M> {
+    type V = __m256i;
+    type F = __m256;
+    const ROWS: usize = 8;
+    const EXCESS: u8 = M::EXCESS;
+
     #[inline(always)]
-    unsafe fn scaled(sum: __m256i, products: __m256i, scales: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_dpwssd_epi32(sum, products, scales) }
+    unsafe fn splat(x: u32) -> __m256i {
+        unsafe { _mm256_set1_epi32(x as i32) }
+    }
+    #[inline(always)]
+    unsafe fn and(a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_and_si256(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn or(a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_or_si256(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn shr<const N: u32>(a: __m256i) -> __m256i {
+        unsafe { _mm256_srl_epi32(a, _mm_cvtsi32_si128(N as i32)) }
+    }
+    #[inline(always)]
+    unsafe fn shl<const N: u32>(a: __m256i) -> __m256i {
+        unsafe { _mm256_sll_epi32(a, _mm_cvtsi32_si128(N as i32)) }
+    }
+    #[inline(always)]
+    unsafe fn sar<const N: u32>(a: __m256i) -> __m256i {
+        unsafe { _mm256_sra_epi32(a, _mm_cvtsi32_si128(N as i32)) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_sub_epi32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_mullo_epi32(a, b) }
     }
 
     #[inline(always)]
-    unsafe fn unsigned(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_dpbusd_epi32(sum, q, x) }
+    unsafe fn transpose(rows: &Starts, at: usize) -> [__m256i; 4] {
+        unsafe {
+            // Row `4 * i + j` is half `i` of register `j`.
+            let two = |j: usize| {
+                let half = |i: usize| _mm_loadu_si128(rows[4 * i + j].add(at).cast());
+                _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(half(0)), half(1))
+            };
+            let [a, b, c, d] = [two(0), two(1), two(2), two(3)];
+            let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+            let (ab2, cd2) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+            [
+                _mm256_unpacklo_epi64(ab, cd),
+                _mm256_unpackhi_epi64(ab, cd),
+                _mm256_unpacklo_epi64(ab2, cd2),
+                _mm256_unpackhi_epi64(ab2, cd2),
+            ]
+        }
     }
-
     #[inline(always)]
-    unsafe fn signed(start: __m256i, q: __m256i, x: __m256i) -> __m256i {
-        // SAFETY: the caller's promise. With the sign bit flipped, levels are unsigned and 128 too high.
-        unsafe { Self::unsigned(start, _mm256_xor_si256(q, _mm256_set1_epi8(i8::MIN)), x) }
+    unsafe fn sixteen(rows: &Starts, at: usize) -> __m256i {
+        unsafe {
+            let one = |row: usize| i32::from(rows[row].add(at).cast::<u16>().read_unaligned());
+            _mm256_setr_epi32(one(0), one(1), one(2), one(3), one(4), one(5), one(6), one(7))
+        }
     }
-}
-
-macro_rules! kernels {
-    ($(#[$doc:meta])* $name:ident, $mac:ty, $features:literal) => {
-        $(#[$doc])*
-        pub(crate) fn $name(format: Format) -> Run {
-            match format {
-                Format::Q4K => kernels!($features, q4_k::tile::<$mac>),
-                Format::Q5K => kernels!($features, q5_k::tile::<$mac>),
-                Format::Q6K => kernels!($features, q6_k::tile::<$mac>),
-                Format::Q8_0 => kernels!($features, q8_0::tile::<$mac>),
-                Format::Q4_0 => kernels!($features, q4_0::tile::<$mac>),
-                Format::F16 => kernels!($features, f16::tile),
+    #[inline(always)]
+    unsafe fn eight(levels: __m256i) -> __m256i {
+        unsafe {
+            if M::EXCESS == 0 {
+                levels
+            } else {
+                _mm256_xor_si256(levels, _mm256_set1_epi8(i8::MIN))
             }
         }
-    };
-    ($features:literal, $tile:expr) => {{
-        crate::rows::kernel!(run, $features, $tile);
-        run
-    }};
-}
-
-kernels!(
-    /// The kernel for `format`.
-    kernel, Plain, "avx2,fma,f16c"
-);
-kernels!(
-    /// The kernel for `format` on a CPU with AVX-VNNI.
-    kernel_vnni, Vnni, "avx2,fma,f16c,avxvnni"
-);
-kernels!(
-    /// The kernel for `format` on a CPU with AVX-512 VNNI.
-    kernel_vl, Vl, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni"
-);
-
-/// # Safety
-/// `from` must have 32 readable bytes; the CPU has AVX2.
-#[inline(always)]
-unsafe fn load<T>(from: *const T) -> __m256i {
-    // SAFETY: the caller's promise.
-    unsafe { _mm256_loadu_si256(from.cast()) }
-}
-
-/// A half-precision number in every lane.
-///
-/// # Safety
-/// AVX2 and F16C.
-#[inline(always)]
-unsafe fn widen(half: u16) -> __m256 {
-    // SAFETY: the caller's promise.
-    unsafe { _mm256_cvtph_ps(_mm_set1_epi16(half as i16)) }
-}
-
-/// Splits bytes into low nibbles and high nibbles.
-///
-/// # Safety
-/// AVX2.
-#[inline(always)]
-unsafe fn nibbles(bytes: __m256i) -> [__m256i; 2] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mask = _mm256_set1_epi8(15);
-        [
-            _mm256_and_si256(bytes, mask),
-            _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask),
-        ]
     }
-}
+    #[inline(always)]
+    unsafe fn lookup(table: &[i8; 16], nibbles: __m256i) -> __m256i {
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            _mm256_shuffle_epi8(table, nibbles)
+        }
+    }
+    #[inline(always)]
+    unsafe fn pair(first: __m256i, second: __m256i) -> __m256i {
+        unsafe { _mm256_blend_epi16::<0xaa>(first, _mm256_slli_epi32::<16>(second)) }
+    }
 
-/// The sum of all lanes.
-///
-/// # Safety
-/// AVX2.
-#[inline(always)]
-unsafe fn total(lanes: __m256) -> f32 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps::<1>(lanes));
-        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-        _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+    #[inline(always)]
+    unsafe fn dots(bits: u32, sum: __m256i, levels: &[__m256i; 4], x: *const i8) -> __m256i {
+        unsafe { M::dots(bits, sum, levels, x) }
+    }
+    #[inline(always)]
+    unsafe fn pairs(sum: __m256i, pairs: &[__m256i; 8], numbers: *const i16) -> __m256i {
+        unsafe {
+            let mut sum = sum;
+            for (at, pair) in pairs.iter().enumerate() {
+                sum = M::pairs(sum, *pair, four(numbers.cast(), at));
+            }
+            sum
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn half(bits: __m256i) -> __m256 {
+        unsafe {
+            // The low halves, next to each other.
+            let low = _mm256_setr_epi8(
+                0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1, 0, 1, 4, 5, 8, 9, 12, 13, -1, -1,
+                -1, -1, -1, -1, -1, -1,
+            );
+            let halves = _mm256_shuffle_epi8(bits, low);
+            let halves = _mm256_permute4x64_epi64::<0b1000>(halves);
+            _mm256_cvtph_ps(_mm256_castsi256_si128(halves))
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow(bits: u16) -> f32 {
+        unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits.into()))) }
+    }
+    #[inline(always)]
+    unsafe fn float(x: __m256i) -> __m256 {
+        unsafe { _mm256_cvtepi32_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn splat_float(x: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn scale(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(sum: __m256, a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, sum) }
+    }
+    #[inline(always)]
+    unsafe fn mul_sub(sum: __m256, a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_fnmadd_ps(a, b, sum) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: __m256) {
+        unsafe { _mm256_storeu_ps(to, x) }
     }
 }

@@ -1,97 +1,191 @@
-//! AVX-512 with VNNI: four rows at a time, 64 weights in a register.
-//!
-//! Levels are unsigned bytes `q`, activations are signed bytes `x`. `maddubs` sums two products in 16 bits,
-//! exactly: `2 * 63 * 127` fits. `dpwssd` multiplies these sums by their scale and adds each pair into 32
-//! bits. Nothing is added across lanes before the end of a row.
-//!
-//! Floats are added in the order of ggml's x86 kernels, so that the results have the same bits.
+//! AVX-512 with VNNI: sixteen rows at a time.
 
 use std::arch::x86_64::*;
 
 use crate::Format;
 use crate::product::Run;
-
-mod f16;
-mod q4_k;
-mod q5_k;
-mod q6_k;
-mod scale_min;
+use crate::tile::{Simd, Starts};
 
 /// The kernel for `format`.
 pub(crate) fn kernel(format: Format) -> Run {
-    match format {
-        Format::Q4K => q4_k::run,
-        Format::Q5K => q5_k::run,
-        Format::Q6K => q6_k::run,
-        // Putting two blocks next to each other costs more than it saves: their sums must be separated again.
-        Format::Q8_0 | Format::Q4_0 => super::avx2::kernel_vl(format),
-        Format::F16 => f16::run,
+    crate::kernel::runs!(
+        format,
+        Avx512,
+        crate::attention::lanes::Avx512,
+        "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
+    )
+}
+
+/// AVX-512 with VNNI.
+pub(crate) struct Avx512;
+
+// SAFETY, of all blocks here: the trait's promise.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument stands above for all of them"
+)]
+impl Simd for Avx512 {
+    type V = __m512i;
+    type F = __m512;
+    const ROWS: usize = 16;
+    const EXCESS: u8 = 128;
+
+    #[inline(always)]
+    unsafe fn splat(x: u32) -> __m512i {
+        unsafe { _mm512_set1_epi32(x as i32) }
     }
-}
-
-/// Loads 32 bytes from `low` into the lower half of a register and 32 bytes from `high` into the upper.
-///
-/// # Safety
-/// Both must have 32 readable bytes.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-unsafe fn halves<T>(low: *const T, high: *const T) -> __m512i {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let low = _mm512_castsi256_si512(_mm256_loadu_si256(low.cast()));
-        _mm512_inserti64x4::<1>(low, _mm256_loadu_si256(high.cast()))
+    #[inline(always)]
+    unsafe fn and(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_and_si512(a, b) }
     }
-}
+    #[inline(always)]
+    unsafe fn or(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_or_si512(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn shr<const N: u32>(a: __m512i) -> __m512i {
+        unsafe { _mm512_srli_epi32::<N>(a) }
+    }
+    #[inline(always)]
+    unsafe fn shl<const N: u32>(a: __m512i) -> __m512i {
+        unsafe { _mm512_slli_epi32::<N>(a) }
+    }
+    #[inline(always)]
+    unsafe fn sar<const N: u32>(a: __m512i) -> __m512i {
+        unsafe { _mm512_srai_epi32::<N>(a) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_sub_epi32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_mullo_epi32(a, b) }
+    }
 
-/// A half-precision number in every lane.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-fn widen(half: u16) -> __m256 {
-    _mm256_cvtph_ps(_mm_set1_epi16(half as i16))
-}
+    #[inline(always)]
+    unsafe fn transpose(rows: &Starts, at: usize) -> [__m512i; 4] {
+        unsafe {
+            // Row `4 * i + j` is part `i` of register `j`.
+            let four = |j: usize| {
+                let part = |i: usize| _mm_loadu_si128(rows[4 * i + j].add(at).cast());
+                let all = _mm512_castsi128_si512(part(0));
+                let all = _mm512_inserti32x4::<1>(all, part(1));
+                let all = _mm512_inserti32x4::<2>(all, part(2));
+                _mm512_inserti32x4::<3>(all, part(3))
+            };
+            let [a, b, c, d] = [four(0), four(1), four(2), four(3)];
+            let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+            let (ab2, cd2) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+            [
+                _mm512_unpacklo_epi64(ab, cd),
+                _mm512_unpackhi_epi64(ab, cd),
+                _mm512_unpacklo_epi64(ab2, cd2),
+                _mm512_unpackhi_epi64(ab2, cd2),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn sixteen(rows: &Starts, at: usize) -> __m512i {
+        unsafe {
+            let one = |row: usize| i32::from(rows[row].add(at).cast::<u16>().read_unaligned());
+            _mm512_setr_epi32(
+                one(0),
+                one(1),
+                one(2),
+                one(3),
+                one(4),
+                one(5),
+                one(6),
+                one(7),
+                one(8),
+                one(9),
+                one(10),
+                one(11),
+                one(12),
+                one(13),
+                one(14),
+                one(15),
+            )
+        }
+    }
+    #[inline(always)]
+    unsafe fn eight(levels: __m512i) -> __m512i {
+        unsafe { _mm512_xor_si512(levels, _mm512_set1_epi8(i8::MIN)) }
+    }
+    #[inline(always)]
+    unsafe fn lookup(table: &[i8; 16], nibbles: __m512i) -> __m512i {
+        unsafe {
+            let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
+            _mm512_shuffle_epi8(table, nibbles)
+        }
+    }
+    #[inline(always)]
+    unsafe fn pair(first: __m512i, second: __m512i) -> __m512i {
+        unsafe { _mm512_mask_blend_epi16(0xaaaa_aaaa, first, _mm512_slli_epi32::<16>(second)) }
+    }
 
-/// Adds a block's products times their step to `sum`. Both halves of a register hold products of the same
-/// places in a sub-block. ggml's AVX2 kernels have them in one register, and another order of additions would
-/// give other results.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-fn add_block(products: __m512i, step: __m256, sum: __m256) -> __m256 {
-    let low = _mm512_castsi512_si256(products);
-    let both = _mm256_add_epi32(low, _mm512_extracti64x4_epi64::<1>(products));
-    _mm256_fmadd_ps(step, _mm256_cvtepi32_ps(both), sum)
-}
+    #[inline(always)]
+    unsafe fn dots(_: u32, sum: __m512i, levels: &[__m512i; 4], x: *const i8) -> __m512i {
+        unsafe {
+            let x = x.cast::<i32>();
+            let four = |at: usize| _mm512_set1_epi32(x.add(at).read_unaligned());
+            let sum = _mm512_dpbusd_epi32(sum, levels[0], four(0));
+            let sum = _mm512_dpbusd_epi32(sum, levels[1], four(1));
+            let sum = _mm512_dpbusd_epi32(sum, levels[2], four(2));
+            _mm512_dpbusd_epi32(sum, levels[3], four(3))
+        }
+    }
+    #[inline(always)]
+    unsafe fn pairs(sum: __m512i, pairs: &[__m512i; 8], numbers: *const i16) -> __m512i {
+        unsafe {
+            let mut sum = sum;
+            for (at, pair) in pairs.iter().enumerate() {
+                let two = _mm512_set1_epi32(numbers.cast::<i32>().add(at).read_unaligned());
+                sum = _mm512_dpwssd_epi32(sum, *pair, two);
+            }
+            sum
+        }
+    }
 
-/// The sum of all lanes, in ggml's order.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-fn total(lanes: __m256) -> f32 {
-    let four = _mm_add_ps(_mm256_extractf128_ps::<1>(lanes), _mm256_castps256_ps128(lanes));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-}
-
-/// Splits bytes into low nibbles and high nibbles.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-fn nibbles(bytes: __m512i) -> [__m512i; 2] {
-    let mask = _mm512_set1_epi8(15);
-    [
-        _mm512_and_si512(bytes, mask),
-        _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), mask),
-    ]
-}
-
-/// `low | (bits rotated left by counts) & mask`, for bits that are stored apart from the rest of their level.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-fn with_bits(low: __m512i, bits: __m512i, counts: __m512i, mask: __m512i) -> __m512i {
-    // Table 0xea: a & b | c.
-    _mm512_ternarylogic_epi32::<0xea>(_mm512_rolv_epi32(bits, counts), mask, low)
-}
-
-/// Counts of left rotations: `low` for the lower half of a register and `high` for the upper.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")]
-fn rotations(low: i32, high: i32) -> __m512i {
-    _mm512_inserti64x4::<1>(_mm512_set1_epi32(low), _mm256_set1_epi32(high))
+    #[inline(always)]
+    unsafe fn half(bits: __m512i) -> __m512 {
+        unsafe { _mm512_cvtph_ps(_mm512_cvtepi32_epi16(bits)) }
+    }
+    #[inline(always)]
+    unsafe fn narrow(bits: u16) -> f32 {
+        unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits.into()))) }
+    }
+    #[inline(always)]
+    unsafe fn float(x: __m512i) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn splat_float(x: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn scale(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(sum: __m512, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_fmadd_ps(a, b, sum) }
+    }
+    #[inline(always)]
+    unsafe fn mul_sub(sum: __m512, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_fnmadd_ps(a, b, sum) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: __m512) {
+        unsafe { _mm512_storeu_ps(to, x) }
+    }
 }

@@ -1,0 +1,65 @@
+//! Prefetches the memory that is needed next.
+
+use crate::Product;
+
+/// What to prefetch while a band of rows is computed: as many bytes as the band reads, in the order of their
+/// addresses. The band reads several rows at once, but memory is faster in the order of addresses.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    place: *const u8,
+    end: *const u8,
+}
+
+impl Ahead {
+    /// For `rows` rows from `first` on.
+    pub(crate) fn new(product: &Product, first: usize, rows: usize) -> Self {
+        let row = |row: usize| product.rows.wrapping_add(row * product.stride);
+        Self {
+            // The last row of a band begins `rows - 1` rows later, and is read from the first step on.
+            place: row(first + rows - 1).wrapping_add(product.ahead),
+            end: if product.ahead == 0 {
+                product.rows
+            } else {
+                row(product.count + product.following)
+            },
+        }
+    }
+
+    /// Prefetches nothing.
+    pub(crate) fn none() -> Self {
+        Self {
+            place: std::ptr::null(),
+            end: std::ptr::null(),
+        }
+    }
+
+    /// Prefetches `bytes` bytes, and moves on.
+    #[inline(always)]
+    pub(crate) fn fetch(&mut self, bytes: usize) {
+        if self.place >= self.end {
+            return;
+        }
+        for line in 0..bytes.div_ceil(64) {
+            prefetch(self.place.wrapping_add(line * 64));
+        }
+        self.place = self.place.wrapping_add(bytes);
+    }
+}
+
+/// Prefetches the cache line of `address`. Any address is allowed.
+#[inline(always)]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a hint: it reads nothing that the program can see and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) };
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = address;
+}

@@ -1,0 +1,59 @@
+//! q3_K: two bits as in q2_K and a third in `hmask`, of which bit `s` belongs to weight `32 * s + l`; four
+//! means zero. Sixteen scales of six bits, of which 32 means zero.
+
+use std::mem::offset_of;
+
+use super::superblocks::{Format, Minimum};
+use super::{LOW, Rows, Simd, Tile, bytes, write_minimums};
+use crate::block;
+
+pub(crate) struct Q3K;
+
+impl<S: Simd> Format<S> for Q3K {
+    const BYTES: usize = size_of::<block::Q3K>();
+    const GROUP: usize = 4;
+    const BITS: u32 = 3;
+    const MINIMUM: Minimum = Minimum::Excess;
+
+    #[inline(always)]
+    unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
+        // SAFETY: every place is in the block; the sixteen bytes from four before the scales are, too.
+        unsafe {
+            tile.steps[0] = S::half(S::sixteen(&rows.at, offset_of!(block::Q3K, d)));
+            let [_, a, b, high] = rows.transpose::<S>(offset_of!(block::Q3K, scales) - 4);
+            let (low, bits) = (S::splat(LOW), S::splat(0x3030_3030));
+            let words = [
+                S::or(S::and(a, low), S::and(S::shl::<4>(high), bits)),
+                S::or(S::and(b, low), S::and(S::shl::<2>(high), bits)),
+                S::or(S::and(S::shr::<4>(a), low), S::and(high, bits)),
+                S::or(S::and(S::shr::<4>(b), low), S::and(S::shr::<2>(high), bits)),
+            ];
+            let zero = S::splat(-32i32 as u32);
+            for (at, word) in words.into_iter().enumerate() {
+                let scales = bytes::<S>(word).map(|scale| S::add(scale, zero));
+                tile.scales[4 * at..4 * at + 4].copy_from_slice(&scales);
+            }
+            let scales = tile.scales;
+            write_minimums(tile, |at| S::shl::<2>(scales[at]));
+            let (two, third) = (S::splat(0x0303_0303), S::splat(0x0404_0404));
+            for of_half in 0..2 {
+                let mask = rows.transpose::<S>(offset_of!(block::Q3K, hmask) + 16 * of_half);
+                for half in 0..2 {
+                    let at = offset_of!(block::Q3K, qs) + 32 * half + 16 * of_half;
+                    let packed = rows.transpose::<S>(at);
+                    for i in 0..4 {
+                        let place = 32 * half + 4 * of_half + i;
+                        // The bits of the second half are four places higher.
+                        let mask = if half == 0 { mask[i] } else { S::shr::<4>(mask[i]) };
+                        let with = |low, high| S::or(S::and(low, two), S::and(high, third));
+                        let packed = packed[i];
+                        tile.levels[place] = with(packed, S::shl::<2>(mask));
+                        tile.levels[place + 8] = with(S::shr::<2>(packed), S::shl::<1>(mask));
+                        tile.levels[place + 16] = with(S::shr::<4>(packed), mask);
+                        tile.levels[place + 24] = with(S::shr::<6>(packed), S::shr::<1>(mask));
+                    }
+                }
+            }
+        }
+    }
+}
