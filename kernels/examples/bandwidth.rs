@@ -102,7 +102,7 @@ fn products(case: &Case, kernel: &Kernel, ahead: usize, rows: usize) {
             ..whole
         };
         // SAFETY: rows of the case from `first` on, and the room for their results.
-        unsafe { kernel.run(&part) };
+        unsafe { kernel.run_all(&part) };
     }
     black_box(&out);
 }

@@ -11,17 +11,15 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// For `rows` rows from `first` on.
-    pub(crate) fn new(product: &Product, first: usize, rows: usize) -> Self {
+    /// While a band up to row `last` is computed, which is read from the first step on; nothing from row `end` on.
+    pub(crate) fn new(product: &Product, last: usize, end: usize) -> Self {
+        if product.ahead == 0 {
+            return Self::none();
+        }
         let row = |row: usize| product.rows.wrapping_add(row * product.stride);
         Self {
-            // The last row of a band begins `rows - 1` rows later, and is read from the first step on.
-            place: row(first + rows - 1).wrapping_add(product.ahead),
-            end: if product.ahead == 0 {
-                product.rows
-            } else {
-                row(product.count + product.following)
-            },
+            place: row(last).wrapping_add(product.ahead),
+            end: row(end),
         }
     }
 

@@ -128,7 +128,6 @@ impl Case {
             out: out.as_mut_ptr(),
             out_stride: self.count,
             ahead,
-            following: 0,
         }
     }
 
@@ -140,7 +139,7 @@ impl Case {
         assert_eq!(kernel.format(), self.format);
         let mut out = vec![f32::NAN; self.results()];
         // SAFETY: the product names this case's own rows and columns, whole and aligned, and `out` has room.
-        unsafe { kernel.run(&self.product(&mut out, ahead)) };
+        unsafe { kernel.run_all(&self.product(&mut out, ahead)) };
         out
     }
 

@@ -1,9 +1,12 @@
 //! f16 by f16, summed in f32: register by register along the rows, so that a result does not depend on the rows
 //! and columns next to it.
 
+use std::ops::Range;
+
 use crate::Product;
 use crate::ahead::Ahead;
 use crate::attention::lanes::Lanes;
+use crate::product::Next;
 
 /// Rows that are computed together.
 const ROWS: usize = 4;
@@ -12,24 +15,26 @@ const MOST: usize = 16;
 /// Numbers between prefetches.
 const STEP: usize = 64;
 
-/// Computes a product.
+/// Computes the rows of a product that `next` gives.
 ///
 /// # Safety
 /// As [`crate::Kernel::run`], on a CPU with the instructions; inlined into a function compiled for them.
 #[inline(always)]
-pub(crate) unsafe fn run<L: Lanes>(product: &Product) {
-    for first in (0..product.count).step_by(ROWS) {
-        let mut column = 0;
-        while column < product.columns {
-            // SAFETY: the caller's promise; the rows and columns are the product's.
-            column += unsafe {
-                match product.columns - column {
-                    1 => tile::<L, 1>(product, first, column),
-                    2 => tile::<L, 2>(product, first, column),
-                    3 => tile::<L, 3>(product, first, column),
-                    _ => tile::<L, 4>(product, first, column),
-                }
-            };
+pub(crate) unsafe fn run<L: Lanes>(product: &Product, next: Next<'_>) {
+    while let Some(Range { start, end }) = next() {
+        for first in (start..end).step_by(ROWS) {
+            let mut column = 0;
+            while column < product.columns {
+                // SAFETY: the caller's promise; the rows and columns are the product's.
+                column += unsafe {
+                    match product.columns - column {
+                        1 => tile::<L, 1>(product, first, end, column),
+                        2 => tile::<L, 2>(product, first, end, column),
+                        3 => tile::<L, 3>(product, first, end, column),
+                        _ => tile::<L, 4>(product, first, end, column),
+                    }
+                };
+            }
         }
     }
 }
@@ -40,8 +45,13 @@ pub(crate) unsafe fn run<L: Lanes>(product: &Product) {
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn tile<L: Lanes, const C: usize>(product: &Product, first: usize, column: usize) -> usize {
-    let left = product.count - first;
+unsafe fn tile<L: Lanes, const C: usize>(
+    product: &Product,
+    first: usize,
+    end: usize,
+    column: usize,
+) -> usize {
+    let left = end - first;
     let rows: [*const u16; ROWS] = std::array::from_fn(|row| {
         let row = first + row.min(left - 1);
         product.rows.wrapping_add(row * product.stride).cast()
@@ -51,7 +61,7 @@ unsafe fn tile<L: Lanes, const C: usize>(product: &Product, first: usize, column
     });
     let len = product.blocks;
     let whole = len - len % L::COUNT;
-    let mut ahead = Ahead::new(product, first, ROWS);
+    let mut ahead = Ahead::new(product, first + ROWS - 1, end);
     // SAFETY: the caller's promise: every row and column has `len` numbers, and `out` has room.
     unsafe {
         let mut sums = [[L::splat(0.0); C]; ROWS];

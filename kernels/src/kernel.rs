@@ -1,6 +1,6 @@
 //! The kernel that computes a product.
 
-use crate::product::Run;
+use crate::product::{Next, Run};
 use crate::{Format, Isa, Product};
 
 /// A kernel for one format on one instruction set, which this CPU has.
@@ -28,18 +28,36 @@ impl Kernel {
         self.isa
     }
 
-    /// Computes `product`.
+    /// Computes the rows of `product` that `next` gives, which may be divided among threads: every thread has the
+    /// same product and other rows. What is needed of the columns is made ready once for all of them.
     ///
     /// # Safety
     /// `rows` must point at `count` rows of `blocks` whole blocks each, `stride` bytes apart, aligned to two
     /// bytes; `column` at `columns` columns of `blocks` blocks each, `column_stride` bytes apart, with their
     /// alignment; `out` at room for `count` numbers of each column, `out_stride` apart, that no other thread
     /// touches meanwhile.
-    pub unsafe fn run(&self, product: &Product) {
+    /// # Panics
+    /// If a range is not within the product's rows.
+    pub unsafe fn run(&self, product: &Product, next: Next<'_>) {
+        let mut checked = || {
+            let rows = next()?;
+            assert!(rows.start <= rows.end && rows.end <= product.count, "rows of the product");
+            Some(rows)
+        };
         if product.count > 0 && product.blocks > 0 {
             // SAFETY: `new` has checked that the CPU has the instructions; the rest is the caller's promise.
-            unsafe { (self.run)(product) }
+            unsafe { (self.run)(product, &mut checked) }
         }
+    }
+
+    /// Computes all rows of `product`.
+    ///
+    /// # Safety
+    /// As [`Kernel::run`].
+    pub unsafe fn run_all(&self, product: &Product) {
+        let mut all = Some(0..product.count);
+        // SAFETY: the caller's promise.
+        unsafe { self.run(product, &mut || all.take()) }
     }
 }
 
@@ -70,9 +88,9 @@ macro_rules! runs {
                 /// # Safety
                 /// As [`crate::Kernel::run`], on a CPU with the instructions.
                 #[target_feature(enable = $features)]
-                unsafe fn run(product: &crate::Product) {
+                unsafe fn run(product: &crate::Product, next: crate::product::Next<'_>) {
                     // SAFETY: the caller's promise.
-                    unsafe { $run(product) }
+                    unsafe { $run(product, next) }
                 }
                 run
             })*

@@ -32,4 +32,4 @@ pub use attention::{Attention, AttentionKernel, Cache, MAX_DIM, Strided};
 pub use format::{Column, Format};
 pub use isa::Isa;
 pub use kernel::Kernel;
-pub use product::Product;
+pub use product::{Next, Product};

@@ -1,5 +1,7 @@
 //! The product of some rows with some columns.
 
+use std::ops::Range;
+
 /// Rows of weights, columns of activations, and the place for the results.
 #[derive(Debug, Clone, Copy)]
 pub struct Product {
@@ -23,8 +25,9 @@ pub struct Product {
     pub out_stride: usize,
     /// Bytes of weights to prefetch; 0 for none.
     pub ahead: usize,
-    /// Rows after these that are needed next, and may be prefetched as well.
-    pub following: usize,
 }
 
-pub(crate) type Run = unsafe fn(&Product);
+/// The rows to compute next; `None` when there are no more.
+pub type Next<'a> = &'a mut dyn FnMut() -> Option<Range<usize>>;
+
+pub(crate) type Run = unsafe fn(&Product, Next<'_>);

@@ -5,9 +5,9 @@
 //! activations are multiplied by a whole register, so a lane sums one row and nothing is added across lanes.
 //! Every column of the product uses the tile before the next 256 weights are unpacked.
 //!
-//! The sums of a block are integers and exact. They become floats once a block, and are added in the order of
-//! the blocks. So a result does not depend on how many columns are computed together, on the rows next to it,
-//! or on the instruction set.
+//! The sums of a group of weights with one scale are integers and exact. They become floats then, and are added in
+//! the order of the weights. So a result does not depend on how many columns are computed together, on the rows
+//! next to it, or on the instruction set.
 
 mod frame;
 mod multiply;
@@ -75,8 +75,6 @@ pub(crate) trait Simd {
     unsafe fn sar<const N: u32>(a: Self::V) -> Self::V;
     /// `a + b` in each lane. SAFETY: the trait's.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
-    /// `a - b` in each lane. SAFETY: the trait's.
-    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// The low 32 bits of `a * b` in each lane. SAFETY: the trait's.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
 
@@ -88,14 +86,10 @@ pub(crate) trait Simd {
     unsafe fn eight(levels: Self::V) -> Self::V;
     /// Number `nibble` of a table, for each byte of `nibbles`, which are below 16. SAFETY: the trait's.
     unsafe fn lookup(table: &[i8; 16], nibbles: Self::V) -> Self::V;
-    /// Two integers of 16 bits for each row, as [`Simd::pairs`] takes them. SAFETY: the trait's.
-    unsafe fn pair(first: Self::V, second: Self::V) -> Self::V;
 
     /// Adds the products of sixteen levels, of at most `bits` bits, with sixteen activations to `sum`; `bits` is
     /// known when it is compiled. SAFETY: the trait's.
     unsafe fn dots(bits: u32, sum: Self::V, levels: &[Self::V; 4], x: *const i8) -> Self::V;
-    /// Adds the products of eight [`Simd::pair`]s with sixteen numbers to `sum`. SAFETY: the trait's.
-    unsafe fn pairs(sum: Self::V, pairs: &[Self::V; 8], numbers: *const i16) -> Self::V;
 
     /// The half-precision numbers in the low halves of the lanes. SAFETY: the trait's.
     unsafe fn half(bits: Self::V) -> Self::F;
@@ -121,14 +115,10 @@ pub(crate) trait Simd {
 pub(crate) struct Tile<S: Simd> {
     /// Levels in the order of the weights.
     levels: [S::V; LEVELS],
-    /// An integer scale for each group of levels, in super-blocks.
-    scales: [S::V; 16],
-    /// What is subtracted for each sixteen activations, in super-blocks.
-    minimums: [S::V; 8],
-    /// The steps: one of a super-block, or one of each block.
-    steps: [S::F; 8],
-    /// The steps of the minimums: one of a super-block, or the minimum of each block.
-    offsets: [S::F; 8],
+    /// A scale for each group of levels.
+    scales: [S::F; 16],
+    /// What is added for each group, times the sum of its activations.
+    minimums: [S::F; 16],
 }
 
 impl<S: Simd> Tile<S> {
@@ -140,10 +130,8 @@ impl<S: Simd> Tile<S> {
         let (zero, none) = unsafe { (S::splat(0), S::splat_float(0.0)) };
         Self {
             levels: [zero; LEVELS],
-            scales: [zero; 16],
-            minimums: [zero; 8],
-            steps: [none; 8],
-            offsets: [none; 8],
+            scales: [none; 16],
+            minimums: [none; 16],
         }
     }
 }

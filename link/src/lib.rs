@@ -17,7 +17,11 @@
 #![forbid(unsafe_code)]
 
 /// The functions of ggml that siskin wraps: `runtime/src/ggml_hook/seam.rs` defines a wrapper for each.
-pub const WRAPPED: [&str; 2] = ["ggml_compute_forward_flash_attn_ext", "llamafile_sgemm"];
+pub const WRAPPED: [&str; 3] = [
+    "ggml_compute_forward_flash_attn_ext",
+    "ggml_compute_forward_mul_mat_tiled",
+    "llamafile_sgemm",
+];
 
 /// The architectures that siskin has kernels for, as Cargo spells them. On others no wrapper is compiled, so a wrapped
 /// name would be undefined.

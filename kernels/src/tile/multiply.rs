@@ -1,15 +1,49 @@
 //! Multiplies tiles by columns. The accumulators are the results themselves: floats are only stored and
 //! loaded between tiles, which does not change them.
 
-use std::mem::offset_of;
-
 use super::unpack::{simple, superblocks};
-use super::unpack::superblocks::Minimum;
 use super::{Simd, Tile};
 use crate::block::Q8K;
 
-/// A super-block of one column.
-pub(crate) type Superblock = *const Q8K;
+/// The most groups in a super-block.
+const GROUPS: usize = 16;
+
+/// What a group of a column's activations gives for their sum.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) union Sum {
+    /// The products that the levels' excess adds, negative.
+    excess: i32,
+    /// The sum itself.
+    sum: f32,
+}
+
+/// A super-block of one column, and the sums of its groups.
+#[derive(Clone, Copy)]
+pub(crate) struct Superblock {
+    pub(super) block: *const Q8K,
+    pub(super) sums: *const Sum,
+}
+
+/// The sums of a super-block of a column, made ready once for all rows.
+///
+/// # Safety
+/// `block` points at a super-block.
+#[inline(always)]
+pub(super) unsafe fn sums<S: Simd, F: superblocks::Format<S>>(block: *const Q8K, to: &mut Vec<Sum>) {
+    // SAFETY: the caller's promise.
+    let parts = unsafe { (&raw const (*block).bsums).read() };
+    for group in parts.chunks_exact(F::GROUP / 4) {
+        // If the step is zero, the parts may have any value.
+        let sum = group.iter().map(|part| i32::from(*part)).sum::<i32>();
+        to.push(match F::MINIMUM {
+            true => Sum { sum: sum as f32 },
+            false => Sum {
+                excess: -F::EXCESS * sum,
+            },
+        });
+    }
+}
 
 /// Adds the products of `R` tiles with `C` super-blocks of columns to `out`, or writes them if they are the
 /// `first` of their rows.
@@ -29,13 +63,22 @@ pub(super) unsafe fn superblock<S, F, const C: usize, const R: usize>(
 {
     // SAFETY: the caller's promise; a tile has as many registers as the loops count.
     unsafe {
-        let mut sums = [[S::splat(0); C]; R];
-        for group in 0..16 * 4 / F::GROUP {
+        let groups = 4 * GROUPS / F::GROUP;
+        let mut sums = [[S::splat_float(0.0); C]; R];
+        for group in 0..groups {
             let mut products = [[S::splat(0); C]; R];
+            if F::EXCESS != 0 {
+                for c in 0..C {
+                    let start = S::splat((*columns[c].sums.add(group)).excess as u32);
+                    for r in 0..R {
+                        products[r][c] = start;
+                    }
+                }
+            }
             for four in 0..F::GROUP / 4 {
                 let at = group * F::GROUP + 4 * four;
                 for c in 0..C {
-                    let x = (&raw const (*columns[c]).qs).cast::<i8>().add(4 * at);
+                    let x = (&raw const (*columns[c].block).qs).cast::<i8>().add(4 * at);
                     for r in 0..R {
                         let levels = tiles[r].levels.as_ptr().add(at).cast();
                         products[r][c] = S::dots(F::BITS, products[r][c], &*levels, x);
@@ -44,31 +87,26 @@ pub(super) unsafe fn superblock<S, F, const C: usize, const R: usize>(
             }
             for r in 0..R {
                 for c in 0..C {
-                    let scaled = S::mul(products[r][c], tiles[r].scales[group]);
-                    sums[r][c] = S::add(sums[r][c], scaled);
+                    sums[r][c] = S::mul_add(sums[r][c], tiles[r].scales[group], S::float(products[r][c]));
+                }
+            }
+        }
+        if F::MINIMUM {
+            for group in 0..groups {
+                for c in 0..C {
+                    let sum = S::splat_float((*columns[c].sums.add(group)).sum);
+                    for r in 0..R {
+                        sums[r][c] = S::mul_add(sums[r][c], tiles[r].minimums[group], sum);
+                    }
                 }
             }
         }
         for c in 0..C {
-            let numbers = columns[c].byte_add(offset_of!(Q8K, bsums)).cast::<i16>();
-            let d = S::splat_float((*columns[c]).d);
+            let d = S::splat_float((*columns[c].block).d);
             for r in 0..R {
-                let tile = &tiles[r];
                 let place = out[c].add(r * S::ROWS);
-                let mut total = if first { S::splat_float(0.0) } else { S::load(place) };
-                let mut sum = sums[r][c];
-                let mut taken = S::splat(0);
-                if F::MINIMUM != Minimum::None {
-                    taken = S::pairs(taken, &tile.minimums, numbers);
-                }
-                if F::MINIMUM == Minimum::Excess {
-                    sum = S::sub(sum, taken);
-                }
-                total = S::mul_add(total, S::scale(tile.steps[0], d), S::float(sum));
-                if F::MINIMUM == Minimum::Scaled {
-                    total = S::mul_sub(total, S::scale(tile.offsets[0], d), S::float(taken));
-                }
-                S::store(place, total);
+                let total = if first { S::splat_float(0.0) } else { S::load(place) };
+                S::store(place, S::mul_add(total, sums[r][c], d));
             }
         }
     }
@@ -163,10 +201,10 @@ pub(super) unsafe fn blocks<S, F, const C: usize, const R: usize>(
                 let step = &*columns[c].steps.add(block);
                 let (d, sum) = (S::splat_float(step.d), S::splat_float(step.sum));
                 for r in 0..R {
-                    let scale = S::scale(tiles[r].steps[block], d);
+                    let scale = S::scale(tiles[r].scales[block], d);
                     let mut total = S::mul_add(totals[r][c], scale, S::float(products[r][c]));
                     if F::MINIMUM {
-                        total = S::mul_add(total, tiles[r].offsets[block], sum);
+                        total = S::mul_add(total, tiles[r].minimums[block], sum);
                     }
                     totals[r][c] = total;
                 }

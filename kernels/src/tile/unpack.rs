@@ -33,17 +33,6 @@ const LOW: u32 = 0x0f0f_0f0f;
 pub(crate) mod superblocks {
     use super::*;
 
-    /// What a block subtracts for each sixteen activations.
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    pub(crate) enum Minimum {
-        /// An integer, times the step of the minimums.
-        Scaled,
-        /// An integer, times the step of the scales: the levels' excess.
-        Excess,
-        /// Nothing.
-        None,
-    }
-
     /// # Safety
     /// As [`Simd`].
     pub(crate) trait Format<S: Simd> {
@@ -53,7 +42,10 @@ pub(crate) mod superblocks {
         const GROUP: usize;
         /// Bits of a level.
         const BITS: u32;
-        const MINIMUM: Minimum;
+        /// How much the levels are too high.
+        const EXCESS: i32;
+        /// Whether each group has a minimum.
+        const MINIMUM: bool;
 
         /// Unpacks the blocks that `rows` point at.
         ///
@@ -135,41 +127,38 @@ unsafe fn signed_bytes<S: Simd>(word: S::V) -> [S::V; 4] {
     }
 }
 
-/// Writes sixteen minimums in pairs.
+/// Four integers times a step.
 ///
 /// # Safety
 /// As [`Simd`].
 #[inline(always)]
-unsafe fn write_minimums<S: Simd>(tile: &mut Tile<S>, minimum: impl Fn(usize) -> S::V) {
-    for at in 0..8 {
+unsafe fn times<S: Simd>(step: S::F, integers: [S::V; 4], to: &mut [S::F]) {
+    for (to, integer) in to.iter_mut().zip(integers) {
         // SAFETY: the caller's promise.
-        tile.minimums[at] = unsafe { S::pair(minimum(2 * at), minimum(2 * at + 1)) };
+        *to = unsafe { S::scale(step, S::float(integer)) };
     }
 }
 
-/// Eight scales and eight minimums of six bits, from the three words of q4_K and q5_K. Words 0 and 1 hold the
-/// first four scales and minimums whole. Their two upper bits belong to the last four, whose other bits are the
-/// nibbles of word 2.
+/// Eight scales and eight minimums of six bits, from the first sixteen bytes of q4_K and q5_K: two steps and three
+/// words. Words 0 and 1 hold the first four scales and minimums whole. Their two upper bits belong to the last four,
+/// whose other bits are the nibbles of word 2.
 ///
 /// # Safety
 /// As [`Simd`].
 #[inline(always)]
-unsafe fn write_scales_and_minimums<S: Simd>(tile: &mut Tile<S>, words: [S::V; 3]) {
+unsafe fn write_scales_and_minimums<S: Simd>(tile: &mut Tile<S>, [steps, a, b, c]: [S::V; 4]) {
     // SAFETY: the caller's promise.
     unsafe {
-        let six = S::splat(0x3f3f_3f3f);
-        let high = S::splat(0x3030_3030);
-        let [low, upper] = nibbles::<S>(words[2]);
-        let last = |nibble, word| S::or(nibble, S::and(S::shr::<2>(word), high));
-        let first = bytes::<S>(S::and(words[0], six));
-        let second = bytes::<S>(last(low, words[0]));
-        tile.scales[..4].copy_from_slice(&first);
-        tile.scales[4..8].copy_from_slice(&second);
-        let first = bytes::<S>(S::and(words[1], six));
-        let second = bytes::<S>(last(upper, words[1]));
-        for at in 0..4 {
-            tile.minimums[at] = S::pair(first[at], first[at]);
-            tile.minimums[4 + at] = S::pair(second[at], second[at]);
-        }
+        let (step, zero) = (S::half(steps), S::splat_float(0.0));
+        // Minimums are subtracted.
+        let minimum_step = S::mul_sub(zero, S::half(S::shr::<16>(steps)), S::splat_float(1.0));
+        let (six, high) = (S::splat(0x3f3f_3f3f), S::splat(0x3030_3030));
+        let [low, upper] = nibbles::<S>(c);
+        let low = S::or(low, S::and(S::shr::<2>(a), high));
+        let upper = S::or(upper, S::and(S::shr::<2>(b), high));
+        times::<S>(step, bytes::<S>(S::and(a, six)), &mut tile.scales[..4]);
+        times::<S>(step, bytes::<S>(low), &mut tile.scales[4..8]);
+        times::<S>(minimum_step, bytes::<S>(S::and(b, six)), &mut tile.minimums[..4]);
+        times::<S>(minimum_step, bytes::<S>(upper), &mut tile.minimums[4..8]);
     }
 }

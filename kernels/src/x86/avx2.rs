@@ -25,8 +25,6 @@ pub(crate) trait Mac {
     const EXCESS: u8;
     /// As [`Simd::dots`]. SAFETY: as there.
     unsafe fn dots(bits: u32, sum: __m256i, levels: &[__m256i; 4], x: *const i8) -> __m256i;
-    /// Adds pairs of products of 16-bit numbers to `sum`. SAFETY: as [`Simd`].
-    unsafe fn pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i;
 }
 
 /// Four activations in every lane.
@@ -74,11 +72,6 @@ impl Mac for Plain {
         }
     }
 
-    #[inline(always)]
-    unsafe fn pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)) }
-    }
 }
 
 /// AVX2 with AVX-VNNI.
@@ -98,11 +91,6 @@ impl Mac for Vnni {
         }
     }
 
-    #[inline(always)]
-    unsafe fn pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_dpwssd_avx_epi32(sum, a, b) }
-    }
 }
 
 /// Registers of 256 bits.
@@ -146,10 +134,6 @@ impl<M: Mac> Simd for Avx2<M> {
     #[inline(always)]
     unsafe fn add(a: __m256i, b: __m256i) -> __m256i {
         unsafe { _mm256_add_epi32(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn sub(a: __m256i, b: __m256i) -> __m256i {
-        unsafe { _mm256_sub_epi32(a, b) }
     }
     #[inline(always)]
     unsafe fn mul(a: __m256i, b: __m256i) -> __m256i {
@@ -199,24 +183,10 @@ impl<M: Mac> Simd for Avx2<M> {
             _mm256_shuffle_epi8(table, nibbles)
         }
     }
-    #[inline(always)]
-    unsafe fn pair(first: __m256i, second: __m256i) -> __m256i {
-        unsafe { _mm256_blend_epi16::<0xaa>(first, _mm256_slli_epi32::<16>(second)) }
-    }
 
     #[inline(always)]
     unsafe fn dots(bits: u32, sum: __m256i, levels: &[__m256i; 4], x: *const i8) -> __m256i {
         unsafe { M::dots(bits, sum, levels, x) }
-    }
-    #[inline(always)]
-    unsafe fn pairs(sum: __m256i, pairs: &[__m256i; 8], numbers: *const i16) -> __m256i {
-        unsafe {
-            let mut sum = sum;
-            for (at, pair) in pairs.iter().enumerate() {
-                sum = M::pairs(sum, *pair, four(numbers.cast(), at));
-            }
-            sum
-        }
     }
 
     #[inline(always)]

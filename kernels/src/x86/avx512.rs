@@ -59,10 +59,6 @@ impl Simd for Avx512 {
         unsafe { _mm512_add_epi32(a, b) }
     }
     #[inline(always)]
-    unsafe fn sub(a: __m512i, b: __m512i) -> __m512i {
-        unsafe { _mm512_sub_epi32(a, b) }
-    }
-    #[inline(always)]
     unsafe fn mul(a: __m512i, b: __m512i) -> __m512i {
         unsafe { _mm512_mullo_epi32(a, b) }
     }
@@ -124,10 +120,6 @@ impl Simd for Avx512 {
             _mm512_shuffle_epi8(table, nibbles)
         }
     }
-    #[inline(always)]
-    unsafe fn pair(first: __m512i, second: __m512i) -> __m512i {
-        unsafe { _mm512_mask_blend_epi16(0xaaaa_aaaa, first, _mm512_slli_epi32::<16>(second)) }
-    }
 
     #[inline(always)]
     unsafe fn dots(_: u32, sum: __m512i, levels: &[__m512i; 4], x: *const i8) -> __m512i {
@@ -138,17 +130,6 @@ impl Simd for Avx512 {
             let sum = _mm512_dpbusd_epi32(sum, levels[1], four(1));
             let sum = _mm512_dpbusd_epi32(sum, levels[2], four(2));
             _mm512_dpbusd_epi32(sum, levels[3], four(3))
-        }
-    }
-    #[inline(always)]
-    unsafe fn pairs(sum: __m512i, pairs: &[__m512i; 8], numbers: *const i16) -> __m512i {
-        unsafe {
-            let mut sum = sum;
-            for (at, pair) in pairs.iter().enumerate() {
-                let two = _mm512_set1_epi32(numbers.cast::<i32>().add(at).read_unaligned());
-                sum = _mm512_dpwssd_epi32(sum, *pair, two);
-            }
-            sum
         }
     }
 

@@ -4,7 +4,7 @@
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 
-use siskin_kernels::Format;
+use siskin_kernels::{Column, Format};
 
 /// `struct ggml_compute_params`: the share of an operation that a thread computes.
 #[derive(Debug)]
@@ -69,16 +69,34 @@ pub(super) type FlashAttention =
 /// `GGML_TYPE_F32`.
 pub(super) const F32: c_int = llama_cpp_sys_2::GGML_TYPE_F32 as c_int;
 
+/// `ggml_compute_forward_mul_mat_tiled`, called by every thread before anything else is done for a product. It
+/// returns false to leave the product to the calls of [`Sgemm`].
+pub(super) type Tiled =
+    unsafe extern "C" fn(params: *const ComputeParams, dst: *mut llama_cpp_sys_2::ggml_tensor) -> bool;
+
 /// ggml's type numbers of a format and of the column it is multiplied by.
 pub(super) fn types(format: Format) -> (c_int, c_int) {
     use llama_cpp_sys_2 as sys;
-    let (rows, column) = match format {
-        Format::Q4K => (sys::GGML_TYPE_Q4_K, sys::GGML_TYPE_Q8_K),
-        Format::Q5K => (sys::GGML_TYPE_Q5_K, sys::GGML_TYPE_Q8_K),
-        Format::Q6K => (sys::GGML_TYPE_Q6_K, sys::GGML_TYPE_Q8_K),
-        Format::Q8_0 => (sys::GGML_TYPE_Q8_0, sys::GGML_TYPE_Q8_0),
-        Format::Q4_0 => (sys::GGML_TYPE_Q4_0, sys::GGML_TYPE_Q8_0),
-        Format::F16 => (sys::GGML_TYPE_F16, sys::GGML_TYPE_F16),
+    let rows = match format {
+        Format::Q4K => sys::GGML_TYPE_Q4_K,
+        Format::Q5K => sys::GGML_TYPE_Q5_K,
+        Format::Q6K => sys::GGML_TYPE_Q6_K,
+        Format::Q8_0 => sys::GGML_TYPE_Q8_0,
+        Format::Q4_0 => sys::GGML_TYPE_Q4_0,
+        Format::F16 => sys::GGML_TYPE_F16,
+        Format::Q4_1 => sys::GGML_TYPE_Q4_1,
+        Format::Q5_0 => sys::GGML_TYPE_Q5_0,
+        Format::Q5_1 => sys::GGML_TYPE_Q5_1,
+        Format::Q2K => sys::GGML_TYPE_Q2_K,
+        Format::Q3K => sys::GGML_TYPE_Q3_K,
+        Format::Iq4Nl => sys::GGML_TYPE_IQ4_NL,
+        Format::Iq4Xs => sys::GGML_TYPE_IQ4_XS,
+    };
+    let column = match format.column() {
+        Column::Q8K => sys::GGML_TYPE_Q8_K,
+        Column::Q8_0 => sys::GGML_TYPE_Q8_0,
+        Column::Q8_1 => sys::GGML_TYPE_Q8_1,
+        Column::F16 => sys::GGML_TYPE_F16,
     };
     (rows as c_int, column as c_int)
 }

@@ -5,19 +5,21 @@
 mod linked {
     use std::ffi::{c_int, c_void};
 
-    use super::super::abi::{FlashAttention, Sgemm};
+    use super::super::abi::{FlashAttention, Sgemm, Tiled};
 
     unsafe extern "C" {
         /// Adds `value` to the counter that all threads of a pool share, and returns the counter before that.
         pub(super) fn ggml_threadpool_chunk_add(threadpool: *mut c_void, value: c_int) -> c_int;
         pub(super) static siskin_real_llamafile_sgemm: Option<Sgemm>;
         pub(super) static siskin_real_flash_attention: Option<FlashAttention>;
+        pub(super) static siskin_real_mul_mat_tiled: Option<Tiled>;
     }
 
     // Weak references, which Rust cannot declare: a program linked without `--wrap` still links.
     std::arch::global_asm!(
         ".weak __real_llamafile_sgemm",
         ".weak __real_ggml_compute_forward_flash_attn_ext",
+        ".weak __real_ggml_compute_forward_mul_mat_tiled",
         ".pushsection .data.rel.ro.siskin_real,\"aw\",%progbits",
         ".balign 8",
         ".globl siskin_real_llamafile_sgemm",
@@ -28,6 +30,10 @@ mod linked {
         ".hidden siskin_real_flash_attention",
         "siskin_real_flash_attention:",
         ".quad __real_ggml_compute_forward_flash_attn_ext",
+        ".globl siskin_real_mul_mat_tiled",
+        ".hidden siskin_real_mul_mat_tiled",
+        "siskin_real_mul_mat_tiled:",
+        ".quad __real_ggml_compute_forward_mul_mat_tiled",
         ".popsection",
     );
 }
@@ -42,6 +48,17 @@ pub(super) fn llamafile_sgemm() -> Option<super::abi::Sgemm> {
 pub(super) fn flash_attention() -> Option<super::abi::FlashAttention> {
     // SAFETY: as above.
     unsafe { linked::siskin_real_flash_attention }
+}
+
+#[cfg(kernel_seam)]
+pub(super) fn mul_mat_tiled() -> Option<super::abi::Tiled> {
+    // SAFETY: as above.
+    unsafe { linked::siskin_real_mul_mat_tiled }
+}
+
+#[cfg(not(kernel_seam))]
+pub(super) fn mul_mat_tiled() -> Option<super::abi::Tiled> {
+    None
 }
 
 #[cfg(not(kernel_seam))]

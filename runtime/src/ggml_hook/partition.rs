@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 /// Rows in a group: their results fill a cache line, so that no two threads write to the same one.
-pub(super) const GROUP: usize = 16;
+const GROUP: usize = 16;
 /// A product has pieces from this many bytes of weights on. Below, waiting costs less than asking for pieces.
 const LARGE: usize = 256 << 10;
 /// Pieces for each thread, if all are equally fast.

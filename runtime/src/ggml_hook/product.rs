@@ -1,12 +1,12 @@
 //! Converts ggml's call for a whole product into the rows and columns that one thread computes.
 
 use std::ffi::{c_int, c_void};
-use std::ops::Range;
 
+use llama_cpp_sys_2::ggml_tensor;
 use siskin_kernels::{Format, Kernel, Product};
 
 use super::abi::{self, ComputeParams};
-use super::partition::{GROUP, Shares};
+use super::partition::Shares;
 
 /// The arguments of ggml's `llamafile_sgemm`.
 #[derive(Debug, Clone, Copy)]
@@ -26,24 +26,32 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     kernel: &'a Kernel,
-    /// Every row by the first column.
+    /// The whole product, of all threads.
     whole: Product,
-    columns: usize,
-    /// Bytes from a column to the next.
-    column_stride: usize,
-    /// Numbers from a column of results to the next.
-    out_stride: usize,
     shares: Shares,
     thread: usize,
 }
 
-/// The most columns that siskin computes. With one more column, ggml's own kernels are better: its tiled
-/// kernels for k-quants, and its kernels for other types.
+/// The most columns that siskin computes of a format.
 fn most_columns(format: Format) -> usize {
     match format {
-        Format::Q4K | Format::Q5K | Format::Q6K => 7,
-        Format::Q8_0 | Format::Q4_0 | Format::F16 => 1,
+        // With more columns, ggml's kernel is better.
+        Format::F16 => 8,
+        _ => usize::MAX,
     }
+}
+
+/// Whether there is a kernel in `kernels` for the product that `node` stands for.
+///
+/// # Safety
+/// `node` must be a valid `MUL_MAT` with two sources.
+pub(super) unsafe fn is_computed(node: *const ggml_tensor, kernels: &[Kernel]) -> bool {
+    // SAFETY: the caller promises it.
+    let (weights, columns) = unsafe { (&*(*node).src[0], &*(*node).src[1]) };
+    let of_type = |kernel: &&Kernel| abi::types(kernel.format()).0 == weights.type_ as c_int;
+    let kernel = kernels.iter().find(of_type);
+    let fits = |kernel: &Kernel| usize::try_from(columns.ne[1]).is_ok_and(|n| n <= most_columns(kernel.format()));
+    columns.type_ as c_int == abi::F32 && kernel.is_some_and(fits)
 }
 
 impl<'a> Work<'a> {
@@ -84,14 +92,13 @@ impl<'a> Work<'a> {
                 stride,
                 count: rows,
                 column: b.cast(),
+                column_stride: column_stride? * format.column_block_bytes(),
+                columns,
                 blocks,
                 out: c.cast(),
+                out_stride: out_stride?,
                 ahead,
-                following: 0,
             },
-            columns,
-            column_stride: column_stride? * format.column_block_bytes(),
-            out_stride: out_stride?,
             shares,
             thread,
         })
@@ -102,44 +109,16 @@ impl<'a> Work<'a> {
     /// # Safety
     /// ggml must have promised what the call names: rows, columns, and room for results that no other thread
     /// touches meanwhile. Every thread of the operation must do the same with the same counter.
-    pub(super) unsafe fn run(&self, mut next: impl FnMut() -> usize) {
-        // SAFETY: the caller's promise; no two threads have rows in common.
-        unsafe {
-            self.rows(self.shares.own(self.thread));
-            if self.shares.has_pieces() {
-                while let Some(piece) = self.shares.piece(next()) {
-                    self.rows(piece);
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`Work::run`]; `range` belongs to this thread only.
-    unsafe fn rows(&self, range: Range<usize>) {
-        // With several columns, a few rows at a time, which stay in the cache from one column to the next.
-        let step = if self.columns == 1 {
-            range.len().max(1)
-        } else {
-            GROUP
+    pub(super) unsafe fn run(&self, next: &mut dyn FnMut() -> usize) {
+        let mut own = Some(self.shares.own(self.thread));
+        let mut rows = || {
+            own.take().or_else(|| {
+                let some_are_left = self.shares.has_pieces();
+                some_are_left.then(|| self.shares.piece(next())).flatten()
+            })
         };
-        for first in range.clone().step_by(step) {
-            let count = step.min(range.end - first);
-            for column in 0..self.columns {
-                let whole = &self.whole;
-                let product = Product {
-                    rows: whole.rows.wrapping_add(first * whole.stride),
-                    count,
-                    column: whole.column.wrapping_add(column * self.column_stride),
-                    out: whole.out.wrapping_add(column * self.out_stride + first),
-                    ahead: if column == 0 { whole.ahead } else { 0 },
-                    following: range.end - first - count,
-                    ..*whole
-                };
-                // SAFETY: the caller's promise.
-                unsafe { self.kernel.run(&product) };
-            }
-        }
+        // SAFETY: the caller's promise; no two threads have rows in common.
+        unsafe { self.kernel.run(&self.whole, &mut rows) }
     }
 }
 
@@ -161,12 +140,11 @@ mod tests {
         };
         let format = Format::Q4K;
         let kernels = [Kernel::new(format, isa).expect("available")];
-        for columns in [1, 2, 7] {
-            let case = Case::new(format, Kind::Usual, ROWS, BLOCKS, 7);
+        for columns in [1, 2, 7, 20] {
+            let case = Case::with_columns(format, Kind::Usual, (ROWS, columns), BLOCKS, 7);
             let expected = case.run(&kernels[0], 0);
             let mut out = vec![f32::NAN; ROWS * columns];
             let product = case.product(&mut out, 8192);
-            // Every column is the same one.
             for (wdata, threads) in [(product.column, 1), (product.column, 3), (std::ptr::null(), 2)] {
                 let mut pieces = 0..;
                 for ith in 0..threads {
@@ -176,18 +154,16 @@ mod tests {
                         params: &params,
                         lengths: [ROWS as i64, columns as i64, BLOCKS as i64],
                         data: (product.rows.cast(), product.column.cast(), product.out.cast()),
-                        strides: [BLOCKS as i64, 0, ROWS as i64],
+                        strides: [BLOCKS as i64, BLOCKS as i64, ROWS as i64],
                         types: [a_type, b_type, abi::F32],
                     };
                     // SAFETY: the case's rows and column, and room for `columns` columns of results.
                     unsafe {
                         let work = Work::from_call(&call, &kernels, 8192).expect("a format with a kernel");
-                        work.run(|| pieces.next().expect("no end"));
+                        work.run(&mut || pieces.next().expect("no end"));
                     }
                 }
-                for (column, sums) in out.chunks(ROWS).enumerate() {
-                    assert_eq!(sums, expected, "column {column} of {columns}, {threads} threads");
-                }
+                assert_eq!(out, expected, "{columns} columns, {threads} threads");
                 out.fill(f32::NAN);
             }
         }

@@ -9,7 +9,7 @@ use siskin_device::settings::{Kernels, Values};
 use siskin_kernels::{AttentionKernel, Isa, Kernel};
 
 use super::abi::{self, ComputeParams};
-use super::product::{Call, Work};
+use super::product::{self, Call, Work};
 use super::{Calls, Status, attention, check, environment, original};
 
 /// Whether the wrappers compute or call ggml's own functions.
@@ -68,6 +68,7 @@ fn kernels() -> &'static Result<Set, String> {
         std::hint::black_box((
             __wrap_llamafile_sgemm as abi::Sgemm,
             __wrap_ggml_compute_forward_flash_attn_ext as abi::FlashAttention,
+            __wrap_ggml_compute_forward_mul_mat_tiled as abi::Tiled,
         ));
         if original::llamafile_sgemm().is_none() || original::flash_attention().is_none() {
             return Err("this program was linked without --wrap".into());
@@ -86,8 +87,28 @@ fn active() -> Option<&'static Set> {
     on.then(|| KERNELS.get()?.as_ref().ok()).flatten()
 }
 
-/// ggml's calls of `llamafile_sgemm` arrive here. It computes products of few columns by a format with a
-/// kernel, and passes the rest to ggml.
+/// ggml's calls of `ggml_compute_forward_mul_mat_tiled` arrive here, before it has made the columns ready. If there
+/// is a kernel for the product, it tells ggml to go on: to [`__wrap_llamafile_sgemm`].
+///
+/// # Safety
+/// As ggml's own: every thread of the operation calls it with the same node.
+#[cfg_attr(kernel_seam, unsafe(no_mangle))]
+unsafe extern "C" fn __wrap_ggml_compute_forward_mul_mat_tiled(
+    params: *const ComputeParams,
+    dst: *mut ggml_tensor,
+) -> bool {
+    if let Some(set) = active() {
+        // SAFETY: ggml promises a valid node with two sources.
+        if unsafe { product::is_computed(dst, &set.products) } {
+            return false;
+        }
+    }
+    // SAFETY: ggml's own function with ggml's own arguments.
+    original::mul_mat_tiled().is_some_and(|real| unsafe { real(params, dst) })
+}
+
+/// ggml's calls of `llamafile_sgemm` arrive here. It computes products by a format with a kernel, and passes the
+/// rest to ggml.
 ///
 /// # Safety
 /// As ggml's own: every thread of the operation calls it with the same arguments, except for its number.
@@ -121,7 +142,7 @@ unsafe extern "C" fn __wrap_llamafile_sgemm(
         if let Some(work) = unsafe { Work::from_call(&call, &set.products, ahead) } {
             // SAFETY: ggml promises the rows, columns and results that the call names. `Work` uses ggml's
             // counter only if it has pieces, and it has pieces only if ggml has set the counter.
-            unsafe { work.run(|| original::next_piece(params)) };
+            unsafe { work.run(&mut || original::next_piece(params)) };
             PRODUCTS.fetch_add(1, Ordering::Relaxed);
             return true;
         }

@@ -2,8 +2,7 @@
 
 use std::mem::offset_of;
 
-use super::superblocks::Minimum;
-use super::{LOW, Rows, Simd, Tile, bytes, nibbles, simple, superblocks, write_minimums};
+use super::{LOW, Rows, Simd, Tile, bytes, nibbles, simple, superblocks, times};
 use crate::block::{self, IQ4_LEVELS};
 
 pub(crate) struct Iq4Nl;
@@ -18,7 +17,7 @@ impl<S: Simd> simple::Format<S> for Iq4Nl {
     unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.steps[block] = S::half(S::sixteen(&rows.at, at));
+            tile.scales[block] = S::half(S::sixteen(&rows.at, at));
             write_levels(rows, at + offset_of!(block::Iq4Nl, qs), block, tile);
         }
     }
@@ -30,11 +29,8 @@ impl<S: Simd> superblocks::Format<S> for Iq4Xs {
     const BYTES: usize = size_of::<block::Iq4Xs>();
     const GROUP: usize = 8;
     const BITS: u32 = 8;
-    const MINIMUM: Minimum = if S::EXCESS == 0 {
-        Minimum::None
-    } else {
-        Minimum::Excess
-    };
+    const EXCESS: i32 = S::EXCESS as i32;
+    const MINIMUM: bool = false;
 
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
@@ -42,24 +38,26 @@ impl<S: Simd> superblocks::Format<S> for Iq4Xs {
         unsafe {
             // `d` and the scales' upper bits, then their lower bits.
             let [first, low, ..] = rows.transpose::<S>(0);
-            tile.steps[0] = S::half(first);
+            let step = S::half(first);
             let [even, odd] = nibbles::<S>(low);
             let (even, odd) = (bytes::<S>(even), bytes::<S>(odd));
             let (bits, zero) = (S::splat(0x30), S::splat(-32i32 as u32));
             // Bits `2 * sub` of the upper half belong to sub-block `sub`.
             let scale = |low, high| S::add(S::or(low, S::and(high, bits)), zero);
-            tile.scales[0] = scale(even[0], S::shr::<12>(first));
-            tile.scales[1] = scale(odd[0], S::shr::<14>(first));
-            tile.scales[2] = scale(even[1], S::shr::<16>(first));
-            tile.scales[3] = scale(odd[1], S::shr::<18>(first));
-            tile.scales[4] = scale(even[2], S::shr::<20>(first));
-            tile.scales[5] = scale(odd[2], S::shr::<22>(first));
-            tile.scales[6] = scale(even[3], S::shr::<24>(first));
-            tile.scales[7] = scale(odd[3], S::shr::<26>(first));
-            if S::EXCESS != 0 {
-                let scales = tile.scales;
-                write_minimums(tile, |at| S::shl::<7>(scales[at / 2]));
-            }
+            let first_four = [
+                scale(even[0], S::shr::<12>(first)),
+                scale(odd[0], S::shr::<14>(first)),
+                scale(even[1], S::shr::<16>(first)),
+                scale(odd[1], S::shr::<18>(first)),
+            ];
+            let last_four = [
+                scale(even[2], S::shr::<20>(first)),
+                scale(odd[2], S::shr::<22>(first)),
+                scale(even[3], S::shr::<24>(first)),
+                scale(odd[3], S::shr::<26>(first)),
+            ];
+            times::<S>(step, first_four, &mut tile.scales[..4]);
+            times::<S>(step, last_four, &mut tile.scales[4..8]);
             for sub in 0..8 {
                 write_levels(rows, offset_of!(block::Iq4Xs, qs) + 16 * sub, sub, tile);
             }

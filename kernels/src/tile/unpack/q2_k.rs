@@ -2,8 +2,8 @@
 
 use std::mem::offset_of;
 
-use super::superblocks::{Format, Minimum};
-use super::{Rows, Simd, Tile, bytes, nibbles, write_minimums};
+use super::superblocks::Format;
+use super::{Rows, Simd, Tile, bytes, nibbles, times};
 use crate::block;
 
 pub(crate) struct Q2K;
@@ -12,22 +12,24 @@ impl<S: Simd> Format<S> for Q2K {
     const BYTES: usize = size_of::<block::Q2K>();
     const GROUP: usize = 4;
     const BITS: u32 = 2;
-    const MINIMUM: Minimum = Minimum::Scaled;
+    const EXCESS: i32 = 0;
+    const MINIMUM: bool = true;
 
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.steps[0] = S::half(S::sixteen(&rows.at, offset_of!(block::Q2K, d)));
-            tile.offsets[0] = S::half(S::sixteen(&rows.at, offset_of!(block::Q2K, dmin)));
-            let mut minimums = [S::splat(0); 16];
+            let step = S::half(S::sixteen(&rows.at, offset_of!(block::Q2K, d)));
+            let minimum_step = S::half(S::sixteen(&rows.at, offset_of!(block::Q2K, dmin)));
+            // Minimums are subtracted.
+            let minimum_step = S::mul_sub(S::splat_float(0.0), minimum_step, S::splat_float(1.0));
             let words = rows.transpose::<S>(offset_of!(block::Q2K, scales));
             for (at, word) in words.into_iter().enumerate() {
-                let [scales, upper] = nibbles::<S>(word);
-                tile.scales[4 * at..4 * at + 4].copy_from_slice(&bytes::<S>(scales));
-                minimums[4 * at..4 * at + 4].copy_from_slice(&bytes::<S>(upper));
+                let [scales, minimums] = nibbles::<S>(word);
+                let four = 4 * at..4 * at + 4;
+                times::<S>(step, bytes::<S>(scales), &mut tile.scales[four.clone()]);
+                times::<S>(minimum_step, bytes::<S>(minimums), &mut tile.minimums[four]);
             }
-            write_minimums(tile, |at| minimums[at]);
             let two = S::splat(0x0303_0303);
             for part in 0..4 {
                 let packed = rows.transpose::<S>(offset_of!(block::Q2K, qs) + 16 * part);

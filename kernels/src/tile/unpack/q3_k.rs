@@ -3,8 +3,8 @@
 
 use std::mem::offset_of;
 
-use super::superblocks::{Format, Minimum};
-use super::{LOW, Rows, Simd, Tile, bytes, write_minimums};
+use super::superblocks::Format;
+use super::{LOW, Rows, Simd, Tile, bytes, times};
 use crate::block;
 
 pub(crate) struct Q3K;
@@ -13,13 +13,14 @@ impl<S: Simd> Format<S> for Q3K {
     const BYTES: usize = size_of::<block::Q3K>();
     const GROUP: usize = 4;
     const BITS: u32 = 3;
-    const MINIMUM: Minimum = Minimum::Excess;
+    const EXCESS: i32 = 4;
+    const MINIMUM: bool = false;
 
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block; the sixteen bytes from four before the scales are, too.
         unsafe {
-            tile.steps[0] = S::half(S::sixteen(&rows.at, offset_of!(block::Q3K, d)));
+            let step = S::half(S::sixteen(&rows.at, offset_of!(block::Q3K, d)));
             let [_, a, b, high] = rows.transpose::<S>(offset_of!(block::Q3K, scales) - 4);
             let (low, bits) = (S::splat(LOW), S::splat(0x3030_3030));
             let words = [
@@ -31,10 +32,8 @@ impl<S: Simd> Format<S> for Q3K {
             let zero = S::splat(-32i32 as u32);
             for (at, word) in words.into_iter().enumerate() {
                 let scales = bytes::<S>(word).map(|scale| S::add(scale, zero));
-                tile.scales[4 * at..4 * at + 4].copy_from_slice(&scales);
+                times::<S>(step, scales, &mut tile.scales[4 * at..4 * at + 4]);
             }
-            let scales = tile.scales;
-            write_minimums(tile, |at| S::shl::<2>(scales[at]));
             let (two, third) = (S::splat(0x0303_0303), S::splat(0x0404_0404));
             for of_half in 0..2 {
                 let mask = rows.transpose::<S>(offset_of!(block::Q3K, hmask) + 16 * of_half);

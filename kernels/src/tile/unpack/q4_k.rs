@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use super::superblocks::{Format, Minimum};
+use super::superblocks::Format;
 use super::{Rows, Simd, Tile, nibbles, write_scales_and_minimums};
 use crate::block;
 
@@ -12,16 +12,15 @@ impl<S: Simd> Format<S> for Q4K {
     const BYTES: usize = size_of::<block::Q4K>();
     const GROUP: usize = 8;
     const BITS: u32 = 4;
-    const MINIMUM: Minimum = Minimum::Scaled;
+    const EXCESS: i32 = 0;
+    const MINIMUM: bool = true;
 
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            let [steps, words @ ..] = rows.transpose::<S>(0);
-            tile.steps[0] = S::half(steps);
-            tile.offsets[0] = S::half(S::shr::<16>(steps));
-            write_scales_and_minimums(tile, words);
+            let header = rows.transpose::<S>(0);
+            write_scales_and_minimums(tile, header);
             for at in 0..8 {
                 let packed = rows.transpose::<S>(offset_of!(block::Q4K, qs) + 16 * at);
                 for (i, packed) in packed.into_iter().enumerate() {

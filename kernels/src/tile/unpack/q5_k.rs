@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use super::superblocks::{Format, Minimum};
+use super::superblocks::Format;
 use super::{Rows, Simd, Tile, nibbles, write_scales_and_minimums};
 use crate::block;
 
@@ -12,16 +12,15 @@ impl<S: Simd> Format<S> for Q5K {
     const BYTES: usize = size_of::<block::Q5K>();
     const GROUP: usize = 8;
     const BITS: u32 = 5;
-    const MINIMUM: Minimum = Minimum::Scaled;
+    const EXCESS: i32 = 0;
+    const MINIMUM: bool = true;
 
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            let [steps, words @ ..] = rows.transpose::<S>(0);
-            tile.steps[0] = S::half(steps);
-            tile.offsets[0] = S::half(S::shr::<16>(steps));
-            write_scales_and_minimums(tile, words);
+            let header = rows.transpose::<S>(0);
+            write_scales_and_minimums(tile, header);
             for part in 0..2 {
                 let high = rows.transpose::<S>(offset_of!(block::Q5K, qh) + 16 * part);
                 // Bit `sub` of a byte belongs to sub-block `sub`.

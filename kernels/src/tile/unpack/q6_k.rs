@@ -2,8 +2,8 @@
 
 use std::mem::offset_of;
 
-use super::superblocks::{Format, Minimum};
-use super::{Rows, Simd, Tile, nibbles, signed_bytes, write_minimums};
+use super::superblocks::Format;
+use super::{Rows, Simd, Tile, nibbles, signed_bytes, times};
 use crate::block;
 
 pub(crate) struct Q6K;
@@ -12,19 +12,18 @@ impl<S: Simd> Format<S> for Q6K {
     const BYTES: usize = size_of::<block::Q6K>();
     const GROUP: usize = 4;
     const BITS: u32 = 6;
-    const MINIMUM: Minimum = Minimum::Excess;
+    const EXCESS: i32 = 32;
+    const MINIMUM: bool = false;
 
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.steps[0] = S::half(S::sixteen(&rows.at, offset_of!(block::Q6K, d)));
+            let step = S::half(S::sixteen(&rows.at, offset_of!(block::Q6K, d)));
             let words = rows.transpose::<S>(offset_of!(block::Q6K, scales));
             for (at, word) in words.into_iter().enumerate() {
-                tile.scales[4 * at..4 * at + 4].copy_from_slice(&signed_bytes::<S>(word));
+                times::<S>(step, signed_bytes::<S>(word), &mut tile.scales[4 * at..4 * at + 4]);
             }
-            let scales = tile.scales;
-            write_minimums(tile, |at| S::shl::<5>(scales[at]));
             let bits = S::splat(0x3030_3030);
             for part in 0..4 {
                 let (half, of_half) = (part / 2, part % 2);

@@ -18,7 +18,7 @@ impl<S: Simd> Format<S> for Q5_0 {
     unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.steps[block] = S::half(S::sixteen(&rows.at, at));
+            tile.scales[block] = S::half(S::sixteen(&rows.at, at));
             // The word, and the first of the levels.
             let [high, ..] = rows.transpose::<S>(at + offset_of!(block::Q5_0, qh));
             write_levels(rows, at + offset_of!(block::Q5_0, qs), high, block, tile);
@@ -39,8 +39,8 @@ impl<S: Simd> Format<S> for Q5_1 {
         // SAFETY: every place is in the block.
         unsafe {
             let [steps, high, ..] = rows.transpose::<S>(at);
-            tile.steps[block] = S::half(steps);
-            tile.offsets[block] = S::half(S::shr::<16>(steps));
+            tile.scales[block] = S::half(steps);
+            tile.minimums[block] = S::half(S::shr::<16>(steps));
             write_levels(rows, at + offset_of!(block::Q5_1, qs), high, block, tile);
         }
     }
