@@ -2,11 +2,17 @@
 
 use crate::Product;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// What to prefetch while a band of rows is computed: as many bytes as the band reads, in the order of their
 /// addresses. The band reads several rows at once, but memory is faster in the order of addresses.
 #[derive(Clone, Copy)]
 pub(crate) struct Ahead {
+    /// The next line.
     place: *const u8,
+    /// Up to here it is time to prefetch.
+    due: *const u8,
     end: *const u8,
 }
 
@@ -19,6 +25,7 @@ impl Ahead {
         let row = |row: usize| product.rows.wrapping_add(row * product.stride);
         Self {
             place: row(last).wrapping_add(product.ahead),
+            due: row(last).wrapping_add(product.ahead),
             end: row(end),
         }
     }
@@ -27,20 +34,22 @@ impl Ahead {
     pub(crate) fn none() -> Self {
         Self {
             place: std::ptr::null(),
+            due: std::ptr::null(),
             end: std::ptr::null(),
         }
     }
 
-    /// Prefetches `bytes` bytes, and moves on.
+    /// Prefetches as much as is read: `bytes` bytes.
     #[inline(always)]
     pub(crate) fn fetch(&mut self, bytes: usize) {
         if self.place >= self.end {
             return;
         }
-        for line in 0..bytes.div_ceil(64) {
-            prefetch(self.place.wrapping_add(line * 64));
+        self.due = self.due.wrapping_add(bytes);
+        while self.place < self.due {
+            prefetch(self.place);
+            self.place = self.place.wrapping_add(LINE);
         }
-        self.place = self.place.wrapping_add(bytes);
     }
 }
 

@@ -158,13 +158,21 @@ impl Case {
 
     /// The exact products, in the same order.
     pub fn exact(&self) -> Vec<Exact> {
-        let column_bytes = self.format.column_block_bytes();
-        let columns: Vec<&[u8]> = blocks(&self.column, column_bytes, self.columns * self.blocks).collect();
-        let rows: Vec<&[u8]> =
-            blocks(&self.rows, self.format.block_bytes(), self.count * self.blocks).collect();
-        let rows = || rows.chunks(self.blocks);
-        let all = columns.chunks(self.blocks).flat_map(|column| rows().map(move |row| (row, column)));
-        all.map(|(row, column)| self.exact_sum(row, column)).collect()
+        let columns = (0..self.columns).flat_map(|column| (0..self.count).map(move |row| (row, column)));
+        columns.map(|(row, column)| self.exact_at(row, column)).collect()
+    }
+
+    /// The exact product of a row and a column.
+    ///
+    /// # Panics
+    /// If the case has no such row or column.
+    pub fn exact_at(&self, row: usize, column: usize) -> Exact {
+        let part = |words, bytes: usize, at: usize| -> Vec<&[u8]> {
+            blocks(words, bytes, (at + 1) * self.blocks).skip(at * self.blocks).collect()
+        };
+        let row = part(&self.rows, self.format.block_bytes(), row);
+        let column = part(&self.column, self.format.column_block_bytes(), column);
+        self.exact_sum(&row, &column)
     }
 
     fn exact_sum(&self, row: &[&[u8]], column: &[&[u8]]) -> Exact {

@@ -24,6 +24,7 @@ mod kernel;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod product;
+mod quantize;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -33,3 +34,4 @@ pub use format::{Column, Format};
 pub use isa::Isa;
 pub use kernel::Kernel;
 pub use product::{Next, Product};
+pub use quantize::Quantizer;

@@ -44,6 +44,17 @@ impl Rows<'_> {
         // SAFETY: the caller's promise.
         unsafe { S::transpose(&self.at, at) }
     }
+
+    /// As [`Simd::sixteen`], with prefetches.
+    ///
+    /// # Safety
+    /// As [`Simd::sixteen`].
+    #[inline(always)]
+    unsafe fn sixteen<S: Simd>(&mut self, at: usize) -> S::V {
+        self.ahead.fetch(2 * S::ROWS);
+        // SAFETY: the caller's promise.
+        unsafe { S::sixteen(&self.at, at) }
+    }
 }
 
 /// An instruction set, for tiles: registers of 32-bit lanes, one for each row.

@@ -17,10 +17,11 @@
 #![forbid(unsafe_code)]
 
 /// The functions of ggml that siskin wraps: `runtime/src/ggml_hook/seam.rs` defines a wrapper for each.
-pub const WRAPPED: [&str; 3] = [
+pub const WRAPPED: [&str; 4] = [
     "ggml_compute_forward_flash_attn_ext",
     "ggml_compute_forward_mul_mat_tiled",
     "llamafile_sgemm",
+    "quantize_row_q8_K",
 ];
 
 /// The architectures that siskin has kernels for, as Cargo spells them. On others no wrapper is compiled, so a wrapped

@@ -1,13 +1,13 @@
 //! siskin's own kernels under llama.cpp's graph.
 //!
-//! Decoding multiplies every weight with one column of activations, a short prompt with a few. The crate
+//! Decoding multiplies every weight with one column of activations, a prompt with many. The crate
 //! `siskin-kernels` does that at the speed of the memory; this module connects it to ggml. The linker
 //! redirects ggml's calls of a few functions to wrappers (`--wrap`, see `build.rs`). The wrappers call ggml's
 //! own functions until [`select`] switches them. ggml always computes what the kernels do not support.
 //!
 //! ```text
-//! llama.cpp's graph ─► ggml's mul_mat        ─► wrap ─┬─► siskin-kernels   few columns, a format with a kernel
-//!                      ggml's flash attention ─► wrap ─┤                    one token, f16 keys and values
+//! llama.cpp's graph ─► ggml's mul_mat        ─► wrap ─┬─► siskin-kernels   a format with a kernel
+//!                      ggml's flash attention ─► wrap ─┤                    a few tokens
 //!                                                      └─► ggml's own       everything else, until switched
 //! ```
 //!
@@ -21,6 +21,8 @@ mod abi;
 mod attention;
 #[cfg(own_kernels)]
 mod check;
+#[cfg(own_kernels)]
+mod choose;
 #[cfg(own_kernels)]
 mod original;
 #[cfg(own_kernels)]

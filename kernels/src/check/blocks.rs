@@ -79,10 +79,12 @@ pub(super) fn activations(format: Format, kind: Kind, block: &mut [u8], noise: &
 
 fn half(block: &[u8], at: usize) -> f64 {
     let bits = u16::from_ne_bytes([block[at], block[at + 1]]);
-    let (exponent, mantissa) = (i32::from(bits >> 10 & 31), f64::from(bits & 0x3ff));
+    let (exponent, mantissa) = (i64::from(bits >> 10 & 31), f64::from(bits & 0x3ff));
+    // 2 to the power of `n`.
+    let power = |n: i64| f64::from_bits(((1023 + n) as u64) << 52);
     let size = match exponent {
-        0 => mantissa * 2f64.powi(-24),
-        _ => (1024.0 + mantissa) * 2f64.powi(exponent - 25),
+        0 => mantissa * power(-24),
+        _ => (1024.0 + mantissa) * power(exponent - 25),
     };
     if bits & 0x8000 == 0 { size } else { -size }
 }

@@ -74,6 +74,9 @@ pub(super) const F32: c_int = llama_cpp_sys_2::GGML_TYPE_F32 as c_int;
 pub(super) type Tiled =
     unsafe extern "C" fn(params: *const ComputeParams, dst: *mut llama_cpp_sys_2::ggml_tensor) -> bool;
 
+/// `quantize_row_q8_K`: makes `count` numbers blocks of q8_K.
+pub(super) type Quantize = unsafe extern "C" fn(numbers: *const f32, blocks: *mut c_void, count: i64);
+
 /// ggml's type numbers of a format and of the column it is multiplied by.
 pub(super) fn types(format: Format) -> (c_int, c_int) {
     use llama_cpp_sys_2 as sys;

@@ -5,7 +5,7 @@
 mod linked {
     use std::ffi::{c_int, c_void};
 
-    use super::super::abi::{FlashAttention, Sgemm, Tiled};
+    use super::super::abi::{FlashAttention, Quantize, Sgemm, Tiled};
 
     unsafe extern "C" {
         /// Adds `value` to the counter that all threads of a pool share, and returns the counter before that.
@@ -13,6 +13,7 @@ mod linked {
         pub(super) static siskin_real_llamafile_sgemm: Option<Sgemm>;
         pub(super) static siskin_real_flash_attention: Option<FlashAttention>;
         pub(super) static siskin_real_mul_mat_tiled: Option<Tiled>;
+        pub(super) static siskin_real_quantize_row_q8_K: Option<Quantize>;
     }
 
     // Weak references, which Rust cannot declare: a program linked without `--wrap` still links.
@@ -20,6 +21,7 @@ mod linked {
         ".weak __real_llamafile_sgemm",
         ".weak __real_ggml_compute_forward_flash_attn_ext",
         ".weak __real_ggml_compute_forward_mul_mat_tiled",
+        ".weak __real_quantize_row_q8_K",
         ".pushsection .data.rel.ro.siskin_real,\"aw\",%progbits",
         ".balign 8",
         ".globl siskin_real_llamafile_sgemm",
@@ -34,6 +36,10 @@ mod linked {
         ".hidden siskin_real_mul_mat_tiled",
         "siskin_real_mul_mat_tiled:",
         ".quad __real_ggml_compute_forward_mul_mat_tiled",
+        ".globl siskin_real_quantize_row_q8_K",
+        ".hidden siskin_real_quantize_row_q8_K",
+        "siskin_real_quantize_row_q8_K:",
+        ".quad __real_quantize_row_q8_K",
         ".popsection",
     );
 }
@@ -54,6 +60,17 @@ pub(super) fn flash_attention() -> Option<super::abi::FlashAttention> {
 pub(super) fn mul_mat_tiled() -> Option<super::abi::Tiled> {
     // SAFETY: as above.
     unsafe { linked::siskin_real_mul_mat_tiled }
+}
+
+#[cfg(kernel_seam)]
+pub(super) fn quantize_row_q8_k() -> Option<super::abi::Quantize> {
+    // SAFETY: as above.
+    unsafe { linked::siskin_real_quantize_row_q8_K }
+}
+
+#[cfg(not(kernel_seam))]
+pub(super) fn quantize_row_q8_k() -> Option<super::abi::Quantize> {
+    None
 }
 
 #[cfg(not(kernel_seam))]

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use llama_cpp_sys_2::ggml_tensor;
 use siskin_device::settings::{Kernels, Values};
-use siskin_kernels::{AttentionKernel, Isa, Kernel};
+use siskin_kernels::block::{Q8K, SUPER};
+use siskin_kernels::{AttentionKernel, Isa, Kernel, Quantizer};
 
 use super::abi::{self, ComputeParams};
 use super::product::{self, Call, Work};
-use super::{Calls, Status, attention, check, environment, original};
+use super::{Calls, Status, attention, check, choose, environment, original};
 
 /// Whether the wrappers compute or call ggml's own functions.
 static ON: AtomicBool = AtomicBool::new(false);
@@ -22,11 +23,13 @@ static ATTENTIONS: AtomicU64 = AtomicU64::new(0);
 /// The kernels, or why they cannot be used.
 static KERNELS: OnceLock<Result<Set, String>> = OnceLock::new();
 
-/// The kernels for products, one per format, and the kernel for attention.
+/// The kernels for products, one per format, for attention, and for the columns of k-quants.
 #[derive(Debug)]
 struct Set {
+    isa: Isa,
     products: Vec<Kernel>,
     attention: AttentionKernel,
+    quantizer: Quantizer,
 }
 
 pub(super) fn select(asked: Kernels, prefetch_bytes: u32) -> Status {
@@ -49,7 +52,7 @@ pub(super) fn status() -> Status {
     let on = ON.load(Ordering::Acquire);
     Status {
         kernels: if on { Kernels::Siskin } else { Kernels::Ggml },
-        isa: Isa::best().map(Isa::name),
+        isa: kernels().as_ref().ok().map(|set| set.isa.name()),
         prefetch_bytes: AHEAD.load(Ordering::Relaxed),
         reason: kernels().as_ref().err().cloned(),
     }
@@ -69,14 +72,17 @@ fn kernels() -> &'static Result<Set, String> {
             __wrap_llamafile_sgemm as abi::Sgemm,
             __wrap_ggml_compute_forward_flash_attn_ext as abi::FlashAttention,
             __wrap_ggml_compute_forward_mul_mat_tiled as abi::Tiled,
+            __wrap_quantize_row_q8_K as abi::Quantize,
         ));
         if original::llamafile_sgemm().is_none() || original::flash_attention().is_none() {
             return Err("this program was linked without --wrap".into());
         }
-        let isa = Isa::best().ok_or("there are none for this CPU's instructions")?;
+        let isa = choose::fastest().ok_or("there are none for this CPU's instructions")?;
         Ok(Set {
+            isa,
             products: check::checked(isa)?,
             attention: check::checked_attention(isa)?,
+            quantizer: check::checked_quantizer(isa)?,
         })
     })
 }
@@ -180,6 +186,28 @@ unsafe extern "C" fn __wrap_ggml_compute_forward_flash_attn_ext(
     }
 }
 
+/// ggml's calls of `quantize_row_q8_K` arrive here, most of them through its table of types.
+///
+/// # Safety
+/// As ggml's own: `numbers` points at `count` numbers, a multiple of 256, and `blocks` at room for their blocks.
+#[cfg_attr(kernel_seam, unsafe(no_mangle))]
+#[allow(non_snake_case)]
+unsafe extern "C" fn __wrap_quantize_row_q8_K(numbers: *const f32, blocks: *mut c_void, count: i64) {
+    if let (Some(set), Ok(count)) = (active(), usize::try_from(count)) {
+        // SAFETY: the caller's promise; the blocks are written before they are read, and any bytes are a block.
+        let (numbers, blocks) = unsafe {
+            (
+                std::slice::from_raw_parts(numbers, count / SUPER * SUPER),
+                std::slice::from_raw_parts_mut(blocks.cast::<Q8K>(), count / SUPER),
+            )
+        };
+        set.quantizer.run(numbers, blocks);
+    } else if let Some(real) = original::quantize_row_q8_k() {
+        // SAFETY: ggml's own function with ggml's own arguments.
+        unsafe { real(numbers, blocks, count) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,11 +219,9 @@ mod tests {
         let on = select(Kernels::Siskin, 8192);
         println!("{on}");
         match Isa::best() {
-            Some(isa) if cfg!(kernel_seam) => {
-                assert_eq!(
-                    (on.kernels, on.reason, on.isa),
-                    (Kernels::Siskin, None, Some(isa.name()))
-                );
+            Some(_) if cfg!(kernel_seam) => {
+                assert_eq!((on.kernels, on.reason), (Kernels::Siskin, None));
+                assert!(Isa::ALL.iter().any(|isa| on.isa == Some(isa.name())));
             }
             _ => assert!(on.kernels == Kernels::Ggml && on.reason.is_some()),
         }

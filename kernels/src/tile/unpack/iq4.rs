@@ -17,7 +17,7 @@ impl<S: Simd> simple::Format<S> for Iq4Nl {
     unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(S::sixteen(&rows.at, at));
+            tile.scales[block] = S::half(rows.sixteen::<S>(at));
             write_levels(rows, at + offset_of!(block::Iq4Nl, qs), block, tile);
         }
     }

@@ -19,8 +19,8 @@ impl<S: Simd> Format<S> for Q2K {
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            let step = S::half(S::sixteen(&rows.at, offset_of!(block::Q2K, d)));
-            let minimum_step = S::half(S::sixteen(&rows.at, offset_of!(block::Q2K, dmin)));
+            let step = S::half(rows.sixteen::<S>(offset_of!(block::Q2K, d)));
+            let minimum_step = S::half(rows.sixteen::<S>(offset_of!(block::Q2K, dmin)));
             // Minimums are subtracted.
             let minimum_step = S::mul_sub(S::splat_float(0.0), minimum_step, S::splat_float(1.0));
             let words = rows.transpose::<S>(offset_of!(block::Q2K, scales));

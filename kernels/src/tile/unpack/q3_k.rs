@@ -20,7 +20,7 @@ impl<S: Simd> Format<S> for Q3K {
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block; the sixteen bytes from four before the scales are, too.
         unsafe {
-            let step = S::half(S::sixteen(&rows.at, offset_of!(block::Q3K, d)));
+            let step = S::half(rows.sixteen::<S>(offset_of!(block::Q3K, d)));
             let [_, a, b, high] = rows.transpose::<S>(offset_of!(block::Q3K, scales) - 4);
             let (low, bits) = (S::splat(LOW), S::splat(0x3030_3030));
             let words = [

@@ -19,7 +19,7 @@ impl<S: Simd> Format<S> for Q6K {
     unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            let step = S::half(S::sixteen(&rows.at, offset_of!(block::Q6K, d)));
+            let step = S::half(rows.sixteen::<S>(offset_of!(block::Q6K, d)));
             let words = rows.transpose::<S>(offset_of!(block::Q6K, scales));
             for (at, word) in words.into_iter().enumerate() {
                 times::<S>(step, signed_bytes::<S>(word), &mut tile.scales[4 * at..4 * at + 4]);

@@ -18,7 +18,7 @@ impl<S: Simd> Format<S> for Q4_0 {
     unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(S::sixteen(&rows.at, at));
+            tile.scales[block] = S::half(rows.sixteen::<S>(at));
             write_levels(rows, at + offset_of!(block::Q4_0, qs), block, tile);
         }
     }
@@ -36,8 +36,8 @@ impl<S: Simd> Format<S> for Q4_1 {
     unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(S::sixteen(&rows.at, at));
-            tile.minimums[block] = S::half(S::sixteen(&rows.at, at + offset_of!(block::Q4_1, m)));
+            tile.scales[block] = S::half(rows.sixteen::<S>(at));
+            tile.minimums[block] = S::half(rows.sixteen::<S>(at + offset_of!(block::Q4_1, m)));
             write_levels(rows, at + offset_of!(block::Q4_1, qs), block, tile);
         }
     }

@@ -18,7 +18,7 @@ impl<S: Simd> Format<S> for Q5_0 {
     unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(S::sixteen(&rows.at, at));
+            tile.scales[block] = S::half(rows.sixteen::<S>(at));
             // The word, and the first of the levels.
             let [high, ..] = rows.transpose::<S>(at + offset_of!(block::Q5_0, qh));
             write_levels(rows, at + offset_of!(block::Q5_0, qs), high, block, tile);

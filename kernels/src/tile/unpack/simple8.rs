@@ -18,7 +18,7 @@ impl<S: Simd> Format<S> for Q8_0 {
     unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(S::sixteen(&rows.at, at));
+            tile.scales[block] = S::half(rows.sixteen::<S>(at));
             for half in 0..2 {
                 let levels = rows.transpose::<S>(at + offset_of!(block::Q8_0, qs) + 16 * half);
                 for (i, levels) in levels.into_iter().enumerate() {
