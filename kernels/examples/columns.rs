@@ -25,11 +25,19 @@ fn main() {
     let only = args.next().filter(|format| format != "all");
     let bytes = args.next().map_or(512, |text| text.parse().expect("MiB")) << 20;
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        println!("\n{}, {threads} threads, medians of {ROUNDS} rounds in turns\n", isa.name());
+        println!(
+            "\n{}, {threads} threads, medians of {ROUNDS} rounds in turns\n",
+            isa.name()
+        );
         println!("| format | columns | GB/s | T(n) | G multiply-adds/s |\n| --- | --- | --- | --- | --- |");
         for format in Format::ALL {
             if only.as_deref().is_none_or(|only| only == format.name()) {
-                measure(format, Kernel::new(format, isa).expect("available"), threads, bytes);
+                measure(
+                    format,
+                    Kernel::new(format, isa).expect("available"),
+                    threads,
+                    bytes,
+                );
             }
         }
     }

@@ -168,7 +168,9 @@ impl Case {
     /// If the case has no such row or column.
     pub fn exact_at(&self, row: usize, column: usize) -> Exact {
         let part = |words, bytes: usize, at: usize| -> Vec<&[u8]> {
-            blocks(words, bytes, (at + 1) * self.blocks).skip(at * self.blocks).collect()
+            blocks(words, bytes, (at + 1) * self.blocks)
+                .skip(at * self.blocks)
+                .collect()
         };
         let row = part(&self.rows, self.format.block_bytes(), row);
         let column = part(&self.column, self.format.column_block_bytes(), column);

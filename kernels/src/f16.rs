@@ -57,7 +57,10 @@ unsafe fn tile<L: Lanes, const C: usize>(
         product.rows.wrapping_add(row * product.stride).cast()
     });
     let columns: [*const u16; C] = std::array::from_fn(|c| {
-        product.column.wrapping_add((column + c) * product.column_stride).cast()
+        product
+            .column
+            .wrapping_add((column + c) * product.column_stride)
+            .cast()
     });
     let len = product.blocks;
     let whole = len - len % L::COUNT;
@@ -84,11 +87,15 @@ unsafe fn tile<L: Lanes, const C: usize>(
             // The rest, and zeros.
             let rest = |from: *const u16| {
                 let mut numbers = [0u16; MOST];
-                from.add(whole).copy_to_nonoverlapping(numbers.as_mut_ptr(), len - whole);
+                from.add(whole)
+                    .copy_to_nonoverlapping(numbers.as_mut_ptr(), len - whole);
                 numbers
             };
             let (rows, columns) = (rows.map(rest), columns.map(rest));
-            add(rows.each_ref().map(|r| r.as_ptr()), columns.each_ref().map(|c| c.as_ptr()));
+            add(
+                rows.each_ref().map(|r| r.as_ptr()),
+                columns.each_ref().map(|c| c.as_ptr()),
+            );
         }
         for (r, sums) in sums.into_iter().enumerate().take(left) {
             for (c, sum) in sums.into_iter().enumerate() {

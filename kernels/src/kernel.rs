@@ -41,7 +41,10 @@ impl Kernel {
     pub unsafe fn run(&self, product: &Product, next: Next<'_>) {
         let mut checked = || {
             let rows = next()?;
-            assert!(rows.start <= rows.end && rows.end <= product.count, "rows of the product");
+            assert!(
+                rows.start <= rows.end && rows.end <= product.count,
+                "rows of the product"
+            );
             Some(rows)
         };
         if product.count > 0 && product.blocks > 0 {
@@ -60,7 +63,6 @@ impl Kernel {
         unsafe { self.run(product, &mut || all.take()) }
     }
 }
-
 
 /// The kernels of one instruction set: for each format a function compiled for the features, into which everything
 /// is inlined.

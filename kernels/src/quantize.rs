@@ -88,12 +88,22 @@ fn largest(numbers: &[f32; SUPER]) -> f32 {
     let (mut low, mut high) = ([0f32; LANES], [0f32; LANES]);
     for part in numbers.as_chunks::<LANES>().0 {
         for lane in 0..LANES {
-            low[lane] = if part[lane] < low[lane] { part[lane] } else { low[lane] };
-            high[lane] = if part[lane] > high[lane] { part[lane] } else { high[lane] };
+            low[lane] = if part[lane] < low[lane] {
+                part[lane]
+            } else {
+                low[lane]
+            };
+            high[lane] = if part[lane] > high[lane] {
+                part[lane]
+            } else {
+                high[lane]
+            };
         }
     }
     let low = low.into_iter().fold(0f32, |low, x| if x < low { x } else { low });
-    let high = high.into_iter().fold(0f32, |high, x| if x > high { x } else { high });
+    let high = high
+        .into_iter()
+        .fold(0f32, |high, x| if x > high { x } else { high });
     if high == -low {
         return *numbers.iter().find(|x| x.abs() == high).unwrap_or(&high);
     }
@@ -143,7 +153,16 @@ mod tests {
         let steps: Vec<f32> = (0..SUPER).map(|at| at as f32 - 127.0).collect();
         let tiny: Vec<f32> = random.iter().map(|x| x * 1e-30).collect();
         let huge: Vec<f32> = random.iter().map(|x| x * 1e37).collect();
-        let cases = [random, opposite, opposite_first, steps, tiny, huge, vec![0.0; SUPER], vec![-0.0; SUPER]];
+        let cases = [
+            random,
+            opposite,
+            opposite_first,
+            steps,
+            tiny,
+            huge,
+            vec![0.0; SUPER],
+            vec![-0.0; SUPER],
+        ];
         for isa in Isa::ALL {
             let Some(quantizer) = Quantizer::new(isa) else {
                 continue;
@@ -156,10 +175,16 @@ mod tests {
                 }];
                 quantizer.run(numbers, &mut block);
                 let (d, levels) = reference(numbers);
-                assert_eq!((block[0].d, block[0].qs.to_vec()), (d, levels.clone()), "{isa:?}, case {at}");
+                assert_eq!(
+                    (block[0].d, block[0].qs.to_vec()),
+                    (d, levels.clone()),
+                    "{isa:?}, case {at}"
+                );
                 if d != 0.0 {
-                    let sums: Vec<i16> =
-                        levels.chunks(16).map(|part| part.iter().map(|x| i16::from(*x)).sum()).collect();
+                    let sums: Vec<i16> = levels
+                        .chunks(16)
+                        .map(|part| part.iter().map(|x| i16::from(*x)).sum())
+                        .collect();
                     assert_eq!(block[0].bsums.to_vec(), sums, "{isa:?}, case {at}");
                 }
             }

@@ -63,7 +63,11 @@ fn a_result_depends_on_its_own_row_and_column_only() {
         for isa in available() {
             let kernel = Kernel::new(format, isa).expect("available");
             for (at, (count, blocks)) in SHAPES.into_iter().enumerate() {
-                let blocks = if format == Format::F16 { blocks * 37 } else { blocks };
+                let blocks = if format == Format::F16 {
+                    blocks * 37
+                } else {
+                    blocks
+                };
                 let case = |columns| {
                     Case::with_columns(format, Kind::Usual, (count, columns), blocks, 7 + at as u64)
                 };
@@ -111,7 +115,11 @@ fn alone(case: &Case, kernel: &Kernel, what: &str) {
         unsafe { kernel.run_all(&one) };
         for (column, got) in out.into_iter().enumerate() {
             let wanted = together[column * whole.count + row];
-            assert_eq!(got.to_bits(), wanted.to_bits(), "{what} row {row} column {column}");
+            assert_eq!(
+                got.to_bits(),
+                wanted.to_bits(),
+                "{what} row {row} column {column}"
+            );
         }
     }
 }

@@ -80,7 +80,10 @@ impl<S: Simd, F: superblocks::Format<S>> Kind<S> for Superblocks<F> {
         let groups = 64 / F::GROUP;
         Superblock {
             block: start.cast::<Q8K>().wrapping_add(block),
-            sums: ready.sums.as_ptr().wrapping_add((column * product.blocks + block) * groups),
+            sums: ready
+                .sums
+                .as_ptr()
+                .wrapping_add((column * product.blocks + block) * groups),
         }
     }
 
@@ -118,7 +121,9 @@ impl<S: Simd, F: simple::Format<S>> Kind<S> for Simple<F> {
             let start = product.column.wrapping_add(column * product.column_stride);
             for block in 0..product.blocks {
                 // SAFETY: the caller's promise.
-                ready.steps.push(unsafe { multiply::step::<S, F>(start.wrapping_add(block * bytes)) });
+                ready
+                    .steps
+                    .push(unsafe { multiply::step::<S, F>(start.wrapping_add(block * bytes)) });
             }
         }
     }
@@ -228,7 +233,10 @@ unsafe fn band<S: Simd, K: Kind<S>, const R: usize>(
                     let row = first + r * S::ROWS + row % S::ROWS;
                     product.rows.wrapping_add(row * product.stride + block * K::BYTES)
                 });
-                let mut rows = Rows { at, ahead: &mut ahead };
+                let mut rows = Rows {
+                    at,
+                    ahead: &mut ahead,
+                };
                 K::unpack(&mut rows, blocks, tile);
             }
             let mut column = 0;
@@ -275,13 +283,18 @@ unsafe fn few_rows<S: Simd, K: Kind<S>>(
             // SAFETY: the caller's promise; a register has at most `MAX_ROWS` lanes.
             unsafe {
                 let mut ahead = Ahead::none();
-                let mut rows = Rows { at, ahead: &mut ahead };
+                let mut rows = Rows {
+                    at,
+                    ahead: &mut ahead,
+                };
                 K::unpack(&mut rows, blocks, &mut tiles[0]);
                 let part = K::part(product, ready, column, block);
                 K::multiply::<1, 1>(tiles, blocks, [part], [sums.as_mut_ptr()], block == 0);
             }
         }
-        let out = product.out.wrapping_add(column * product.out_stride + range.start);
+        let out = product
+            .out
+            .wrapping_add(column * product.out_stride + range.start);
         // SAFETY: the product has room for the results of its rows.
         unsafe { sums.as_ptr().copy_to_nonoverlapping(out, range.len()) };
     }

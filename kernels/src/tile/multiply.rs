@@ -105,7 +105,11 @@ pub(super) unsafe fn superblock<S, F, const C: usize, const R: usize>(
             let d = S::splat_float((*columns[c].block).d);
             for r in 0..R {
                 let place = out[c].add(r * S::ROWS);
-                let total = if first { S::splat_float(0.0) } else { S::load(place) };
+                let total = if first {
+                    S::splat_float(0.0)
+                } else {
+                    S::load(place)
+                };
                 S::store(place, S::mul_add(total, sums[r][c], d));
             }
         }

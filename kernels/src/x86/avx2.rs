@@ -8,12 +8,22 @@ use crate::tile::{Simd, Starts};
 
 /// The kernel for `format`.
 pub(crate) fn kernel(format: Format) -> Run {
-    crate::kernel::runs!(format, Avx2<Plain>, crate::attention::lanes::Avx2, "avx2,fma,f16c")
+    crate::kernel::runs!(
+        format,
+        Avx2<Plain>,
+        crate::attention::lanes::Avx2,
+        "avx2,fma,f16c"
+    )
 }
 
 /// The kernel for `format` on a CPU with AVX-VNNI.
 pub(crate) fn kernel_vnni(format: Format) -> Run {
-    crate::kernel::runs!(format, Avx2<Vnni>, crate::attention::lanes::Avx2, "avx2,fma,f16c,avxvnni")
+    crate::kernel::runs!(
+        format,
+        Avx2<Vnni>,
+        crate::attention::lanes::Avx2,
+        "avx2,fma,f16c,avxvnni"
+    )
 }
 
 /// How products are summed: the part that differs between the instruction sets.
@@ -71,7 +81,6 @@ impl Mac for Plain {
             _mm256_add_epi32(sum, all)
         }
     }
-
 }
 
 /// AVX2 with AVX-VNNI.
@@ -90,7 +99,6 @@ impl Mac for Vnni {
             _mm256_dpbusd_avx_epi32(sum, levels[3], four(x, 3))
         }
     }
-
 }
 
 /// Registers of 256 bits.

@@ -2,9 +2,9 @@
 //! blocks.
 
 use llama_cpp_sys_2 as sys;
+use siskin_kernels::block::{Q8K, SUPER};
 use siskin_kernels::check::attention::{AttentionCase, Shape};
 use siskin_kernels::check::{Case, Kind};
-use siskin_kernels::block::{Q8K, SUPER};
 use siskin_kernels::{AttentionKernel, Format, Isa, Kernel, Product, Quantizer};
 
 use super::abi;

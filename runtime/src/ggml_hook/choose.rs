@@ -33,7 +33,10 @@ pub(super) fn fastest() -> Option<Isa> {
             }
         }
     }
-    let times: Vec<(Isa, f64)> = isas.into_iter().zip(best.iter().map(Duration::as_secs_f64)).collect();
+    let times: Vec<(Isa, f64)> = isas
+        .into_iter()
+        .zip(best.iter().map(Duration::as_secs_f64))
+        .collect();
     choose(&times)
 }
 
@@ -55,9 +58,15 @@ mod tests {
         for (times, chosen) in [
             (vec![], None),
             (vec![(Avx2, 1.0)], Some(Avx2)),
-            (vec![(Avx512Vnni, 1.0), (AvxVnni, 0.95), (Avx2, 1.2)], Some(Avx512Vnni)),
+            (
+                vec![(Avx512Vnni, 1.0), (AvxVnni, 0.95), (Avx2, 1.2)],
+                Some(Avx512Vnni),
+            ),
             (vec![(Avx512Vnni, 1.0), (AvxVnni, 0.85), (Avx2, 0.8)], Some(Avx2)),
-            (vec![(Avx512Vnni, 1.0), (AvxVnni, 0.7), (Avx2, 0.8)], Some(AvxVnni)),
+            (
+                vec![(Avx512Vnni, 1.0), (AvxVnni, 0.7), (Avx2, 0.8)],
+                Some(AvxVnni),
+            ),
         ] {
             assert_eq!(choose(&times), chosen, "{times:?}");
         }

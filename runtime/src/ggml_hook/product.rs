@@ -50,7 +50,8 @@ pub(super) unsafe fn is_computed(node: *const ggml_tensor, kernels: &[Kernel]) -
     let (weights, columns) = unsafe { (&*(*node).src[0], &*(*node).src[1]) };
     let of_type = |kernel: &&Kernel| abi::types(kernel.format()).0 == weights.type_ as c_int;
     let kernel = kernels.iter().find(of_type);
-    let fits = |kernel: &Kernel| usize::try_from(columns.ne[1]).is_ok_and(|n| n <= most_columns(kernel.format()));
+    let fits =
+        |kernel: &Kernel| usize::try_from(columns.ne[1]).is_ok_and(|n| n <= most_columns(kernel.format()));
     columns.type_ as c_int == abi::F32 && kernel.is_some_and(fits)
 }
 

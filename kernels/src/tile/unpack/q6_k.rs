@@ -22,7 +22,11 @@ impl<S: Simd> Format<S> for Q6K {
             let step = S::half(rows.sixteen::<S>(offset_of!(block::Q6K, d)));
             let words = rows.transpose::<S>(offset_of!(block::Q6K, scales));
             for (at, word) in words.into_iter().enumerate() {
-                times::<S>(step, signed_bytes::<S>(word), &mut tile.scales[4 * at..4 * at + 4]);
+                times::<S>(
+                    step,
+                    signed_bytes::<S>(word),
+                    &mut tile.scales[4 * at..4 * at + 4],
+                );
             }
             let bits = S::splat(0x3030_3030);
             for part in 0..4 {
