@@ -1,10 +1,9 @@
-//! Products of quantized rows with one column of activations, which take most of the time of decoding a
-//! token.
+//! Products of quantized rows with columns of activations, which take most of the time of a language model.
 //!
-//! A token reads every weight once, so the memory bounds the speed, and a kernel's whole task is to keep the
-//! memory busy: it takes several rows at a time, prefetches the next ones, and adds nothing across lanes
-//! before the end of a row. Results are those of ggml's kernels, except for the order in which floats are
-//! added.
+//! A token reads every weight once, so the memory bounds the speed of one column, and arithmetic that of many. A kernel
+//! unpacks some rows once for all columns, prefetches the next ones, and adds nothing across lanes. A result has the
+//! same bits with any number of columns and on every instruction set (f16: on each). It is ggml's result, except for
+//! the order in which floats are added.
 //!
 //! ```
 //! use siskin_kernels::{Format, Isa, Kernel};
