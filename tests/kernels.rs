@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use siskin::device::settings::{Kernels, Values};
+use siskin::device::settings::{CacheType, FlashAttention, Kernels, Values};
 use siskin::{ContextOptions, LoadOptions, Model, STORYTELLER, Session, Tokenize, ggml_hook};
 
 /// The program, which converts the fixtures.
@@ -121,11 +121,25 @@ fn every_product_and_attention_of_a_decode_goes_through_the_seam() {
     // Two layers of q, k, v, output, gate, up and down, and the vocabulary; two threads count each.
     let products = 2 * (2 * 7 + 1);
     let told = "llama.cpp no longer calls the seam as it did";
+    // Two layers; two threads count each.
+    let attentions = 2 * 2;
     if let Some(calls) = count(Kernels::Siskin, 0, 1) {
-        assert_eq!(calls, (products, 0), "{told}");
-        // siskin computes the attention of one token, but not of several.
-        assert_eq!(count(Kernels::Siskin, 300, 1), Some((products, 2 * 2)), "{told}");
-        assert_eq!(count(Kernels::Siskin, 300, 7), Some((products, 0)), "{told}");
+        assert_eq!(calls, (products, attentions), "{told}");
+        assert_eq!(
+            count(Kernels::Siskin, 300, 1),
+            Some((products, attentions)),
+            "{told}"
+        );
+        assert_eq!(
+            count(Kernels::Siskin, 300, 7),
+            Some((products, attentions)),
+            "{told}"
+        );
+        // siskin computes the attention of a few tokens, but not of many.
+        for (before, tokens, wanted) in [(0, 8, attentions), (300, 8, attentions), (0, 9, 0), (300, 9, 0)] {
+            let calls = count(Kernels::Siskin, before, tokens).map(|(_, attentions)| attentions);
+            assert_eq!(calls, Some(wanted), "{told}: {tokens} tokens after {before}");
+        }
         assert_eq!(count(Kernels::Ggml, 300, 1), Some((0, 0)));
     }
 }
@@ -162,14 +176,51 @@ fn perplexity_is_nearly_the_same_with_either_kernel() {
     }
 }
 
+#[test]
+fn attention_changes_perplexity_less_than_ggml_s() {
+    let _turn = turn();
+    let Some(shared) = siskin_testing::shared() else {
+        return;
+    };
+    let text = std::fs::read(shared.join("text/wikitext-2/wiki.test.raw")).expect("wikitext-2");
+    let text = String::from_utf8_lossy(&text[..32 << 10]).into_owned();
+    let out = tempfile::tempdir().expect("a temporary folder");
+    // f32 weights: with others, products round the columns to 8 bits, and a sum that differs in its last bit moves
+    // some of them to another level.
+    let dir = siskin_testing::checkpoint("llama-spm");
+    let model = model(&siskin_testing::convert(PROGRAM, &dir, out.path(), "f32"));
+    let usual = (CacheType::F16, FlashAttention::On);
+    assert!(switch(Kernels::Ggml));
+    let exact = perplexity_over(&model, &text, (CacheType::F32, FlashAttention::Off));
+    let theirs = perplexity_over(&model, &text, usual);
+    if !switch(Kernels::Siskin) {
+        return;
+    }
+    let ours = perplexity_over(&model, &text, usual);
+    let [ours, theirs] = [ours, theirs].map(|perplexity| (perplexity / exact - 1.0).abs());
+    println!("{exact:.6} with f32 attention; siskin's is {ours:.1e} apart, ggml's {theirs:.1e}");
+    assert!(ours < 1e-4 && ours < theirs);
+}
+
 /// Perplexity of `text` in windows of 256 tokens, one token at a time, as in decoding.
 fn perplexity(model: &Model, text: &str) -> f64 {
+    perplexity_over(model, text, (CacheType::F16, FlashAttention::Auto))
+}
+
+/// [`perplexity`] over a cache, with or without flash attention.
+fn perplexity_over(
+    model: &Model,
+    text: &str,
+    (cache_type, flash_attention): (CacheType, FlashAttention),
+) -> f64 {
     let tokens = model.tokenize(text, Tokenize::PLAIN);
     let options = ContextOptions {
         context: Some(256),
         ..ContextOptions::from(Values {
             threads: 1,
             threads_batch: 1,
+            cache_type,
+            flash_attention,
             ..Values::default()
         })
     };

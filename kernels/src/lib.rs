@@ -28,7 +28,7 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use attention::{Attention, AttentionKernel, Cache, MAX_DIM, Strided};
+pub use attention::{Attention, AttentionKernel, Cache, CacheFormat, MAX_DIM, MAX_GROUP, Mask, Strided};
 pub use format::{Column, Format};
 pub use isa::Isa;
 pub use kernel::Kernel;

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! llama.cpp's graph ─► ggml's mul_mat        ─► wrap ─┬─► siskin-kernels   a format with a kernel
-//!                      ggml's flash attention ─► wrap ─┤                    a few tokens
+//!                      ggml's flash attention ─► wrap ─┤                    few tokens, keys and values of a type with a kernel
 //!                                                      └─► ggml's own       everything else, until switched
 //! ```
 //!

@@ -1,264 +1,328 @@
-//! The algorithm, for any width of registers: online softmax over blocks of positions.
+//! The order of the work: blocks of cells, passes over keys and values, chunks of cells, heads of keys, tiles of
+//! columns.
+//!
+//! A pass reads whole rows of the cache, a few at a time, in the order of their addresses: a head's rows alone
+//! are too far apart for the CPU to see that they are read in order.
 
-use super::Attention;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::cells::{Block, Scan};
 use super::lanes::Lanes;
+use super::prefetch::prefetch;
+use super::rows::{Ready, Room, Rows, ready};
+use super::tile::{Cells, Column, Sums, add_values, score, weigh};
+use super::{Attention, Cache, CacheFormat};
 
 /// The longest head, in numbers.
 pub const MAX_DIM: usize = 256;
-/// Positions that are scored before their values are summed.
-const BLOCK: usize = 256;
-/// Positions that are scored together.
-const POSITIONS: usize = 4;
-
-/// What `H` heads have summed so far.
-struct Sums<const H: usize> {
-    /// `[H][dim]`, sums of weighted values.
-    values: [[f32; MAX_DIM]; H],
-    /// The largest score so far.
-    most: [f32; H],
-    /// The sum of the weights relative to `most`.
-    weight: [f32; H],
-}
+/// The most heads that share keys.
+pub const MAX_GROUP: usize = HEADS;
+/// Heads that are computed together.
+const HEADS: usize = 64;
+/// Tokens that are computed together.
+const TOKENS: usize = 8;
+/// Cells that are read together, for one head of keys after the other.
+pub(super) const CHUNK: usize = 16;
 
 /// # Safety
 /// As [`super::AttentionKernel::run`], inlined into a function compiled for `L`.
 #[inline(always)]
 pub(super) unsafe fn run<L: Lanes>(a: &Attention) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match Attention::tile(a.group) {
-            4 => heads::<L, 4>(a),
-            2 => heads::<L, 2>(a),
-            _ => heads::<L, 1>(a),
-        }
-    }
-}
-
-/// Computes this thread's tiles of `H` heads.
-///
-/// # Safety
-/// As [`run`]; the heads of `a` are whole tiles of `H`.
-#[inline(always)]
-unsafe fn heads<L: Lanes, const H: usize>(a: &Attention) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let seen = seen(a);
-        for first in a.heads.clone().step_by(H) {
-            let mut sums = Sums::<H> {
-                values: [[0.0; MAX_DIM]; H],
-                most: [f32::NEG_INFINITY; H],
-                weight: [0.0; H],
-            };
-            let mut scores = [[0f32; BLOCK]; H];
-            for start in seen.clone().step_by(BLOCK) {
-                let count = BLOCK.min(seen.end - start);
-                score::<L, H>(a, first, start, count, &mut scores);
-                let kept = weigh::<L, H>(count, &mut scores, &mut sums);
-                add_values::<L, H>(a, first, start, count, &scores, kept, &mut sums);
-            }
-            for h in 0..H {
-                let total = sums.weight[h];
-                let out = a.out.row(first + h);
-                for d in 0..a.dim {
-                    out.add(d).write(if total == 0.0 {
-                        0.0
-                    } else {
-                        sums.values[h][d] / total
-                    });
-                }
-            }
-        }
-    }
-}
-
-/// The positions without those that are masked out at either end: caches are padded.
-///
-/// # Safety
-/// If `a` has a mask, it has a number for each position.
-unsafe fn seen(a: &Attention) -> std::ops::Range<usize> {
-    const MINUS_INFINITY: u16 = 0xfc00;
-    if a.mask.is_null() {
-        return 0..a.positions;
-    }
-    // SAFETY: the mask has a number for each position.
-    let masked = |at: usize| unsafe { *a.mask.add(at) } == MINUS_INFINITY;
-    let mut range = 0..a.positions;
-    while !range.is_empty() && masked(range.end - 1) {
-        range.end -= 1;
-    }
-    while !range.is_empty() && masked(range.start) {
-        range.start += 1;
-    }
-    range
-}
-
-#[inline(always)]
-#[expect(
-    clippy::needless_range_loop,
-    reason = "the indices run over several arrays: heads, positions, lanes"
-)]
-/// Computes `scores[h][p]` of `count` positions from `start` on, and fills up to a whole register with minus
-/// infinity.
-///
-/// # Safety
-/// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
-unsafe fn score<L: Lanes, const H: usize>(
-    a: &Attention,
-    first: usize,
-    start: usize,
-    count: usize,
-    scores: &mut [[f32; BLOCK]; H],
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let kv = first / a.group;
-        for at in (0..count).step_by(POSITIONS) {
-            // The last position fills the missing places.
-            let keys: [*const u16; POSITIONS] =
-                std::array::from_fn(|p| a.k.row(kv, start + (at + p).min(count - 1)));
-            let mut products = [[L::splat(0.0); POSITIONS]; H];
-            for d in (0..a.dim).step_by(L::COUNT) {
-                let mut key = [L::splat(0.0); POSITIONS];
-                for p in 0..POSITIONS {
-                    key[p] = L::load_half(keys[p].add(d));
-                }
-                for h in 0..H {
-                    let query = L::load(a.q.row(first + h).add(d));
-                    for p in 0..POSITIONS {
-                        products[h][p] = L::mul_add(query, key[p], products[h][p]);
-                    }
-                }
-            }
-            for p in 0..POSITIONS {
-                let bias = if a.mask.is_null() || at + p >= count {
-                    0.0
-                } else {
-                    L::half(*a.mask.add(start + at + p))
+    let heads = HEADS / a.group * a.group;
+    for stream in 0..a.streams {
+        for token in (0..a.tokens).step_by(TOKENS) {
+            let mut first = a.heads.start;
+            while first < a.heads.end {
+                // Up to a group's end, so that the next part has whole groups.
+                let end = (first / heads + 1) * heads;
+                let mut room = MaybeUninit::<Columns>::uninit();
+                let part = Part {
+                    a,
+                    stream,
+                    tokens: token..a.tokens.min(token + TOKENS),
+                    heads: first..end.min(a.heads.end),
+                    sums: room.as_mut_ptr().cast(),
                 };
-                for h in 0..H {
-                    let score = L::sum(products[h][p]) * a.scale + bias;
-                    scores[h][at + p] = if at + p < count { score } else { f32::NEG_INFINITY };
-                }
+                // SAFETY: the caller's promise.
+                unsafe { part.run::<L>() };
+                first = end;
             }
-        }
-        for row in scores {
-            row[count.next_multiple_of(POSITIONS).min(BLOCK)..count.next_multiple_of(16).min(BLOCK)]
-                .fill(f32::NEG_INFINITY);
         }
     }
 }
 
-/// Turns scores into weights relative to the largest score so far. The caller must multiply earlier sums by
-/// the returned factors.
-///
-/// # Safety
-/// The CPU has `L`'s instructions; inlined into a function that is compiled for them.
-#[inline(always)]
-unsafe fn weigh<L: Lanes, const H: usize>(
-    count: usize,
-    scores: &mut [[f32; BLOCK]; H],
-    sums: &mut Sums<H>,
-) -> [f32; H] {
-    let mut kept = [1.0; H];
-    for h in 0..H {
-        let row = &mut scores[h][..count.next_multiple_of(16)];
-        let most = row.iter().fold(sums.most[h], |most, score| most.max(*score));
-        if most == f32::NEG_INFINITY {
-            row.fill(0.0);
-            continue;
-        }
-        if sums.most[h] < most {
-            kept[h] = (sums.most[h] - most).exp();
-            sums.most[h] = most;
-        }
-        // SAFETY: the row is a whole number of registers.
-        unsafe {
-            let mut total = L::splat(0.0);
-            for at in (0..row.len()).step_by(L::COUNT) {
-                let place = row.as_mut_ptr().add(at);
-                let weights = exp::<L>(L::sub(L::load(place), L::splat(most)));
-                total = L::mul_add(weights, L::splat(1.0), total);
-                L::store(place, weights);
-            }
-            sums.weight[h] = sums.weight[h] * kept[h] + L::sum(total);
-        }
-    }
-    kept
+/// At most [`TOKENS`] tokens of a stream, and at most [`HEADS`] heads.
+struct Part<'a> {
+    a: &'a Attention,
+    stream: usize,
+    tokens: Range<usize>,
+    heads: Range<usize>,
+    /// The first of [`Columns`].
+    sums: *mut Sums,
 }
 
-#[inline(always)]
-#[expect(
-    clippy::needless_range_loop,
-    reason = "the indices run over several arrays: heads, positions, lanes"
-)]
-/// Adds values times weights to the earlier sums times `kept`.
-///
-/// # Safety
-/// As [`run`]; `first + H` is at most the number of heads, `start + count` that of positions.
-unsafe fn add_values<L: Lanes, const H: usize>(
-    a: &Attention,
+/// A block for each token.
+type Blocks = [Block; TOKENS];
+/// Sums for each head of each token.
+type Columns = [[Sums; HEADS]; TOKENS];
+
+/// The tokens of a part, counted from its first, that see the same block of cells.
+#[derive(Clone, Copy)]
+struct Shared {
     first: usize,
-    start: usize,
-    count: usize,
-    weights: &[[f32; BLOCK]; H],
-    kept: [f32; H],
-    sums: &mut Sums<H>,
-) {
-    /// Registers of values for each head at a time.
-    const WIDE: usize = 2;
-    // SAFETY: the caller's promise. With 16 lanes, `dim` may be an odd number of registers; the last step
-    // then takes its one register twice and stores the same numbers twice.
-    unsafe {
-        let kv = first / a.group;
-        for d in (0..a.dim).step_by(L::COUNT * WIDE) {
-            let at: [usize; WIDE] = std::array::from_fn(|w| (d + w * L::COUNT).min(a.dim - L::COUNT));
-            let mut acc = [[L::splat(0.0); WIDE]; H];
-            for h in 0..H {
-                for w in 0..WIDE {
-                    acc[h][w] = L::mul(L::load(sums.values[h].as_ptr().add(at[w])), L::splat(kept[h]));
+    end: usize,
+}
+
+/// Cells that are read later, to ask the memory for: keys or values.
+#[derive(Clone, Copy)]
+struct Ahead<'a> {
+    cache: Cache,
+    cells: &'a [u32],
+}
+
+impl Part<'_> {
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(&self) {
+        let mut room = MaybeUninit::uninit();
+        let mut scans = [Scan::new(std::ptr::null(), 0); TOKENS];
+        for (scan, token) in scans.iter_mut().zip(self.tokens.clone()) {
+            *scan = Scan::new(self.a.mask.row(self.stream, token), self.a.cells);
+        }
+        let mut blocks = [[Block::EMPTY; TOKENS]; 2];
+        let [mut now, mut next] = blocks.each_mut();
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.clear();
+            self.fill::<L>(&mut scans, now);
+            while now.iter().any(|block| block.count > 0) {
+                self.fill::<L>(&mut scans, next);
+                let mut first = 0;
+                while first < self.tokens.len() {
+                    let same = |token: &usize| now[*token].is_of(&now[first]);
+                    let end = (first + 1..self.tokens.len()).take_while(same).count() + first + 1;
+                    self.block::<L>(Shared { first, end }, now, next, &mut room);
+                    first = end;
+                }
+                std::mem::swap(&mut now, &mut next);
+            }
+            self.divide();
+        }
+    }
+
+    /// Makes `blocks` each token's next.
+    ///
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn fill<L: Lanes>(&self, scans: &mut [Scan; TOKENS], blocks: &mut Blocks) {
+        for (scan, block) in scans.iter_mut().zip(blocks).take(self.tokens.len()) {
+            // SAFETY: the mask has a row for each token.
+            unsafe { scan.fill::<L>(block) };
+        }
+    }
+
+    /// Adds the block that `shared` see to the sums of their heads.
+    ///
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn block<L: Lanes>(&self, shared: Shared, now: &Blocks, next: &Blocks, room: &mut Room) {
+        let seen = now[shared.first].seen();
+        let following = now[..self.tokens.len()]
+            .get(shared.end)
+            .unwrap_or(&next[0])
+            .seen();
+        let values = Ahead {
+            cache: self.a.v,
+            cells: seen,
+        };
+        let keys = Ahead {
+            cache: self.a.k,
+            cells: following,
+        };
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.pass::<L, false>(shared, seen, values, room);
+            for (token, block) in now.iter().enumerate().take(shared.end).skip(shared.first) {
+                for head in self.heads.clone() {
+                    weigh::<L>(
+                        &mut *self.sums(token, head),
+                        seen.len(),
+                        &block.bias,
+                        self.a.scale,
+                    );
                 }
             }
-            for p in 0..count {
-                let row = a.v.row(kv, start + p);
-                let mut value = [L::splat(0.0); WIDE];
-                for w in 0..WIDE {
-                    value[w] = L::load_half(row.add(at[w]));
-                }
-                for h in 0..H {
-                    let weight = L::splat(weights[h][p]);
-                    for w in 0..WIDE {
-                        acc[h][w] = L::mul_add(weight, value[w], acc[h][w]);
+            self.pass::<L, true>(shared, seen, keys, room);
+        }
+    }
+
+    /// Computes the products of `cells`, or with `VALUES` the sums of their weighted values. `after` is what is
+    /// read after this pass.
+    ///
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn pass<L: Lanes, const VALUES: bool>(
+        &self,
+        shared: Shared,
+        cells: &[u32],
+        after: Ahead<'_>,
+        room: &mut Room,
+    ) {
+        let cache = if VALUES { self.a.v } else { self.a.k };
+        let kv_heads = self.heads.start / self.a.group..self.heads.end.div_ceil(self.a.group);
+        for first in (0..cells.len()).step_by(CHUNK) {
+            let (chunk, rest) = cells[first..].split_at(CHUNK.min(cells.len() - first));
+            let ahead = if rest.is_empty() {
+                after
+            } else {
+                Ahead { cache, cells: rest }
+            };
+            for kv in kv_heads.clone() {
+                let columns = (shared.end - shared.first) * self.group(kv).len();
+                let data = cache.row(self.stream, 0, kv);
+                // SAFETY: the caller's promise.
+                unsafe {
+                    match ready::<L>(cache, data, self.a.dim, chunk, columns, room) {
+                        Ready::Cached(rows) => {
+                            self.tiles::<L, _, VALUES>(shared, kv, self.cells(first, chunk, rows), ahead);
+                        }
+                        Ready::Unpacked(rows) => {
+                            self.tiles::<L, _, VALUES>(shared, kv, self.cells(first, chunk, rows), ahead);
+                        }
                     }
                 }
             }
-            for h in 0..H {
-                for w in (0..WIDE).rev() {
-                    L::store(sums.values[h].as_mut_ptr().add(at[w]), acc[h][w]);
-                }
+        }
+    }
+
+    /// Computes the columns that share a head of keys.
+    ///
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn tiles<L: Lanes, R: Rows, const VALUES: bool>(
+        &self,
+        shared: Shared,
+        kv: usize,
+        cells: Cells<R>,
+        ahead: Ahead<'_>,
+    ) {
+        let heads = self.group(kv);
+        let count = (shared.end - shared.first) * heads.len();
+        let column = |at: usize| {
+            let (token, head) = (shared.first + at / heads.len(), heads.start + at % heads.len());
+            let place = (self.stream, self.tokens.start + token, head);
+            Column {
+                q: self.a.q.row(place.0, place.1, place.2),
+                out: self.a.out.row(place.0, place.1, place.2),
+                sums: self.sums(token, head),
+            }
+        };
+        let mut at = 0;
+        // SAFETY: the caller's promise.
+        unsafe {
+            while L::COLUMNS == 4 && at + 4 <= count {
+                self.fetch(ahead, kv, at..at + 4, count);
+                step::<L, R, 4, VALUES>(std::array::from_fn(|h| column(at + h)), cells);
+                at += 4;
+            }
+            while at + 2 <= count {
+                self.fetch(ahead, kv, at..at + 2, count);
+                step::<L, R, 2, VALUES>(std::array::from_fn(|h| column(at + h)), cells);
+                at += 2;
+            }
+            if at < count {
+                self.fetch(ahead, kv, at..count, count);
+                step::<L, R, 1, VALUES>([column(at)], cells);
             }
         }
     }
+
+    /// Asks for the part of the next chunk that is due with the columns `done` of `count`. With one column of
+    /// f16 the arithmetic is so short that the CPU looks far enough ahead itself.
+    #[inline(always)]
+    fn fetch(&self, ahead: Ahead<'_>, kv: usize, done: Range<usize>, count: usize) {
+        if count == 1 && ahead.cache.format == CacheFormat::F16 {
+            return;
+        }
+        let cells = ahead.cells.len().min(CHUNK);
+        for &cell in &ahead.cells[cells * done.start / count..cells * done.end / count] {
+            let row = ahead.cache.row(self.stream, cell as usize, kv);
+            prefetch(row, ahead.cache.format.row_bytes(self.a.dim));
+        }
+    }
+
+    /// The heads of this part that share head `kv` of keys.
+    fn group(&self, kv: usize) -> Range<usize> {
+        let group = self.a.group;
+        (kv * group).max(self.heads.start)..((kv + 1) * group).min(self.heads.end)
+    }
+
+    fn cells<R>(&self, first: usize, chunk: &[u32], rows: R) -> Cells<R> {
+        Cells {
+            first,
+            count: chunk.len(),
+            rows,
+            dim: self.a.dim,
+        }
+    }
+
+    /// The sums of a head of a token; tokens are counted from the part's first.
+    fn sums(&self, token: usize, head: usize) -> *mut Sums {
+        self.sums.wrapping_add(token * HEADS + head - self.heads.start)
+    }
+
+    /// Calls `each` with every column's sums and result.
+    fn columns(&self, mut each: impl FnMut(*mut Sums, *mut f32)) {
+        for (at, token) in self.tokens.clone().enumerate() {
+            for head in self.heads.clone() {
+                each(self.sums(at, head), self.a.out.row(self.stream, token, head));
+            }
+        }
+    }
+
+    /// Begins all sums.
+    ///
+    /// # Safety
+    /// As [`run`].
+    unsafe fn clear(&self) {
+        // SAFETY: there are sums for each column, and a result of `dim` numbers.
+        self.columns(|sums, out| unsafe {
+            sums.write(Sums::EMPTY);
+            out.write_bytes(0, self.a.dim);
+        });
+    }
+
+    /// Turns sums of values into results: zero if a token sees no cell.
+    ///
+    /// # Safety
+    /// As [`run`], after `clear`.
+    unsafe fn divide(&self) {
+        // SAFETY: as in `clear`, which has made both numbers.
+        self.columns(|sums, out| unsafe {
+            let weight = (*sums).weight;
+            for value in std::slice::from_raw_parts_mut(out, self.a.dim) {
+                *value = if weight == 0.0 { 0.0 } else { *value / weight };
+            }
+        });
+    }
 }
 
-/// e to the power of `x`, which must not be positive, with a relative error of 2e-7: 2^n times a polynomial
-/// on half an octave to either side of 1 (Cephes' `expf`). Below -87 the result is 0.
-///
 /// # Safety
-/// The CPU has `L`'s instructions; inlined into a function that is compiled for them.
+/// As [`score`] and [`add_values`].
 #[inline(always)]
-unsafe fn exp<L: Lanes>(x: L::V) -> L::V {
+unsafe fn step<L: Lanes, R: Rows, const H: usize, const VALUES: bool>(columns: [Column; H], cells: Cells<R>) {
     // SAFETY: the caller's promise.
     unsafe {
-        let floor = L::splat(-87.0);
-        let y = L::max(x, floor);
-        let n = L::round(L::mul(y, L::splat(std::f32::consts::LOG2_E)));
-        let r = L::mul_add(n, L::splat(-0.693_359_4), y);
-        let r = L::mul_add(n, L::splat(2.121_944_4e-4), r);
-        let mut p = L::splat(1.987_569_1e-4);
-        for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
-            p = L::mul_add(p, r, L::splat(c));
+        if VALUES {
+            add_values::<L, R, H>(columns, cells);
+        } else {
+            score::<L, R, H>(columns, cells);
         }
-        let p = L::mul_add(L::mul(p, r), r, L::mul_add(r, L::splat(1.0), L::splat(1.0)));
-        L::zero_below(x, floor, L::mul(p, L::power_of_two(n)))
     }
 }

@@ -2,6 +2,7 @@
 //! blocks.
 
 use llama_cpp_sys_2 as sys;
+use siskin_kernels::CacheFormat::{F16, Q4_0, Q8_0};
 use siskin_kernels::block::{Q8K, SUPER};
 use siskin_kernels::check::attention::{AttentionCase, Shape};
 use siskin_kernels::check::{Case, Kind};
@@ -32,20 +33,26 @@ pub(super) fn checked(isa: Isa) -> Result<Vec<Kernel>, String> {
 /// Fails if `isa` has no attention kernel, or if its results are too far from f64's.
 pub(super) fn checked_attention(isa: Isa) -> Result<AttentionKernel, String> {
     let kernel = AttentionKernel::new(isa).ok_or("no attention is written for this CPU's instructions")?;
-    let case = AttentionCase::new(Shape {
-        kv_heads: 1,
-        group: 4,
-        dim: 64,
-        positions: 33,
-        masked: Some(1),
-        size: 1.0,
-    });
-    for (ours, exact) in case.run(&kernel).into_iter().zip(case.exact()) {
-        let apart = (f64::from(ours) - exact).abs();
-        if apart.is_nan() || apart > case.bound() {
-            return Err(format!(
-                "a check failed: attention gives {ours} instead of {exact}"
-            ));
+    for (k, v) in [(F16, F16), (Q8_0, Q4_0), (Q4_0, Q8_0)] {
+        let shape = Shape {
+            streams: 2,
+            tokens: 3,
+            cells: 70,
+            kv_heads: 1,
+            group: 3,
+            dim: 64,
+            k,
+            v,
+            size: 1.0,
+        };
+        let case = AttentionCase::new(shape, Some(&|_, token, cell| cell % 9 != token));
+        for (ours, exact) in case.run(&kernel, 2).into_iter().zip(case.exact()) {
+            let apart = (f64::from(ours) - exact).abs();
+            if apart.is_nan() || apart > case.bound() {
+                return Err(format!(
+                    "a check failed: attention over {k:?} gives {ours} instead of {exact}"
+                ));
+            }
         }
     }
     Ok(kernel)

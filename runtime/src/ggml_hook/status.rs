@@ -27,7 +27,7 @@ pub struct Status {
 pub struct Calls {
     /// Products of a matrix with one or a few columns.
     pub products: u64,
-    /// Attentions of one token.
+    /// Attentions of a few tokens.
     pub attentions: u64,
 }
 
