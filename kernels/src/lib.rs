@@ -22,6 +22,7 @@ mod kernel;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod product;
+mod read;
 mod rows;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -31,3 +32,4 @@ pub use format::Format;
 pub use isa::Isa;
 pub use kernel::Kernel;
 pub use product::Product;
+pub use read::read;
