@@ -42,7 +42,9 @@ fn fold(words: &[u64]) -> u64 {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512(words: &[u64]) -> u64 {
-    use std::arch::x86_64::{_mm512_loadu_si512, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_xor_si512};
+    use std::arch::x86_64::{
+        _mm512_loadu_si512, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_xor_si512,
+    };
     // Four registers of eight words, in sums that do not wait for each other.
     let (chunks, rest) = words.as_chunks::<32>();
     let mut sums = [_mm512_setzero_si512(); 4];
@@ -64,7 +66,9 @@ fn avx512(words: &[u64]) -> u64 {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn avx2(words: &[u64]) -> u64 {
-    use std::arch::x86_64::{_mm256_loadu_si256, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_xor_si256};
+    use std::arch::x86_64::{
+        _mm256_loadu_si256, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_xor_si256,
+    };
     // Eight registers of four words.
     let (chunks, rest) = words.as_chunks::<32>();
     let mut sums = [_mm256_setzero_si256(); 8];
@@ -96,7 +100,9 @@ fn neon(words: &[u64]) -> u64 {
             *sum = veorq_u64(*sum, unsafe { vld1q_u64(two.as_ptr()) });
         }
     }
-    let all = sums.into_iter().fold(vdupq_n_u64(0), |all, sum| veorq_u64(all, sum));
+    let all = sums
+        .into_iter()
+        .fold(vdupq_n_u64(0), |all, sum| veorq_u64(all, sum));
     vgetq_lane_u64::<0>(all) ^ vgetq_lane_u64::<1>(all) ^ fold(rest)
 }
 

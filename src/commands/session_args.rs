@@ -81,6 +81,13 @@ pub(crate) struct RuntimeArgs {
     /// Read the file into memory instead of mapping it
     #[arg(long)]
     no_mmap: bool,
+    /// Have mapped weights in huge pages; if they are not, the file is read from storage again [default: measured at the
+    /// first run of a large model]
+    #[arg(long, overrides_with = "no_huge_pages")]
+    huge_pages: bool,
+    /// Map weights in the pages that the system has them in
+    #[arg(long)]
+    no_huge_pages: bool,
     /// Lock the weights in memory, so that they are not swapped out
     #[arg(long)]
     mlock: bool,
@@ -170,6 +177,7 @@ impl RuntimeArgs {
             flash_attention: self.flash_attn,
             repack: either(self.repack, self.no_repack),
             mmap: either(self.mmap, self.no_mmap),
+            huge_pages: either(self.huge_pages, self.no_huge_pages),
             mlock: self.mlock.then_some(true),
             ..Overrides::default()
         };

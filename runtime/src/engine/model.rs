@@ -21,7 +21,7 @@ use siskin_model::tokenizer::normalizer::Normalizer;
 use siskin_model::tokenizer::{self, Outline, Tokenizer};
 
 use super::vocab::Vocab;
-use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, opened, validate};
+use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, opened, pages, validate};
 use crate::{Error, Notice};
 
 /// A token's id.
@@ -111,6 +111,9 @@ impl Model {
         let names = opened::names(&files)?;
         let values = &options.values;
         let before = if values.mmap { vec![] } else { memory::anonymous() };
+        if values.mmap && values.huge_pages && !options.vocab_only {
+            (0..files.count()).for_each(|index| pages::make_huge(files.file(index), files.path(index)));
+        }
         let (llama, vocab) = load(&names, options, &mut header).map_err(|reason| Error::Load {
             path: path.to_owned(),
             reason: with_paths(reason, &names, &files),
