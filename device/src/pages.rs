@@ -87,29 +87,42 @@ impl Measured {
 
     /// Where `weight_bytes` of weights are read fastest, without a start that takes noticeably longer.
     ///
-    /// `is_shared` is true if another process maps the file: its pages cannot be dropped, and a copy would be a second one.
-    pub fn choose(&self, weight_bytes: u64, cached: Cached, is_shared: bool) -> Choice {
+    /// `is_shared` says whether another process maps the file: its pages cannot be dropped, and a copy would be a second
+    /// one. It is asked only if that matters.
+    pub fn choose(&self, weight_bytes: u64, cached: Cached, is_shared: impl FnOnce() -> bool) -> Choice {
         let (placement, why) = self.place(weight_bytes, cached, is_shared);
         let (day, speeds) = self.speeds();
         let reason = format!("measured here, {day}: {speeds}; {why}");
         Choice { placement, reason }
     }
 
-    fn place(&self, weight_bytes: u64, cached: Cached, is_shared: bool) -> (Placement, &'static str) {
+    fn place(
+        &self,
+        weight_bytes: u64,
+        cached: Cached,
+        is_shared: impl FnOnce() -> bool,
+    ) -> (Placement, &'static str) {
         let is_soon = |rate: f64| weight_bytes as f64 / rate <= LONGEST_WAIT;
+        if self.huge < self.mapped * FASTER {
+            return (Placement::Mapped, "no gain");
+        }
         match (cached, self.again) {
-            _ if self.huge < self.mapped * FASTER => (Placement::Mapped, "no gain"),
-            (Cached::Huge, _) => (Placement::Mapped, "the page cache has the file in huge pages"),
-            (Cached::Not, Some(_)) => (Placement::MappedHuge, "the file is mapped in huge pages"),
-            (Cached::Small, _) if is_shared => (Placement::Mapped, "another process maps the file"),
-            (Cached::Small, Some(rate)) if is_soon(rate) => (
-                Placement::MappedHuge,
-                "the file is read from storage again, into huge pages",
-            ),
-            _ if self.tokens_to_make_up() <= TOKENS => (Placement::Read, "the file is read into huge pages"),
-            _ => (
+            (Cached::Huge, _) => return (Placement::Mapped, "the page cache has the file in huge pages"),
+            (Cached::Not, Some(_)) => return (Placement::MappedHuge, "the file is mapped in huge pages"),
+            (Cached::Small, _) if is_shared() => return (Placement::Mapped, "another process maps the file"),
+            (Cached::Small, Some(rate)) if is_soon(rate) => {
+                return (
+                    Placement::MappedHuge,
+                    "the file is read from storage again, into huge pages",
+                );
+            }
+            _ => {}
+        }
+        match self.tokens_to_make_up() <= TOKENS {
+            true => (Placement::Read, "the file is read into huge pages"),
+            false => (
                 Placement::Mapped,
-                "reading into huge pages would take longer than it gains",
+                "reading it into huge pages would take longer than it gains",
             ),
         }
     }
@@ -286,11 +299,11 @@ mod tests {
             ),
         ];
         for (what, measured, cached, is_shared, want) in cases {
-            let choice = measured.choose(668 << 20, cached, is_shared);
+            let choice = measured.choose(668 << 20, cached, || is_shared);
             assert_eq!(choice.placement, want, "{what}: {}", choice.reason);
         }
         assert_eq!(
-            ZEN.choose(8 << 30, small, false).placement,
+            ZEN.choose(8 << 30, small, || false).placement,
             Placement::Read,
             "long to read again"
         );
@@ -298,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_reason_has_the_figures_and_their_day() {
-        let reason = ZEN.choose(1 << 30, Cached::Small, false).reason;
+        let reason = ZEN.choose(1 << 30, Cached::Small, || false).reason;
         let want = "measured here, 2026-11-27: mapped 12.1 GB/s, huge pages 15.9 GB/s; the file is read from storage \
                     again, into huge pages";
         assert_eq!(reason, want);

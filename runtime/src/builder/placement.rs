@@ -40,7 +40,8 @@ pub(super) fn of(
 
 /// Chooses for the file at `path`; `None` if nothing is known of it, and then it is mapped as it is.
 ///
-/// If `again` is true, a result that is known is measured again. Nothing is measured if the result could not be kept: every start would take longer.
+/// If `again` is true, a result that is known is measured again. Nothing is measured if the result could not be kept:
+/// every start would take longer.
 fn choose(path: &Path, device: &Device, weight_bytes: u64, again: bool) -> Option<Choice> {
     let file = siskin_model::files::open(path).ok()?;
     let store = pages::path()?;
@@ -48,11 +49,11 @@ fn choose(path: &Path, device: &Device, weight_bytes: u64, again: bool) -> Optio
     // A damaged file holds nothing, and is replaced; a newer siskin's is left alone by `check`.
     let known = pages::load(&store, &key).unwrap_or_default();
     let cached = engine::cached(&file, path)?;
-    let is_shared = cached == Cached::Small && engine::is_shared(&file);
+    let is_shared = || engine::is_shared(&file);
     let measured = match known {
         Some(known) if !again => known,
         // Only a file in small pages shows what they cost.
-        known if cached == Cached::Small && !is_shared => {
+        known if cached == Cached::Small && !is_shared() => {
             measure(&file, path, device, &store, &key).or(known)?
         }
         known => known?,
