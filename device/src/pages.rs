@@ -29,8 +29,11 @@ const LONGEST_WAIT: f64 = 3.0;
 /// After how many tokens what a start takes longer must be made up for.
 const TOKENS: f64 = 128.0;
 
+/// How many of the files that were read again are remembered.
+const MOST_TRIED: usize = 64;
+
 /// Speeds of a device with a file system, in bytes a second.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Reading a file that is mapped in small pages.
     pub mapped: f64,
@@ -42,6 +45,20 @@ pub struct Measured {
     pub again: Option<f64>,
     /// When, in seconds since 1970.
     pub measured_at: u64,
+    /// Files that were read again, each once for a start of the system: memory may be in too many pieces for huge pages.
+    #[serde(default)]
+    pub tried: Vec<String>,
+}
+
+/// A file whose weights are to be placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// Bytes of its weights.
+    pub weight_bytes: u64,
+    /// How the page cache has it.
+    pub cached: Cached,
+    /// What tells it from other files, and this start of the system from others.
+    pub name: &'a str,
 }
 
 /// How the page cache has a file.
@@ -85,32 +102,29 @@ impl Measured {
         )
     }
 
-    /// Where `weight_bytes` of weights are read fastest, without a start that takes noticeably longer.
+    /// Where a file's weights are read fastest, without a start that takes noticeably longer.
     ///
     /// `is_shared` says whether another process maps the file: its pages cannot be dropped, and a copy would be a second
     /// one. It is asked only if that matters.
-    pub fn choose(&self, weight_bytes: u64, cached: Cached, is_shared: impl FnOnce() -> bool) -> Choice {
-        let (placement, why) = self.place(weight_bytes, cached, is_shared);
+    pub fn choose(&self, file: &Subject<'_>, is_shared: impl FnOnce() -> bool) -> Choice {
+        let (placement, why) = self.place(file, is_shared);
         let (day, speeds) = self.speeds();
         let reason = format!("measured here, {day}: {speeds}; {why}");
         Choice { placement, reason }
     }
 
-    fn place(
-        &self,
-        weight_bytes: u64,
-        cached: Cached,
-        is_shared: impl FnOnce() -> bool,
-    ) -> (Placement, &'static str) {
-        let is_soon = |rate: f64| weight_bytes as f64 / rate <= LONGEST_WAIT;
+    fn place(&self, file: &Subject<'_>, is_shared: impl FnOnce() -> bool) -> (Placement, &'static str) {
+        let is_worth_it = |rate: f64| {
+            file.weight_bytes as f64 / rate <= LONGEST_WAIT && self.tried.iter().all(|name| name != file.name)
+        };
         if self.huge < self.mapped * FASTER {
             return (Placement::Mapped, "no gain");
         }
-        match (cached, self.again) {
+        match (file.cached, self.again) {
             (Cached::Huge, _) => return (Placement::Mapped, "the page cache has the file in huge pages"),
             (Cached::Not, Some(_)) => return (Placement::MappedHuge, "the file is mapped in huge pages"),
             (Cached::Small, _) if is_shared() => return (Placement::Mapped, "another process maps the file"),
-            (Cached::Small, Some(rate)) if is_soon(rate) => {
+            (Cached::Small, Some(rate)) if is_worth_it(rate) => {
                 return (
                     Placement::MappedHuge,
                     "the file is read from storage again, into huge pages",
@@ -125,6 +139,15 @@ impl Measured {
                 "reading it into huge pages would take longer than it gains",
             ),
         }
+    }
+
+    /// The same, once the file of this name has been read again.
+    #[must_use]
+    pub fn with_tried(mut self, name: &str) -> Self {
+        let oldest = (self.tried.len() + 1).saturating_sub(MOST_TRIED);
+        self.tried.drain(..oldest);
+        self.tried.push(name.to_owned());
+        self
     }
 
     /// After how many tokens copying the weights has been made up for.
@@ -248,7 +271,16 @@ mod tests {
         copied: 2.5e9,
         again: Some(1.5e9),
         measured_at: 1_795_737_600,
+        tried: Vec::new(),
     };
+
+    fn file(weight_bytes: u64, cached: Cached) -> Subject<'static> {
+        Subject {
+            weight_bytes,
+            cached,
+            name: "this",
+        }
+    }
 
     #[test]
     fn placements() {
@@ -258,60 +290,49 @@ mod tests {
             ..ZEN
         };
         let old = Measured { again: None, ..ZEN };
-        let slow_copy = Measured { copied: 0.3e9, ..old };
+        let slow_copy = Measured {
+            copied: 0.3e9,
+            ..old.clone()
+        };
+        let (others, tried) = (ZEN.with_tried("other"), ZEN.with_tried("this"));
+        let in_vain = slow_copy.clone().with_tried("this");
         let (small, huge, not) = (Cached::Small, Cached::Huge, Cached::Not);
+        use Placement::{Mapped, MappedHuge, Read};
         // what is the case, measured, cached, shared, placement
         let cases = [
-            ("copied or downloaded", ZEN, small, false, Placement::MappedHuge),
-            ("in huge pages already", ZEN, huge, false, Placement::Mapped),
-            ("after a restart", ZEN, not, false, Placement::MappedHuge),
-            ("in use by others", ZEN, small, true, Placement::Mapped),
-            ("no gain", no_gain, small, false, Placement::Mapped),
-            ("a slow card, copied", card, small, false, Placement::Read),
-            (
-                "a slow card, after a restart",
-                card,
-                not,
-                false,
-                Placement::MappedHuge,
-            ),
-            ("no huge pages for files", old, small, false, Placement::Read),
-            (
-                "no huge pages for files, restart",
-                old,
-                not,
-                false,
-                Placement::Read,
-            ),
-            (
-                "no huge pages, in use by others",
-                old,
-                small,
-                true,
-                Placement::Mapped,
-            ),
-            (
-                "copying takes too long",
-                slow_copy,
-                small,
-                false,
-                Placement::Mapped,
-            ),
+            ("copied or downloaded", &ZEN, small, false, MappedHuge),
+            ("another was read again", &others, small, false, MappedHuge),
+            ("it was read again in vain", &tried, small, false, Read),
+            ("the same, and copying is slow", &in_vain, small, false, Mapped),
+            ("in huge pages already", &ZEN, huge, false, Mapped),
+            ("after a restart", &ZEN, not, false, MappedHuge),
+            ("in use by others", &ZEN, small, true, Mapped),
+            ("no gain", &no_gain, small, false, Mapped),
+            ("a slow card, copied", &card, small, false, Read),
+            ("a slow card, after a restart", &card, not, false, MappedHuge),
+            ("no huge pages for files", &old, small, false, Read),
+            ("no huge pages for files, restart", &old, not, false, Read),
+            ("no huge pages, in use by others", &old, small, true, Mapped),
+            ("copying takes too long", &slow_copy, small, false, Mapped),
         ];
         for (what, measured, cached, is_shared, want) in cases {
-            let choice = measured.choose(668 << 20, cached, || is_shared);
+            let choice = measured.choose(&file(668 << 20, cached), || is_shared);
             assert_eq!(choice.placement, want, "{what}: {}", choice.reason);
         }
-        assert_eq!(
-            ZEN.choose(8 << 30, small, || false).placement,
-            Placement::Read,
-            "long to read again"
-        );
+        let large = ZEN.choose(&file(8 << 30, small), || false);
+        assert_eq!(large.placement, Read, "it would take long to read it again");
+    }
+
+    #[test]
+    fn the_last_files_that_were_read_again_are_remembered() {
+        let many = (0..100).fold(ZEN, |all, number| all.with_tried(&number.to_string()));
+        assert_eq!(many.tried.len(), MOST_TRIED);
+        assert_eq!(many.tried.last().map(String::as_str), Some("99"));
     }
 
     #[test]
     fn a_reason_has_the_figures_and_their_day() {
-        let reason = ZEN.choose(1 << 30, Cached::Small, || false).reason;
+        let reason = ZEN.choose(&file(1 << 30, Cached::Small), || false).reason;
         let want = "measured here, 2026-11-27: mapped 12.1 GB/s, huge pages 15.9 GB/s; the file is read from storage \
                     again, into huge pages";
         assert_eq!(reason, want);

@@ -119,6 +119,7 @@ settings! {
     /// Map the weights instead of reading them.
     mmap: bool = true, "mmap";
     /// Have mapped weights in huge pages; if the page cache has them in small ones, it reads them from storage again.
+    #[serde(default)]
     huge_pages: bool = false, "huge-pages";
     /// Keep the weights from being swapped out.
     mlock: bool = false, "mlock";

@@ -307,14 +307,14 @@ impl Builder {
         notices.extend(device.machine.notes.iter().cloned().map(Notice::Machine));
         let warning = device.isa.warning(device.profile_name());
         notices.extend(warning.map(Notice::Instructions));
-        let pages = placement::of(&self, &device, shape.as_ref(), tuned.as_ref());
+        let placed = placement::of(&self, &device, shape.as_ref(), tuned.as_ref());
         let mut settings = settings::resolve(&Sources {
             typed: &self.typed,
             environment: &self.environment,
             priority: self.priority,
             force: self.force,
             tuned: tuned.as_ref(),
-            pages: pages.as_ref(),
+            pages: placed.as_ref().map(|placed| &placed.choice),
             profile: device.profile.as_ref(),
             machine: &device.machine,
             shape: shape.as_ref(),
@@ -331,6 +331,7 @@ impl Builder {
             shape,
             settings,
             notices,
+            mark: placed.and_then(|placed| placed.mark),
         })
     }
 
@@ -377,6 +378,7 @@ pub struct LoadPlan {
     pub settings: Resolved,
     /// What a user should know.
     pub notices: Vec<Notice>,
+    mark: Option<placement::Mark>,
 }
 
 impl LoadPlan {
@@ -405,6 +407,9 @@ impl LoadPlan {
         if !self.vocab_only {
             let notices = self.apply();
             self.notices.extend(notices);
+        }
+        if self.mark.as_ref().is_some_and(|mark| !mark.keep()) {
+            self.settings.values.huge_pages = false;
         }
         let options = LoadOptions {
             values: self.settings.values,

@@ -108,8 +108,7 @@ fn what_pages_cost_is_measured_once_kept_and_followed() {
     );
 
     let speeds = |changes: Json| {
-        let mut all =
-            json!({"mapped": 1e9, "huge": 2e9, "copied": 1e12, "again": null, "measured_at": 86400});
+        let mut all = json!({"mapped": 1e9, "huge": 2e9, "copied": 1e12, "again": null, "measured_at": 86400, "tried": []});
         let object = all.as_object_mut().expect("an object");
         object.extend(changes.as_object().expect("an object").clone());
         all

@@ -384,3 +384,11 @@ fn what_pages_cost_is_stronger_than_a_profile_and_weaker_than_what_was_tuned_or_
         assert_eq!(plan.settings.mmap, values.mmap, "{what}");
     }
 }
+
+#[test]
+fn values_of_results_from_before_huge_pages_are_read() {
+    let values = Values::default();
+    let mut json = serde_json::to_value(values).expect("JSON");
+    json.as_object_mut().expect("an object").remove("huge_pages");
+    assert_eq!(serde_json::from_value::<Values>(json).expect("values"), values);
+}

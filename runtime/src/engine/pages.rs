@@ -33,6 +33,9 @@ const TRIAL: usize = 16 << 20;
 /// The least and most that is read to compare pages, in bytes: more than most caches hold, and within the time.
 const SAMPLE: Range<usize> = 64 << 20..256 << 20;
 
+/// The share of huge pages from which a file counts as being in huge pages: reading begins with small ones.
+const MOST: f64 = 0.8;
+
 /// How often each kind of pages is read: as often as there is time for, within this.
 const TURNS: Range<usize> = 3..9;
 const TIME: Duration = Duration::from_millis(400);
@@ -41,7 +44,9 @@ const TIME: Duration = Duration::from_millis(400);
 ///
 /// It looks at a few places, and reads nothing from storage. The system tells it to the file's owner, and to those who
 /// may write it.
-pub(crate) fn cached(file: &File, path: &Path) -> Option<Cached> {
+///
+/// `lookup_bytes` of the file are read a row at a time and need no huge pages.
+pub(crate) fn cached(file: &File, path: &Path, lookup_bytes: u64) -> Option<Cached> {
     let view = View::of(file, path)?;
     let places = places(view.map.len());
     let mut there = Vec::new();
@@ -56,11 +61,9 @@ pub(crate) fn cached(file: &File, path: &Path) -> Option<Cached> {
     for at in there.iter().copied() {
         view.map.advise_range(Advice::PopulateRead, at, HUGE).ok()?;
     }
-    Some(if view.is_huge() {
-        Cached::Huge
-    } else {
-        Cached::Small
-    })
+    let streamed = 1.0 - (lookup_bytes as f64 / view.map.len() as f64).min(1.0);
+    let is_huge = view.huge_share()? >= MOST * streamed;
+    Some(if is_huge { Cached::Huge } else { Cached::Small })
 }
 
 /// Whether another process that this one can see maps the file.
@@ -92,18 +95,50 @@ fn shows(line: &str, inode: &str, name: &str) -> bool {
 /// Has the file mapped in huge pages from now on, if the page cache can have it so.
 ///
 /// What is not in the page cache is read in long steps. What is there in small pieces is dropped first, unless another
-/// process maps it. Bytes that are not on the disk yet stay as they are.
-pub(super) fn make_huge(file: &File, path: &Path) {
-    match cached(file, path) {
+/// process maps it. Bytes that are not on the disk yet stay as they are, and so do those of `lookup`: each row that is
+/// read there would bring a huge page into memory.
+pub(super) fn make_huge(file: &File, path: &Path, lookup: &Range<u64>) {
+    match cached(file, path, lookup.end - lookup.start) {
         None | Some(Cached::Huge) => return,
         Some(Cached::Small) if is_shared(file) => return,
-        Some(Cached::Small) => forget(file, 0..u64::MAX),
+        Some(Cached::Small) => {
+            forget(file, 0..lookup.start);
+            forget(file, lookup.end..u64::MAX);
+        }
         Some(Cached::Not) => {}
     }
     let Some(view) = View::of(file, path) else { return };
     // Advice only: without it, llama.cpp reads the file as the system does by itself.
     let _ = view.map.advise(Advice::HugePage);
     let _ = view.map.advise(Advice::PopulateRead);
+}
+
+/// Drops a file that was read into this process's memory from the page cache, if memory is too short to hold it twice.
+/// Otherwise it stays for the next start; the system takes that memory back when it is needed.
+pub(super) fn release(file: &File) {
+    let len = file.metadata().map_or(0, |meta| meta.len());
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    if is_crowded(&meminfo, len) {
+        forget(file, 0..u64::MAX);
+    }
+}
+
+/// Whether a file of `len` bytes in the page cache takes half of what programs could use.
+fn is_crowded(meminfo: &str, len: u64) -> bool {
+    let mut lines = meminfo
+        .lines()
+        .filter_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = lines.find_map(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.is_some_and(|kib| kib.saturating_mul(1024) / 2 < len)
+}
+
+/// What tells this file from others, and this start of the system from others.
+pub(crate) fn name(file: &File) -> Option<String> {
+    let meta = file.metadata().ok()?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let boot = boot.trim().split('-').next()?.to_owned();
+    let ids = [meta.dev(), meta.ino(), meta.len()].map(|id| id.to_string());
+    Some(format!("{boot}:{}:{}", ids.join(":"), meta.mtime()))
 }
 
 /// The kind of the file's file system, as statfs(2) has it.
@@ -144,6 +179,7 @@ pub(crate) fn measure(file: &File, path: &Path, threads: usize, measured_at: u64
         copied,
         again,
         measured_at,
+        tried: vec![],
     })
 }
 
@@ -159,7 +195,7 @@ fn read_again(file: &File, path: &Path) -> Option<Option<f64>> {
     let start = Instant::now();
     view.map.advise_range(Advice::PopulateRead, 0, TRIAL).ok()?;
     let rate = TRIAL as f64 / start.elapsed().as_secs_f64();
-    Some(view.is_huge().then_some(rate))
+    Some((view.huge_share()? >= MOST).then_some(rate))
 }
 
 /// Reading both in turns, in bytes a second. The best pass counts, as in STREAM: what others do meanwhile only slows.
@@ -200,7 +236,12 @@ fn rate(words: &[u64], threads: usize) -> f64 {
 
 /// Drops these bytes of the file from the page cache, except what is mapped, and what is not on the disk yet.
 fn forget(file: &File, bytes: Range<u64>) {
-    let len = NonZeroU64::new(bytes.end).filter(|end| end.get() < u64::MAX);
+    // No length is the rest of the file.
+    let len = match bytes.end {
+        u64::MAX => None,
+        end if end <= bytes.start => return,
+        end => NonZeroU64::new(end - bytes.start),
+    };
     let _ = rustix::fs::fadvise(file, bytes.start, len, rustix::fs::Advice::DontNeed);
 }
 
@@ -247,12 +288,12 @@ impl View {
         (error == 0).then_some((count * page).min(part.len()))
     }
 
-    /// Whether most of what is mapped of it is mapped in huge pages.
-    fn is_huge(&self) -> bool {
+    /// The share in huge pages of what is mapped of it now.
+    fn huge_share(&self) -> Option<f64> {
         let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
         let start = self.map.as_ptr() as usize;
         let (all, huge) = resident(&smaps, start..start + self.map.len());
-        all > 0 && huge * 10 >= all * 8
+        (all > 0).then(|| huge as f64 / all as f64)
     }
 }
 

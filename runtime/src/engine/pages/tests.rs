@@ -92,17 +92,20 @@ fn file(mib: usize) -> (tempfile::NamedTempFile, Vec<u8>) {
 fn a_file_keeps_its_contents_whatever_its_pages_are() {
     let (file, bytes) = file(40);
     let (open, path) = (file.as_file(), file.path());
-    let Some(before) = cached(open, path) else {
+    let Some(before) = cached(open, path, 0) else {
         return println!("skipped: this file system does not say what is cached");
     };
     assert_ne!(before, Cached::Not, "it was just written");
-    make_huge(open, path);
-    let after = cached(open, path).expect("as before");
+    make_huge(open, path, &(0..0));
+    let after = cached(open, path, 0).expect("as before");
     assert_ne!(after, Cached::Not, "it was just read");
     assert!(std::fs::read(path).expect("read") == bytes);
+    // What is read a row at a time stays as it is.
+    make_huge(open, path, &(8 << 20..10 << 20));
+    assert!(std::fs::read(path).expect("read") == bytes);
     // Once more changes nothing.
-    make_huge(open, path);
-    assert_eq!(cached(open, path), Some(after));
+    make_huge(open, path, &(0..0));
+    assert_eq!(cached(open, path, 0), Some(after));
 }
 
 #[test]
@@ -118,6 +121,20 @@ fn a_file_that_another_process_maps_is_shared() {
         let program = File::open(program).expect("opened");
         assert!(is_shared(&program), "the first process maps its own program");
     }
+}
+
+#[test]
+fn a_file_is_kept_twice_only_if_there_is_room() {
+    let meminfo = "MemTotal:  9000 kB\nMemAvailable:    2048 kB\n";
+    assert!(!is_crowded(meminfo, 1 << 20) && is_crowded(meminfo, (1 << 20) + 1));
+    assert!(!is_crowded("", u64::MAX) && !is_crowded("MemAvailable: much\n", u64::MAX));
+}
+
+#[test]
+fn names_tell_files_apart() {
+    let (one, other) = (file(1).0, file(1).0);
+    let (a, b) = (name(one.as_file()), name(other.as_file()));
+    assert!(a.is_some() && a != b && a == name(one.as_file()), "{a:?} {b:?}");
 }
 
 #[test]
