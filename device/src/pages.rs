@@ -121,7 +121,7 @@ impl Measured {
             return (Placement::Mapped, "no gain");
         }
         match (file.cached, self.again) {
-            (Cached::Huge, _) => return (Placement::Mapped, "the page cache has the file in huge pages"),
+            (Cached::Huge, _) => return (Placement::MappedHuge, "the page cache has the file in huge pages"),
             (Cached::Not, Some(_)) => return (Placement::MappedHuge, "the file is mapped in huge pages"),
             (Cached::Small, _) if is_shared() => return (Placement::Mapped, "another process maps the file"),
             (Cached::Small, Some(rate)) if is_worth_it(rate) => {
@@ -304,7 +304,7 @@ mod tests {
             ("another was read again", &others, small, false, MappedHuge),
             ("it was read again in vain", &tried, small, false, Read),
             ("the same, and copying is slow", &in_vain, small, false, Mapped),
-            ("in huge pages already", &ZEN, huge, false, Mapped),
+            ("in huge pages already", &ZEN, huge, false, MappedHuge),
             ("after a restart", &ZEN, not, false, MappedHuge),
             ("in use by others", &ZEN, small, true, Mapped),
             ("no gain", &no_gain, small, false, Mapped),

@@ -108,9 +108,15 @@ pub(super) fn make_huge(file: &File, path: &Path, lookup: &Range<u64>) {
         Some(Cached::Not) => {}
     }
     let Some(view) = View::of(file, path) else { return };
-    // Advice only: without it, llama.cpp reads the file as the system does by itself.
-    let _ = view.map.advise(Advice::HugePage);
-    let _ = view.map.advise(Advice::PopulateRead);
+    let position = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(view.map.len());
+    let parts = [0..position(lookup.start), position(lookup.end)..view.map.len()];
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        // Advice only: without it, llama.cpp reads the file as the system does by itself.
+        let _ = view.map.advise_range(Advice::HugePage, part.start, part.len());
+        let _ = view
+            .map
+            .advise_range(Advice::PopulateRead, part.start, part.len());
+    }
 }
 
 /// Drops a file that was read into this process's memory from the page cache, if memory is too short to hold it twice.
