@@ -130,7 +130,7 @@ fn what_pages_cost_is_measured_once_kept_and_followed() {
             &[],
             format!("huge-pages    on       measured {seen}the file is read from storage again, into huge pages"),
         ),
-        (json!({"again": 1e12}), &["--no-huge-pages"], "huge-pages    off      flag".into()),
+        (json!({"again": 1e12}), &["--huge-pages", "off"], "huge-pages    off      flag".into()),
         (
             json!({"copied": 1e6}),
             &[],
