@@ -172,8 +172,8 @@ impl Choice {
     }
 }
 
-/// Magic numbers of file systems (statfs(2)) and their names.
-const FILE_SYSTEMS: [(u64, &str); 8] = [
+/// Numbers of file systems (statfs(2)) and their names.
+pub const FILE_SYSTEMS: [(u64, &str); 8] = [
     (0xef53, "ext4"),
     (0x5846_5342, "xfs"),
     (0x9123_683e, "btrfs"),

@@ -18,19 +18,8 @@ const MOST_BYTES: u64 = 1 << 30;
 
 /// Bytes to read so that caches do not help; `available` is the free memory in bytes.
 pub(crate) fn array_bytes(root: &Root, available: Option<u64>) -> u64 {
-    const CACHES_OF_A_CPU: &str = "sys/devices/system/cpu/cpu0/cache";
-    let size = |index: &String| {
-        let text = root.text(&format!("{CACHES_OF_A_CPU}/{index}/size"))?;
-        text.strip_suffix('K')?.parse::<u64>().ok()?.checked_mul(1024)
-    };
-    let largest = root
-        .names(CACHES_OF_A_CPU, "index")
-        .iter()
-        .filter_map(size)
-        .max()
-        .unwrap_or(0);
     let most = available.map_or(MOST_BYTES, |available| (available / 4).min(MOST_BYTES));
-    largest
+    root.largest_cache()
         .saturating_mul(CACHES)
         .max(LEAST_BYTES)
         .min(most.max(1 << 20))

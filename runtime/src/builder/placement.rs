@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use siskin_device::pages::{self, Cached, Choice, Measured, Placement, Subject};
+use siskin_device::probe::Root;
 use siskin_device::settings::{Overrides, Priority};
 use siskin_device::tuned::Tuned;
 use siskin_model::shape::Shape;
@@ -97,14 +98,33 @@ impl Mark {
 }
 
 fn measure(file: &File, path: &Path, device: &Device, store: &Path, key: &str) -> Option<Measured> {
-    if device.machine.ram.usable_bytes < SPARE_BYTES {
+    let (root, cpus) = (Root::system(), device.machine.cpus.available);
+    let is_busy = || root.text("proc/loadavg").is_none_or(|text| is_busy(&text, cpus));
+    if device.machine.ram.usable_bytes < SPARE_BYTES || is_busy() {
         return None;
     }
     pages::check(store).ok()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let measured = engine::measure(file, path, device.machine.cpus.physical, now.as_secs())?;
+    let how = engine::How {
+        threads: device.machine.cpus.physical,
+        cache_bytes: usize::try_from(root.largest_cache()).unwrap_or(usize::MAX),
+        measured_at: now.as_secs(),
+    };
+    let measured = engine::measure(file, path, &how)?;
+    // What others slowed is worth nothing, and would be kept.
+    if is_busy() {
+        return None;
+    }
     pages::save(store, key, &measured).ok()?;
     Some(measured)
+}
+
+/// Whether, by the text of `/proc/loadavg`, other threads run on more than a quarter of the CPUs: the fourth field counts
+/// those that run now, and this one is one of them.
+fn is_busy(loadavg: &str, cpus: usize) -> bool {
+    let field = loadavg.split_whitespace().nth(3);
+    let running = field.and_then(|field| field.split('/').next()?.parse::<usize>().ok());
+    running.is_none_or(|running| running.saturating_sub(1) > cpus / 4)
 }
 
 /// The kernel's release: which file systems have huge pages depends on it.
@@ -115,4 +135,23 @@ fn kernel() -> String {
 /// What was measured on this machine, with the names of the file systems.
 pub(super) fn known(device: &Device) -> Vec<(String, Measured)> {
     pages::path().map_or_else(Vec::new, |store| pages::all(&store, &device.machine, &kernel()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_threads_make_a_machine_busy() {
+        let cases = [
+            ("0.00 0.01 0.05 1/112 4242\n", 2, false),
+            ("0.00 0.01 0.05 2/112 4242\n", 2, true),
+            ("0.00 0.01 0.05 2/112 4242\n", 4, false),
+            ("9.00 9.01 9.05 6/112 4242\n", 4, true),
+            ("", 4, true),
+        ];
+        for (text, cpus, want) in cases {
+            assert_eq!(is_busy(text, cpus), want, "{text:?} {cpus}");
+        }
+    }
 }

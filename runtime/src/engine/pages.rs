@@ -30,8 +30,12 @@ const PLACES: usize = 16;
 /// Bytes that are dropped and read again to see what that gives.
 const TRIAL: usize = 16 << 20;
 
-/// The least and most that is read to compare pages, in bytes: more than most caches hold, and within the time.
-const SAMPLE: Range<usize> = 64 << 20..256 << 20;
+/// What is read to compare pages, in bytes.
+const SAMPLE: usize = 64 << 20;
+
+/// Before it is read, this many times the largest cache is read of the rest of the file: what is in caches is as fast in
+/// small pages.
+const CACHES: usize = 2;
 
 /// The share of huge pages from which a file counts as being in huge pages: reading begins with small ones.
 const MOST: f64 = 0.8;
@@ -156,19 +160,18 @@ pub(crate) fn file_system(file: &File) -> Option<u64> {
 
 /// Compares small pages of this file, which the page cache must have in small ones, with huge pages of this process.
 /// `None` if something of it cannot be measured now: the file is being written or is in use, or memory is short.
-pub(crate) fn measure(file: &File, path: &Path, threads: usize, measured_at: u64) -> Option<Measured> {
+///
+/// It takes about half a second, and less memory than the weights.
+pub(crate) fn measure(file: &File, path: &Path, how: &How) -> Option<Measured> {
     let len = usize::try_from(file.metadata().ok()?.len()).ok()? / HUGE * HUGE;
-    let sample = (len / 4 / HUGE * HUGE).clamp(SAMPLE.start, SAMPLE.end);
-    let from = len.checked_sub(sample)?.min(len / 2 / HUGE * HUGE);
-    if from < TRIAL {
-        return None;
-    }
+    let from = len.checked_sub(SAMPLE)?;
+    // What is read between is not the sample, and leaves room for the copy.
+    let between = TRIAL..from.checked_sub(SAMPLE)?.max(TRIAL);
     let again = read_again(file, path)?;
     let view = View::of(file, path)?;
-    let range = from..from + sample;
-    view.map.advise_range(Advice::PopulateRead, from, sample).ok()?;
-    let small = words(&view.map[range.clone()]);
-    let mut copy = MmapMut::map_anon(sample).ok()?;
+    view.map.advise_range(Advice::PopulateRead, from, SAMPLE).ok()?;
+    let small = words(&view.map[from..len]);
+    let mut copy = MmapMut::map_anon(SAMPLE).ok()?;
     // Without huge pages there is nothing to gain: then both are as fast.
     let _ = copy.advise(Advice::HugePage);
     let mut rates = Vec::new();
@@ -177,16 +180,30 @@ pub(crate) fn measure(file: &File, path: &Path, threads: usize, measured_at: u64
         file.read_exact_at(part, (from + at * HUGE) as u64).ok()?;
         rates.push(part.len() as f64 / start.elapsed().as_secs_f64());
     }
-    let copied = median(rates);
-    let (mapped, huge) = in_turns(small, words(&copy), threads);
+    let count = between
+        .len()
+        .min(how.cache_bytes.saturating_mul(CACHES).max(SAMPLE));
+    let between = words(&view.map[between.start..between.start + count]);
+    let (mapped, huge) = in_turns(small, words(&copy), between, how.threads);
     Some(Measured {
         mapped,
         huge,
-        copied,
+        copied: median(rates),
         again,
-        measured_at,
+        measured_at: how.measured_at,
         tried: vec![],
     })
+}
+
+/// How to measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Threads that read at the same time.
+    pub(crate) threads: usize,
+    /// The size of the largest cache.
+    pub(crate) cache_bytes: usize,
+    /// When it is measured, in seconds since 1970.
+    pub(crate) measured_at: u64,
 }
 
 /// Bytes a second at which storage gives the file in huge pages. The outer `None` means that it cannot be said now, the
@@ -205,14 +222,18 @@ fn read_again(file: &File, path: &Path) -> Option<Option<f64>> {
 }
 
 /// Reading both in turns, in bytes a second. The best pass counts, as in STREAM: what others do meanwhile only slows.
-fn in_turns(one: &[u64], other: &[u64], threads: usize) -> (f64, f64) {
+fn in_turns(one: &[u64], other: &[u64], between: &[u64], threads: usize) -> (f64, f64) {
     let mut best = (0.0f64, 0.0f64);
     let start = Instant::now();
+    let pass = |words| {
+        rate(between, threads);
+        rate(words, threads)
+    };
     for turn in 0..TURNS.end {
         if turn >= TURNS.start && start.elapsed() > TIME {
             break;
         }
-        best = (best.0.max(rate(one, threads)), best.1.max(rate(other, threads)));
+        best = (best.0.max(pass(one)), best.1.max(pass(other)));
     }
     best
 }
