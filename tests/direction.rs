@@ -143,6 +143,7 @@ const OPENS_ITSELF: [(&str, &str); 9] = [
     ("model/src/atomic_file/target.rs", "syncs a folder"),
     ("model/src/files/open.rs", "is the one way"),
     ("runtime/src/engine/memory.rs", "reads /proc"),
+    ("runtime/src/engine/pages.rs", "reads /proc"),
     ("src/interrupt.rs", "reads /proc"),
 ];
 

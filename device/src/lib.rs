@@ -9,17 +9,19 @@
 //!
 //! [`settings`] has the one family of settings. [`mod@budget`] plans every byte of memory, pure. [`probe`] reads the
 //! machine from a root that tests replace; [`profile`] has the devices of `targets/`; [`tuned`] keeps what measuring
-//! found.
+//! found, [`pages`] what the size of pages costs.
 
 #![deny(unsafe_code)]
 
 pub mod budget;
 pub mod isa;
 pub mod memory;
+pub mod pages;
 pub mod paths;
 pub mod probe;
 pub mod profile;
 pub mod settings;
+mod store;
 pub mod tuned;
 mod values;
 

@@ -118,6 +118,9 @@ settings! {
     repack: bool = false, "repack";
     /// Map the weights instead of reading them.
     mmap: bool = true, "mmap";
+    /// Have mapped weights in huge pages; if the page cache has them in small ones, it reads them from storage again.
+    #[serde(default)]
+    huge_pages: bool = false, "huge-pages";
     /// Keep the weights from being swapped out.
     mlock: bool = false, "mlock";
     /// What OpenMP's threads do while they wait.
@@ -138,6 +141,8 @@ pub enum Origin {
     Environment,
     /// Measured on this machine by `siskin tune`.
     Tuned,
+    /// Measured on this machine when a model was first run here.
+    Measured,
     /// The device's profile.
     Profile,
     /// Built in.
@@ -153,6 +158,7 @@ impl Origin {
             Origin::Flag => "flag",
             Origin::Environment => "environment",
             Origin::Tuned => "tuned",
+            Origin::Measured => "measured",
             Origin::Profile => "profile",
             Origin::Default => "default",
             Origin::Budget => "budget",

@@ -1,4 +1,4 @@
-//! How fast threads read memory: each thread sums its own array, as the read-only form of STREAM does
+//! How fast threads read memory: each thread reads its own array, as the read-only form of STREAM does
 //! (McCalpin, <https://www.cs.virginia.edu/stream/>). This is the most that decoding can reach.
 
 use std::hint::black_box;
@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use siskin_device::probe::Root;
+use siskin_runtime::read_memory;
 
 /// How often each array is read; the best pass counts, as in STREAM.
 const PASSES: usize = 6;
@@ -17,19 +18,8 @@ const MOST_BYTES: u64 = 1 << 30;
 
 /// Bytes to read so that caches do not help; `available` is the free memory in bytes.
 pub(crate) fn array_bytes(root: &Root, available: Option<u64>) -> u64 {
-    const CACHES_OF_A_CPU: &str = "sys/devices/system/cpu/cpu0/cache";
-    let size = |index: &String| {
-        let text = root.text(&format!("{CACHES_OF_A_CPU}/{index}/size"))?;
-        text.strip_suffix('K')?.parse::<u64>().ok()?.checked_mul(1024)
-    };
-    let largest = root
-        .names(CACHES_OF_A_CPU, "index")
-        .iter()
-        .filter_map(size)
-        .max()
-        .unwrap_or(0);
     let most = available.map_or(MOST_BYTES, |available| (available / 4).min(MOST_BYTES));
-    largest
+    root.largest_cache()
         .saturating_mul(CACHES)
         .max(LEAST_BYTES)
         .min(most.max(1 << 20))
@@ -47,7 +37,7 @@ pub(crate) fn measure(threads: usize, bytes: u64) -> f64 {
         let pass = |_| {
             barrier.wait();
             let start = Instant::now();
-            black_box(sum(black_box(&numbers)));
+            black_box(read_memory(black_box(&numbers)));
             (start, Instant::now())
         };
         (0..PASSES).map(pass).collect::<Vec<_>>()
@@ -86,32 +76,9 @@ fn within_reach(mut bytes: u64) -> u64 {
     bytes
 }
 
-/// Sums with independent partial sums, so that loads set the pace and not additions.
-fn sum(numbers: &[u64]) -> u64 {
-    const LANES: usize = 64;
-    let mut sums = [0u64; LANES];
-    let (chunks, rest) = numbers.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (sum, number) in sums.iter_mut().zip(chunk) {
-            *sum = sum.wrapping_add(*number);
-        }
-    }
-    sums.into_iter()
-        .chain(rest.iter().copied())
-        .fold(0, u64::wrapping_add)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sums_read_every_number() {
-        for len in [0, 1, 63, 64, 65, 1000] {
-            let numbers: Vec<u64> = (1..=len).collect();
-            assert_eq!(sum(&numbers), len * (len + 1) / 2);
-        }
-    }
 
     #[test]
     fn arrays_are_larger_than_the_caches_and_smaller_than_memory() {

@@ -145,15 +145,7 @@ impl Case {
 
     /// Reads every weight and only combines them with XOR, to measure the speed of the memory.
     pub fn read(&self) -> u64 {
-        // Many sums, so that the compiler can use the widest registers.
-        let many = self.rows.as_chunks::<32>().0.iter();
-        let sums = many.fold([0u64; 32], |mut sums, words| {
-            for (sum, word) in sums.iter_mut().zip(words) {
-                *sum ^= word;
-            }
-            sums
-        });
-        sums.into_iter().fold(0, |all, sum| all ^ sum)
+        crate::read(&self.rows)
     }
 
     /// The exact products, in the same order.

@@ -24,6 +24,7 @@ mod kernel;
 mod neon;
 mod product;
 mod quantize;
+mod read;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -34,3 +35,4 @@ pub use isa::Isa;
 pub use kernel::Kernel;
 pub use product::{Next, Product};
 pub use quantize::Quantizer;
+pub use read::read;

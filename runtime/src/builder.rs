@@ -1,10 +1,12 @@
 //! The one way to load a model: probe, profile, tuned settings, memory plan, affinity, kernels, load.
 
+mod placement;
 mod preflight;
 
 use std::path::{Path, PathBuf};
 
 use siskin_device::isa::{CpuArch, Fit, Isa};
+use siskin_device::pages;
 use siskin_device::probe::{Machine, Root};
 use siskin_device::profile::{self, Profile, Traits};
 use siskin_device::settings::{
@@ -63,6 +65,11 @@ impl Device {
     /// The profile's name.
     pub fn profile_name(&self) -> &str {
         self.profile.as_ref().map_or("native", |profile| &profile.name)
+    }
+
+    /// What reading memory in small and in huge pages was measured at here, with the name of the file system.
+    pub fn pages(&self) -> Vec<(String, pages::Measured)> {
+        placement::known(self)
     }
 
     /// True if llama.cpp would take its AMX kernels for repacked weights. GCC 12 drops half of the stores to the tile
@@ -165,6 +172,7 @@ pub struct Builder {
     priority: Priority,
     force: bool,
     use_tuned: bool,
+    measure_again: bool,
     any_architecture: bool,
     vocab_only: bool,
     device: Option<Device>,
@@ -199,6 +207,7 @@ impl Builder {
             priority: Priority::Balanced,
             force: false,
             use_tuned: true,
+            measure_again: false,
             any_architecture: false,
             vocab_only: false,
             device: None,
@@ -241,7 +250,13 @@ impl Builder {
         self
     }
 
-    /// Whether settings that were tuned on this machine are used; they are by default.
+    /// Whether what the size of pages costs is measured again, even if it is known; it is not by default.
+    pub fn measure_again(mut self, again: bool) -> Self {
+        self.measure_again = again;
+        self
+    }
+
+    /// Whether settings that were tuned or measured on this machine are used; they are by default.
     pub fn use_tuned(mut self, use_tuned: bool) -> Self {
         self.use_tuned = use_tuned;
         self
@@ -292,12 +307,14 @@ impl Builder {
         notices.extend(device.machine.notes.iter().cloned().map(Notice::Machine));
         let warning = device.isa.warning(device.profile_name());
         notices.extend(warning.map(Notice::Instructions));
+        let placed = placement::of(&self, &device, shape.as_ref(), tuned.as_ref());
         let mut settings = settings::resolve(&Sources {
             typed: &self.typed,
             environment: &self.environment,
             priority: self.priority,
             force: self.force,
             tuned: tuned.as_ref(),
+            pages: placed.as_ref().map(|placed| &placed.choice),
             profile: device.profile.as_ref(),
             machine: &device.machine,
             shape: shape.as_ref(),
@@ -314,6 +331,7 @@ impl Builder {
             shape,
             settings,
             notices,
+            mark: placed.and_then(|placed| placed.mark),
         })
     }
 
@@ -360,6 +378,7 @@ pub struct LoadPlan {
     pub settings: Resolved,
     /// What a user should know.
     pub notices: Vec<Notice>,
+    mark: Option<placement::Mark>,
 }
 
 impl LoadPlan {
@@ -388,6 +407,9 @@ impl LoadPlan {
         if !self.vocab_only {
             let notices = self.apply();
             self.notices.extend(notices);
+        }
+        if self.mark.as_ref().is_some_and(|mark| !mark.keep()) {
+            self.settings.values.huge_pages = false;
         }
         let options = LoadOptions {
             values: self.settings.values,

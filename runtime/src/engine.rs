@@ -10,6 +10,7 @@ mod memory;
 mod model;
 mod mul_mat;
 mod opened;
+pub(crate) mod pages;
 mod restart;
 mod sampler;
 mod session;

@@ -35,6 +35,7 @@ mod error;
 #[allow(unsafe_code)]
 pub mod ggml_hook;
 mod importance;
+mod read;
 mod text;
 
 pub use builder::{Builder, Device, LoadPlan, Notice};
@@ -45,4 +46,5 @@ pub use engine::{
 };
 pub use error::{Error, ErrorKind};
 pub use importance::{Importance, Sums};
+pub use read::read_memory;
 pub use text::{Cut, Generation, Sampling, StopReason, StopStrings, TextDecoder, Usage, Utf8Stream};

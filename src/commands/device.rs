@@ -1,11 +1,13 @@
 //! `siskin device`: what this machine has, and which profile fits it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 use siskin::device::isa::Isa;
+use siskin::device::pages::Measured;
 use siskin::device::probe::{Machine, Root};
 use siskin::device::settings::Values;
 use siskin::{Device, Notice, ggml_hook};
@@ -29,7 +31,10 @@ pub(crate) struct DeviceArgs {
 }
 
 pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
-    let device = Device::probe_under(&Root::at(args.root));
+    let root = Root::at(args.root);
+    let device = Device::probe_under(&root);
+    // What is known of this machine says nothing about another.
+    let pages = if root.is_system() { device.pages() } else { vec![] };
     let default = Values::default();
     let asked = kernels::environment()?.kernels;
     let kernels = ggml_hook::select(asked.unwrap_or(default.kernels), default.prefetch_bytes);
@@ -37,10 +42,11 @@ pub(crate) fn main(args: DeviceArgs) -> anyhow::Result<ExitCode> {
         let report = Report {
             device: &device,
             kernels,
+            pages: pages.into_iter().collect(),
         };
         writeln!(text::stdout(), "{}", text::json(&report)?)?;
     } else {
-        let table = text::fitted(&table(&device, &kernels), NAMES, bench::terminal_width());
+        let table = text::fitted(&table(&device, &kernels, &pages), NAMES, bench::terminal_width());
         text::stdout().write_all(table.as_bytes())?;
     }
     warn(&device);
@@ -63,9 +69,11 @@ struct Report<'a> {
     #[serde(flatten)]
     device: &'a Device,
     kernels: ggml_hook::Status,
+    /// Speeds of small and huge pages, in bytes a second, by file system.
+    pages: BTreeMap<String, Measured>,
 }
 
-fn table(device: &Device, kernels: &ggml_hook::Status) -> String {
+fn table(device: &Device, kernels: &ggml_hook::Status, pages: &[(String, Measured)]) -> String {
     let machine = &device.machine;
     let profile = device.profile.as_ref().map_or("none fits".into(), |profile| {
         let own = if profile.user { ", your own" } else { "" };
@@ -82,7 +90,12 @@ fn table(device: &Device, kernels: &ggml_hook::Status) -> String {
         ("memory", memory(machine)),
         ("heat", heat(machine)),
     ];
+    let pages = pages.iter().map(|(file_system, measured)| {
+        let (day, speeds) = measured.speeds();
+        ("pages", format!("{speeds} ({file_system}, {day})"))
+    });
     rows.into_iter()
+        .chain(pages)
         .map(|(name, text)| format!("{name:<NAMES$}{text}\n"))
         .collect()
 }

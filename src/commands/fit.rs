@@ -100,6 +100,7 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
         fixed: &typed,
         priority,
         force: false,
+        may_map: false,
     };
     let plan = budget::plan(shape, &values, &target.limit, &constraints);
     // What takes the memory is shown in any case.

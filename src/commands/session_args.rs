@@ -81,6 +81,10 @@ pub(crate) struct RuntimeArgs {
     /// Read the file into memory instead of mapping it
     #[arg(long)]
     no_mmap: bool,
+    /// Have mapped weights in huge pages: on reads the file from storage again if the page cache has it in small ones
+    /// [default: measured at the first run of a large model]
+    #[arg(long, value_name = "WHEN", value_parser = on_or_off(), ignore_case = true)]
+    huge_pages: Option<bool>,
     /// Lock the weights in memory, so that they are not swapped out
     #[arg(long)]
     mlock: bool,
@@ -170,6 +174,7 @@ impl RuntimeArgs {
             flash_attention: self.flash_attn,
             repack: either(self.repack, self.no_repack),
             mmap: either(self.mmap, self.no_mmap),
+            huge_pages: self.huge_pages,
             mlock: self.mlock.then_some(true),
             ..Overrides::default()
         };
@@ -188,6 +193,10 @@ where
 /// Names of kernels.
 pub(crate) fn kernels() -> impl TypedValueParser<Value = Kernels> {
     one_of(Kernels::ALL.iter().map(|value| value.name()))
+}
+
+fn on_or_off() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["on", "off"]).map(|word| word.eq_ignore_ascii_case("on"))
 }
 
 fn cache_type() -> impl TypedValueParser<Value = CacheType> {

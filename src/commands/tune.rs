@@ -147,6 +147,7 @@ impl TuneArgs {
         let plan = builder
             .environment(kernels::environment()?)
             .use_tuned(false)
+            .measure_again(!self.forget)
             .force(self.force || self.forget)
             .plan_for(Some(info.shape.clone()));
         Ok(plan?)

@@ -68,7 +68,10 @@ fn reasons(
     let missing = mib(missing);
     let mut reasons = first_reasons(shape, values, constraints, settings, first);
     for &setting in steps {
-        let reason = format!("reduced: the usual settings need {missing} too much");
+        let reason = match setting {
+            "mmap" => format!("mapped: with weights in memory {missing} would be missing"),
+            _ => format!("reduced: the usual settings need {missing} too much"),
+        };
         match reasons.iter_mut().find(|known| known.setting == setting) {
             Some(known) => known.reason = reason,
             None => reasons.push(Reason { setting, reason }),
@@ -93,6 +96,10 @@ fn candidates(
         }
         list.push((now, steps.clone()));
     };
+    if constraints.may_map && !now.mmap {
+        now.mmap = true;
+        step(now, "mmap");
+    }
     if now.repack && now.mmap && fixed.repack.is_none() {
         now.repack = false;
         step(now, "repack");

@@ -16,6 +16,8 @@ pub struct Constraints<'a> {
     pub priority: Priority,
     /// Plan even what does not fit.
     pub force: bool,
+    /// If reading the weights does not fit, map them.
+    pub may_map: bool,
 }
 
 /// Memory a plan may use.

@@ -92,6 +92,7 @@ fn planned(shape: &Shape, values: &Values, mib: u64, fixed: &Overrides) -> Resul
         fixed,
         priority: Priority::Balanced,
         force: false,
+        may_map: false,
     };
     plan(shape, &values, &limit(mib), &constraints)
 }
@@ -226,6 +227,7 @@ fn force_plans_what_does_not_fit() {
         fixed: &fixed,
         priority: Priority::Balanced,
         force: true,
+        may_map: false,
     };
     let plan = plan(&shape(), &usual(), &limit(500), &constraints).expect("forced");
     assert!(!plan.fits && plan.settings.context == 8192);
@@ -279,6 +281,7 @@ fn a_one_billion_model_fits_every_profiles_board() {
             fixed: &nothing(),
             priority: Priority::Balanced,
             force: false,
+            may_map: false,
         };
         let fits = plan(&shape(), &values, &limit, &constraints);
         assert_eq!(
@@ -410,6 +413,7 @@ fn limits_of_the_process_are_limits_of_the_plan() {
             fixed,
             priority: Priority::Balanced,
             force: false,
+            may_map: false,
         };
         let values = Values {
             threads: 2,

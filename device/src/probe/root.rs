@@ -76,6 +76,17 @@ impl Root {
         names
     }
 
+    /// The size of the first CPU's largest cache in bytes; 0 if the system does not tell.
+    pub fn largest_cache(&self) -> u64 {
+        const CACHES: &str = "sys/devices/system/cpu/cpu0/cache";
+        let size = |index: &String| {
+            let text = self.text(&format!("{CACHES}/{index}/size"))?;
+            text.strip_suffix('K')?.parse::<u64>().ok()?.checked_mul(1024)
+        };
+        let caches = self.names(CACHES, "index");
+        caches.iter().filter_map(size).max().unwrap_or(0)
+    }
+
     /// Notes something unexpected, once.
     pub(super) fn note(&self, note: String) {
         let mut notes = self.notes.borrow_mut();

@@ -1,14 +1,15 @@
-//! Flag, then environment, then tuned, then profile, then default: one pure step from what was typed, measured and
+//! Flag, then environment, then tuned, then measured at the first run, then profile, then default: one pure step from what was typed, measured and
 //! written down to the values in force.
 
 use siskin_model::shape::Shape;
 
 use super::Resolved;
-use crate::budget::{self, BudgetError, Constraints, MemoryLimit};
+use crate::budget::{self, BudgetError, Constraints, MemoryLimit, Plan, Reason};
+use crate::pages::Choice;
 use crate::probe::Machine;
 use crate::profile::{Profile, Run};
 use crate::tuned::Tuned;
-use crate::values::{DEFAULT_CONTEXT, Origin, Overrides, Priority};
+use crate::values::{DEFAULT_CONTEXT, Origin, Origins, Overrides, Priority};
 
 /// What the values are chosen from.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Sources<'a> {
     pub force: bool,
     /// What was measured for this model on this machine.
     pub tuned: Option<&'a Tuned>,
+    /// What the size of pages costs here, and what was chosen for this model's weights.
+    pub pages: Option<&'a Choice>,
     /// The machine's profile.
     pub profile: Option<&'a Profile>,
     /// The machine.
@@ -71,19 +74,35 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Resolved, SettingsError> {
         fixed: sources.typed,
         priority: sources.priority,
         force: sources.force,
+        may_map: resolved.origins.mmap == Origin::Measured,
     };
-    let plan = budget::plan(shape, &resolved.values, &limit, &constraints)?;
+    let mut plan = budget::plan(shape, &resolved.values, &limit, &constraints)?;
     let context = context_origin(sources.typed.context, plan.settings.context, shape);
     resolved
         .origins
         .adjust(&mut resolved.values, &plan.settings, Origin::Budget);
     resolved.origins.context = context;
+    if let Some(choice) = sources.pages {
+        explain(&mut plan, &resolved.origins, choice);
+    }
     resolved.plan = Some(plan);
     Ok(resolved)
 }
 
+/// Says why the weights are where they are, unless something stronger than the measurement has decided it.
+fn explain(plan: &mut Plan, origins: &Origins, choice: &Choice) {
+    let setting = match (origins.mmap, origins.huge_pages) {
+        (Origin::Measured, _) => "mmap",
+        (_, Origin::Measured) if plan.settings.mmap => "huge-pages",
+        _ => return,
+    };
+    plan.reasons.retain(|reason| reason.setting != setting);
+    let reason = choice.reason.clone();
+    plan.reasons.push(Reason { setting, reason });
+}
+
 /// What is known, the weakest first.
-fn layers(sources: &Sources<'_>, run: &Run) -> [(Overrides, Origin); 5] {
+fn layers(sources: &Sources<'_>, run: &Run) -> [(Overrides, Origin); 6] {
     let cpus = &sources.machine.cpus;
     let base = match sources.profile {
         Some(_) => Origin::Profile,
@@ -100,6 +119,7 @@ fn layers(sources: &Sources<'_>, run: &Run) -> [(Overrides, Origin); 5] {
         threads_batch: tuned.threads_batch.map(|count| count.min(cpus.available)),
         ..tuned
     };
+    let pages = sources.pages.map(Choice::overrides).unwrap_or_default();
     // As in llama.cpp, --threads alone counts for the prompt too.
     let typed = Overrides {
         threads_batch: sources.typed.threads_batch.or(sources.typed.threads),
@@ -107,6 +127,7 @@ fn layers(sources: &Sources<'_>, run: &Run) -> [(Overrides, Origin); 5] {
     };
     [
         (safe(run.overrides(cpus)), base),
+        (pages, Origin::Measured),
         (safe(tuned), Origin::Tuned),
         (sources.priority.overrides(), Origin::Flag),
         (*sources.environment, Origin::Environment),

@@ -3,6 +3,7 @@ use siskin_model::shape::Shape;
 use siskin_model::{FileType, TensorType};
 
 use super::*;
+use crate::pages::{Choice, Placement};
 use crate::probe::{Machine, Root};
 use crate::profile::{Profile, Traits, builtin, choose};
 use crate::tuned::Tuned;
@@ -77,6 +78,7 @@ struct Case<'a> {
     priority: Priority,
     force: bool,
     tuned: Option<Tuned>,
+    pages: Option<Placement>,
     profiled: bool,
     usable_mib: Option<u64>,
     shape: Option<Shape>,
@@ -92,6 +94,7 @@ impl Case<'_> {
             priority: Priority::Balanced,
             force: false,
             tuned: None,
+            pages: None,
             profiled: true,
             usable_mib: None,
             shape: Some(shape()),
@@ -106,7 +109,12 @@ impl Case<'_> {
         }
         let profile: Option<&Profile> =
             choose(&profiles, &Traits::from_machine(&machine)).filter(|_| self.profiled);
+        let choice = self.pages.map(|placement| Choice {
+            placement,
+            reason: "measured".into(),
+        });
         resolve(&Sources {
+            pages: choice.as_ref(),
             typed: &self.typed,
             environment: &self.environment,
             priority: self.priority,
@@ -271,4 +279,116 @@ fn every_setting_has_a_row_by_the_name_of_its_flag() {
     assert_eq!(row("cache-type").value, "f16");
     let json = serde_json::to_value(Values::default()).expect("JSON");
     assert_eq!(json.as_object().map(|fields| fields.len()), Some(rows.len()));
+}
+
+#[test]
+fn what_pages_cost_is_stronger_than_a_profile_and_weaker_than_what_was_tuned_or_asked_for() {
+    let mapped = |mmap| Overrides {
+        mmap: Some(mmap),
+        ..Overrides::default()
+    };
+    let (read, huge) = (Some(Placement::Read), Some(Placement::MappedHuge));
+    let tuned_mapped = Tuned {
+        settings: mapped(true),
+        ..tuned()
+    };
+    let case = || Case::on("x86-laptop");
+    // what is the case, mmap and where from, huge pages, the setting that shows the measurement
+    let cases = [
+        ("nothing", case(), (true, Origin::Profile, false), None),
+        (
+            "as it is",
+            Case {
+                pages: Some(Placement::Mapped),
+                ..case()
+            },
+            (true, Origin::Profile, false),
+            Some("huge-pages"),
+        ),
+        (
+            "mapped",
+            Case {
+                pages: huge,
+                ..case()
+            },
+            (true, Origin::Profile, true),
+            Some("huge-pages"),
+        ),
+        (
+            "read",
+            Case {
+                pages: read,
+                ..case()
+            },
+            (false, Origin::Measured, false),
+            Some("mmap"),
+        ),
+        (
+            "tuned",
+            Case {
+                pages: read,
+                tuned: Some(tuned_mapped),
+                ..case()
+            },
+            (true, Origin::Tuned, false),
+            None,
+        ),
+        (
+            "typed",
+            Case {
+                pages: read,
+                typed: mapped(true),
+                ..case()
+            },
+            (true, Origin::Flag, false),
+            None,
+        ),
+        (
+            "typed, huge",
+            Case {
+                pages: huge,
+                typed: mapped(true),
+                ..case()
+            },
+            (true, Origin::Flag, true),
+            Some("huge-pages"),
+        ),
+        (
+            "typed, read",
+            Case {
+                pages: huge,
+                typed: mapped(false),
+                ..case()
+            },
+            (false, Origin::Flag, true),
+            None,
+        ),
+        (
+            "little memory",
+            Case {
+                pages: read,
+                usable_mib: Some(780),
+                ..case()
+            },
+            (true, Origin::Budget, false),
+            None,
+        ),
+    ];
+    for (what, case, want, shown) in cases {
+        let resolved = case.resolve().expect(what);
+        let (values, origins) = (&resolved.values, &resolved.origins);
+        assert_eq!((values.mmap, origins.mmap, values.huge_pages), want, "{what}");
+        let plan = resolved.plan.expect("a plan");
+        let found = plan.reasons.iter().find(|reason| reason.reason == "measured");
+        assert_eq!(found.map(|reason| reason.setting), shown, "{what}");
+        assert_eq!(plan.settings.mmap, values.mmap, "{what}");
+    }
+}
+
+#[test]
+fn values_of_results_from_before_huge_pages_are_read() {
+    let values = Values::default();
+    let mut json = serde_json::to_value(values).expect("JSON");
+    json.as_object_mut().expect("an object").remove("huge_pages");
+    assert_eq!(serde_json::from_value::<Values>(json).expect("values"), values);
 }

@@ -326,6 +326,8 @@ pub(super) fn tuned(values: &Values) -> Overrides {
         cache_type: None,
         affinity: None,
         mlock: None,
+        // Follows from how the page cache has the file.
+        huge_pages: None,
         ..Overrides::from(*values)
     }
 }

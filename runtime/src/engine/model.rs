@@ -21,7 +21,7 @@ use siskin_model::tokenizer::normalizer::Normalizer;
 use siskin_model::tokenizer::{self, Outline, Tokenizer};
 
 use super::vocab::Vocab;
-use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, opened, validate};
+use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, opened, pages, validate};
 use crate::{Error, Notice};
 
 /// A token's id.
@@ -111,16 +111,31 @@ impl Model {
         let names = opened::names(&files)?;
         let values = &options.values;
         let before = if values.mmap { vec![] } else { memory::anonymous() };
+        let lookup = lookup_only(&header).map(|bytes| {
+            let (file, start) = files.locate(bytes.start);
+            (file, start..start + (bytes.end - bytes.start))
+        });
+        if values.mmap && values.huge_pages && !options.vocab_only {
+            for index in 0..files.count() {
+                let lookup = lookup.as_ref().filter(|(file, _)| *file == index);
+                let lookup = lookup.map_or(0..0, |(_, bytes)| bytes.clone());
+                pages::make_huge(files.file(index), files.path(index), &lookup);
+            }
+        }
         let (llama, vocab) = load(&names, options, &mut header).map_err(|reason| Error::Load {
             path: path.to_owned(),
             reason: with_paths(reason, &names, &files),
         })?;
-        match lookup_only(&header) {
-            _ if !values.mmap => memory::make_huge(&before),
-            Some(bytes) if !values.mlock => {
-                let (file, start) = files.locate(bytes.start);
+        match lookup {
+            _ if !values.mmap => {
+                memory::make_huge(&before);
+                if !options.vocab_only {
+                    (0..files.count()).for_each(|index| pages::release(files.file(index)));
+                }
+            }
+            Some((file, bytes)) if !values.mlock => {
                 if let Some(name) = opened::mapped_name(files.file(file)) {
-                    memory::drop_mapped(&name, start..start + (bytes.end - bytes.start));
+                    memory::drop_mapped(&name, bytes);
                 }
             }
             _ => {}
