@@ -13,7 +13,8 @@ use siskin_device::memory::Memory;
 
 use crate::plan::{Case, Setup};
 use crate::result::{Kind, Model, Run, Setting, Test, Tool};
-use crate::stats::Summary;
+use crate::stats::{Summary, median};
+use crate::worker::PASSES;
 use crate::{BenchError, LlamaBenchError};
 
 /// How often the other program's peak memory is read; the peak only grows, so the last reading counts.
@@ -43,16 +44,24 @@ struct Entry {
 /// The outcome of llama-bench for one case.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LlamaBenchTurn {
-    /// Tokens a second, in the order of the case's tests.
-    pub(crate) tokens_per_second: Vec<f64>,
+    /// Tokens a second, in the order of the case's tests; `None` for those that it does not have.
+    pub(crate) tokens_per_second: Vec<Option<f64>>,
     /// The largest resident size of its process.
     pub(crate) peak_rss_bytes: Option<u64>,
     /// The commit it was built from.
     pub(crate) build: Option<String>,
 }
 
-/// Runs llama-bench on `model` with its own defaults, once for each of the case's tests. It takes one thread
-/// count for both kinds of test, so it is called twice if ours differ.
+/// One call of llama-bench: tests with the same threads and repetitions.
+struct Call {
+    threads: usize,
+    repetitions: usize,
+    /// Indices of the case's tests.
+    tests: Vec<usize>,
+}
+
+/// Runs llama-bench on `model` with its own defaults, once for each of the case's tests. A pass of one sequence is
+/// its prompt of as many tokens; it has no passes of several.
 ///
 /// # Errors
 /// If the program cannot be started, fails, or prints no result for one of the tests.
@@ -67,47 +76,71 @@ pub(crate) fn turn(
         path: program.to_owned(),
         source,
     };
-    let [prefill, decode] = [Kind::Prefill, Kind::Decode].map(|kind| setup.threads(kind));
-    let calls: Vec<(usize, Vec<Kind>)> = if prefill == decode {
-        vec![(decode, vec![Kind::Prefill, Kind::Decode])]
-    } else {
-        vec![(prefill, vec![Kind::Prefill]), (decode, vec![Kind::Decode])]
+    let mut turn = LlamaBenchTurn {
+        tokens_per_second: vec![None; case.tests.len()],
+        peak_rss_bytes: None,
+        build: None,
     };
-    let (mut entries, mut peak_rss_bytes) = (Vec::new(), None);
-    for (threads, kinds) in &calls {
-        if !case.tests.iter().any(|test| kinds.contains(&test.kind)) {
-            continue;
-        }
-        let child = command(program, model, *threads, kinds, case).spawn();
+    for call in calls(setup, case) {
+        let child = command(program, model, &call, case).spawn();
         let child = child.map_err(|error| failed(LlamaBenchError::Start(error)))?;
         let Some((output, peak)) = wait(child, stop).map_err(failed)? else {
             return Err(BenchError::Interrupted { signal: None });
         };
-        let read: Vec<Entry> =
+        let entries: Vec<Entry> =
             serde_json::from_str(&output).map_err(|error| failed(LlamaBenchError::Json(error)))?;
-        entries.extend(read);
-        peak_rss_bytes = peak_rss_bytes.max(peak);
+        for &index in &call.tests {
+            let test = theirs(case.tests[index]);
+            let entry = entries.iter().find(|entry| entry.test() == Some(test));
+            let speed = entry.and_then(|entry| median(&entry.samples_ts));
+            let missing = || failed(LlamaBenchError::Missing(test.name()));
+            turn.tokens_per_second[index] = Some(speed.ok_or_else(missing)?);
+        }
+        turn.peak_rss_bytes = turn.peak_rss_bytes.max(peak);
+        let build = entries.first().and_then(|entry| entry.build_commit.clone());
+        turn.build = turn.build.or(build);
     }
-    let sample = |test: &Test| {
-        let entry = entries.iter().find(|entry| entry.test() == Some(*test));
-        entry
-            .and_then(|entry| entry.samples_ts.first().copied())
-            .ok_or_else(|| failed(LlamaBenchError::Missing(test.name())))
-    };
-    Ok(LlamaBenchTurn {
-        tokens_per_second: case.tests.iter().map(sample).collect::<Result<_, _>>()?,
-        peak_rss_bytes,
-        build: entries.first().and_then(|entry| entry.build_commit.clone()),
-    })
+    Ok(turn)
 }
 
-/// The command for the case's tests of these kinds, with one repetition.
-fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &Case) -> Command {
+/// The calls for a case. llama-bench takes one thread count and one number of repetitions for all tests of a call; a
+/// single pass is so short that the median of several counts.
+fn calls(setup: &Setup, case: &Case) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    for (index, test) in case.tests.iter().enumerate() {
+        let repetitions = match test.kind {
+            Kind::Prefill | Kind::Decode => 1,
+            Kind::Verify => PASSES,
+            Kind::Parallel => continue,
+        };
+        let threads = setup.threads(*test);
+        let known = |call: &&mut Call| (call.threads, call.repetitions) == (threads, repetitions);
+        match calls.iter_mut().find(known) {
+            Some(call) => call.tests.push(index),
+            None => calls.push(Call {
+                threads,
+                repetitions,
+                tests: vec![index],
+            }),
+        }
+    }
+    calls
+}
+
+/// A test as llama-bench has it.
+fn theirs(test: Test) -> Test {
+    let kind = match test.kind {
+        Kind::Decode => Kind::Decode,
+        Kind::Prefill | Kind::Verify | Kind::Parallel => Kind::Prefill,
+    };
+    Test { kind, ..test }
+}
+
+/// The command for the tests of a call.
+fn command(program: &Path, model: &Path, call: &Call, case: &Case) -> Command {
     let list = |kind| {
-        let some = case
-            .tests
-            .iter()
-            .filter(|test| test.kind == kind && kinds.contains(&kind));
+        let tests = call.tests.iter().map(|&index| theirs(case.tests[index]));
+        let some = tests.filter(|test| test.kind == kind);
         let lengths: Vec<String> = some.map(|test| test.tokens.to_string()).collect();
         if lengths.is_empty() {
             "0".into()
@@ -116,9 +149,13 @@ fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &
         }
     };
     let (prompts, decodes) = (list(Kind::Prefill), list(Kind::Decode));
-    let (depth, threads) = (case.depth.to_string(), threads.to_string());
+    let [depth, threads, repetitions] =
+        [case.depth as usize, call.threads, call.repetitions].map(|number| number.to_string());
     let mut command = Command::new(program);
-    command.arg("-m").arg(model).args(["-r", "1", "-o", "json"]);
+    command
+        .arg("-m")
+        .arg(model)
+        .args(["-r", &repetitions, "-o", "json"]);
     command.args(["-p", &prompts, "-n", &decodes, "-d", &depth, "-t", &threads]);
     command
         .stdin(Stdio::null())

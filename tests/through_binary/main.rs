@@ -17,6 +17,7 @@ mod memory;
 mod models;
 mod mutations;
 mod odd_shapes;
+mod passes;
 mod promises;
 mod quantize;
 mod sampling;

@@ -68,6 +68,7 @@ fn it_takes_a_turn_and_its_failures_are_reported() {
         setup: 0,
         depth: 512,
         context: 640,
+        sequences: 1,
         tests: vec![test],
     };
     let setup = setup(2);
@@ -79,7 +80,7 @@ fn it_takes_a_turn_and_its_failures_are_reported() {
     let found = turn(&good).expect("a turn");
     assert_eq!(
         (found.tokens_per_second, found.build.as_deref()),
-        (vec![115.0], Some("abc"))
+        (vec![Some(116.0)], Some("abc"))
     );
     assert!(found.peak_rss_bytes.expect("Linux reports it") > 100_000);
     let cases = [
@@ -92,4 +93,53 @@ fn it_takes_a_turn_and_its_failures_are_reported() {
         let error = turn(&program).expect_err(want).to_string();
         assert!(error.contains(want), "{error}");
     }
+}
+
+#[test]
+fn passes_are_short_prompts_in_calls_of_their_own() {
+    let test = |kind, tokens| Test {
+        kind,
+        tokens,
+        depth_tokens: 0,
+    };
+    let case = Case {
+        subject: 0,
+        setup: 0,
+        depth: 0,
+        context: 640,
+        sequences: 1,
+        tests: vec![
+            test(Kind::Prefill, 8),
+            test(Kind::Decode, 32),
+            test(Kind::Verify, 1),
+            test(Kind::Verify, 8),
+            test(Kind::Parallel, 8),
+        ],
+    };
+    let mut setup = setup(2);
+    let commands = |setup: &Setup| -> Vec<String> {
+        let one = |call: &Call| {
+            let command = command(Path::new("lb"), Path::new("m"), call, &case);
+            let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
+            words.collect::<Vec<_>>().join(" ")
+        };
+        calls(setup, &case).iter().map(one).collect()
+    };
+    assert_eq!(
+        commands(&setup),
+        [
+            "-m m -r 1 -o json -p 8 -n 32 -d 0 -t 2",
+            "-m m -r 5 -o json -p 1,8 -n 0 -d 0 -t 2",
+        ]
+    );
+    setup.resolved.values.threads_batch = 4;
+    assert_eq!(
+        commands(&setup),
+        [
+            "-m m -r 1 -o json -p 8 -n 0 -d 0 -t 4",
+            "-m m -r 1 -o json -p 0 -n 32 -d 0 -t 2",
+            "-m m -r 5 -o json -p 1 -n 0 -d 0 -t 2",
+            "-m m -r 5 -o json -p 8 -n 0 -d 0 -t 4",
+        ]
+    );
 }

@@ -34,8 +34,8 @@ fn tests(prompts: &[u32], decodes: &[u32], depths: &[u32]) -> Tests {
         prompts: prompts.to_vec(),
         decodes: decodes.to_vec(),
         depths: depths.to_vec(),
-        context: None,
         rounds: 3,
+        ..Tests::default()
     }
 }
 
@@ -118,4 +118,75 @@ fn processes_that_do_not_fit_together_follow_one_another() {
     // Two processes that map the same file count it once.
     assert_eq!(sizes(2 << 30), [2, 1]);
     assert_eq!(sizes(0), [1, 1, 1]);
+}
+
+#[test]
+fn passes_of_several_sequences_have_a_process_of_their_own() {
+    let subjects = [subject("a", 1, &[1])];
+    let asked = Tests {
+        verifies: vec![4, 0, 2],
+        parallels: vec![8],
+        ..tests(&[0], &[32], &[512])
+    };
+    let cases = cases(&subjects, &asked).expect("a plan");
+    let order: Vec<_> = cases
+        .iter()
+        .map(|case| {
+            let names: Vec<String> = case.tests.iter().map(Test::name).collect();
+            (case.sequences, case.context, names.join(", "))
+        })
+        .collect();
+    let want = [
+        (
+            1,
+            544,
+            "tg32 @ d512, verify1 @ d512, verify2 @ d512, verify4 @ d512",
+        ),
+        (8, 513, "parallel1 @ d512, parallel8 @ d512"),
+    ];
+    assert_eq!(
+        order,
+        want.map(|(count, context, names)| (count, context, names.to_owned()))
+    );
+    assert_eq!(longest_context(&subjects[0].info, &asked), Ok(8 * 768));
+    // A sequence of several has no more room than its test needs.
+    let longer = Tests {
+        context: Some(2048),
+        ..asked
+    };
+    let contexts = super::cases(&subjects, &longer).expect("a plan");
+    assert_eq!((contexts[0].context, contexts[1].context), (2048, 513));
+    let too_deep = Tests {
+        depths: vec![2048],
+        ..longer
+    };
+    let error = super::cases(&subjects, &too_deep)
+        .expect_err("no room")
+        .to_string();
+    assert!(error.contains("need a context of 2080"), "{error}");
+}
+
+/// llama.cpp computes one token with the threads for decoding, and more with those for the prompt.
+#[test]
+fn a_pass_of_one_token_has_the_threads_of_decoding() {
+    let mut setup = setup(2);
+    setup.resolved.values.threads_batch = 4;
+    let threads = |kind, tokens| {
+        setup.threads(Test {
+            kind,
+            tokens,
+            depth_tokens: 0,
+        })
+    };
+    let cases = [
+        (Kind::Prefill, 1, 4),
+        (Kind::Decode, 8, 2),
+        (Kind::Verify, 1, 2),
+        (Kind::Verify, 2, 4),
+        (Kind::Parallel, 1, 2),
+        (Kind::Parallel, 8, 4),
+    ];
+    for (kind, tokens, want) in cases {
+        assert_eq!(threads(kind, tokens), want, "{kind:?} {tokens}");
+    }
 }
