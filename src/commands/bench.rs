@@ -246,7 +246,7 @@ pub(super) fn worker_command(program: &Path, verbose: bool) -> Command {
 }
 
 /// The time in seconds, RFC 3339.
-fn now() -> String {
+pub(super) fn now() -> String {
     let seconds = jiff::Timestamp::now().as_second();
     jiff::Timestamp::from_second(seconds).map_or_else(|_| "unknown".into(), |now| now.to_string())
 }

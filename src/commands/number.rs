@@ -42,6 +42,11 @@ pub(crate) fn pass<T: FromStr>(text: &str) -> Result<T, String> {
     within(text, 0, MOST_PASS)
 }
 
+/// Seconds, an hour at most.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    within(text, 1, 3600)
+}
+
 fn within<T: FromStr>(text: &str, least: u64, most: u64) -> Result<T, String> {
     let number: u64 = whole(text).map_err(|problem| match problem {
         "out of range" => format!("must be from {least} to {most}"),

@@ -20,6 +20,7 @@ mod odd_shapes;
 mod passes;
 mod promises;
 mod quantize;
+mod report;
 mod sampling;
 mod signals;
 mod terminal;
