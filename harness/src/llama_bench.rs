@@ -156,7 +156,11 @@ fn command(program: &Path, model: &Path, call: &Call, case: &Case) -> Command {
         .arg("-m")
         .arg(model)
         .args(["-r", &repetitions, "-o", "json"]);
-    command.args(["-p", &prompts, "-n", &decodes, "-d", &depth, "-t", &threads]);
+    command.args(["-p", &prompts, "-n", &decodes, "-t", &threads]);
+    // ik_llama.cpp's does not have the flag.
+    if case.depth > 0 {
+        command.args(["-d", &depth]);
+    }
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

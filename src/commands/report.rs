@@ -193,7 +193,9 @@ impl ReportArgs {
             }
         };
         let applied = plan.apply();
+        // What holds for the machine is said once.
         if path.is_none() {
+            notices::print(&plan.notices);
             notices::print(&applied);
         }
         let subject = Subject {

@@ -128,18 +128,18 @@ fn passes_are_short_prompts_in_calls_of_their_own() {
     assert_eq!(
         commands(&setup),
         [
-            "-m m -r 1 -o json -p 8 -n 32 -d 0 -t 2",
-            "-m m -r 5 -o json -p 1,8 -n 0 -d 0 -t 2",
+            "-m m -r 1 -o json -p 8 -n 32 -t 2",
+            "-m m -r 5 -o json -p 1,8 -n 0 -t 2",
         ]
     );
     setup.resolved.values.threads_batch = 4;
     assert_eq!(
         commands(&setup),
         [
-            "-m m -r 1 -o json -p 8 -n 0 -d 0 -t 4",
-            "-m m -r 1 -o json -p 0 -n 32 -d 0 -t 2",
-            "-m m -r 5 -o json -p 1 -n 0 -d 0 -t 2",
-            "-m m -r 5 -o json -p 8 -n 0 -d 0 -t 4",
+            "-m m -r 1 -o json -p 8 -n 0 -t 4",
+            "-m m -r 1 -o json -p 0 -n 32 -t 2",
+            "-m m -r 5 -o json -p 1 -n 0 -t 2",
+            "-m m -r 5 -o json -p 8 -n 0 -t 4",
         ]
     );
 }
