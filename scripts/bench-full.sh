@@ -8,6 +8,7 @@
 #   ARGS          flags for siskin bench [-p 512 -n 64 -c 2048 -r 5]
 #   OUT           the document [BENCHMARKS.md]
 #   NOTE          a sentence for the document about the machine
+#   REPORTS       files that siskin report wrote on other machines, for the document [none]
 #   KERNELS       output of scripts/bench-kernels.sh for the document [target/bench-kernels.md, if it exists]
 #
 # ../shared/tools/full_size.py makes missing checkpoints (Python with torch and transformers). Their weights
@@ -20,6 +21,10 @@ full=${SISKIN_FULL:-${XDG_CACHE_HOME:-$HOME/.cache}/siskin/full}
 shared=${SISKIN_SHARED:-../shared}
 read -ra models <<<"${MODELS:-tinyllama llama32 stablelm2 pythia}"
 read -ra types <<<"${TYPES:-q4_k_m q8_0}"
+reports=()
+for report in ${REPORTS:-}; do
+    reports+=("$(realpath "$report")")
+done
 read -ra flags <<<"${ARGS:--p 512 -n 64 -c 2048 -r 5}"
 out=$(realpath -m "${OUT:-BENCHMARKS.md}")
 kernels=$(realpath -m "${KERNELS:-target/bench-kernels.md}")
@@ -86,6 +91,10 @@ END
         printf '\n## Kernels\n'
         cat "$kernels"
     fi
+    for report in "${reports[@]}"; do
+        printf '\n## Report of another machine\n'
+        "$siskin" bench --import "$report" -o md
+    done
     printf '\n## The four models\nCommand: `siskin models --results results.json -o md`\n\n'
     "$siskin" models --results results.json -o md
     # What was written by hand stays.

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, convert, device, fit, imatrix, inspect, models, quantize, run, tokenize, tune,
+    bench, chat, completions, convert, device, fit, imatrix, inspect, models, quantize, report, run,
+    tokenize, tune,
 };
 use crate::hints::Flags;
 use crate::render::style;
@@ -35,6 +36,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Tokenize(tokenize::TokenizeArgs),
     Bench(Box<bench::BenchArgs>),
+    Report(report::ReportArgs),
     Models(models::ModelsArgs),
     Device(device::DeviceArgs),
     Fit(fit::FitArgs),
@@ -95,6 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::main(args),
         Command::Tokenize(args) => tokenize::main(args),
         Command::Bench(args) => bench::main(*args),
+        Command::Report(args) => report::main(args),
         Command::Models(args) => models::main(args),
         Command::Device(args) => device::main(args),
         Command::Fit(args) => fit::main(args),

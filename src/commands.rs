@@ -17,6 +17,7 @@ mod notices;
 mod number;
 mod prompt_args;
 pub(crate) mod quantize;
+pub(crate) mod report;
 pub(crate) mod run;
 mod sampling_args;
 mod session_args;

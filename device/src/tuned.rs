@@ -25,6 +25,42 @@ pub struct Tuned {
     pub decode_tokens_per_second: f64,
     /// When, in seconds since 1970.
     pub measured_at: u64,
+    /// What passes over several tokens cost with these settings; empty if they were not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pass_costs: Vec<PassCost>,
+}
+
+/// What a pass of one sequence over several tokens costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PassCost {
+    /// Tokens in the context before.
+    pub depth: u32,
+    /// Tokens computed together, with logits after each.
+    pub tokens: u32,
+    /// T(n): the time relative to that of one token.
+    pub relative_time: f64,
+}
+
+impl Tuned {
+    /// T(n): the time of a pass over `tokens` tokens at `depth` relative to a pass over one, for speculative decoding.
+    /// Between two depths that were measured it is interpolated, beyond them it is that of the nearest. `None` if as
+    /// many tokens were not measured at any depth.
+    pub fn pass_cost(&self, tokens: u32, depth: u32) -> Option<f64> {
+        let costs = || self.pass_costs.iter().filter(|cost| cost.tokens == tokens);
+        let below = costs()
+            .filter(|cost| cost.depth <= depth)
+            .max_by_key(|cost| cost.depth);
+        let above = costs()
+            .filter(|cost| cost.depth >= depth)
+            .min_by_key(|cost| cost.depth);
+        match (below, above) {
+            (Some(below), Some(above)) if below.depth < above.depth => {
+                let place = f64::from(depth - below.depth) / f64::from(above.depth - below.depth);
+                Some(below.relative_time + place * (above.relative_time - below.relative_time))
+            }
+            (below, above) => Some(below.or(above)?.relative_time),
+        }
+    }
 }
 
 /// What a result holds for: this device, this shape of model, this siskin.
@@ -83,91 +119,4 @@ pub fn forget(path: &Path, key: &str) -> Result<bool, ForgetError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::Values;
-
-    fn tuned() -> Tuned {
-        Tuned {
-            settings: Values::default().into(),
-            prefill_tokens_per_second: 100.0,
-            decode_tokens_per_second: 10.0,
-            measured_at: 1,
-        }
-    }
-
-    #[test]
-    fn results_are_kept_and_others_stay() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("siskin/tuned.json");
-        assert_eq!(load(&path, "a"), Ok(None));
-        save(&path, "a", &tuned()).expect("saved");
-        let mut other = tuned();
-        other.settings.threads = Some(3);
-        save(&path, "b", &other).expect("saved");
-        assert_eq!(load(&path, "a"), Ok(Some(tuned())));
-        assert_eq!(load(&path, "b"), Ok(Some(other)));
-        assert_eq!(load(&path, "c"), Ok(None));
-        assert!(forget(&path, "b").expect("written"));
-        assert!(!forget(&path, "b").expect("nothing to do"));
-        assert_eq!(load(&path, "b"), Ok(None));
-        assert_eq!(load(&path, "a"), Ok(Some(tuned())));
-        let left = std::fs::read_dir(folder.path().join("siskin"))
-            .expect("there")
-            .count();
-        assert_eq!(left, 1, "no temporary file is left");
-    }
-
-    #[test]
-    fn a_damaged_file_is_ignored_and_said() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("tuned.json");
-        for text in [
-            "",
-            "{",
-            "[]",
-            r#"{"schema":2,"results":{}}"#,
-            r#"{"schema":3,"results":{"a":{"threads":-1}}}"#,
-        ] {
-            std::fs::write(&path, text).expect("written");
-            let error = load(&path, "a").expect_err(text).to_string();
-            assert!(error.contains("ignored"), "{text}: {error}");
-        }
-        save(&path, "a", &tuned()).expect("a damaged file is replaced");
-        assert_eq!(load(&path, "a"), Ok(Some(tuned())));
-    }
-
-    #[test]
-    fn what_a_newer_siskin_has_written_is_never_replaced() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("tuned.json");
-        for text in [
-            r#"{"schema":4,"results":{"a":1}}"#,
-            r#"{"found":[],"schema":12345678901}"#,
-        ] {
-            std::fs::write(&path, text).expect("written");
-            assert!(load(&path, "a").expect_err(text).to_string().contains("ignored"));
-            for error in [check(&path), save(&path, "a", &tuned())] {
-                assert!(matches!(error, Err(SaveError::Newer { .. })), "{error:?}");
-            }
-            assert!(forget(&path, "a").is_err());
-            assert_eq!(std::fs::read_to_string(&path).expect("there"), text);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_saved_is_known_before() {
-        let folder = tempfile::tempdir().expect("a folder");
-        check(&folder.path().join("new/tuned.json")).expect("can be made");
-        let device = folder.path().join("tuned.json");
-        std::os::unix::fs::symlink("/dev/zero", &device).expect("linked");
-        assert!(
-            load(&device, "a")
-                .expect_err("endless")
-                .to_string()
-                .contains("a device")
-        );
-        assert!(check(&device).is_err() && save(&device, "a", &tuned()).is_err());
-        assert!(check(&device.join("tuned.json")).is_err());
-    }
-}
+mod tests;

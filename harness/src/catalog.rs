@@ -134,7 +134,7 @@ fn row(entry: &Entry, file_type: FileType, memory: &DeviceMemory, results: Optio
             .next()
     };
     let at_context = runs()
-        .filter(|run| run.context_tokens == Some(CONTEXT))
+        .filter(|run| run.context_tokens == Some(CONTEXT) && run.sequences.is_none())
         .find_map(|run| run.memory);
     let peak_rss_bytes = at_context.map_or(Figure::Computed(rss as f64), |memory| {
         Figure::Measured(memory.peak_rss_bytes as f64)

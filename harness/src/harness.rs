@@ -35,6 +35,10 @@ pub struct Request {
     pub date_utc: String,
     /// Memory that is free, if the system reports it.
     pub available_bytes: Option<u64>,
+    /// Threads whose bandwidth is measured besides those that decode.
+    pub bandwidth_threads: Vec<usize>,
+    /// Name the other programs that use the CPUs.
+    pub names_programs: bool,
 }
 
 /// Measures what was requested.
@@ -47,7 +51,10 @@ pub fn run(
     mut on_event: impl FnMut(Event<'_>),
 ) -> Result<Results, BenchError> {
     let cases = plan::cases(&request.subjects, &request.tests)?;
-    let (watch, busy) = Watch::begin();
+    let (watch, mut busy) = Watch::begin();
+    if let Some(busy) = busy.as_mut().filter(|_| !request.names_programs) {
+        busy.programs.clear();
+    }
     busy.iter().for_each(|busy| on_event(Event::Busy(busy)));
     let mut notes: Vec<String> = busy.iter().map(CpuLoad::at_start).collect();
     let fits = request
@@ -109,10 +116,12 @@ pub fn nothing_measured(command: &str, date_utc: &str) -> Results {
         siskin_version: env!("CARGO_PKG_VERSION").into(),
         llama_cpp_version: siskin_runtime::llama_cpp_version(),
         machine: machine(&probe::Machine::probe(&Root::system())),
+        hardware: None,
         rounds: 0,
         read_bandwidths: vec![],
         loads: vec![],
         runs: vec![],
+        sustained: vec![],
         comparisons: vec![],
         notes: vec![],
     }
@@ -244,6 +253,7 @@ impl<'r> Running<'r> {
         let mut counts: Vec<usize> = group
             .iter()
             .map(|&index| self.workers.setup(&self.cases[index]).values().threads)
+            .chain(self.request.bandwidth_threads.iter().copied())
             .collect();
         counts.sort_unstable();
         counts.dedup();

@@ -25,8 +25,20 @@ impl State {
         }
     }
 
-    fn celsius(&self) -> Option<f64> {
+    /// The hottest sensor.
+    pub(crate) fn celsius(&self) -> Option<f64> {
         self.heat.hottest().map(|zone| zone.celsius)
+    }
+
+    /// The mean clock of all CPUs.
+    pub(crate) fn hertz(&self) -> Option<f64> {
+        self.hertz
+    }
+
+    /// What a Raspberry Pi's firmware says slows it down now.
+    pub(crate) fn conditions(&self) -> Vec<String> {
+        let now = self.heat.throttle.map(|throttle| throttle.now());
+        now.into_iter().flatten().map(str::to_owned).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::result::{Results, Run, Tool};
+use crate::result::{Results, Run, Sustained, Tool};
 use crate::{BenchError, compare, llama_bench};
 
 /// What files contained: siskin's own results and llama-bench's.
@@ -75,6 +75,12 @@ impl Imported {
                 }
             });
             results.runs.extend(runs);
+            results
+                .sustained
+                .extend(other.sustained.into_iter().map(|one| Sustained {
+                    imported_from: one.imported_from.or_else(|| Some(name.clone())),
+                    ..one
+                }));
         }
         results.runs.extend(self.runs);
         compare_tools(results);

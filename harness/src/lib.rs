@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | measure models | [`run`] with a [`Request`] |
 //! | find the fastest settings for a model | [`tune::run`] |
+//! | survey a machine for a report | [`survey::run`] |
 //! | be a worker process of either | [`serve_worker`] |
 //! | write results | [`report::render`] |
 //! | read results back, or llama-bench's | [`Imported`], [`compare::parse`] |
@@ -40,6 +41,7 @@ pub mod report;
 pub mod result;
 mod stats;
 mod summarize;
+pub mod survey;
 pub mod tune;
 mod turns;
 mod worker;

@@ -13,7 +13,8 @@ use siskin_device::memory::Memory;
 
 use crate::plan::{Case, Setup};
 use crate::result::{Kind, Model, Run, Setting, Test, Tool};
-use crate::stats::Summary;
+use crate::stats::{Summary, median};
+use crate::worker::PASSES;
 use crate::{BenchError, LlamaBenchError};
 
 /// How often the other program's peak memory is read; the peak only grows, so the last reading counts.
@@ -43,16 +44,24 @@ struct Entry {
 /// The outcome of llama-bench for one case.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LlamaBenchTurn {
-    /// Tokens a second, in the order of the case's tests.
-    pub(crate) tokens_per_second: Vec<f64>,
+    /// Tokens a second, in the order of the case's tests; `None` for those that it does not have.
+    pub(crate) tokens_per_second: Vec<Option<f64>>,
     /// The largest resident size of its process.
     pub(crate) peak_rss_bytes: Option<u64>,
     /// The commit it was built from.
     pub(crate) build: Option<String>,
 }
 
-/// Runs llama-bench on `model` with its own defaults, once for each of the case's tests. It takes one thread
-/// count for both kinds of test, so it is called twice if ours differ.
+/// One call of llama-bench: tests with the same threads and repetitions.
+struct Call {
+    threads: usize,
+    repetitions: usize,
+    /// Indices of the case's tests.
+    tests: Vec<usize>,
+}
+
+/// Runs llama-bench on `model` with its own defaults, once for each of the case's tests. A pass of one sequence is
+/// its prompt of as many tokens; it has no passes of several.
 ///
 /// # Errors
 /// If the program cannot be started, fails, or prints no result for one of the tests.
@@ -67,47 +76,71 @@ pub(crate) fn turn(
         path: program.to_owned(),
         source,
     };
-    let [prefill, decode] = [Kind::Prefill, Kind::Decode].map(|kind| setup.threads(kind));
-    let calls: Vec<(usize, Vec<Kind>)> = if prefill == decode {
-        vec![(decode, vec![Kind::Prefill, Kind::Decode])]
-    } else {
-        vec![(prefill, vec![Kind::Prefill]), (decode, vec![Kind::Decode])]
+    let mut turn = LlamaBenchTurn {
+        tokens_per_second: vec![None; case.tests.len()],
+        peak_rss_bytes: None,
+        build: None,
     };
-    let (mut entries, mut peak_rss_bytes) = (Vec::new(), None);
-    for (threads, kinds) in &calls {
-        if !case.tests.iter().any(|test| kinds.contains(&test.kind)) {
-            continue;
-        }
-        let child = command(program, model, *threads, kinds, case).spawn();
+    for call in calls(setup, case) {
+        let child = command(program, model, &call, case).spawn();
         let child = child.map_err(|error| failed(LlamaBenchError::Start(error)))?;
         let Some((output, peak)) = wait(child, stop).map_err(failed)? else {
             return Err(BenchError::Interrupted { signal: None });
         };
-        let read: Vec<Entry> =
+        let entries: Vec<Entry> =
             serde_json::from_str(&output).map_err(|error| failed(LlamaBenchError::Json(error)))?;
-        entries.extend(read);
-        peak_rss_bytes = peak_rss_bytes.max(peak);
+        for &index in &call.tests {
+            let test = theirs(case.tests[index]);
+            let entry = entries.iter().find(|entry| entry.test() == Some(test));
+            let speed = entry.and_then(|entry| median(&entry.samples_ts));
+            let missing = || failed(LlamaBenchError::Missing(test.name()));
+            turn.tokens_per_second[index] = Some(speed.ok_or_else(missing)?);
+        }
+        turn.peak_rss_bytes = turn.peak_rss_bytes.max(peak);
+        let build = entries.first().and_then(|entry| entry.build_commit.clone());
+        turn.build = turn.build.or(build);
     }
-    let sample = |test: &Test| {
-        let entry = entries.iter().find(|entry| entry.test() == Some(*test));
-        entry
-            .and_then(|entry| entry.samples_ts.first().copied())
-            .ok_or_else(|| failed(LlamaBenchError::Missing(test.name())))
-    };
-    Ok(LlamaBenchTurn {
-        tokens_per_second: case.tests.iter().map(sample).collect::<Result<_, _>>()?,
-        peak_rss_bytes,
-        build: entries.first().and_then(|entry| entry.build_commit.clone()),
-    })
+    Ok(turn)
 }
 
-/// The command for the case's tests of these kinds, with one repetition.
-fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &Case) -> Command {
+/// The calls for a case. llama-bench takes one thread count and one number of repetitions for all tests of a call; a
+/// single pass is so short that the median of several counts.
+fn calls(setup: &Setup, case: &Case) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    for (index, test) in case.tests.iter().enumerate() {
+        let repetitions = match test.kind {
+            Kind::Prefill | Kind::Decode => 1,
+            Kind::Verify => PASSES,
+            Kind::Parallel => continue,
+        };
+        let threads = setup.threads(*test);
+        let known = |call: &&mut Call| (call.threads, call.repetitions) == (threads, repetitions);
+        match calls.iter_mut().find(known) {
+            Some(call) => call.tests.push(index),
+            None => calls.push(Call {
+                threads,
+                repetitions,
+                tests: vec![index],
+            }),
+        }
+    }
+    calls
+}
+
+/// A test as llama-bench has it.
+fn theirs(test: Test) -> Test {
+    let kind = match test.kind {
+        Kind::Decode => Kind::Decode,
+        Kind::Prefill | Kind::Verify | Kind::Parallel => Kind::Prefill,
+    };
+    Test { kind, ..test }
+}
+
+/// The command for the tests of a call.
+fn command(program: &Path, model: &Path, call: &Call, case: &Case) -> Command {
     let list = |kind| {
-        let some = case
-            .tests
-            .iter()
-            .filter(|test| test.kind == kind && kinds.contains(&kind));
+        let tests = call.tests.iter().map(|&index| theirs(case.tests[index]));
+        let some = tests.filter(|test| test.kind == kind);
         let lengths: Vec<String> = some.map(|test| test.tokens.to_string()).collect();
         if lengths.is_empty() {
             "0".into()
@@ -116,10 +149,18 @@ fn command(program: &Path, model: &Path, threads: usize, kinds: &[Kind], case: &
         }
     };
     let (prompts, decodes) = (list(Kind::Prefill), list(Kind::Decode));
-    let (depth, threads) = (case.depth.to_string(), threads.to_string());
+    let [depth, threads, repetitions] =
+        [case.depth as usize, call.threads, call.repetitions].map(|number| number.to_string());
     let mut command = Command::new(program);
-    command.arg("-m").arg(model).args(["-r", "1", "-o", "json"]);
-    command.args(["-p", &prompts, "-n", &decodes, "-d", &depth, "-t", &threads]);
+    command
+        .arg("-m")
+        .arg(model)
+        .args(["-r", &repetitions, "-o", "json"]);
+    command.args(["-p", &prompts, "-n", &decodes, "-t", &threads]);
+    // ik_llama.cpp's does not have the flag.
+    if case.depth > 0 {
+        command.args(["-d", &depth]);
+    }
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -260,100 +301,4 @@ fn file_type(model_type: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::tests::setup;
-
-    #[test]
-    fn names_of_types() {
-        let cases = [
-            ("llama 1B Q4_K - Medium", "q4_k_m"),
-            ("llama 1B Q5_K - Small", "q5_k_s"),
-            ("gptneox 1B Q8_0", "q8_0"),
-            ("stablelm 1.6B all F32", "f32"),
-            ("llama ?B Q6_K", "q6_k"),
-        ];
-        for (text, want) in cases {
-            assert_eq!(file_type(text), want);
-        }
-    }
-
-    const ONE: &str = r#"{"build_commit":"abc","model_filename":"/m/tiny.gguf","model_type":"llama 1B Q4_K - Medium",
-        "model_size":667000000,"model_n_params":1100000000,"n_threads":2,"n_prompt":128,"n_gen":0,"n_depth":512,
-        "type_k":"f16","type_v":"f16","avg_ts":116.0,"samples_ts":[115.0,116.0,117.0]}"#;
-
-    #[test]
-    fn both_of_llama_bench_s_formats_are_read() {
-        let file = Path::new("peer.json");
-        for text in [format!("[{ONE}]"), format!("{ONE}\n{ONE}\n")] {
-            let runs = import(&text, file).expect("read");
-            let run = &runs[0];
-            assert_eq!(
-                (run.tool, run.test.name().as_str()),
-                (Tool::LlamaBench, "pp128 @ d512")
-            );
-            assert_eq!(
-                (run.model.name.as_str(), run.model.file_type.as_str()),
-                ("tiny", "q4_k_m")
-            );
-            assert_eq!((run.threads, run.tokens_per_second.median), (2, 116.0));
-        }
-        for (text, want) in [
-            ("[]", "has no test of"),
-            ("{}", "missing field"),
-            ("prose", "not the JSON of"),
-        ] {
-            let error = import(text, file).expect_err(want).to_string();
-            assert!(
-                error.starts_with("peer.json: ") && error.contains(want),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn it_takes_a_turn_and_its_failures_are_reported() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let script = |name: &str, body: &str| {
-            let path = dir.path().join(name);
-            fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("written");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
-            path
-        };
-        let test = Test {
-            kind: Kind::Prefill,
-            tokens: 128,
-            depth_tokens: 512,
-        };
-        let case = Case {
-            subject: 0,
-            setup: 0,
-            depth: 512,
-            context: 640,
-            tests: vec![test],
-        };
-        let setup = setup(2);
-        let turn = |program: &Path| {
-            let go_on = AtomicBool::new(false);
-            turn(program, Path::new("m.gguf"), &setup, &case, &go_on)
-        };
-        let good = script("good", &format!("sleep 0.05\ncat <<'END'\n[{ONE}]\nEND"));
-        let found = turn(&good).expect("a turn");
-        assert_eq!(
-            (found.tokens_per_second, found.build.as_deref()),
-            (vec![115.0], Some("abc"))
-        );
-        assert!(found.peak_rss_bytes.expect("Linux reports it") > 100_000);
-        let cases = [
-            (script("fails", "exit 3"), "ended with exit status: 3"),
-            (script("empty", "echo '[]'"), "no result for pp128 @ d512"),
-            (script("prose", "echo hello"), "not the JSON of llama-bench"),
-            (dir.path().join("missing"), "cannot be started"),
-        ];
-        for (program, want) in cases {
-            let error = turn(&program).expect_err(want).to_string();
-            assert!(error.contains(want), "{error}");
-        }
-    }
-}
+mod tests;

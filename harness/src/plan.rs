@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use siskin_device::settings::{Resolved, Values};
+use siskin_device::settings::{CacheType, Resolved, Values};
+use siskin_model::shape::{CONTEXT_STEP, Shape};
 
 use crate::model_info::ModelInfo;
 use crate::result::{Kind, Setting, Test};
@@ -46,25 +47,31 @@ impl Setup {
             .collect()
     }
 
-    /// Threads that compute tests of this kind.
-    pub(crate) fn threads(&self, kind: Kind) -> usize {
-        match kind {
-            Kind::Prefill => self.values().threads_batch,
+    /// Threads that compute this test. llama.cpp takes those of decoding for a single token, and those of prompts for
+    /// more.
+    pub(crate) fn threads(&self, test: Test) -> usize {
+        match test.kind {
             Kind::Decode => self.values().threads,
+            Kind::Verify | Kind::Parallel if test.tokens <= 1 => self.values().threads,
+            Kind::Prefill | Kind::Verify | Kind::Parallel => self.values().threads_batch,
         }
     }
 }
 
 /// What to measure of every model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tests {
     /// Lengths of prompts; 0 for none.
     pub prompts: Vec<u32>,
     /// Tokens to decode; 0 for none.
     pub decodes: Vec<u32>,
-    /// Tokens in the context before.
+    /// Tokens of a pass of one sequence, with logits after each; 0 for none. A pass of one token is measured too.
+    pub verifies: Vec<u32>,
+    /// Sequences of a pass over one token each; 0 for none. A pass of one sequence is measured too.
+    pub parallels: Vec<u32>,
+    /// Tokens in the context before, in every sequence.
     pub depths: Vec<u32>,
-    /// The context's length; `None` for as long as the tests need.
+    /// The context's length; `None` for as long as the tests need. Tests of several sequences always have that.
     pub context: Option<u32>,
     /// Repetitions.
     pub rounds: usize,
@@ -79,10 +86,19 @@ pub(crate) struct Case {
     pub(crate) setup: usize,
     /// Tokens in the context before each test.
     pub(crate) depth: u32,
-    /// The context's length in tokens.
+    /// The context's length in tokens, of each sequence.
     pub(crate) context: u32,
+    /// Sequences in the context.
+    pub(crate) sequences: u32,
     /// In this order.
     pub(crate) tests: Vec<Test>,
+}
+
+impl Case {
+    /// Bytes of the KV cache, of all its sequences together.
+    pub(crate) fn kv_bytes(&self, shape: &Shape, cache_type: CacheType) -> u64 {
+        shape.kv_bytes(cache_type, self.context) * u64::from(self.sequences)
+    }
 }
 
 /// What cannot be measured.
@@ -93,10 +109,10 @@ pub enum PlanError {
     #[error("there must be at least 1 repetition")]
     NoRounds,
     /// No test is left.
-    #[error("nothing to measure: all prompt lengths and all numbers of tokens to decode are 0")]
+    #[error("nothing to measure: every length is 0")]
     NoTests,
     /// Threads of a kind of test are none.
-    #[error("0 threads for {}: at least 1 is needed", match .0 { Kind::Prefill => "the prompt", Kind::Decode => "decoding" })]
+    #[error("0 threads for {}: at least 1 is needed", match .0 { Kind::Decode => "decoding", _ => "the prompt" })]
     NoThreads(Kind),
     /// The tests need more context than there is.
     #[error("{model}: {tokens} tokens at depth {depth} need a context of {need}, but {limited_by} {limit}")]
@@ -139,78 +155,113 @@ impl std::fmt::Display for ContextLimit {
 /// # Errors
 /// There is nothing to measure, or a context is too short for a test.
 pub(crate) fn cases(subjects: &[Subject], tests: &Tests) -> Result<Vec<Case>, PlanError> {
-    let kinds = kinds(tests)?;
+    let groups = kinds(tests)?;
     let mut cases = Vec::new();
     // Depth outermost, so that models and setups at the same depth take turns with each other.
     for &depth in &tests.depths {
         for (subject, Subject { info, setups, .. }) in subjects.iter().enumerate() {
-            let context = context(info, tests, depth, &kinds)?;
+            let contexts = groups.iter().map(|kinds| context(info, tests, depth, kinds));
+            let contexts = contexts.collect::<Result<Vec<u32>, _>>()?;
             for (index, setup) in setups.iter().enumerate() {
                 check_threads(setup)?;
-                let tests = kinds.iter().map(|&(kind, tokens)| Test {
-                    kind,
-                    tokens,
-                    depth_tokens: depth,
-                });
-                cases.push(Case {
-                    subject,
-                    setup: index,
-                    depth,
-                    context,
-                    tests: tests.collect(),
-                });
+                for (kinds, &context) in groups.iter().zip(&contexts) {
+                    let tests = kinds.iter().map(|&(kind, tokens)| Test {
+                        kind,
+                        tokens,
+                        depth_tokens: depth,
+                    });
+                    cases.push(Case {
+                        subject,
+                        setup: index,
+                        depth,
+                        context,
+                        sequences: sequences(kinds),
+                        tests: tests.collect(),
+                    });
+                }
             }
         }
     }
     Ok(cases)
 }
 
-/// The longest context that a model's tests need, in tokens.
+/// The longest context that a model's tests need, in tokens of all sequences together.
 ///
 /// # Errors
 /// There is nothing to measure, or a context is too short for a test.
 pub fn longest_context(info: &ModelInfo, tests: &Tests) -> Result<u32, PlanError> {
-    let kinds = kinds(tests)?;
-    let mut contexts = tests
-        .depths
-        .iter()
-        .map(|&depth| context(info, tests, depth, &kinds));
-    contexts.try_fold(1, |longest, context| Ok(context?.max(longest)))
+    let groups = kinds(tests)?;
+    let each = |depth: u32| groups.iter().map(move |kinds| (depth, kinds));
+    let mut contexts = tests.depths.iter().flat_map(|&depth| each(depth));
+    contexts.try_fold(1, |longest, (depth, kinds)| {
+        let (context, sequences) = (context(info, tests, depth, kinds)?, sequences(kinds));
+        // Each of several has a cache of its own, in whole steps.
+        let step = if sequences > 1 { CONTEXT_STEP } else { 1 };
+        let cells = u64::from(context).next_multiple_of(step) * u64::from(sequences);
+        Ok(u32::try_from(cells).unwrap_or(u32::MAX).max(longest))
+    })
 }
 
-/// What is computed at each depth: prefills, then decodes.
-fn kinds(tests: &Tests) -> Result<Vec<(Kind, u32)>, PlanError> {
+/// Tests of one process: what they compute, and how many tokens.
+type Kinds = Vec<(Kind, u32)>;
+
+/// What is computed at each depth, by process: prefills, decodes and passes of one sequence; then passes of several,
+/// whose cache would count in the memory of the others.
+fn kinds(tests: &Tests) -> Result<Vec<Kinds>, PlanError> {
     if tests.rounds == 0 {
         return Err(PlanError::NoRounds);
     }
-    let lengths = |kind, list: &[u32]| -> Vec<(Kind, u32)> {
+    let lengths = |kind, list: &[u32]| -> Kinds {
         let some = list.iter().filter(|&&tokens| tokens > 0);
         some.map(|&tokens| (kind, tokens)).collect()
     };
-    let kinds = [
+    let one = [
         lengths(Kind::Prefill, &tests.prompts),
         lengths(Kind::Decode, &tests.decodes),
+        lengths(Kind::Verify, &with_one(&tests.verifies)),
     ];
-    let kinds = kinds.concat();
-    if kinds.is_empty() {
+    let several = lengths(Kind::Parallel, &with_one(&tests.parallels));
+    let mut groups = vec![one.concat(), several];
+    groups.retain(|kinds| !kinds.is_empty());
+    if groups.is_empty() {
         return Err(PlanError::NoTests);
     }
-    Ok(kinds)
+    Ok(groups)
+}
+
+/// The lengths of passes in order, with 1, which the others are compared with; empty if there is none.
+fn with_one(list: &[u32]) -> Vec<u32> {
+    let mut all: Vec<u32> = list.iter().copied().filter(|&tokens| tokens > 0).collect();
+    if !all.is_empty() {
+        all.push(1);
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The sequences that a process's context needs.
+fn sequences(kinds: &Kinds) -> u32 {
+    let parallel = kinds.iter().filter(|kind| kind.0 == Kind::Parallel);
+    parallel.map(|kind| kind.1).max().unwrap_or(1)
 }
 
 fn check_threads(setup: &Setup) -> Result<(), PlanError> {
-    match [Kind::Decode, Kind::Prefill]
-        .into_iter()
-        .find(|kind| setup.threads(*kind) == 0)
-    {
-        Some(kind) => Err(PlanError::NoThreads(kind)),
-        None => Ok(()),
+    let values = setup.values();
+    match (values.threads, values.threads_batch) {
+        (0, _) => Err(PlanError::NoThreads(Kind::Decode)),
+        (_, 0) => Err(PlanError::NoThreads(Kind::Prefill)),
+        _ => Ok(()),
     }
 }
 
-/// The context that the tests need; an error if the model's, or the one asked for, is shorter.
-fn context(info: &ModelInfo, tests: &Tests, depth: u32, kinds: &[(Kind, u32)]) -> Result<u32, PlanError> {
-    let tokens = kinds.iter().map(|kind| kind.1).max().unwrap_or(0);
+/// The context that the tests need in each sequence; an error if the model's, or the one asked for, is shorter.
+fn context(info: &ModelInfo, tests: &Tests, depth: u32, kinds: &Kinds) -> Result<u32, PlanError> {
+    let in_one = |&(kind, tokens): &(Kind, u32)| match kind {
+        Kind::Parallel => 1,
+        Kind::Prefill | Kind::Decode | Kind::Verify => tokens,
+    };
+    let tokens = kinds.iter().map(in_one).max().unwrap_or(0);
     let need = u64::from(depth) + u64::from(tokens);
     let training = (ContextLimit::Training, u64::from(info.shape.training_context));
     let asked = tests
@@ -231,7 +282,8 @@ fn context(info: &ModelInfo, tests: &Tests, depth: u32, kinds: &[(Kind, u32)]) -
             limit,
         });
     }
-    Ok(tests.context.unwrap_or(u32::try_from(need).unwrap_or(u32::MAX)))
+    let asked = tests.context.filter(|_| sequences(kinds) == 1);
+    Ok(asked.unwrap_or(u32::try_from(need).unwrap_or(u32::MAX)))
 }
 
 /// Memory that a process takes besides weights and cache: program, vocabulary, compute buffers. Generous: it decides
@@ -266,133 +318,11 @@ fn bytes(subjects: &[Subject], cases: &[Case], group: &[usize]) -> u64 {
             + u64::from(values.repack)
             + u64::from(values.mmap && mapped.insert(case.subject));
         subject.info.model.file_bytes * copies
-            + subject.info.shape.kv_bytes(values.cache_type, case.context)
+            + case.kv_bytes(&subject.info.shape, values.cache_type)
             + PROCESS_BYTES
     };
     group.iter().map(one).sum()
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use siskin_runtime::STORYTELLER;
-
-    use super::*;
-
-    pub(crate) fn setup(threads: usize) -> Setup {
-        let values = Values {
-            threads,
-            threads_batch: threads,
-            ..Values::default()
-        };
-        Setup {
-            resolved: Resolved {
-                values,
-                ..Resolved::default()
-            },
-            environment: vec![],
-        }
-    }
-
-    pub(crate) fn subject(name: &str, file_bytes: u64, threads: &[usize]) -> Subject {
-        let mut info = ModelInfo::from_bytes(STORYTELLER, name).expect("the embedded model");
-        info.model.file_bytes = file_bytes;
-        info.shape.training_context = 2048;
-        Subject {
-            path: None,
-            info,
-            setups: threads.iter().map(|&threads| setup(threads)).collect(),
-            any_architecture: false,
-        }
-    }
-
-    fn tests(prompts: &[u32], decodes: &[u32], depths: &[u32]) -> Tests {
-        Tests {
-            prompts: prompts.to_vec(),
-            decodes: decodes.to_vec(),
-            depths: depths.to_vec(),
-            context: None,
-            rounds: 3,
-        }
-    }
-
-    #[test]
-    fn models_and_setups_of_a_depth_take_turns() {
-        let subjects = [subject("a", 1, &[1, 2]), subject("b", 1, &[2])];
-        let cases = cases(&subjects, &tests(&[128, 0], &[32], &[0, 512])).expect("a plan");
-        let order: Vec<_> = cases
-            .iter()
-            .map(|case| (case.depth, case.subject, case.setup, case.context))
-            .collect();
-        let want = [
-            (0, 0, 0, 128),
-            (0, 0, 1, 128),
-            (0, 1, 0, 128),
-            (512, 0, 0, 640),
-            (512, 0, 1, 640),
-            (512, 1, 0, 640),
-        ];
-        assert_eq!(order, want);
-        let names: Vec<String> = cases[3].tests.iter().map(Test::name).collect();
-        assert_eq!(names, ["pp128 @ d512", "tg32 @ d512"]);
-    }
-
-    #[test]
-    fn what_cannot_be_measured_is_refused() {
-        let one = [subject("a", 1, &[1])];
-        let short = Tests {
-            context: Some(64),
-            ..tests(&[128], &[], &[0])
-        };
-        let cases: [(&[Subject], Tests, &str); 6] = [
-            (
-                &one,
-                Tests {
-                    rounds: 0,
-                    ..tests(&[1], &[], &[0])
-                },
-                "there must be at least 1 repetition",
-            ),
-            (&one, tests(&[0], &[0], &[0]), "nothing to measure"),
-            (
-                &[subject("a", 1, &[0])],
-                tests(&[1], &[], &[0]),
-                "0 threads for decoding",
-            ),
-            (
-                &one,
-                tests(&[128], &[32], &[0, 2000]),
-                "a: 128 tokens at depth 2000 need a context of 2128, but the model was trained for 2048",
-            ),
-            (
-                &one,
-                short,
-                "a: 128 tokens at depth 0 need a context of 128, but the context has 64",
-            ),
-            (
-                &one,
-                tests(&[u32::MAX], &[], &[u32::MAX]),
-                "need a context of 8589934590",
-            ),
-        ];
-        for (subjects, tests, want) in cases {
-            let error = super::cases(subjects, &tests).expect_err(want).to_string();
-            assert!(error.contains(want), "{error}");
-        }
-    }
-
-    #[test]
-    fn processes_that_do_not_fit_together_follow_one_another() {
-        let subjects = [subject("a", 1 << 30, &[1, 2]), subject("b", 1 << 30, &[1])];
-        let cases = cases(&subjects, &tests(&[8], &[], &[0])).expect("a plan");
-        let sizes = |available: u64| {
-            groups(&subjects, &cases, available)
-                .iter()
-                .map(Vec::len)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(sizes(16 << 30), [3]);
-        // Two processes that map the same file count it once.
-        assert_eq!(sizes(2 << 30), [2, 1]);
-        assert_eq!(sizes(0), [1, 1, 1]);
-    }
-}
+pub(crate) mod tests;

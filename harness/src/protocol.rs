@@ -33,13 +33,20 @@ pub(crate) enum Ask {
         model: ModelFile,
         /// How to run it.
         values: Values,
-        /// Tokens in the context before each test.
+        /// Tokens in the context before each test, in every sequence.
         depth: u32,
+        /// Sequences in the context.
+        sequences: u32,
         /// Prompt length of the warm-up.
         warm_up: u32,
     },
     /// Run these tests once. Answer: [`Turn`].
     Turn(Vec<Test>),
+    /// Decode for about as long. Answer: the tokens decoded, and the seconds that they took.
+    Sustain {
+        /// How long.
+        milliseconds: u64,
+    },
     /// Load a model in this fresh process and compute one token. Answer: [`Loaded`].
     Load {
         /// The model.
@@ -94,7 +101,7 @@ pub(crate) struct Turn {
 /// One test, once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    /// Time of the computation.
+    /// Time of the computation; of a pass, the median of several.
     pub(crate) seconds: f64,
     /// With the choice of a first token; prefill only.
     pub(crate) first_token_seconds: Option<f64>,

@@ -8,9 +8,12 @@ mod csv;
 mod html;
 mod markdown;
 pub mod number;
+mod passes;
+mod sustained;
 mod table;
 mod tables;
 mod text;
+mod toml;
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,6 +40,8 @@ pub enum Format {
     Csv,
     /// Markdown tables for a document.
     Md,
+    /// The figures as tables of a device profile.
+    Toml,
     /// One self-contained HTML page with charts.
     #[cfg(feature = "html")]
     Html,
@@ -50,6 +55,7 @@ impl Format {
         Format::Jsonl,
         Format::Csv,
         Format::Md,
+        Format::Toml,
         #[cfg(feature = "html")]
         Format::Html,
     ];
@@ -62,6 +68,7 @@ impl Format {
             Format::Jsonl => "jsonl",
             Format::Csv => "csv",
             Format::Md => "md",
+            Format::Toml => "toml",
             #[cfg(feature = "html")]
             Format::Html => "html",
         }
@@ -119,6 +126,7 @@ pub fn render(results: &Results, format: Format, layout: &Layout) -> String {
         Format::Jsonl => jsonl(results),
         Format::Csv => csv::render(results),
         Format::Md => markdown::render(results),
+        Format::Toml => toml::render(results),
         #[cfg(feature = "html")]
         Format::Html => html::render(results),
     }

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::{Ratio, Spread, Summary};
 
+mod board;
+
+pub use board::{Cache, Hardware, Moment, Sustained};
+
 /// Version of the shape of [`Results`]; raised whenever a field changes its name or meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -22,6 +26,9 @@ pub struct Results {
     pub llama_cpp_version: String,
     /// The machine it ran on.
     pub machine: Machine,
+    /// More about the machine; only a report has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<Hardware>,
     /// The number of repetitions requested.
     pub rounds: usize,
     /// Read bandwidth, one entry per thread count.
@@ -30,6 +37,9 @@ pub struct Results {
     pub loads: Vec<Load>,
     /// Speeds, one entry per test, model and set of settings.
     pub runs: Vec<Run>,
+    /// Decoding without a pause; only a report has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sustained: Vec<Sustained>,
     /// Ratios, if something was compared.
     pub comparisons: Vec<Comparison>,
     /// What a reader must know: noise, throttling, what could not be measured and why.
@@ -150,25 +160,38 @@ pub enum Kind {
     Prefill,
     /// One token at a time.
     Decode,
+    /// One pass of one sequence over a few tokens, with logits after each: what verifying a draft costs.
+    Verify,
+    /// One pass of a few sequences over one token each: what answering as many users at once costs.
+    Parallel,
+}
+
+impl Kind {
+    /// Whether a single pass is measured, not a whole prompt or text.
+    pub fn is_pass(self) -> bool {
+        matches!(self, Kind::Verify | Kind::Parallel)
+    }
 }
 
 /// One test: a phase, a length and a depth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Test {
-    /// Prefill or decode.
+    /// What is measured.
     pub kind: Kind,
-    /// The number of tokens computed.
+    /// The number of tokens computed; of a pass in parallel also that of the sequences.
     pub tokens: u32,
-    /// The number of tokens in the context beforehand.
+    /// The number of tokens in the context beforehand, in every sequence.
     pub depth_tokens: u32,
 }
 
 impl Test {
-    /// The name llama-bench gives it: `pp128`, `tg32 @ d512`.
+    /// The name llama-bench gives it: `pp128`, `tg32 @ d512`. It has none for passes: `verify4`, `parallel4 @ d512`.
     pub fn name(&self) -> String {
         let kind = match self.kind {
             Kind::Prefill => "pp",
             Kind::Decode => "tg",
+            Kind::Verify => "verify",
+            Kind::Parallel => "parallel",
         };
         let depth = match self.depth_tokens {
             0 => String::new(),
@@ -199,6 +222,15 @@ pub struct Latency {
     pub max_seconds: f64,
     /// Every token of every round.
     pub samples_microseconds: Vec<u64>,
+}
+
+/// The time of one pass over a few tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pass {
+    /// Seconds a pass; each round's sample is the median of its passes.
+    pub seconds: Summary,
+    /// T(n): the time relative to that of a pass of one token in the same rounds; `None` if that was not measured.
+    pub relative_time: Option<Ratio>,
 }
 
 /// Energy drawn while tokens were computed.
@@ -275,8 +307,11 @@ pub struct Run {
     pub threads: usize,
     /// Whose kernels decoded: `ggml` or `siskin`; `None` if the tool has only one kind.
     pub kernels: Option<String>,
-    /// Context in tokens, if the tool reports it.
+    /// Context in tokens, of each sequence, if the tool reports it.
     pub context_tokens: Option<u32>,
+    /// Sequences that the context has room for; `None` for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequences: Option<u32>,
     /// The test that was run.
     pub test: Test,
     /// Tokens a second, one sample per round.
@@ -285,6 +320,9 @@ pub struct Run {
     pub time_to_first_token_seconds: Option<Summary>,
     /// Times of single tokens, in decoding.
     pub token_latency: Option<Latency>,
+    /// The time of a pass, if the test is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Pass>,
     /// Resident memory.
     pub memory: Option<MemoryUse>,
     /// The size of the KV cache for the whole context, computed from the file's header.
@@ -385,10 +423,12 @@ impl Run {
             threads,
             kernels: None,
             context_tokens: None,
+            sequences: None,
             test,
             tokens_per_second: nothing,
             time_to_first_token_seconds: None,
             token_latency: None,
+            pass: None,
             memory: None,
             kv_bytes: None,
             bytes_read_per_token: None,

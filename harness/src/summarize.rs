@@ -2,8 +2,8 @@
 
 use crate::plan::{Case, Setup, Subject};
 use crate::protocol::{Loaded, Sample, Turn};
-use crate::result::{Bandwidth, Energy, Kind, Latency, Load, MemoryUse, Run, Setting, Test, Tool};
-use crate::stats::{Spread, Summary, percentile};
+use crate::result::{Bandwidth, Energy, Kind, Latency, Load, MemoryUse, Pass, Run, Setting, Test, Tool};
+use crate::stats::{Spread, Summary, paired_ratio, percentile};
 use crate::turns::Measured;
 
 /// A run for each test of each case: siskin's runs, then llama-bench's.
@@ -54,10 +54,20 @@ fn ours(
         settings: setup.settings(),
         kernels: measured.kernels.clone(),
         context_tokens: Some(case.context),
+        sequences: Some(case.sequences).filter(|&count| count > 1),
         time_to_first_token_seconds: summary(samples.iter().map(|sample| sample.first_token_seconds)),
         token_latency: latency(&samples),
+        pass: pass(case, test, |index| {
+            Some(
+                measured
+                    .turns
+                    .iter()
+                    .map(|turn| turn.samples[index].seconds)
+                    .collect(),
+            )
+        }),
         memory: memory(measured),
-        kv_bytes: Some(shape.kv_bytes(values.cache_type, case.context)),
+        kv_bytes: Some(case.kv_bytes(shape, values.cache_type)),
         bytes_read_per_token: bytes,
         read_bandwidth_share: share,
         energy: energy(&samples, test, measured),
@@ -66,26 +76,24 @@ fn ours(
         ..Run::bare(
             Tool::Siskin,
             subject.info.model.clone(),
-            setup.threads(test.kind),
+            setup.threads(test),
             test,
         )
     })
 }
 
 fn theirs(subject: &Subject, case: &Case, test: Test, index: usize, measured: &Measured) -> Option<Run> {
-    let speed = Summary::from_samples(
-        measured
-            .llama_bench
-            .iter()
-            .map(|turn| turn.tokens_per_second[index])
-            .collect(),
-    )?;
+    let speeds = |index: usize| -> Option<Vec<f64>> {
+        let turns = measured.llama_bench.iter();
+        turns.map(|turn| turn.tokens_per_second[index]).collect()
+    };
+    let speed = Summary::from_samples(speeds(index)?)?;
     let peak = measured
         .llama_bench
         .iter()
         .filter_map(|turn| turn.peak_rss_bytes)
         .max();
-    let threads = subject.setups[case.setup].threads(test.kind);
+    let threads = subject.setups[case.setup].threads(test);
     let build = measured.llama_bench.first().and_then(|turn| turn.build.clone());
     let build = build.map(|value| Setting {
         name: "build".into(),
@@ -95,6 +103,10 @@ fn theirs(subject: &Subject, case: &Case, test: Test, index: usize, measured: &M
     Some(Run {
         settings: build.into_iter().collect(),
         tokens_per_second: speed,
+        pass: pass(case, test, |index| {
+            let tokens = f64::from(case.tests[index].tokens);
+            Some(speeds(index)?.into_iter().map(|speed| tokens / speed).collect())
+        }),
         memory: peak.map(|peak_rss_bytes| MemoryUse {
             peak_rss_bytes,
             anonymous_bytes: None,
@@ -130,6 +142,23 @@ fn latency(samples: &[&Sample]) -> Option<Latency> {
             .iter()
             .map(|seconds| (seconds * 1e6).round() as u64)
             .collect(),
+    })
+}
+
+/// The time of a pass; `seconds` has the rounds of the case's test at an index. Each round's time is compared with
+/// that of one token in the same round.
+fn pass(case: &Case, test: Test, seconds: impl Fn(usize) -> Option<Vec<f64>>) -> Option<Pass> {
+    if !test.kind.is_pass() {
+        return None;
+    }
+    let of = |tokens: u32| {
+        let test = Test { tokens, ..test };
+        seconds(case.tests.iter().position(|other| *other == test)?)
+    };
+    let (pass, one) = (of(test.tokens)?, of(1));
+    Some(Pass {
+        relative_time: one.and_then(|one| paired_ratio(&pass, &one)),
+        seconds: Summary::from_samples(pass)?,
     })
 }
 

@@ -10,6 +10,7 @@
 mod choose;
 mod estimate;
 mod outcome;
+mod passes;
 mod stage;
 mod table;
 
@@ -104,6 +105,7 @@ pub fn run(
     };
     tuner.estimate()?;
     let found = tuner.tune()?;
+    let pass_costs = tuner.passes(found.values)?;
     let (measurements, busy) = (tuner.rows, tuner.busy);
     let used = watch.end();
     let after = found.kept;
@@ -113,6 +115,7 @@ pub fn run(
             prefill_tokens_per_second: after.prefill,
             decode_tokens_per_second: after.decode,
             measured_at: request.measured_at,
+            pass_costs,
         },
         before: found.before,
         after,
@@ -158,10 +161,9 @@ impl Tuner<'_> {
             .map(|stage| (*stage, effort.rounds, stage.trials(&start, cpus)));
         let both = vec![("before".to_owned(), start), ("after".to_owned(), start)];
         let stages: Vec<_> = stages.chain([(last, effort.last_rounds(), both)]).collect();
-        self.total = stages
-            .iter()
-            .map(|(_, rounds, trials)| rounds * trials.len())
-            .sum();
+        let steps = stages.iter().map(|(_, rounds, trials)| rounds * trials.len());
+        let depths = self.pass_depths();
+        self.total = steps.sum::<usize>() + depths.len() * effort.rounds;
         let Some(probe) = self.probe(start)? else {
             return Ok(());
         };
@@ -174,7 +176,9 @@ impl Tuner<'_> {
             let trials = trials.iter().map(|(_, values)| probe.seconds(work, values));
             trials.sum::<f64>() * *rounds as f64
         });
-        let seconds = seconds.sum();
+        let passes = depths.iter().map(|&depth| passes::work(depth, effort.rounds));
+        let passes = passes.map(|work| probe.seconds(work, &start));
+        let seconds = seconds.sum::<f64>() + passes.sum::<f64>();
         (self.on_event)(Event::Estimate { seconds });
         Ok(())
     }
@@ -282,12 +286,7 @@ impl Tuner<'_> {
         let mut first_failure = None;
         for _ in 0..rounds {
             for (index, (case, (value, _))) in cases.iter().zip(trials).enumerate() {
-                (self.on_event)(Event::Step {
-                    done: self.done,
-                    total: self.total,
-                    what: &format!("{} {value}", stage.name),
-                });
-                self.done += 1;
+                self.step(&format!("{} {value}", stage.name));
                 workers.check_interrupted()?;
                 if failures[index].is_some() {
                     continue;
@@ -338,6 +337,16 @@ impl Tuner<'_> {
         Ok(measured)
     }
 
+    /// Reports what comes next.
+    fn step(&mut self, what: &str) {
+        (self.on_event)(Event::Step {
+            done: self.done,
+            total: self.total,
+            what,
+        });
+        self.done += 1;
+    }
+
     /// Remembers what other programs used during a stage, if it is the most so far; the user hears of it once.
     fn note_load(&mut self, watch: &Watch) {
         let Some(load) = watch.end().others else { return };
@@ -382,8 +391,8 @@ fn tests(prompt: u32, decode: u32, depth: u32, rounds: usize) -> Tests {
         prompts: vec![prompt],
         decodes: vec![decode],
         depths: vec![depth],
-        context: None,
         rounds,
+        ..Tests::default()
     }
 }
 

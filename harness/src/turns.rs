@@ -60,6 +60,7 @@ impl<'w> Workers<'w> {
                 ..*setup.values()
             },
             depth: case.depth,
+            sequences: case.sequences,
             warm_up,
         };
         let ready = self.ask(&mut worker, &ask)?;

@@ -34,6 +34,13 @@ Models and settings take turns, round by round, each in its own process, so that
 and peak memory is that of one model. Speeds are medians with their median absolute deviation. Tests are named as \
 in llama-bench: pp512 computes a prompt of 512 tokens, tg128 decodes 128 tokens one by one. The table is brief and ends with the speeds; --details shows the rest, and -o md is what one pastes into an issue.
 
+What n tokens cost that are computed together, relative to one:
+
+  siskin bench a.gguf -p 0 -n 0 --n-verify 2,4,8 --n-parallel 2,4,8 -d 0,512
+
+A pass of one token is measured in the same rounds, with the threads for decoding; larger passes have those for the \
+prompt. Of --peer, a prompt of n tokens is compared with --n-verify n.
+
 To find out whether a change made siskin slower:
 
   siskin bench a.gguf -o json > before.json
@@ -58,6 +65,20 @@ pub(crate) struct BenchArgs {
         value_delimiter = ',',
         default_value = "128", value_parser = number::tokens::<u32>)]
     n_gen: Vec<u32>,
+    /// Tokens of one pass over one sequence, with logits after each, as for verifying a draft; 0 for none
+    #[arg(
+        long,
+        value_name = "N,...",
+        value_delimiter = ',',
+        default_value = "0", value_parser = number::pass::<u32>)]
+    n_verify: Vec<u32>,
+    /// Sequences of one pass with one token each, as for answering several users; 0 for none
+    #[arg(
+        long,
+        value_name = "N,...",
+        value_delimiter = ',',
+        default_value = "0", value_parser = number::pass::<u32>)]
+    n_parallel: Vec<u32>,
     /// Tokens that are already in the context
     #[arg(
         short = 'd',
@@ -225,7 +246,7 @@ pub(super) fn worker_command(program: &Path, verbose: bool) -> Command {
 }
 
 /// The time in seconds, RFC 3339.
-fn now() -> String {
+pub(super) fn now() -> String {
     let seconds = jiff::Timestamp::now().as_second();
     jiff::Timestamp::from_second(seconds).map_or_else(|_| "unknown".into(), |now| now.to_string())
 }

@@ -17,8 +17,8 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// The commands that read a GGUF file.
-const READS_MODELS: [&str; 9] = [
-    "bench", "chat", "fit", "imatrix", "inspect", "quantize", "run", "tokenize", "tune",
+const READS_MODELS: [&str; 10] = [
+    "bench", "chat", "fit", "imatrix", "inspect", "quantize", "report", "run", "tokenize", "tune",
 ];
 
 pub(crate) fn main(args: CompletionsArgs, program: &Command) -> anyhow::Result<ExitCode> {

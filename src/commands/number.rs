@@ -19,6 +19,9 @@ const MOST_TOKENS: u64 = 1 << 30;
 /// The most tokens computed at a time.
 const MOST_UBATCH: u64 = 1 << 16;
 
+/// The most sequences of a context: llama.cpp's own limit (`LLAMA_MAX_SEQ`).
+const MOST_PASS: u64 = 256;
+
 /// A number of threads.
 pub(crate) fn threads<T: FromStr>(text: &str) -> Result<T, String> {
     within(text, 1, MOST_THREADS)
@@ -32,6 +35,16 @@ pub(crate) fn tokens<T: FromStr>(text: &str) -> Result<T, String> {
 /// A number of tokens that are computed at a time.
 pub(crate) fn ubatch<T: FromStr>(text: &str) -> Result<T, String> {
     within(text, 1, MOST_UBATCH)
+}
+
+/// Tokens or sequences of a single pass; 0 has a meaning of its own.
+pub(crate) fn pass<T: FromStr>(text: &str) -> Result<T, String> {
+    within(text, 0, MOST_PASS)
+}
+
+/// Seconds, an hour at most.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    within(text, 1, 3600)
 }
 
 fn within<T: FromStr>(text: &str, least: u64, most: u64) -> Result<T, String> {

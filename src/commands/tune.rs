@@ -217,6 +217,7 @@ impl TuneArgs {
                 .to_owned(),
             report.won(),
         ];
+        lines.extend(report.passes());
         lines.extend(report.notes());
         if let Some(file) = saved {
             let model = self.model.as_ref();

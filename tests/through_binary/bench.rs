@@ -271,7 +271,7 @@ fn a_peer_takes_turns() {
     );
     let calls = std::fs::read_to_string(&log).expect("a log");
     assert_eq!(calls.lines().count(), 3, "{calls}");
-    assert!(calls.contains("-r 1 -o json -p 16 -n 8 -d 0"), "{calls}");
+    assert!(calls.contains("-r 1 -o json -p 16 -n 8 -t 1"), "{calls}");
     let rows = results["comparisons"][0]["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row["speed"]["paired"] == true), "{rows:?}");

@@ -308,6 +308,15 @@ fn tune_keeps_what_run_then_uses_and_a_damaged_file_is_ignored() {
     ] {
         assert!(rows.iter().any(|row| row["setting"] == setting), "{setting}");
     }
+    let costs = report["tuned"]["pass_costs"].as_array().expect("costs");
+    let lengths: Vec<u64> = costs.iter().filter_map(|cost| cost["tokens"].as_u64()).collect();
+    assert_eq!(lengths, [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert!(
+        costs
+            .iter()
+            .all(|cost| cost["relative_time"].as_f64() > Some(0.0)),
+        "{costs:?}"
+    );
     let explained = stderr(&succeed(&mut with_state(&["run", "-n", "1", "--explain"])));
     let tuned = report["tuned"]["threads"].to_string();
     assert!(

@@ -29,8 +29,8 @@ fn commands() -> Vec<String> {
 /// Commands without `--json`: what they print or write is already for machines.
 const NO_JSON: [&str; 2] = ["completions", "man"];
 
-/// Commands that measure for minutes; their own tests run them.
-const SLOW: [&str; 1] = ["tune"];
+/// Commands that measure for long and write files of their own; their own tests run them.
+const SLOW: [&str; 2] = ["report", "tune"];
 
 /// One command line for each command that takes the embedded model or a fixture. The test reads all of its
 /// output with `--json`, and then closes the pipe without reading.

@@ -67,6 +67,7 @@ fn tuned() -> Tuned {
         prefill_tokens_per_second: 1.0,
         decode_tokens_per_second: 1.0,
         measured_at: 0,
+        pass_costs: vec![],
     }
 }
 

@@ -74,8 +74,10 @@ fn label(run: &Run, results: &Results) -> String {
 /// Every chart that has something to show.
 pub(super) fn all(results: &Results) -> Vec<Chart> {
     let charts = [
-        by_depth(results, Kind::Prefill),
-        by_depth(results, Kind::Decode),
+        by_depth(results, Kind::Prefill, "Prefill by depth"),
+        by_depth(results, Kind::Decode, "Decode by depth"),
+        passes(results, Kind::Verify, "Time of a pass of one sequence"),
+        passes(results, Kind::Parallel, "Time of a pass of several sequences"),
         memory(results),
         latency(results),
         roofline(results),
@@ -119,7 +121,7 @@ fn series<'r>(
     found.into_iter().map(|entry| entry.1).collect()
 }
 
-fn by_depth(results: &Results, kind: Kind) -> Option<Chart> {
+fn by_depth(results: &Results, kind: Kind, title: &'static str) -> Option<Chart> {
     let runs = results.runs.iter().filter(|run| run.test.kind == kind);
     let series = series(results, runs, |run| {
         let speed = &run.tokens_per_second;
@@ -136,16 +138,42 @@ fn by_depth(results: &Results, kind: Kind) -> Option<Chart> {
         curves: &[],
         most: None,
     };
-    let (title, caption) = match kind {
-        Kind::Prefill => (
-            "Prefill by depth",
-            "Medians; bars from the slowest to the fastest round.",
-        ),
-        Kind::Decode => (
-            "Decode by depth",
-            "Medians; bars from the slowest to the fastest round.",
-        ),
+    Some(Chart {
+        title,
+        caption: "Medians; bars from the slowest to the fastest round.",
+        svg: draw(&series, &style)?,
+    })
+}
+
+/// T(n) over n: a line for each depth.
+fn passes(results: &Results, kind: Kind, title: &'static str) -> Option<Chart> {
+    let runs: Vec<&Run> = results.runs.iter().filter(|run| run.test.kind == kind).collect();
+    let mut depths: Vec<u32> = runs.iter().map(|run| run.test.depth_tokens).collect();
+    depths.sort_unstable();
+    depths.dedup();
+    let line = |&depth: &u32| {
+        let here = runs
+            .iter()
+            .copied()
+            .filter(move |run| run.test.depth_tokens == depth);
+        joined(series(results, here, |run| {
+            let ratio = run.pass.as_ref()?.relative_time?;
+            let range = (
+                ratio.low.unwrap_or(ratio.ratio),
+                ratio.high.unwrap_or(ratio.ratio),
+            );
+            Some((f64::from(run.test.tokens), ratio.ratio, range))
+        }))
     };
+    let series: Vec<Series> = depths.iter().flat_map(line).collect();
+    let style = Style {
+        x: "tokens computed together",
+        y: "time relative to one",
+        marks: true,
+        curves: &[],
+        most: None,
+    };
+    let caption = "T(n), a line for each depth. Bars are 95 % intervals.";
     Some(Chart {
         title,
         caption,
@@ -153,11 +181,28 @@ fn by_depth(results: &Results, kind: Kind) -> Option<Chart> {
     })
 }
 
+/// Series of one model and program as one line: here the lengths are the places on it.
+fn joined(series: Vec<Series>) -> Vec<Series> {
+    let mut lines: Vec<Series> = Vec::new();
+    for one in series {
+        let same = |line: &&mut Series| (line.colour, line.filled) == (one.colour, one.filled);
+        match lines.iter_mut().find(same) {
+            Some(line) => {
+                line.points.extend(one.points);
+                line.ranges.extend(one.ranges);
+            }
+            None => lines.push(one),
+        }
+    }
+    lines
+}
+
 fn memory(results: &Results) -> Option<Chart> {
     const MIB: f64 = (1u64 << 20) as f64;
     let series = series(results, processes(results).into_iter(), |run| {
         let peak = run.memory?.peak_rss_bytes as f64 / MIB;
-        Some((f64::from(run.context_tokens?), peak, (peak, peak)))
+        let context = run.context_tokens.filter(|_| run.sequences.is_none())?;
+        Some((f64::from(context), peak, (peak, peak)))
     });
     let style = Style {
         x: "context in tokens",

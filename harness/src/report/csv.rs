@@ -3,6 +3,7 @@
 use csv::Writer;
 
 use crate::result::{Results, Run};
+use crate::stats::Ratio;
 
 type Field = (&'static str, fn(&Results, &Run) -> String);
 
@@ -11,7 +12,7 @@ fn shown<T: ToString>(value: Option<T>) -> String {
 }
 
 /// Every column: its heading and its cells.
-const FIELDS: [Field; 38] = [
+const FIELDS: [Field; 43] = [
     ("date_utc", |all, run| {
         shown(all.provenance_of(run).map(|from| from.date_utc))
     }),
@@ -36,6 +37,7 @@ const FIELDS: [Field; 38] = [
     ("threads", |_, run| run.threads.to_string()),
     ("kernels", |_, run| shown(run.kernels.as_ref())),
     ("context_tokens", |_, run| shown(run.context_tokens)),
+    ("sequences", |_, run| shown(run.sequences)),
     ("test", |_, run| run.test.name()),
     ("tokens", |_, run| run.test.tokens.to_string()),
     ("depth_tokens", |_, run| run.test.depth_tokens.to_string()),
@@ -67,6 +69,18 @@ const FIELDS: [Field; 38] = [
     ("token_p99_seconds", |_, run| {
         shown(run.token_latency.as_ref().map(|latency| latency.p99_seconds))
     }),
+    ("pass_seconds_median", |_, run| {
+        shown(run.pass.as_ref().map(|pass| pass.seconds.median))
+    }),
+    ("relative_time", |_, run| {
+        shown(relative_time(run).map(|ratio| ratio.ratio))
+    }),
+    ("relative_time_low", |_, run| {
+        shown(relative_time(run).and_then(|ratio| ratio.low))
+    }),
+    ("relative_time_high", |_, run| {
+        shown(relative_time(run).and_then(|ratio| ratio.high))
+    }),
     ("peak_rss_bytes", |_, run| {
         shown(run.memory.map(|memory| memory.peak_rss_bytes))
     }),
@@ -89,6 +103,11 @@ const FIELDS: [Field; 38] = [
         shown(run.heat.and_then(|heat| heat.throttled))
     }),
 ];
+
+/// T(n), if the run is a pass.
+fn relative_time(run: &Run) -> Option<Ratio> {
+    run.pass.as_ref()?.relative_time
+}
 
 pub(super) fn render(results: &Results) -> String {
     let mut out = Writer::from_writer(Vec::new());

@@ -2,6 +2,7 @@
 
 use super::number::{bytes, decimal_bytes, millis, parameters, percent, three};
 use super::table::Table;
+use super::{passes, sustained};
 use crate::result::{Comparison, Kind, Results, Run, Setting, Tool};
 use crate::stats::{Ratio, Spread};
 
@@ -16,7 +17,11 @@ pub(super) fn all(results: &Results) -> Vec<Table> {
 
 /// The speeds, and what they are compared with.
 pub(super) fn speeds(results: &Results) -> Vec<Table> {
-    let mut tables = vec![speed(results)];
+    let mut tables = vec![
+        speed(results),
+        passes::relative(results),
+        sustained::brief(results),
+    ];
     tables.extend(results.comparisons.iter().map(comparison));
     tables.retain(|table| !table.rows.is_empty());
     tables
@@ -27,11 +32,13 @@ pub(super) fn details(results: &Results) -> Vec<Table> {
     let tables = [
         first_token(results),
         latency(results),
+        passes::all(results),
         reading(results),
         load(results),
         models(results),
         energy(results),
         heat(results),
+        sustained::all(results),
         settings(results),
     ];
     tables
@@ -40,16 +47,16 @@ pub(super) fn details(results: &Results) -> Vec<Table> {
         .collect()
 }
 
-fn model(run: &Run, results: &Results) -> String {
+pub(super) fn model(run: &Run, results: &Results) -> String {
     run.title(&results.runs)
 }
 
-fn unless<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+pub(super) fn unless<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or(String::new(), show)
 }
 
 /// The programs' names, if not all of them are siskin.
-fn tools(runs: &[&Run]) -> Vec<String> {
+pub(super) fn tools(runs: &[&Run]) -> Vec<String> {
     let alone = runs.iter().all(|run| run.tool == Tool::Siskin);
     let name = |run: &&Run| {
         if alone {
@@ -62,13 +69,13 @@ fn tools(runs: &[&Run]) -> Vec<String> {
 }
 
 /// The file that a run was imported from; empty if it was measured with the others.
-fn imported(run: &Run) -> String {
+pub(super) fn imported(run: &Run) -> String {
     run.imported_from.clone().unwrap_or_default()
 }
 
 /// A table with one row per run that `figures` has something for. Every such table begins with what tells its rows
 /// apart (model, program, test, threads) and ends with the file that a row was imported from.
-fn by_run(
+pub(super) fn by_run(
     title: &str,
     columns: &[&str],
     results: &Results,
@@ -108,7 +115,11 @@ fn by_process(
     let depths = column(|run| format!("d{}", run.test.depth_tokens));
     let keys = tools(&runs).into_iter().zip(threads).zip(depths);
     for ((run, figures), ((tool, threads), depth)) in runs.iter().zip(figures).zip(keys) {
-        let context = run.context_tokens.map_or(depth, |tokens| tokens.to_string());
+        let context = match (run.context_tokens, run.sequences) {
+            (None, _) => depth,
+            (Some(tokens), None) => tokens.to_string(),
+            (Some(tokens), Some(sequences)) => format!("{sequences}x{tokens}"),
+        };
         let key = [model(run, results), tool, threads, context];
         let row: Vec<String> = key.into_iter().chain(figures).chain([imported(run)]).collect();
         if !table.rows.contains(&row) {
@@ -139,7 +150,7 @@ pub(super) fn if_they_differ(mut texts: Vec<String>) -> Vec<String> {
 
 pub(super) fn speed(results: &Results) -> Table {
     by_run("Speed", &[">tokens/s", ">±", "spread"], results, |run| {
-        let speed = &run.tokens_per_second;
+        let speed = Some(&run.tokens_per_second).filter(|_| !run.test.kind.is_pass())?;
         Some(vec![
             three(speed.median),
             three(speed.mad),
@@ -148,7 +159,7 @@ pub(super) fn speed(results: &Results) -> Table {
     })
 }
 
-fn spread(spread: Spread) -> &'static str {
+pub(super) fn spread(spread: Spread) -> &'static str {
     match spread {
         Spread::Steady => "steady",
         Spread::Noisy => "noisy",
@@ -177,7 +188,7 @@ fn comparison(comparison: &Comparison) -> Table {
     table.without_empty_columns()
 }
 
-fn interval(ratio: &Ratio) -> String {
+pub(super) fn interval(ratio: &Ratio) -> String {
     match (ratio.low, ratio.high) {
         (Some(low), Some(high)) => format!("{low:.2} to {high:.2}"),
         _ => "too few".into(),
@@ -191,7 +202,7 @@ pub(super) fn processes(results: &Results) -> Vec<&Run> {
             run.tool,
             run.model.clone(),
             run.settings.clone(),
-            run.context_tokens,
+            (run.context_tokens, run.sequences),
             run.kernels.clone(),
             decode_threads(run),
             run.test.depth_tokens,

@@ -33,6 +33,14 @@ fn run(tool: Tool, kind: Kind, tokens: u32, depth_tokens: u32, speeds: &[f64]) -
         },
     ];
     let decode = kind == Kind::Decode;
+    let pass = kind.is_pass().then(|| {
+        let seconds: Vec<f64> = speeds.iter().map(|speed| f64::from(tokens) / speed).collect();
+        let one: Vec<f64> = [20.0, 20.1, 19.9].map(|speed| 1.0 / speed).to_vec();
+        Pass {
+            relative_time: paired_ratio(&seconds, &one),
+            seconds: summary(&seconds),
+        }
+    });
     let ours = tool == Tool::Siskin;
     let latency = Latency {
         p50_seconds: 0.055,
@@ -45,8 +53,10 @@ fn run(tool: Tool, kind: Kind, tokens: u32, depth_tokens: u32, speeds: &[f64]) -
         settings: if ours { settings } else { vec![] },
         kernels: ours.then(|| "siskin".into()),
         context_tokens: ours.then_some(depth_tokens + 128),
+        sequences: (kind == Kind::Parallel).then_some(4),
+        pass,
         tokens_per_second: summary(speeds),
-        time_to_first_token_seconds: (ours && !decode).then(|| summary(&[1.1, 1.12, 1.15])),
+        time_to_first_token_seconds: (ours && kind == Kind::Prefill).then(|| summary(&[1.1, 1.12, 1.15])),
         token_latency: (ours && decode).then_some(latency),
         memory: Some(MemoryUse {
             peak_rss_bytes: (if ours { 720 << 20 } else { 1151 << 20 }) + u64::from(depth_tokens) * 22528,
@@ -80,6 +90,33 @@ fn run(tool: Tool, kind: Kind, tokens: u32, depth_tokens: u32, speeds: &[f64]) -
     }
 }
 
+fn sustained() -> Sustained {
+    let moment = |seconds: f64, tokens_per_second, celsius| Moment {
+        seconds,
+        tokens_per_second,
+        celsius: Some(celsius),
+        hertz: Some(2.4e9),
+        throttled: Some(celsius > 80.0),
+        conditions: if celsius > 80.0 {
+            vec!["throttled".into()]
+        } else {
+            vec![]
+        },
+    };
+    Sustained {
+        imported_from: None,
+        model: run(Tool::Siskin, Kind::Decode, 32, 0, &[18.0]).model,
+        threads: 2,
+        kernels: "siskin".into(),
+        before_celsius: Some(51.0),
+        moments: vec![
+            moment(3.0, 18.2, 60.0),
+            moment(6.0, 18.0, 72.0),
+            moment(9.0, 14.1, 85.2),
+        ],
+    }
+}
+
 /// Results with every field filled: outliers, noise, a peer, a comparison.
 pub(crate) fn results() -> Results {
     let runs = vec![
@@ -100,6 +137,12 @@ pub(crate) fn results() -> Results {
         ),
         run(Tool::Siskin, Kind::Prefill, 128, 512, &[100.0, 80.0, 110.0]),
         run(Tool::Siskin, Kind::Decode, 32, 512, &[15.1, 15.2]),
+        run(Tool::Siskin, Kind::Verify, 1, 0, &[20.0, 20.1, 19.9]),
+        run(Tool::Siskin, Kind::Verify, 4, 0, &[55.0, 56.0, 54.0]),
+        run(Tool::LlamaBench, Kind::Verify, 4, 0, &[40.0, 41.0, 39.0]),
+        run(Tool::Siskin, Kind::Verify, 1, 512, &[20.0, 20.1, 19.9]),
+        run(Tool::Siskin, Kind::Parallel, 1, 512, &[20.0, 20.2, 19.9]),
+        run(Tool::Siskin, Kind::Parallel, 4, 512, &[50.0, 51.0, 40.0]),
     ];
     let load = Load {
         model: runs[0].model.clone(),
@@ -149,6 +192,19 @@ pub(crate) fn results() -> Results {
         }],
         notes: vec!["siskin tiny|<llama> q4_k_m, tg32: outliers: round 4 (12.5 tokens/s)".into()],
         runs,
+        hardware: Some(Hardware {
+            compatible: vec!["raspberrypi,5-model-b".into(), "brcm,bcm2712".into()],
+            profile: Some("raspberry-pi-5".into()),
+            cpus_online: 4,
+            cores: 4,
+            max_mhz: vec![2400],
+            governor: Some("ondemand".into()),
+            page_bytes: 16384,
+            huge_pages: Some("madvise".into()),
+            slowed_since_boot: vec!["under-voltage".into()],
+            ..Hardware::default()
+        }),
+        sustained: vec![sustained()],
     }
 }
 
@@ -174,6 +230,8 @@ fn a_brief_report_of_one_model_fits_on_a_screen_and_ends_with_its_speeds() {
     let mut one = results();
     one.runs.truncate(2);
     one.comparisons.clear();
+    one.sustained.clear();
+    one.hardware = None;
     one.notes.extend([
         "energy unmeasured: there is no counter".into(),
         "other programs used 1.0 CPUs when this began; the speeds are too low".into(),
@@ -242,7 +300,7 @@ fn a_page_fetches_nothing_and_escapes_names() {
         page.matches("http").count(),
         page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
     );
-    assert_eq!(page.matches("<svg").count(), 5);
+    assert_eq!(page.matches("<svg").count(), 7);
 }
 
 #[test]
@@ -251,6 +309,8 @@ fn nothing_measured_is_an_empty_report() {
         read_bandwidths: vec![],
         loads: vec![],
         runs: vec![],
+        sustained: vec![],
+        hardware: None,
         comparisons: vec![],
         notes: vec![],
         ..results()

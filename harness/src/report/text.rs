@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::{Layout, brief, number, tables};
-use crate::result::Results;
+use crate::result::{Hardware, Results};
 
 /// The space between two columns.
 const GAP: &str = "  ";
@@ -56,6 +56,7 @@ pub(super) fn head(results: &Results) -> Vec<String> {
         ),
         format!("{}, {}", machine.identity(), machine.kernel),
     ];
+    lines.extend(results.hardware.as_ref().map(hardware));
     lines.extend(results.read_bandwidths.iter().map(|entry| {
         let speed = number::decimal_bytes(entry.bytes_per_second.median);
         format!(
@@ -65,6 +66,28 @@ pub(super) fn head(results: &Results) -> Vec<String> {
         )
     }));
     lines
+}
+
+/// What speeds depend on, beside the CPU's name and the size of the memory.
+fn hardware(hardware: &Hardware) -> String {
+    let mut parts = vec![format!("{} CPUs, {} cores", hardware.cpus_online, hardware.cores)];
+    let clocks: Vec<String> = hardware.max_mhz.iter().map(u64::to_string).collect();
+    if !clocks.is_empty() {
+        parts.push(format!("at most {} MHz", clocks.join(" and ")));
+    }
+    let known = [
+        ("profile", &hardware.profile),
+        ("governor", &hardware.governor),
+        ("huge pages", &hardware.huge_pages),
+    ];
+    for (name, value) in known {
+        parts.extend(value.as_ref().map(|value| format!("{name} {value}")));
+    }
+    parts.push(format!("pages of {}", number::bytes(hardware.page_bytes)));
+    if !hardware.slowed_since_boot.is_empty() {
+        parts.push(format!("since boot: {}", hardware.slowed_since_boot.join(", ")));
+    }
+    parts.join(", ")
 }
 
 fn plural(count: usize) -> &'static str {

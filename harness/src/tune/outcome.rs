@@ -3,7 +3,7 @@
 use serde::Serialize;
 use siskin_device::tuned::Tuned;
 
-use super::{LeftOut, Sample};
+use super::{LeftOut, Sample, passes};
 use crate::CpuLoad;
 use crate::cpu_load::Used;
 
@@ -52,6 +52,11 @@ impl TuneReport {
         };
         let decode = gain("decode", before.decode, after.decode);
         format!("{decode}; {}", gain("prompt", before.prefill, after.prefill))
+    }
+
+    /// What several tokens cost that are computed together, in a line for each depth.
+    pub fn passes(&self) -> Vec<String> {
+        passes::lines(&self.tuned.pass_costs)
     }
 
     /// What a reader must know to judge the figures.

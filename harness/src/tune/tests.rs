@@ -81,6 +81,11 @@ while read -r line; do
     esac
     case "$line" in
     *'"start"'*) echo '{"done":{"context":128,"kernels":"ggml"}}' ;;
+    *'"verify"'*) passes=; for seconds in 1 1 2 2 3 3 4 4; do
+            passes="$passes${passes:+,}{\"seconds\":$seconds.0,\"first_token_seconds\":null,\"token_seconds\":[],\"joules\":null}"
+        done
+        echo '{"done":{"samples":['$passes'],'\
+'"peak_rss_bytes":1048576,"anonymous_bytes":null,"file_bytes":null,"energy_source":null}}' ;;
     *) echo '{"done":{"samples":['\
 '{"seconds":1.0,"first_token_seconds":1.0,"token_seconds":[],"joules":null},'\
 '{"seconds":'$decode',"first_token_seconds":null,"token_seconds":[],"joules":null}],'\
@@ -157,6 +162,14 @@ fn the_faster_setting_is_found_and_what_was_won_is_reported() {
             .count()
     };
     assert_eq!((rows("threads"), rows("wait-policy"), rows("all")), (2, 3, 2));
+    let costs = [1, 2, 3, 8, 9].map(|tokens| report.tuned.pass_cost(tokens, 100));
+    assert_eq!(costs, [Some(1.0), Some(1.0), Some(2.0), Some(4.0), None]);
+    assert_eq!(
+        report.passes(),
+        [
+            "time of n tokens together, relative to one, at depth 0: 2: 1.00, 3: 2.00, 4: 2.00, 5: 3.00, 6: 3.00, 7: 4.00, 8: 4.00"
+        ]
+    );
     let chosen: Vec<&str> = report
         .measurements
         .iter()

@@ -4,6 +4,7 @@
 //! several sequences, which are then computed together, for one read of the weights. Rows of logits are lent to a
 //! callback: a prompt of 2,048 tokens of Llama-3.2 has 1 GB of them.
 
+mod copy;
 mod params;
 
 use std::ptr::NonNull;

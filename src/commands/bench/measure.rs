@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use siskin::device::settings::Overrides;
-use siskin::{Device, Model, STORYTELLER};
+use siskin::{Device, Model, Notice, STORYTELLER};
 use siskin_harness::result::Results;
 use siskin_harness::{Event, Harness, ModelInfo, Request, Setup, Subject, Tests, longest_context, run};
 
@@ -20,6 +20,8 @@ pub(super) fn measure(args: &BenchArgs) -> anyhow::Result<Results> {
     let tests = Tests {
         prompts: args.n_prompt.clone(),
         decodes: args.n_gen.clone(),
+        verifies: args.n_verify.clone(),
+        parallels: args.n_parallel.clone(),
         depths: args.n_depth.clone(),
         context: args.ctx_size,
         rounds: args.repetitions.get(),
@@ -50,6 +52,8 @@ pub(super) fn measure(args: &BenchArgs) -> anyhow::Result<Results> {
         command: command_line(),
         date_utc: now(),
         available_bytes: Some(device.machine.ram.usable_bytes),
+        bandwidth_threads: vec![],
+        names_programs: true,
     };
     let program = std::env::current_exe().context("this program, to start it as a worker")?;
     let harness = Harness {
@@ -116,7 +120,10 @@ fn subject(
         // Workers run on the CPUs that this process is bound to.
         let applied = plan.apply();
         if is_first && setups.is_empty() {
-            notices::print(&plan.notices);
+            // Several sequences may need a larger cache than one of the model's training: none of them is longer.
+            let mut said = plan.notices;
+            said.retain(|notice| !matches!(notice, Notice::BeyondTraining { .. }));
+            notices::print(&said);
             notices::print(&applied);
         }
         setups.push(Setup {

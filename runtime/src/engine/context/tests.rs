@@ -200,3 +200,31 @@ fn a_callback_sees_products_and_its_panic_is_the_callers() {
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(true).into_inner()));
     assert!(panic.is_err());
 }
+
+/// A copy continues as the sequence that it was made from, and what it replaced is gone.
+#[test]
+fn a_copied_sequence_continues_like_its_source() {
+    let model = model();
+    for layout in [CacheLayout::Separate, CacheLayout::Unified] {
+        let mut context = context(&model, 2, layout);
+        let [source, copy] = [0, 1].map(|_| context.sequence().expect("a sequence"));
+        let [first, other] = [0, 2].map(|index| prompt(&model, PROMPTS[index]));
+        let mut batch = Batch::new();
+        batch
+            .push(source, &first, Rows::None)
+            .push(copy, &other, Rows::None);
+        context.decode(&batch, |_| {}).expect("room");
+        context.copy(source, copy);
+        assert_eq!(context.tokens(copy), &first[..]);
+        let next = prompt(&model, PROMPTS[1]);
+        let mut rows: Vec<Vec<f32>> = Vec::new();
+        for sequence in [copy, source] {
+            let mut batch = Batch::new();
+            batch.push(sequence, &next, Rows::Last);
+            context
+                .decode(&batch, |row| rows.push(row.logits.to_vec()))
+                .expect("room");
+        }
+        assert_eq!(rows[0], rows[1], "{layout:?}");
+    }
+}
