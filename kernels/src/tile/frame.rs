@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::multiply::{self, Part, Step, Sum, Superblock};
-use super::unpack::{simple, superblocks};
-use super::{MAX_ROWS, Rows, Simd, Tile};
+use super::unpack::{simple, superblocks, unrolled};
+use super::{Header, MAX_ROWS, Rows, Simd, Starts, Tile};
 use crate::Product;
 use crate::ahead::Ahead;
 use crate::block::Q8K;
@@ -39,6 +39,13 @@ pub(crate) trait Kind<S: Simd> {
     /// # Safety
     /// Every row must point at so many.
     unsafe fn unpack(rows: &mut Rows, blocks: usize, tile: &mut Tile<S>);
+    /// Blocks that are multiplied directly at a time, if there are so many: 1 or 4.
+    const DIRECT: usize;
+    /// Adds the products of block `at` with a part of a column to `total`, without a tile.
+    ///
+    /// # Safety
+    /// Every row must have the block, and so must `part`.
+    unsafe fn direct(rows: &mut Rows, at: usize, part: Self::Part, total: S::F) -> S::F;
     /// Multiplies tiles by columns.
     ///
     /// # Safety
@@ -58,6 +65,7 @@ pub(crate) struct Superblocks<F>(PhantomData<F>);
 impl<S: Simd, F: superblocks::Format<S>> Kind<S> for Superblocks<F> {
     const BYTES: usize = F::BYTES;
     const BLOCKS: usize = 1;
+    const DIRECT: usize = 1;
     type Part = Superblock;
 
     #[inline(always)]
@@ -90,7 +98,18 @@ impl<S: Simd, F: superblocks::Format<S>> Kind<S> for Superblocks<F> {
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, _: usize, tile: &mut Tile<S>) {
         // SAFETY: the caller's promise.
-        unsafe { F::unpack(rows, tile) }
+        unsafe { F::unpack(rows, &mut tile.header, &mut tile.levels) }
+    }
+
+    #[inline(always)]
+    unsafe fn direct(rows: &mut Rows, _: usize, part: Superblock, total: S::F) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut header = Header::empty();
+            let mut levels = multiply::DirectSuperblock::<S, F>::new(part);
+            F::unpack(rows, &mut header, &mut levels);
+            levels.add_to(total, &header)
+        }
     }
 
     #[inline(always)]
@@ -112,6 +131,7 @@ pub(crate) struct Simple<F>(PhantomData<F>);
 impl<S: Simd, F: simple::Format<S>> Kind<S> for Simple<F> {
     const BYTES: usize = F::BYTES;
     const BLOCKS: usize = 8;
+    const DIRECT: usize = 4;
     type Part = Part;
 
     #[inline(always)]
@@ -139,9 +159,31 @@ impl<S: Simd, F: simple::Format<S>> Kind<S> for Simple<F> {
 
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, blocks: usize, tile: &mut Tile<S>) {
-        for block in 0..blocks {
-            // SAFETY: the caller's promise.
-            unsafe { F::unpack(rows, block * F::BYTES, block, tile) };
+        let (header, levels) = (&mut tile.header, &mut tile.levels);
+        let mut block = 0;
+        // SAFETY: the caller's promise.
+        unsafe {
+            while block + 4 <= blocks {
+                unrolled!(i in [0 1 2 3] {
+                    F::unpack(rows, (block + i) * F::BYTES, block + i, header, levels);
+                });
+                block += 4;
+            }
+            while block < blocks {
+                F::unpack(rows, block * F::BYTES, block, header, levels);
+                block += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn direct(rows: &mut Rows, at: usize, part: Part, total: S::F) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut header = Header::empty();
+            let mut levels = multiply::DirectBlock::<S, F>::new(part, at);
+            F::unpack(rows, at * F::BYTES, 0, &mut header, &mut levels);
+            levels.add_to(total, &header)
         }
     }
 
@@ -181,29 +223,30 @@ impl Ready {
 /// # Safety
 /// As [`crate::Kernel::run`], on a CPU with the instructions; inlined into a function compiled for them.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd, K: Kind<S>>(product: &Product, next: Next<'_>) {
+pub(crate) unsafe fn run<S: Simd, K: Kind<S> + Kind<S::Alone>>(product: &Product, next: Next<'_>) {
     // Not inside a closure, which would not be compiled for the instructions.
     let mut ready = READY.replace(Ready::NONE);
     ready.steps.clear();
     ready.sums.clear();
     // SAFETY: the caller's promise.
     unsafe {
-        K::prepare(product, &mut ready);
+        <K as Kind<S>>::prepare(product, &mut ready);
         let mut tiles = [Tile::<S>::empty(), Tile::<S>::empty()];
         while let Some(Range { start, end }) = next() {
+            if end - start < S::ROWS || S::DIRECT && product.columns == 1 {
+                direct::<S::Alone, K>(product, &ready, start..end);
+                continue;
+            }
             let mut first = start;
             while first < end {
                 if end - first >= 2 * S::ROWS {
                     band::<S, K, 2>(product, &ready, &mut tiles, first, end);
                     first += 2 * S::ROWS;
-                } else if end - start >= S::ROWS {
+                } else {
                     // The last rows: a few of them once more, rather than an incomplete register.
                     let last = first.min(end - S::ROWS);
                     band::<S, K, 1>(product, &ready, &mut tiles, last, end);
                     first = last + S::ROWS;
-                } else {
-                    few_rows::<S, K>(product, &ready, &mut tiles, first..end);
-                    first = end;
                 }
             }
         }
@@ -235,9 +278,10 @@ unsafe fn band<S: Simd, K: Kind<S>, const R: usize>(
                 });
                 let mut rows = Rows {
                     at,
-                    ahead: &mut ahead,
+                    ahead: ahead.next(S::ROWS * blocks * K::BYTES, at[0]),
                 };
                 K::unpack(&mut rows, blocks, tile);
+                rows.ahead.rest();
             }
             let mut column = 0;
             while column < product.columns {
@@ -261,41 +305,71 @@ unsafe fn band<S: Simd, K: Kind<S>, const R: usize>(
     }
 }
 
-/// Computes fewer rows than a register has lanes; the last row fills the others.
+/// Computes rows of every column without tiles. If fewer rows are left than a register has lanes, the last fills the
+/// others.
 ///
 /// # Safety
-/// As [`run`].
+/// As [`run`]; the product has the rows.
 #[inline(always)]
-unsafe fn few_rows<S: Simd, K: Kind<S>>(
-    product: &Product,
-    ready: &Ready,
-    tiles: &mut [Tile<S>; 2],
-    range: Range<usize>,
-) {
+unsafe fn direct<S: Simd, K: Kind<S>>(product: &Product, ready: &Ready, range: Range<usize>) {
     for column in 0..product.columns {
-        let mut sums = [0f32; MAX_ROWS];
-        for block in (0..product.blocks).step_by(K::BLOCKS) {
-            let blocks = K::BLOCKS.min(product.blocks - block);
-            let at = std::array::from_fn(|row| {
-                let row = (range.start + row).min(range.end - 1);
-                product.rows.wrapping_add(row * product.stride + block * K::BYTES)
-            });
+        for first in range.clone().step_by(S::ROWS) {
             // SAFETY: the caller's promise; a register has at most `MAX_ROWS` lanes.
             unsafe {
-                let mut ahead = Ahead::none();
-                let mut rows = Rows {
-                    at,
-                    ahead: &mut ahead,
-                };
-                K::unpack(&mut rows, blocks, &mut tiles[0]);
-                let part = K::part(product, ready, column, block);
-                K::multiply::<1, 1>(tiles, blocks, [part], [sums.as_mut_ptr()], block == 0);
+                let sums = direct_rows::<S, K>(product, ready, column, first, range.end);
+                let place = product.out.wrapping_add(column * product.out_stride + first);
+                let left = range.end - first;
+                if left >= S::ROWS {
+                    S::store(place, sums);
+                } else {
+                    let mut all = [0f32; MAX_ROWS];
+                    S::store(all.as_mut_ptr(), sums);
+                    all.as_ptr().copy_to_nonoverlapping(place, left);
+                }
             }
         }
-        let out = product
-            .out
-            .wrapping_add(column * product.out_stride + range.start);
-        // SAFETY: the product has room for the results of its rows.
-        unsafe { sums.as_ptr().copy_to_nonoverlapping(out, range.len()) };
+    }
+}
+
+/// Computes the rows of a register from row `first` on, of which those up to `end` are needed.
+///
+/// # Safety
+/// As [`direct`].
+#[inline(always)]
+unsafe fn direct_rows<S: Simd, K: Kind<S>>(
+    product: &Product,
+    ready: &Ready,
+    column: usize,
+    first: usize,
+    end: usize,
+) -> S::F {
+    let mut ahead = Ahead::new(product, first + S::ROWS - 1, end);
+    let mut at: Starts = std::array::from_fn(|row| {
+        let row = (first + row % S::ROWS).min(end - 1);
+        product.rows.wrapping_add(row * product.stride)
+    });
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut total = S::splat_float(0.0);
+        let mut block = 0;
+        while block < product.blocks {
+            let count = if block + K::DIRECT <= product.blocks { K::DIRECT } else { 1 };
+            let bytes = count * K::BYTES;
+            let mut rows = Rows {
+                at,
+                ahead: ahead.next(S::ROWS * bytes, at[0]),
+            };
+            let part = K::part(product, ready, column, block);
+            total = K::direct(&mut rows, 0, part, total);
+            if count == 4 {
+                unrolled!(i in [1 2 3] {
+                    total = K::direct(&mut rows, i, part, total);
+                });
+            }
+            rows.ahead.rest();
+            at = at.map(|row| row.wrapping_add(bytes));
+            block += count;
+        }
+        total
     }
 }
