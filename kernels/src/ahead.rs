@@ -29,7 +29,9 @@ impl Ahead {
     #[inline(always)]
     pub(crate) fn fetch(&mut self, bytes: usize) {
         if self.place < self.end {
-            self.next(bytes, self.place).rest();
+            let mut lines = self.next(bytes, self.place);
+            lines.fetch(bytes);
+            lines.rest();
         }
     }
 

@@ -339,6 +339,10 @@ impl<A: Arrangement> Simd for Neon<A> {
         }
     }
     #[inline(always)]
+    unsafe fn sum(x: *const i8) -> i32 {
+        unsafe { i32::from(vaddlvq_s8(vld1q_s8(x))) + i32::from(vaddlvq_s8(vld1q_s8(x.add(16)))) }
+    }
+    #[inline(always)]
     unsafe fn start(x: i32) -> A::Sum {
         unsafe { A::start(x) }
     }

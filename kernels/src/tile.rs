@@ -16,7 +16,7 @@ mod unpack;
 use crate::ahead::Lines;
 
 pub(crate) use frame::{Simple, Superblocks, run};
-pub(crate) use unpack::formats;
+pub(crate) use unpack::{formats, unrolled};
 
 /// The most rows that a register has lanes for.
 pub(crate) const MAX_ROWS: usize = 16;
@@ -180,6 +180,12 @@ pub(crate) trait Simd {
     /// Number `nibble` of a table, for each byte of `nibbles`, which are below 16. SAFETY: the trait's.
     unsafe fn lookup(table: &[i8; 16], nibbles: Self::V) -> Self::V;
 
+    /// The sum of 32 activations. SAFETY: the trait's.
+    #[inline(always)]
+    unsafe fn sum(x: *const i8) -> i32 {
+        // SAFETY: the caller's promise.
+        (0..32).map(|at| i32::from(unsafe { *x.add(at) })).sum()
+    }
     /// A sum that begins with `x`. SAFETY: the trait's.
     unsafe fn start(x: i32) -> Self::Sum;
     /// Adds the products of sixteen levels, of at most `bits` bits, with sixteen activations to `sum`; `bits` is

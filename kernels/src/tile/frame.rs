@@ -165,12 +165,14 @@ impl<S: Simd, F: simple::Format<S>> Kind<S> for Simple<F> {
         unsafe {
             while block + 4 <= blocks {
                 unrolled!(i in [0 1 2 3] {
-                    F::unpack(rows, (block + i) * F::BYTES, block + i, header, levels);
+                    F::unpack(rows, i * F::BYTES, block + i, header, levels);
                 });
+                rows.at = rows.at.map(|row| row.wrapping_add(4 * F::BYTES));
                 block += 4;
             }
             while block < blocks {
-                F::unpack(rows, block * F::BYTES, block, header, levels);
+                F::unpack(rows, 0, block, header, levels);
+                rows.at = rows.at.map(|row| row.wrapping_add(F::BYTES));
                 block += 1;
             }
         }

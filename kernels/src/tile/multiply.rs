@@ -250,9 +250,7 @@ pub(super) unsafe fn step<S: Simd, F: simple::Format<S>>(block: *const u8) -> St
         let half = |at: usize| S::narrow(block.add(at).cast::<u16>().read_unaligned());
         let mut excess = 0;
         if F::EXCESS != 0 {
-            for at in 0..32 {
-                excess -= i32::from(*block.add(2 + at).cast::<i8>());
-            }
+            excess = -S::sum(block.add(2).cast());
         }
         Step {
             d: half(0),

@@ -122,7 +122,7 @@ macro_rules! unrolled {
         })*
     };
 }
-pub(super) use unrolled;
+pub(crate) use unrolled;
 
 /// Four integers times a step.
 ///
