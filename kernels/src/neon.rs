@@ -226,7 +226,7 @@ impl<A: Arrangement> Simd for Neon<A> {
     type F = float32x4_t;
     type Sum = A::Sum;
     type Alone = Neon<Rows>;
-    const DIRECT: bool = true;
+    const DIRECT: usize = 4;
     const ROWS: usize = 4;
     const EXCESS: u8 = 0;
 

@@ -67,10 +67,10 @@ pub(crate) trait Simd {
     type F: Copy;
     /// A sum of products of each row.
     type Sum: Copy;
-    /// For products with one column, if [`Simd::DIRECT`], and for fewer rows than lanes.
+    /// For products with one column, if they are direct, and for fewer rows than lanes.
     type Alone: Simd;
-    /// Whether a product with one column multiplies levels as they are unpacked, without a tile.
-    const DIRECT: bool;
+    /// Up to how many columns, at most four, levels are multiplied as they are unpacked, without a tile.
+    const DIRECT: usize;
     /// Rows, that is lanes.
     const ROWS: usize;
     /// What [`Simd::eight`] adds to levels of eight bits.

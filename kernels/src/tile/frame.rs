@@ -41,11 +41,18 @@ pub(crate) trait Kind<S: Simd> {
     unsafe fn unpack(rows: &mut Rows, blocks: usize, tile: &mut Tile<S>);
     /// Blocks that are multiplied directly at a time, if there are so many: 1 or 4.
     const DIRECT: usize;
-    /// Adds the products of block `at` with a part of a column to `total`, without a tile.
+    /// The most columns that are multiplied directly: with more, the sums do not fit the registers.
+    const MOST: usize;
+    /// Adds the products of block `at` with parts of columns to `totals`, without a tile.
     ///
     /// # Safety
-    /// Every row must have the block, and so must `part`.
-    unsafe fn direct(rows: &mut Rows, at: usize, part: Self::Part, total: S::F) -> S::F;
+    /// Every row must have the block, and so must `parts`.
+    unsafe fn direct<const C: usize>(
+        rows: &mut Rows,
+        at: usize,
+        parts: [Self::Part; C],
+        totals: [S::F; C],
+    ) -> [S::F; C];
     /// Multiplies tiles by columns.
     ///
     /// # Safety
@@ -66,6 +73,7 @@ impl<S: Simd, F: superblocks::Format<S>> Kind<S> for Superblocks<F> {
     const BYTES: usize = F::BYTES;
     const BLOCKS: usize = 1;
     const DIRECT: usize = 1;
+    const MOST: usize = if F::GROUP == 4 { 2 } else { 4 };
     type Part = Superblock;
 
     #[inline(always)]
@@ -102,13 +110,18 @@ impl<S: Simd, F: superblocks::Format<S>> Kind<S> for Superblocks<F> {
     }
 
     #[inline(always)]
-    unsafe fn direct(rows: &mut Rows, _: usize, part: Superblock, total: S::F) -> S::F {
+    unsafe fn direct<const C: usize>(
+        rows: &mut Rows,
+        _: usize,
+        parts: [Superblock; C],
+        totals: [S::F; C],
+    ) -> [S::F; C] {
         // SAFETY: the caller's promise.
         unsafe {
             let mut header = Header::empty();
-            let mut levels = multiply::DirectSuperblock::<S, F>::new(part);
+            let mut levels = multiply::DirectSuperblock::<S, F, C>::new(parts);
             F::unpack(rows, &mut header, &mut levels);
-            levels.add_to(total, &header)
+            levels.add_to(totals, &header)
         }
     }
 
@@ -132,6 +145,7 @@ impl<S: Simd, F: simple::Format<S>> Kind<S> for Simple<F> {
     const BYTES: usize = F::BYTES;
     const BLOCKS: usize = 8;
     const DIRECT: usize = 4;
+    const MOST: usize = 4;
     type Part = Part;
 
     #[inline(always)]
@@ -179,13 +193,18 @@ impl<S: Simd, F: simple::Format<S>> Kind<S> for Simple<F> {
     }
 
     #[inline(always)]
-    unsafe fn direct(rows: &mut Rows, at: usize, part: Part, total: S::F) -> S::F {
+    unsafe fn direct<const C: usize>(
+        rows: &mut Rows,
+        at: usize,
+        parts: [Part; C],
+        totals: [S::F; C],
+    ) -> [S::F; C] {
         // SAFETY: the caller's promise.
         unsafe {
             let mut header = Header::empty();
-            let mut levels = multiply::DirectBlock::<S, F>::new(part, at);
+            let mut levels = multiply::DirectBlock::<S, F, C>::new(parts, at);
             F::unpack(rows, at * F::BYTES, 0, &mut header, &mut levels);
-            levels.add_to(total, &header)
+            levels.add_to(totals, &header)
         }
     }
 
@@ -235,25 +254,50 @@ pub(crate) unsafe fn run<S: Simd, K: Kind<S> + Kind<S::Alone>>(product: &Product
         <K as Kind<S>>::prepare(product, &mut ready);
         let mut tiles = [Tile::<S>::empty(), Tile::<S>::empty()];
         while let Some(Range { start, end }) = next() {
-            if end - start < S::ROWS || S::DIRECT && product.columns == 1 {
-                direct::<S::Alone, K>(product, &ready, start..end);
-                continue;
-            }
-            let mut first = start;
-            while first < end {
-                if end - first >= 2 * S::ROWS {
-                    band::<S, K, 2>(product, &ready, &mut tiles, first, end);
-                    first += 2 * S::ROWS;
-                } else {
-                    // The last rows: a few of them once more, rather than an incomplete register.
-                    let last = first.min(end - S::ROWS);
-                    band::<S, K, 1>(product, &ready, &mut tiles, last, end);
-                    first = last + S::ROWS;
+            let most = <K as Kind<S>>::MOST.min(S::DIRECT);
+            match product.columns {
+                1 if most >= 1 => direct::<S::Alone, K, 1>(product, &ready, 0, start..end),
+                2 if most >= 2 => direct::<S, K, 2>(product, &ready, 0, start..end),
+                3 if most >= 3 => direct::<S, K, 3>(product, &ready, 0, start..end),
+                4 if most >= 4 => direct::<S, K, 4>(product, &ready, 0, start..end),
+                columns if end - start < S::ROWS => {
+                    for column in 0..columns {
+                        direct::<S::Alone, K, 1>(product, &ready, column, start..end);
+                    }
                 }
+                _ => tiled::<S, K>(product, &ready, &mut tiles, start..end),
             }
         }
     }
     READY.set(ready);
+}
+
+/// Computes rows, at least as many as a register has lanes, with tiles.
+///
+/// # Safety
+/// As [`run`]; the product has the rows.
+#[inline(always)]
+unsafe fn tiled<S: Simd, K: Kind<S>>(
+    product: &Product,
+    ready: &Ready,
+    tiles: &mut [Tile<S>; 2],
+    Range { start, end }: Range<usize>,
+) {
+    let mut first = start;
+    while first < end {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if end - first >= 2 * S::ROWS {
+                band::<S, K, 2>(product, ready, tiles, first, end);
+                first += 2 * S::ROWS;
+            } else {
+                // The last rows: a few of them once more, rather than an incomplete register.
+                let last = first.min(end - S::ROWS);
+                band::<S, K, 1>(product, ready, tiles, last, end);
+                first = last + S::ROWS;
+            }
+        }
+    }
 }
 
 /// Computes the rows of `R` registers, from row `first` on; rows up to `end` are needed next.
@@ -307,20 +351,25 @@ unsafe fn band<S: Simd, K: Kind<S>, const R: usize>(
     }
 }
 
-/// Computes rows of every column without tiles. If fewer rows are left than a register has lanes, the last fills the
-/// others.
+/// Computes rows of `C` columns from `column` on without tiles. If fewer rows are left than a register has lanes, the
+/// last fills the others.
 ///
 /// # Safety
-/// As [`run`]; the product has the rows.
+/// As [`run`]; the product has the rows and the columns.
 #[inline(always)]
-unsafe fn direct<S: Simd, K: Kind<S>>(product: &Product, ready: &Ready, range: Range<usize>) {
-    for column in 0..product.columns {
-        for first in range.clone().step_by(S::ROWS) {
-            // SAFETY: the caller's promise; a register has at most `MAX_ROWS` lanes.
-            unsafe {
-                let sums = direct_rows::<S, K>(product, ready, column, first, range.end);
-                let place = product.out.wrapping_add(column * product.out_stride + first);
-                let left = range.end - first;
+unsafe fn direct<S: Simd, K: Kind<S>, const C: usize>(
+    product: &Product,
+    ready: &Ready,
+    column: usize,
+    range: Range<usize>,
+) {
+    for first in range.clone().step_by(S::ROWS) {
+        // SAFETY: the caller's promise; a register has at most `MAX_ROWS` lanes.
+        unsafe {
+            let sums = direct_rows::<S, K, C>(product, ready, column, first, range.end);
+            let left = range.end - first;
+            for (c, sums) in sums.into_iter().enumerate() {
+                let place = product.out.wrapping_add((column + c) * product.out_stride + first);
                 if left >= S::ROWS {
                     S::store(place, sums);
                 } else {
@@ -338,13 +387,13 @@ unsafe fn direct<S: Simd, K: Kind<S>>(product: &Product, ready: &Ready, range: R
 /// # Safety
 /// As [`direct`].
 #[inline(always)]
-unsafe fn direct_rows<S: Simd, K: Kind<S>>(
+unsafe fn direct_rows<S: Simd, K: Kind<S>, const C: usize>(
     product: &Product,
     ready: &Ready,
     column: usize,
     first: usize,
     end: usize,
-) -> S::F {
+) -> [S::F; C] {
     let mut ahead = Ahead::new(product, first + S::ROWS - 1, end);
     let mut at: Starts = std::array::from_fn(|row| {
         let row = (first + row % S::ROWS).min(end - 1);
@@ -352,7 +401,7 @@ unsafe fn direct_rows<S: Simd, K: Kind<S>>(
     });
     // SAFETY: the caller's promise.
     unsafe {
-        let mut total = S::splat_float(0.0);
+        let mut totals = [S::splat_float(0.0); C];
         let mut block = 0;
         while block < product.blocks {
             let count = if block + K::DIRECT <= product.blocks { K::DIRECT } else { 1 };
@@ -361,17 +410,17 @@ unsafe fn direct_rows<S: Simd, K: Kind<S>>(
                 at,
                 ahead: ahead.next(S::ROWS * bytes, at[0]),
             };
-            let part = K::part(product, ready, column, block);
-            total = K::direct(&mut rows, 0, part, total);
+            let parts = std::array::from_fn(|c| K::part(product, ready, column + c, block));
+            totals = K::direct(&mut rows, 0, parts, totals);
             if count == 4 {
                 unrolled!(i in [1 2 3] {
-                    total = K::direct(&mut rows, i, part, total);
+                    totals = K::direct(&mut rows, i, parts, totals);
                 });
             }
             rows.ahead.rest();
             at = at.map(|row| row.wrapping_add(bytes));
             block += count;
         }
-        total
+        totals
     }
 }

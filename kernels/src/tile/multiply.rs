@@ -128,51 +128,55 @@ pub(super) unsafe fn superblock<S, F, const C: usize, const R: usize>(
     }
 }
 
-/// Multiplies the levels of a super-block by a column as they are unpacked, without a tile.
-pub(super) struct DirectSuperblock<S: Simd, F> {
-    column: Superblock,
+/// Multiplies the levels of a super-block by columns as they are unpacked, without a tile.
+pub(super) struct DirectSuperblock<S: Simd, F, const C: usize> {
+    columns: [Superblock; C],
     /// The products of two groups that are begun.
-    begun: [S::Sum; 2],
+    begun: [[S::Sum; C]; 2],
     /// The products of even groups, until it is their turn.
-    waiting: [S::V; 4],
-    sum: S::F,
+    waiting: [[S::V; C]; 4],
+    sums: [S::F; C],
     format: PhantomData<F>,
 }
 
-impl<S: Simd, F: superblocks::Format<S>> DirectSuperblock<S, F> {
+impl<S: Simd, F: superblocks::Format<S>, const C: usize> DirectSuperblock<S, F, C> {
     /// # Safety
     /// As [`Simd`].
     #[inline(always)]
-    pub(super) unsafe fn new(column: Superblock) -> Self {
+    pub(super) unsafe fn new(columns: [Superblock; C]) -> Self {
         // SAFETY: the caller's promise.
         unsafe {
             Self {
-                column,
-                begun: [S::start(0); 2],
-                waiting: [S::splat(0); 4],
-                sum: S::splat_float(0.0),
+                columns,
+                begun: [[S::start(0); C]; 2],
+                waiting: [[S::splat(0); C]; 4],
+                sums: [S::splat_float(0.0); C],
                 format: PhantomData,
             }
         }
     }
 
-    /// Adds the super-block to `total`.
+    /// Adds the super-block to `totals`.
     ///
     /// # Safety
-    /// As [`Simd`]; the column has the block.
+    /// As [`Simd`]; the columns have the block.
     #[inline(always)]
-    pub(super) unsafe fn add_to(self, total: S::F, header: &Header<S>) -> S::F {
-        let mut sum = self.sum;
+    pub(super) unsafe fn add_to(self, totals: [S::F; C], header: &Header<S>) -> [S::F; C] {
+        let (mut sums, mut totals) = (self.sums, totals);
         // SAFETY: the caller's promise.
         unsafe {
-            if F::MINIMUM {
-                for (group, minimum) in header.minimums.iter().enumerate().take(4 * GROUPS / F::GROUP) {
-                    let activations = S::splat_float((*self.column.sums.add(group)).sum);
-                    sum = S::mul_add(sum, *minimum, activations);
+            columns!(c of C {
+                let column = self.columns[c];
+                if F::MINIMUM {
+                    for (group, minimum) in header.minimums.iter().enumerate().take(4 * GROUPS / F::GROUP) {
+                        let activations = S::splat_float((*column.sums.add(group)).sum);
+                        sums[c] = S::mul_add(sums[c], *minimum, activations);
+                    }
                 }
-            }
-            S::mul_add(total, sum, S::splat_float((*self.column.block).d))
+                totals[c] = S::mul_add(totals[c], sums[c], S::splat_float((*column.block).d));
+            });
         }
+        totals
     }
 
     /// Adds the products of a group.
@@ -180,35 +184,46 @@ impl<S: Simd, F: superblocks::Format<S>> DirectSuperblock<S, F> {
     /// # Safety
     /// As [`Simd`].
     #[inline(always)]
-    unsafe fn add(&mut self, header: &Header<S>, group: usize, products: S::V) {
+    unsafe fn add(&mut self, header: &Header<S>, group: usize, products: [S::V; C]) {
         // SAFETY: the caller's promise.
-        unsafe { self.sum = S::mul_add(self.sum, header.scales[group], S::float(products)) }
+        unsafe {
+            columns!(c of C {
+                self.sums[c] = S::mul_add(self.sums[c], header.scales[group], S::float(products[c]));
+            });
+        }
     }
 }
 
-impl<S: Simd, F: superblocks::Format<S>> Levels<S> for DirectSuperblock<S, F> {
+impl<S: Simd, F: superblocks::Format<S>, const C: usize> Levels<S> for DirectSuperblock<S, F, C> {
     #[inline(always)]
     unsafe fn put(&mut self, header: &Header<S>, at: usize, levels: [S::V; 4]) {
         let (group, of_group) = (at / F::GROUP, at % F::GROUP);
-        // SAFETY: the caller's promise; the column has four activations for each register of a tile.
+        // SAFETY: the caller's promise; the columns have four activations for each register of a tile.
         unsafe {
-            let x = (&raw const (*self.column.block).qs).cast::<i8>().add(4 * at);
-            let start = match of_group {
-                0 if F::EXCESS != 0 => S::start((*self.column.sums.add(group)).excess),
-                0 => S::start(0),
-                _ => self.begun[group % 2],
-            };
-            let products = S::dots(F::BITS, start, &levels, x);
+            let mut products = self.begun[group % 2];
+            columns!(c of C {
+                let column = self.columns[c];
+                let x = (&raw const (*column.block).qs).cast::<i8>().add(4 * at);
+                let start = match of_group {
+                    0 if F::EXCESS != 0 => S::start((*column.sums.add(group)).excess),
+                    0 => S::start(0),
+                    _ => products[c],
+                };
+                products[c] = S::dots(F::BITS, start, &levels, x);
+            });
             if of_group + 4 < F::GROUP {
                 self.begun[group % 2] = products;
                 return;
             }
-            let products = S::total(products);
+            let mut sums = self.waiting[0];
+            columns!(c of C {
+                sums[c] = S::total(products[c]);
+            });
             if F::GROUP == 4 && group % 2 == 0 && group % 8 != 0 {
-                self.waiting[group % 8 / 2] = products;
+                self.waiting[group % 8 / 2] = sums;
                 return;
             }
-            self.add(header, group, products);
+            self.add(header, group, sums);
             if F::GROUP == 4 && group % 2 == 1 && group % 8 != 7 {
                 self.add(header, group + 1, self.waiting[(group + 1) % 8 / 2]);
             }
@@ -353,50 +368,66 @@ where
     }
 }
 
-/// Multiplies the levels of a simple block by a column as they are unpacked, without a tile.
-pub(super) struct DirectBlock<S: Simd, F> {
-    /// The block's activations and its steps.
-    x: *const i8,
-    step: Step,
-    products: S::Sum,
+/// Multiplies the levels of a simple block by columns as they are unpacked, without a tile.
+pub(super) struct DirectBlock<S: Simd, F, const C: usize> {
+    /// The columns' blocks: activations and steps.
+    columns: [(*const i8, *const Step); C],
+    products: [S::Sum; C],
     format: PhantomData<F>,
 }
 
-impl<S: Simd, F: simple::Format<S>> DirectBlock<S, F> {
-    /// For block `at` of `part`.
+impl<S: Simd, F: simple::Format<S>, const C: usize> DirectBlock<S, F, C> {
+    /// For block `at` of `parts`.
     ///
     /// # Safety
-    /// As [`Simd`]; `part` has the block.
+    /// As [`Simd`]; `parts` have the block.
     #[inline(always)]
-    pub(super) unsafe fn new(part: Part, at: usize) -> Self {
+    pub(super) unsafe fn new(parts: [Part; C], at: usize) -> Self {
+        let bytes = column_bytes::<S, F>();
         // SAFETY: the caller's promise.
         unsafe {
-            let step = *part.steps.add(at);
-            let bytes = column_bytes::<S, F>();
+            let mut products = [S::start(0); C];
+            columns!(c of C {
+                products[c] = start::<S, F>(&*parts[c].steps.add(at));
+            });
             Self {
-                x: part.blocks.add((at + 1) * bytes - 32).cast(),
-                step,
-                products: start::<S, F>(&step),
+                columns: parts.map(|part| {
+                    let x = part.blocks.wrapping_add((at + 1) * bytes - 32);
+                    (x.cast(), part.steps.wrapping_add(at))
+                }),
+                products,
                 format: PhantomData,
             }
         }
     }
 
-    /// Adds the block to `total`.
+    /// Adds the block to `totals`.
     ///
     /// # Safety
     /// As [`Simd`].
     #[inline(always)]
-    pub(super) unsafe fn add_to(self, total: S::F, header: &Header<S>) -> S::F {
+    pub(super) unsafe fn add_to(self, totals: [S::F; C], header: &Header<S>) -> [S::F; C] {
+        let mut totals = totals;
         // SAFETY: the caller's promise.
-        unsafe { add_block::<S, F>(total, self.products, header, 0, &self.step) }
+        unsafe {
+            columns!(c of C {
+                let step = &*self.columns[c].1;
+                totals[c] = add_block::<S, F>(totals[c], self.products[c], header, 0, step);
+            });
+        }
+        totals
     }
 }
 
-impl<S: Simd, F: simple::Format<S>> Levels<S> for DirectBlock<S, F> {
+impl<S: Simd, F: simple::Format<S>, const C: usize> Levels<S> for DirectBlock<S, F, C> {
     #[inline(always)]
     unsafe fn put(&mut self, _: &Header<S>, at: usize, levels: [S::V; 4]) {
-        // SAFETY: the caller's promise; the column has four activations for each register of a tile.
-        unsafe { self.products = S::dots(F::BITS, self.products, &levels, self.x.add(4 * at)) }
+        // SAFETY: the caller's promise; the columns have four activations for each register of a tile.
+        unsafe {
+            columns!(c of C {
+                let x = self.columns[c].0.add(4 * at);
+                self.products[c] = S::dots(F::BITS, self.products[c], &levels, x);
+            });
+        }
     }
 }

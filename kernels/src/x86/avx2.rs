@@ -114,7 +114,7 @@ impl<M: Mac> Simd for Avx2<M> {
     type F = __m256;
     type Sum = __m256i;
     type Alone = Self;
-    const DIRECT: bool = false;
+    const DIRECT: usize = 0;
     const ROWS: usize = 8;
     const EXCESS: u8 = M::EXCESS;
 

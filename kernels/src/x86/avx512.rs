@@ -29,7 +29,7 @@ impl Simd for Avx512 {
     type F = __m512;
     type Sum = __m512i;
     type Alone = Self;
-    const DIRECT: bool = false;
+    const DIRECT: usize = 0;
     const ROWS: usize = 16;
     const EXCESS: u8 = 128;
 
