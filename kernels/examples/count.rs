@@ -10,7 +10,10 @@ use siskin_kernels::{Format, Isa, Kernel};
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let number = |at: usize| args[at].parse::<usize>().expect("a number");
-    let format = Format::ALL.into_iter().find(|format| format.name() == args[1]).expect("a format");
+    let format = Format::ALL
+        .into_iter()
+        .find(|format| format.name() == args[1])
+        .expect("a format");
     let isa = Isa::best().expect("an instruction set");
     let kernel = Kernel::new(format, isa).expect("available");
     let blocks = number(3) * 256 / format.block_len();

@@ -21,7 +21,11 @@ impl Ahead {
         let row = |row: usize| product.rows.wrapping_add(row * product.stride);
         Self {
             place: row(last).wrapping_add(product.ahead),
-            end: if product.ahead == 0 { std::ptr::null() } else { row(end) },
+            end: if product.ahead == 0 {
+                std::ptr::null()
+            } else {
+                row(end)
+            },
         }
     }
 

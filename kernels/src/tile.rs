@@ -165,7 +165,12 @@ pub(crate) trait Simd {
         // SAFETY: the caller's promise.
         unsafe {
             let bits = if half == 0 { bits } else { Self::shr::<16>(bits) };
-            let parts = [bits, Self::shr::<4>(bits), Self::shr::<8>(bits), Self::shr::<12>(bits)];
+            let parts = [
+                bits,
+                Self::shr::<4>(bits),
+                Self::shr::<8>(bits),
+                Self::shr::<12>(bits),
+            ];
             let mut sums = levels;
             for (part, sum) in parts.into_iter().zip(&mut sums) {
                 // Copies of the four bits, 7 places apart, do not overlap.

@@ -122,7 +122,11 @@ fn results_have_the_same_bits_on_every_architecture() {
             for kind in Kind::ALL {
                 for (count, columns, blocks) in [(3, 1, 9), (21, 1, 11), (37, 7, 5)] {
                     let case = Case::with_columns(format, kind, (count, columns), blocks, 17);
-                    for byte in case.run(&kernel, 4096).into_iter().flat_map(|x| x.to_bits().to_le_bytes()) {
+                    for byte in case
+                        .run(&kernel, 4096)
+                        .into_iter()
+                        .flat_map(|x| x.to_bits().to_le_bytes())
+                    {
                         // FNV-1a.
                         digest = (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
                     }

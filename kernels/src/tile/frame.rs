@@ -254,18 +254,20 @@ pub(crate) unsafe fn run<S: Simd, K: Kind<S> + Kind<S::Alone>>(product: &Product
         <K as Kind<S>>::prepare(product, &mut ready);
         let mut tiles = [Tile::<S>::empty(), Tile::<S>::empty()];
         while let Some(Range { start, end }) = next() {
-            let most = <K as Kind<S>>::MOST.min(S::DIRECT);
-            match product.columns {
-                1 if most >= 1 => direct::<S::Alone, K, 1>(product, &ready, 0, start..end),
-                2 if most >= 2 => direct::<S, K, 2>(product, &ready, 0, start..end),
-                3 if most >= 3 => direct::<S, K, 3>(product, &ready, 0, start..end),
-                4 if most >= 4 => direct::<S, K, 4>(product, &ready, 0, start..end),
-                columns if end - start < S::ROWS => {
-                    for column in 0..columns {
-                        direct::<S::Alone, K, 1>(product, &ready, column, start..end);
-                    }
+            // Conditions that are known when it is compiled come first: nothing is compiled that they rule out.
+            let (columns, few) = (product.columns, end - start < S::ROWS);
+            if const { S::DIRECT >= 2 } && columns == 2 {
+                direct::<S, K, 2>(product, &ready, 0, start..end);
+            } else if const { S::DIRECT >= 3 && <K as Kind<S>>::MOST >= 3 } && columns == 3 {
+                direct::<S, K, 3>(product, &ready, 0, start..end);
+            } else if const { S::DIRECT >= 4 && <K as Kind<S>>::MOST >= 4 } && columns == 4 {
+                direct::<S, K, 4>(product, &ready, 0, start..end);
+            } else if few || const { S::DIRECT >= 1 } && columns == 1 {
+                for column in 0..columns {
+                    direct::<S::Alone, K, 1>(product, &ready, column, start..end);
                 }
-                _ => tiled::<S, K>(product, &ready, &mut tiles, start..end),
+            } else {
+                tiled::<S, K>(product, &ready, &mut tiles, start..end);
             }
         }
     }
@@ -369,7 +371,9 @@ unsafe fn direct<S: Simd, K: Kind<S>, const C: usize>(
             let sums = direct_rows::<S, K, C>(product, ready, column, first, range.end);
             let left = range.end - first;
             for (c, sums) in sums.into_iter().enumerate() {
-                let place = product.out.wrapping_add((column + c) * product.out_stride + first);
+                let place = product
+                    .out
+                    .wrapping_add((column + c) * product.out_stride + first);
                 if left >= S::ROWS {
                     S::store(place, sums);
                 } else {
@@ -404,7 +408,11 @@ unsafe fn direct_rows<S: Simd, K: Kind<S>, const C: usize>(
         let mut totals = [S::splat_float(0.0); C];
         let mut block = 0;
         while block < product.blocks {
-            let count = if block + K::DIRECT <= product.blocks { K::DIRECT } else { 1 };
+            let count = if block + K::DIRECT <= product.blocks {
+                K::DIRECT
+            } else {
+                1
+            };
             let bytes = count * K::BYTES;
             let mut rows = Rows {
                 at,

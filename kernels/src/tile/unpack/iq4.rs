@@ -86,7 +86,11 @@ unsafe fn put_levels<S: Simd>(
         for (half, nibbles) in all_nibbles::<S>(rows.levels::<S>(at)).into_iter().enumerate() {
             let level = |nibbles| S::eight(S::lookup(&IQ4_LEVELS, nibbles));
             let [a, b, c, d] = nibbles;
-            levels.put(header, 8 * block + 4 * half, [level(a), level(b), level(c), level(d)]);
+            levels.put(
+                header,
+                8 * block + 4 * half,
+                [level(a), level(b), level(c), level(d)],
+            );
         }
     }
 }

@@ -27,7 +27,14 @@ impl<S: Simd> Format<S> for Q5_0 {
             header.scales[block] = S::halves(&rows.at, at);
             // The word, and the first of the levels.
             let [high, ..] = S::transpose(&rows.at, at + offset_of!(block::Q5_0, qh));
-            put_levels(rows, at + offset_of!(block::Q5_0, qs), high, block, header, levels);
+            put_levels(
+                rows,
+                at + offset_of!(block::Q5_0, qs),
+                high,
+                block,
+                header,
+                levels,
+            );
         }
     }
 }
@@ -53,7 +60,14 @@ impl<S: Simd> Format<S> for Q5_1 {
             let [steps, high, ..] = S::transpose(&rows.at, at);
             header.scales[block] = S::half(steps);
             header.minimums[block] = S::half(S::shr::<16>(steps));
-            put_levels(rows, at + offset_of!(block::Q5_1, qs), high, block, header, levels);
+            put_levels(
+                rows,
+                at + offset_of!(block::Q5_1, qs),
+                high,
+                block,
+                header,
+                levels,
+            );
         }
     }
 }
