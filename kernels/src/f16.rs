@@ -7,6 +7,7 @@ use crate::Product;
 use crate::ahead::Ahead;
 use crate::attention::lanes::Lanes;
 use crate::product::Next;
+use crate::tile::unrolled;
 
 /// Rows that are computed together.
 const ROWS: usize = 4;
@@ -77,10 +78,20 @@ unsafe fn tile<L: Lanes, const C: usize>(
                 }
             }
         };
-        for at in (0..whole).step_by(L::COUNT) {
+        // Four registers at a time take fewer instructions.
+        let four = 4 * L::COUNT;
+        let fours = whole - whole % four;
+        for at in (0..fours).step_by(four) {
             if column == 0 && at % STEP == 0 {
                 ahead.fetch(ROWS * STEP * 2);
             }
+            let (rows, columns) = (rows.map(|row| row.add(at)), columns.map(|column| column.add(at)));
+            unrolled!(i in [0 1 2 3] {
+                let at = i * L::COUNT;
+                add(rows.map(|row| row.add(at)), columns.map(|column| column.add(at)));
+            });
+        }
+        for at in (fours..whole).step_by(L::COUNT) {
             add(rows.map(|row| row.add(at)), columns.map(|column| column.add(at)));
         }
         if whole < len {

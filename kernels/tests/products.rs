@@ -97,6 +97,47 @@ fn a_result_depends_on_its_own_row_and_column_only() {
     }
 }
 
+/// Digests of the bits of some results. They do not depend on the architecture: x86-64 and aarch64 give the same.
+const DIGESTS: [(Format, u64); 12] = [
+    (Format::Q4K, 0x50a1_8abc_45aa_e718),
+    (Format::Q5K, 0x73fa_eabb_9df2_d10a),
+    (Format::Q6K, 0xa9c1_970a_d673_b3cb),
+    (Format::Q8_0, 0x660d_25ef_7f77_d06a),
+    (Format::Q4_0, 0x17a5_b192_a0bc_f07c),
+    (Format::Q4_1, 0x5ef5_c5ee_7014_988e),
+    (Format::Q5_0, 0xd1b9_9b82_4c59_e08f),
+    (Format::Q5_1, 0x65f1_e8dc_384d_00ff),
+    (Format::Q2K, 0x8fa9_9a2e_704c_9b89),
+    (Format::Q3K, 0x162e_7f7f_b494_8c72),
+    (Format::Iq4Nl, 0x7c1b_7936_3000_f65e),
+    (Format::Iq4Xs, 0x7dc9_0d44_11ab_11c4),
+];
+
+#[test]
+fn results_have_the_same_bits_on_every_architecture() {
+    for isa in available() {
+        let digests = DIGESTS.map(|(format, _)| {
+            let kernel = Kernel::new(format, isa).expect("available");
+            let mut digest = 0xcbf2_9ce4_8422_2325u64;
+            for kind in Kind::ALL {
+                for (count, columns, blocks) in [(3, 1, 9), (21, 1, 11), (37, 7, 5)] {
+                    let case = Case::with_columns(format, kind, (count, columns), blocks, 17);
+                    for byte in case
+                        .run(&kernel, 4096)
+                        .into_iter()
+                        .flat_map(|x| x.to_bits().to_le_bytes())
+                    {
+                        // FNV-1a.
+                        digest = (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+                    }
+                }
+            }
+            (format, digest)
+        });
+        assert!(digests == DIGESTS, "{isa:?} gives {digests:#x?}");
+    }
+}
+
 /// Every row alone gives what it gives together with the others.
 fn alone(case: &Case, kernel: &Kernel, what: &str) {
     let together = case.run(kernel, 0);

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::multiply::{self, Part, Step, Sum, Superblock};
-use super::unpack::{simple, superblocks};
-use super::{MAX_ROWS, Rows, Simd, Tile};
+use super::unpack::{simple, superblocks, unrolled};
+use super::{Header, MAX_ROWS, Rows, Simd, Starts, Tile};
 use crate::Product;
 use crate::ahead::Ahead;
 use crate::block::Q8K;
@@ -39,6 +39,20 @@ pub(crate) trait Kind<S: Simd> {
     /// # Safety
     /// Every row must point at so many.
     unsafe fn unpack(rows: &mut Rows, blocks: usize, tile: &mut Tile<S>);
+    /// Blocks that are multiplied directly at a time, if there are so many: 1 or 4.
+    const DIRECT: usize;
+    /// The most columns that are multiplied directly: with more, the sums do not fit the registers.
+    const MOST: usize;
+    /// Adds the products of block `at` with parts of columns to `totals`, without a tile.
+    ///
+    /// # Safety
+    /// Every row must have the block, and so must `parts`.
+    unsafe fn direct<const C: usize>(
+        rows: &mut Rows,
+        at: usize,
+        parts: [Self::Part; C],
+        totals: [S::F; C],
+    ) -> [S::F; C];
     /// Multiplies tiles by columns.
     ///
     /// # Safety
@@ -58,6 +72,8 @@ pub(crate) struct Superblocks<F>(PhantomData<F>);
 impl<S: Simd, F: superblocks::Format<S>> Kind<S> for Superblocks<F> {
     const BYTES: usize = F::BYTES;
     const BLOCKS: usize = 1;
+    const DIRECT: usize = 1;
+    const MOST: usize = if F::GROUP == 4 { 2 } else { 4 };
     type Part = Superblock;
 
     #[inline(always)]
@@ -90,7 +106,23 @@ impl<S: Simd, F: superblocks::Format<S>> Kind<S> for Superblocks<F> {
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, _: usize, tile: &mut Tile<S>) {
         // SAFETY: the caller's promise.
-        unsafe { F::unpack(rows, tile) }
+        unsafe { F::unpack(rows, &mut tile.header, &mut tile.levels) }
+    }
+
+    #[inline(always)]
+    unsafe fn direct<const C: usize>(
+        rows: &mut Rows,
+        _: usize,
+        parts: [Superblock; C],
+        totals: [S::F; C],
+    ) -> [S::F; C] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut header = Header::empty();
+            let mut levels = multiply::DirectSuperblock::<S, F, C>::new(parts);
+            F::unpack(rows, &mut header, &mut levels);
+            levels.add_to(totals, &header)
+        }
     }
 
     #[inline(always)]
@@ -112,6 +144,8 @@ pub(crate) struct Simple<F>(PhantomData<F>);
 impl<S: Simd, F: simple::Format<S>> Kind<S> for Simple<F> {
     const BYTES: usize = F::BYTES;
     const BLOCKS: usize = 8;
+    const DIRECT: usize = 4;
+    const MOST: usize = 4;
     type Part = Part;
 
     #[inline(always)]
@@ -139,9 +173,38 @@ impl<S: Simd, F: simple::Format<S>> Kind<S> for Simple<F> {
 
     #[inline(always)]
     unsafe fn unpack(rows: &mut Rows, blocks: usize, tile: &mut Tile<S>) {
-        for block in 0..blocks {
-            // SAFETY: the caller's promise.
-            unsafe { F::unpack(rows, block * F::BYTES, block, tile) };
+        let (header, levels) = (&mut tile.header, &mut tile.levels);
+        let mut block = 0;
+        // SAFETY: the caller's promise.
+        unsafe {
+            while block + 4 <= blocks {
+                unrolled!(i in [0 1 2 3] {
+                    F::unpack(rows, i * F::BYTES, block + i, header, levels);
+                });
+                rows.at = rows.at.map(|row| row.wrapping_add(4 * F::BYTES));
+                block += 4;
+            }
+            while block < blocks {
+                F::unpack(rows, 0, block, header, levels);
+                rows.at = rows.at.map(|row| row.wrapping_add(F::BYTES));
+                block += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn direct<const C: usize>(
+        rows: &mut Rows,
+        at: usize,
+        parts: [Part; C],
+        totals: [S::F; C],
+    ) -> [S::F; C] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut header = Header::empty();
+            let mut levels = multiply::DirectBlock::<S, F, C>::new(parts, at);
+            F::unpack(rows, at * F::BYTES, 0, &mut header, &mut levels);
+            levels.add_to(totals, &header)
         }
     }
 
@@ -181,34 +244,62 @@ impl Ready {
 /// # Safety
 /// As [`crate::Kernel::run`], on a CPU with the instructions; inlined into a function compiled for them.
 #[inline(always)]
-pub(crate) unsafe fn run<S: Simd, K: Kind<S>>(product: &Product, next: Next<'_>) {
+pub(crate) unsafe fn run<S: Simd, K: Kind<S> + Kind<S::Alone>>(product: &Product, next: Next<'_>) {
     // Not inside a closure, which would not be compiled for the instructions.
     let mut ready = READY.replace(Ready::NONE);
     ready.steps.clear();
     ready.sums.clear();
     // SAFETY: the caller's promise.
     unsafe {
-        K::prepare(product, &mut ready);
+        <K as Kind<S>>::prepare(product, &mut ready);
         let mut tiles = [Tile::<S>::empty(), Tile::<S>::empty()];
         while let Some(Range { start, end }) = next() {
-            let mut first = start;
-            while first < end {
-                if end - first >= 2 * S::ROWS {
-                    band::<S, K, 2>(product, &ready, &mut tiles, first, end);
-                    first += 2 * S::ROWS;
-                } else if end - start >= S::ROWS {
-                    // The last rows: a few of them once more, rather than an incomplete register.
-                    let last = first.min(end - S::ROWS);
-                    band::<S, K, 1>(product, &ready, &mut tiles, last, end);
-                    first = last + S::ROWS;
-                } else {
-                    few_rows::<S, K>(product, &ready, &mut tiles, first..end);
-                    first = end;
+            // Conditions that are known when it is compiled come first: nothing is compiled that they rule out.
+            let (columns, few) = (product.columns, end - start < S::ROWS);
+            if const { S::DIRECT >= 2 } && columns == 2 {
+                direct::<S, K, 2>(product, &ready, 0, start..end);
+            } else if const { S::DIRECT >= 3 && <K as Kind<S>>::MOST >= 3 } && columns == 3 {
+                direct::<S, K, 3>(product, &ready, 0, start..end);
+            } else if const { S::DIRECT >= 4 && <K as Kind<S>>::MOST >= 4 } && columns == 4 {
+                direct::<S, K, 4>(product, &ready, 0, start..end);
+            } else if few || const { S::DIRECT >= 1 } && columns == 1 {
+                for column in 0..columns {
+                    direct::<S::Alone, K, 1>(product, &ready, column, start..end);
                 }
+            } else {
+                tiled::<S, K>(product, &ready, &mut tiles, start..end);
             }
         }
     }
     READY.set(ready);
+}
+
+/// Computes rows, at least as many as a register has lanes, with tiles.
+///
+/// # Safety
+/// As [`run`]; the product has the rows.
+#[inline(always)]
+unsafe fn tiled<S: Simd, K: Kind<S>>(
+    product: &Product,
+    ready: &Ready,
+    tiles: &mut [Tile<S>; 2],
+    Range { start, end }: Range<usize>,
+) {
+    let mut first = start;
+    while first < end {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if end - first >= 2 * S::ROWS {
+                band::<S, K, 2>(product, ready, tiles, first, end);
+                first += 2 * S::ROWS;
+            } else {
+                // The last rows: a few of them once more, rather than an incomplete register.
+                let last = first.min(end - S::ROWS);
+                band::<S, K, 1>(product, ready, tiles, last, end);
+                first = last + S::ROWS;
+            }
+        }
+    }
 }
 
 /// Computes the rows of `R` registers, from row `first` on; rows up to `end` are needed next.
@@ -235,9 +326,10 @@ unsafe fn band<S: Simd, K: Kind<S>, const R: usize>(
                 });
                 let mut rows = Rows {
                     at,
-                    ahead: &mut ahead,
+                    ahead: ahead.next(S::ROWS * blocks * K::BYTES, at[0]),
                 };
                 K::unpack(&mut rows, blocks, tile);
+                rows.ahead.rest();
             }
             let mut column = 0;
             while column < product.columns {
@@ -261,41 +353,82 @@ unsafe fn band<S: Simd, K: Kind<S>, const R: usize>(
     }
 }
 
-/// Computes fewer rows than a register has lanes; the last row fills the others.
+/// Computes rows of `C` columns from `column` on without tiles. If fewer rows are left than a register has lanes, the
+/// last fills the others.
 ///
 /// # Safety
-/// As [`run`].
+/// As [`run`]; the product has the rows and the columns.
 #[inline(always)]
-unsafe fn few_rows<S: Simd, K: Kind<S>>(
+unsafe fn direct<S: Simd, K: Kind<S>, const C: usize>(
     product: &Product,
     ready: &Ready,
-    tiles: &mut [Tile<S>; 2],
+    column: usize,
     range: Range<usize>,
 ) {
-    for column in 0..product.columns {
-        let mut sums = [0f32; MAX_ROWS];
-        for block in (0..product.blocks).step_by(K::BLOCKS) {
-            let blocks = K::BLOCKS.min(product.blocks - block);
-            let at = std::array::from_fn(|row| {
-                let row = (range.start + row).min(range.end - 1);
-                product.rows.wrapping_add(row * product.stride + block * K::BYTES)
-            });
-            // SAFETY: the caller's promise; a register has at most `MAX_ROWS` lanes.
-            unsafe {
-                let mut ahead = Ahead::none();
-                let mut rows = Rows {
-                    at,
-                    ahead: &mut ahead,
-                };
-                K::unpack(&mut rows, blocks, &mut tiles[0]);
-                let part = K::part(product, ready, column, block);
-                K::multiply::<1, 1>(tiles, blocks, [part], [sums.as_mut_ptr()], block == 0);
+    for first in range.clone().step_by(S::ROWS) {
+        // SAFETY: the caller's promise; a register has at most `MAX_ROWS` lanes.
+        unsafe {
+            let sums = direct_rows::<S, K, C>(product, ready, column, first, range.end);
+            let left = range.end - first;
+            for (c, sums) in sums.into_iter().enumerate() {
+                let place = product
+                    .out
+                    .wrapping_add((column + c) * product.out_stride + first);
+                if left >= S::ROWS {
+                    S::store(place, sums);
+                } else {
+                    let mut all = [0f32; MAX_ROWS];
+                    S::store(all.as_mut_ptr(), sums);
+                    all.as_ptr().copy_to_nonoverlapping(place, left);
+                }
             }
         }
-        let out = product
-            .out
-            .wrapping_add(column * product.out_stride + range.start);
-        // SAFETY: the product has room for the results of its rows.
-        unsafe { sums.as_ptr().copy_to_nonoverlapping(out, range.len()) };
+    }
+}
+
+/// Computes the rows of a register from row `first` on, of which those up to `end` are needed.
+///
+/// # Safety
+/// As [`direct`].
+#[inline(always)]
+unsafe fn direct_rows<S: Simd, K: Kind<S>, const C: usize>(
+    product: &Product,
+    ready: &Ready,
+    column: usize,
+    first: usize,
+    end: usize,
+) -> [S::F; C] {
+    let mut ahead = Ahead::new(product, first + S::ROWS - 1, end);
+    let mut at: Starts = std::array::from_fn(|row| {
+        let row = (first + row % S::ROWS).min(end - 1);
+        product.rows.wrapping_add(row * product.stride)
+    });
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut totals = [S::splat_float(0.0); C];
+        let mut block = 0;
+        while block < product.blocks {
+            let count = if block + K::DIRECT <= product.blocks {
+                K::DIRECT
+            } else {
+                1
+            };
+            let bytes = count * K::BYTES;
+            let mut rows = Rows {
+                at,
+                ahead: ahead.next(S::ROWS * bytes, at[0]),
+            };
+            let parts = std::array::from_fn(|c| K::part(product, ready, column + c, block));
+            totals = K::direct(&mut rows, 0, parts, totals);
+            if count == 4 {
+                unrolled!(i in [1 2 3] {
+                    totals = K::direct(&mut rows, i, parts, totals);
+                });
+            }
+            rows.ahead.rest();
+            at = at.map(|row| row.wrapping_add(bytes));
+            block += count;
+        }
+        totals
     }
 }

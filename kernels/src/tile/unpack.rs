@@ -1,6 +1,6 @@
 //! How the formats become tiles: the same bits of every row at once, on any instruction set.
 
-use super::{Rows, Simd, Tile};
+use super::{Header, Levels, Rows, Simd};
 
 mod iq4;
 mod q2_k;
@@ -47,11 +47,13 @@ pub(crate) mod superblocks {
         /// Whether each group has a minimum.
         const MINIMUM: bool;
 
-        /// Unpacks the blocks that `rows` point at.
+        /// Unpacks the blocks that `rows` point at. Levels come in the order of the weights, except that groups of
+        /// 32 weights come in pairs, the first halves of both first, and of eight groups of 16 weights the even ones
+        /// come first.
         ///
         /// # Safety
         /// Every row must point at a block.
-        unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>);
+        unsafe fn unpack(rows: &mut Rows, header: &mut Header<S>, levels: &mut impl Levels<S>);
     }
 }
 
@@ -75,7 +77,13 @@ pub(crate) mod simple {
         ///
         /// # Safety
         /// Every row must have the block.
-        unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>);
+        unsafe fn unpack(
+            rows: &mut Rows,
+            at: usize,
+            block: usize,
+            header: &mut Header<S>,
+            levels: &mut impl Levels<S>,
+        );
     }
 }
 
@@ -88,44 +96,33 @@ unsafe fn nibbles<S: Simd>(bytes: S::V) -> [S::V; 2] {
     // SAFETY: the caller's promise.
     unsafe {
         let low = S::splat(LOW);
-        [S::and(bytes, low), S::and(S::shr::<4>(bytes), low)]
+        [S::and(bytes, low), S::shr_bytes::<4>(bytes)]
     }
 }
 
-/// The four bytes of each lane, as integers from 0 to 255.
+/// Splits the bytes of four registers into low and high nibbles.
 ///
 /// # Safety
 /// As [`Simd`].
 #[inline(always)]
-unsafe fn bytes<S: Simd>(word: S::V) -> [S::V; 4] {
+unsafe fn all_nibbles<S: Simd>(packed: [S::V; 4]) -> [[S::V; 4]; 2] {
+    let [a, b, c, d] = packed;
     // SAFETY: the caller's promise.
-    unsafe {
-        let byte = S::splat(0xff);
-        [
-            S::and(word, byte),
-            S::and(S::shr::<8>(word), byte),
-            S::and(S::shr::<16>(word), byte),
-            S::shr::<24>(word),
-        ]
-    }
+    let [[a, e], [b, f], [c, g], [d, h]] =
+        unsafe { [nibbles::<S>(a), nibbles::<S>(b), nibbles::<S>(c), nibbles::<S>(d)] };
+    [[a, b, c, d], [e, f, g, h]]
 }
 
-/// The four bytes of each lane, as integers from -128 to 127.
-///
-/// # Safety
-/// As [`Simd`].
-#[inline(always)]
-unsafe fn signed_bytes<S: Simd>(word: S::V) -> [S::V; 4] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        [
-            S::sar::<24>(S::shl::<24>(word)),
-            S::sar::<24>(S::shl::<16>(word)),
-            S::sar::<24>(S::shl::<8>(word)),
-            S::sar::<24>(word),
-        ]
-    }
+/// Runs code for numbers that are known when it is compiled: loops that the compiler should unroll.
+macro_rules! unrolled {
+    ($at:ident in [$($number:literal)*] $code:block) => {
+        $({
+            let $at: usize = $number;
+            $code
+        })*
+    };
 }
+pub(crate) use unrolled;
 
 /// Four integers times a step.
 ///
@@ -146,7 +143,7 @@ unsafe fn times<S: Simd>(step: S::F, integers: [S::V; 4], to: &mut [S::F]) {
 /// # Safety
 /// As [`Simd`].
 #[inline(always)]
-unsafe fn write_scales_and_minimums<S: Simd>(tile: &mut Tile<S>, [steps, a, b, c]: [S::V; 4]) {
+unsafe fn write_scales_and_minimums<S: Simd>(header: &mut Header<S>, [steps, a, b, c]: [S::V; 4]) {
     // SAFETY: the caller's promise.
     unsafe {
         let (step, zero) = (S::half(steps), S::splat_float(0.0));
@@ -156,9 +153,9 @@ unsafe fn write_scales_and_minimums<S: Simd>(tile: &mut Tile<S>, [steps, a, b, c
         let [low, upper] = nibbles::<S>(c);
         let low = S::or(low, S::and(S::shr::<2>(a), high));
         let upper = S::or(upper, S::and(S::shr::<2>(b), high));
-        times::<S>(step, bytes::<S>(S::and(a, six)), &mut tile.scales[..4]);
-        times::<S>(step, bytes::<S>(low), &mut tile.scales[4..8]);
-        times::<S>(minimum_step, bytes::<S>(S::and(b, six)), &mut tile.minimums[..4]);
-        times::<S>(minimum_step, bytes::<S>(upper), &mut tile.minimums[4..8]);
+        times::<S>(step, S::bytes(S::and(a, six)), &mut header.scales[..4]);
+        times::<S>(step, S::bytes(low), &mut header.scales[4..8]);
+        times::<S>(minimum_step, S::bytes(S::and(b, six)), &mut header.minimums[..4]);
+        times::<S>(minimum_step, S::bytes(upper), &mut header.minimums[4..8]);
     }
 }

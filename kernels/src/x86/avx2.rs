@@ -112,6 +112,9 @@ pub(crate) struct Avx2<M>(std::marker::PhantomData<M>);
 impl<M: Mac> Simd for Avx2<M> {
     type V = __m256i;
     type F = __m256;
+    type Sum = __m256i;
+    type Alone = Self;
+    const DIRECT: usize = 0;
     const ROWS: usize = 8;
     const EXCESS: u8 = M::EXCESS;
 
@@ -192,6 +195,14 @@ impl<M: Mac> Simd for Avx2<M> {
         }
     }
 
+    #[inline(always)]
+    unsafe fn start(x: i32) -> __m256i {
+        unsafe { Self::splat(x as u32) }
+    }
+    #[inline(always)]
+    unsafe fn total(sum: __m256i) -> __m256i {
+        sum
+    }
     #[inline(always)]
     unsafe fn dots(bits: u32, sum: __m256i, levels: &[__m256i; 4], x: *const i8) -> __m256i {
         unsafe { M::dots(bits, sum, levels, x) }

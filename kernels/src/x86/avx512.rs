@@ -27,6 +27,9 @@ pub(crate) struct Avx512;
 impl Simd for Avx512 {
     type V = __m512i;
     type F = __m512;
+    type Sum = __m512i;
+    type Alone = Self;
+    const DIRECT: usize = 0;
     const ROWS: usize = 16;
     const EXCESS: u8 = 128;
 
@@ -121,6 +124,14 @@ impl Simd for Avx512 {
         }
     }
 
+    #[inline(always)]
+    unsafe fn start(x: i32) -> __m512i {
+        unsafe { Self::splat(x as u32) }
+    }
+    #[inline(always)]
+    unsafe fn total(sum: __m512i) -> __m512i {
+        sum
+    }
     #[inline(always)]
     unsafe fn dots(_: u32, sum: __m512i, levels: &[__m512i; 4], x: *const i8) -> __m512i {
         unsafe {

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use super::{LOW, Rows, Simd, Tile, bytes, nibbles, simple, superblocks, times};
+use super::{Header, Levels, Rows, Simd, all_nibbles, nibbles, simple, superblocks, times, unrolled};
 use crate::block::{self, IQ4_LEVELS};
 
 pub(crate) struct Iq4Nl;
@@ -14,11 +14,17 @@ impl<S: Simd> simple::Format<S> for Iq4Nl {
     const MINIMUM: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
+    unsafe fn unpack(
+        rows: &mut Rows,
+        at: usize,
+        block: usize,
+        header: &mut Header<S>,
+        levels: &mut impl Levels<S>,
+    ) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(rows.sixteen::<S>(at));
-            write_levels(rows, at + offset_of!(block::Iq4Nl, qs), block, tile);
+            header.scales[block] = S::halves(&rows.at, at);
+            put_levels(rows, at + offset_of!(block::Iq4Nl, qs), block, header, levels);
         }
     }
 }
@@ -33,14 +39,14 @@ impl<S: Simd> superblocks::Format<S> for Iq4Xs {
     const MINIMUM: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
+    unsafe fn unpack(rows: &mut Rows, header: &mut Header<S>, levels: &mut impl Levels<S>) {
         // SAFETY: every place is in the block.
         unsafe {
             // `d` and the scales' upper bits, then their lower bits.
-            let [first, low, ..] = rows.transpose::<S>(0);
+            let [first, low, ..] = S::transpose(&rows.at, 0);
             let step = S::half(first);
             let [even, odd] = nibbles::<S>(low);
-            let (even, odd) = (bytes::<S>(even), bytes::<S>(odd));
+            let (even, odd) = (S::bytes(even), S::bytes(odd));
             let (bits, zero) = (S::splat(0x30), S::splat(-32i32 as u32));
             // Bits `2 * sub` of the upper half belong to sub-block `sub`.
             let scale = |low, high| S::add(S::or(low, S::and(high, bits)), zero);
@@ -56,11 +62,11 @@ impl<S: Simd> superblocks::Format<S> for Iq4Xs {
                 scale(even[3], S::shr::<24>(first)),
                 scale(odd[3], S::shr::<26>(first)),
             ];
-            times::<S>(step, first_four, &mut tile.scales[..4]);
-            times::<S>(step, last_four, &mut tile.scales[4..8]);
-            for sub in 0..8 {
-                write_levels(rows, offset_of!(block::Iq4Xs, qs) + 16 * sub, sub, tile);
-            }
+            times::<S>(step, first_four, &mut header.scales[..4]);
+            times::<S>(step, last_four, &mut header.scales[4..8]);
+            unrolled!(sub in [0 1 2 3 4 5 6 7] {
+                put_levels(rows, offset_of!(block::Iq4Xs, qs) + 16 * sub, sub, header, levels);
+            });
         }
     }
 }
@@ -68,14 +74,23 @@ impl<S: Simd> superblocks::Format<S> for Iq4Xs {
 /// # Safety
 /// As [`Simd`]; every row has sixteen bytes at `at`.
 #[inline(always)]
-unsafe fn write_levels<S: Simd>(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
+unsafe fn put_levels<S: Simd>(
+    rows: &mut Rows,
+    at: usize,
+    block: usize,
+    header: &Header<S>,
+    levels: &mut impl Levels<S>,
+) {
     // SAFETY: the caller's promise.
     unsafe {
-        let low = S::splat(LOW);
-        for (i, packed) in rows.transpose::<S>(at).into_iter().enumerate() {
+        for (half, nibbles) in all_nibbles::<S>(rows.levels::<S>(at)).into_iter().enumerate() {
             let level = |nibbles| S::eight(S::lookup(&IQ4_LEVELS, nibbles));
-            tile.levels[8 * block + i] = level(S::and(packed, low));
-            tile.levels[8 * block + 4 + i] = level(S::and(S::shr::<4>(packed), low));
+            let [a, b, c, d] = nibbles;
+            levels.put(
+                header,
+                8 * block + 4 * half,
+                [level(a), level(b), level(c), level(d)],
+            );
         }
     }
 }

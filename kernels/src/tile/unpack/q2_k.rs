@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use super::superblocks::Format;
-use super::{Rows, Simd, Tile, bytes, nibbles, times};
+use super::{Header, Levels, Rows, Simd, nibbles, times, unrolled};
 use crate::block;
 
 pub(crate) struct Q2K;
@@ -16,31 +16,35 @@ impl<S: Simd> Format<S> for Q2K {
     const MINIMUM: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
+    unsafe fn unpack(rows: &mut Rows, header: &mut Header<S>, levels: &mut impl Levels<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            let step = S::half(rows.sixteen::<S>(offset_of!(block::Q2K, d)));
-            let minimum_step = S::half(rows.sixteen::<S>(offset_of!(block::Q2K, dmin)));
+            let step = S::halves(&rows.at, offset_of!(block::Q2K, d));
+            let minimum_step = S::halves(&rows.at, offset_of!(block::Q2K, dmin));
             // Minimums are subtracted.
             let minimum_step = S::mul_sub(S::splat_float(0.0), minimum_step, S::splat_float(1.0));
-            let words = rows.transpose::<S>(offset_of!(block::Q2K, scales));
+            let words = S::transpose(&rows.at, offset_of!(block::Q2K, scales));
             for (at, word) in words.into_iter().enumerate() {
                 let [scales, minimums] = nibbles::<S>(word);
                 let four = 4 * at..4 * at + 4;
-                times::<S>(step, bytes::<S>(scales), &mut tile.scales[four.clone()]);
-                times::<S>(minimum_step, bytes::<S>(minimums), &mut tile.minimums[four]);
+                times::<S>(step, S::bytes(scales), &mut header.scales[four.clone()]);
+                times::<S>(minimum_step, S::bytes(minimums), &mut header.minimums[four]);
             }
             let two = S::splat(0x0303_0303);
-            for part in 0..4 {
-                let packed = rows.transpose::<S>(offset_of!(block::Q2K, qs) + 16 * part);
-                for (i, packed) in packed.into_iter().enumerate() {
-                    let place = part / 2 * 32 + part % 2 * 4 + i;
-                    tile.levels[place] = S::and(packed, two);
-                    tile.levels[place + 8] = S::and(S::shr::<2>(packed), two);
-                    tile.levels[place + 16] = S::and(S::shr::<4>(packed), two);
-                    tile.levels[place + 24] = S::and(S::shr::<6>(packed), two);
+            unrolled!(part in [0 1 2 3] {
+                let packed = rows.levels::<S>(offset_of!(block::Q2K, qs) + 16 * part);
+                let mut parts = [packed; 4];
+                for i in 0..4 {
+                    parts[0][i] = S::and(packed[i], two);
+                    parts[1][i] = S::and(S::shr::<2>(packed[i]), two);
+                    parts[2][i] = S::and(S::shr::<4>(packed[i]), two);
+                    parts[3][i] = S::shr_bytes::<6>(packed[i]);
                 }
-            }
+                let place = part / 2 * 32 + part % 2 * 4;
+                for (i, part) in parts.into_iter().enumerate() {
+                    levels.put(header, place + 8 * i, part);
+                }
+            });
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use super::superblocks::Format;
-use super::{Rows, Simd, Tile, nibbles, write_scales_and_minimums};
+use super::{Header, Levels, Rows, Simd, all_nibbles, unrolled, write_scales_and_minimums};
 use crate::block;
 
 pub(crate) struct Q4K;
@@ -16,18 +16,17 @@ impl<S: Simd> Format<S> for Q4K {
     const MINIMUM: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
+    unsafe fn unpack(rows: &mut Rows, header: &mut Header<S>, levels: &mut impl Levels<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            let header = rows.transpose::<S>(0);
-            write_scales_and_minimums(tile, header);
-            for at in 0..8 {
-                let packed = rows.transpose::<S>(offset_of!(block::Q4K, qs) + 16 * at);
-                for (i, packed) in packed.into_iter().enumerate() {
-                    let place = at / 2 * 16 + at % 2 * 4 + i;
-                    [tile.levels[place], tile.levels[place + 8]] = nibbles::<S>(packed);
-                }
-            }
+            write_scales_and_minimums(header, S::transpose(&rows.at, 0));
+            unrolled!(at in [0 1 2 3 4 5 6 7] {
+                let packed = rows.levels::<S>(offset_of!(block::Q4K, qs) + 16 * at);
+                let [low, upper] = all_nibbles::<S>(packed);
+                let place = at / 2 * 16 + at % 2 * 4;
+                levels.put(header, place, low);
+                levels.put(header, place + 8, upper);
+            });
         }
     }
 }

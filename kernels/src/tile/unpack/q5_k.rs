@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use super::superblocks::Format;
-use super::{Rows, Simd, Tile, nibbles, write_scales_and_minimums};
+use super::{Header, Levels, Rows, Simd, unrolled, write_scales_and_minimums};
 use crate::block;
 
 pub(crate) struct Q5K;
@@ -16,53 +16,62 @@ impl<S: Simd> Format<S> for Q5K {
     const MINIMUM: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
+    unsafe fn unpack(rows: &mut Rows, header: &mut Header<S>, levels: &mut impl Levels<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            let header = rows.transpose::<S>(0);
-            write_scales_and_minimums(tile, header);
-            for part in 0..2 {
-                let high = rows.transpose::<S>(offset_of!(block::Q5K, qh) + 16 * part);
-                // Bit `sub` of a byte belongs to sub-block `sub`.
-                macro_rules! pair {
-                    ($pair:literal) => {
-                        let at = offset_of!(block::Q5K, qs) + 32 * $pair + 16 * part;
-                        let packed = rows.transpose::<S>(at);
-                        for i in 0..4 {
-                            let place = 16 * $pair + 4 * part + i;
-                            let [low, upper] = nibbles::<S>(packed[i]);
-                            tile.levels[place] = with_bit::<S, { 2 * $pair }>(low, high[i]);
-                            tile.levels[place + 8] = with_bit::<S, { 2 * $pair + 1 }>(upper, high[i]);
-                        }
-                    };
+            write_scales_and_minimums(header, S::transpose(&rows.at, 0));
+            let qh = offset_of!(block::Q5K, qh);
+            let high = [rows.levels::<S>(qh), rows.levels::<S>(qh + 16)];
+            // Bit `sub` of a byte belongs to sub-block `sub`.
+            unrolled!(at in [0 1 2 3 4 5 6 7] {
+                let (pair, part) = (at / 2, at % 2);
+                let packed = rows.levels::<S>(offset_of!(block::Q5K, qs) + 16 * at);
+                let (mut low, mut upper) = (packed, packed);
+                for i in 0..4 {
+                    let high = high[part][i];
+                    upper[i] = S::join_high(upper[i], second::<S>(pair, high), FIVE);
+                    low[i] = S::join_low(low[i], first::<S>(pair, high), FIVE);
                 }
-                pair!(0);
-                pair!(1);
-                pair!(2);
-                pair!(3);
-            }
+                let place = 16 * pair + 4 * part;
+                levels.put(header, place, low);
+                levels.put(header, place + 8, upper);
+            });
         }
     }
 }
 
-/// Moves bit `SUB` of every byte of `high` to bit 4, above `low`.
+const FIVE: u32 = 0x1f1f_1f1f;
+
+/// Moves bit `2 * pair` of every byte to bit 0.
 ///
 /// # Safety
 /// As [`Simd`].
 #[inline(always)]
-unsafe fn with_bit<S: Simd, const SUB: u32>(low: S::V, high: S::V) -> S::V {
+unsafe fn first<S: Simd>(pair: usize, bits: S::V) -> S::V {
     // SAFETY: the caller's promise.
     unsafe {
-        let moved = match SUB {
-            0 => S::shl::<4>(high),
-            1 => S::shl::<3>(high),
-            2 => S::shl::<2>(high),
-            3 => S::shl::<1>(high),
-            4 => high,
-            5 => S::shr::<1>(high),
-            6 => S::shr::<2>(high),
-            _ => S::shr::<3>(high),
-        };
-        S::or(low, S::and(moved, S::splat(0x1010_1010)))
+        match pair {
+            0 => bits,
+            1 => S::shr::<2>(bits),
+            2 => S::shr::<4>(bits),
+            _ => S::shr::<6>(bits),
+        }
+    }
+}
+
+/// Moves bit `2 * pair + 1` of every byte to bit 4.
+///
+/// # Safety
+/// As [`Simd`].
+#[inline(always)]
+unsafe fn second<S: Simd>(pair: usize, bits: S::V) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match pair {
+            0 => S::shl::<3>(bits),
+            1 => S::shl::<1>(bits),
+            2 => S::shr::<1>(bits),
+            _ => S::shr::<3>(bits),
+        }
     }
 }

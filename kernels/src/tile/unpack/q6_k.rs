@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use super::superblocks::Format;
-use super::{Rows, Simd, Tile, nibbles, signed_bytes, times};
+use super::{Header, Levels, Rows, Simd, unrolled};
 use crate::block;
 
 pub(crate) struct Q6K;
@@ -16,36 +16,37 @@ impl<S: Simd> Format<S> for Q6K {
     const MINIMUM: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, tile: &mut Tile<S>) {
+    unsafe fn unpack(rows: &mut Rows, header: &mut Header<S>, levels: &mut impl Levels<S>) {
         // SAFETY: every place is in the block.
         unsafe {
-            let step = S::half(rows.sixteen::<S>(offset_of!(block::Q6K, d)));
-            let words = rows.transpose::<S>(offset_of!(block::Q6K, scales));
+            let step = S::halves(&rows.at, offset_of!(block::Q6K, d));
+            let words = S::transpose(&rows.at, offset_of!(block::Q6K, scales));
             for (at, word) in words.into_iter().enumerate() {
-                times::<S>(
-                    step,
-                    signed_bytes::<S>(word),
-                    &mut tile.scales[4 * at..4 * at + 4],
-                );
-            }
-            let bits = S::splat(0x3030_3030);
-            for part in 0..4 {
-                let (half, of_half) = (part / 2, part % 2);
-                let ql = offset_of!(block::Q6K, ql) + 64 * half + 16 * of_half;
-                let first = rows.transpose::<S>(ql);
-                let second = rows.transpose::<S>(ql + 32);
-                let high = rows.transpose::<S>(offset_of!(block::Q6K, qh) + 32 * half + 16 * of_half);
-                for i in 0..4 {
-                    let place = 32 * half + 4 * of_half + i;
-                    let [a, c] = nibbles::<S>(first[i]);
-                    let [b, d] = nibbles::<S>(second[i]);
-                    let with = |low, moved| S::or(low, S::and(moved, bits));
-                    tile.levels[place] = with(a, S::shl::<4>(high[i]));
-                    tile.levels[place + 8] = with(b, S::shl::<2>(high[i]));
-                    tile.levels[place + 16] = with(c, high[i]);
-                    tile.levels[place + 24] = with(d, S::shr::<2>(high[i]));
+                for (i, scale) in S::signed_floats(word).into_iter().enumerate() {
+                    header.scales[4 * at + i] = S::scale(step, scale);
                 }
             }
+            unrolled!(part in [0 1 2 3] {
+                let (half, of_half) = (part / 2, part % 2);
+                let ql = offset_of!(block::Q6K, ql) + 64 * half + 16 * of_half;
+                let first = rows.levels::<S>(ql);
+                let second = rows.levels::<S>(ql + 32);
+                let high = rows.levels::<S>(offset_of!(block::Q6K, qh) + 32 * half + 16 * of_half);
+                let mut parts = [first, second, first, second];
+                for i in 0..4 {
+                    let (high, next) = (high[i], S::shr::<2>(high[i]));
+                    parts[2][i] = S::join_high(first[i], high, SIX);
+                    parts[3][i] = S::join_high(second[i], next, SIX);
+                    parts[0][i] = S::join_low(first[i], high, SIX);
+                    parts[1][i] = S::join_low(second[i], next, SIX);
+                }
+                let place = 32 * half + 4 * of_half;
+                for (i, part) in parts.into_iter().enumerate() {
+                    levels.put(header, place + 8 * i, part);
+                }
+            });
         }
     }
 }
+
+const SIX: u32 = 0x3f3f_3f3f;

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use super::simple::Format;
-use super::{Rows, Simd, Tile, nibbles};
+use super::{Header, Levels, Rows, Simd, all_nibbles};
 use crate::block;
 
 pub(crate) struct Q4_0;
@@ -15,11 +15,17 @@ impl<S: Simd> Format<S> for Q4_0 {
     const MINIMUM: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
+    unsafe fn unpack(
+        rows: &mut Rows,
+        at: usize,
+        block: usize,
+        header: &mut Header<S>,
+        levels: &mut impl Levels<S>,
+    ) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(rows.sixteen::<S>(at));
-            write_levels(rows, at + offset_of!(block::Q4_0, qs), block, tile);
+            header.scales[block] = S::halves(&rows.at, at);
+            put_levels(rows, at + offset_of!(block::Q4_0, qs), block, header, levels);
         }
     }
 }
@@ -33,12 +39,18 @@ impl<S: Simd> Format<S> for Q4_1 {
     const MINIMUM: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
+    unsafe fn unpack(
+        rows: &mut Rows,
+        at: usize,
+        block: usize,
+        header: &mut Header<S>,
+        levels: &mut impl Levels<S>,
+    ) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(rows.sixteen::<S>(at));
-            tile.minimums[block] = S::half(rows.sixteen::<S>(at + offset_of!(block::Q4_1, m)));
-            write_levels(rows, at + offset_of!(block::Q4_1, qs), block, tile);
+            header.scales[block] = S::halves(&rows.at, at);
+            header.minimums[block] = S::halves(&rows.at, at + offset_of!(block::Q4_1, m));
+            put_levels(rows, at + offset_of!(block::Q4_1, qs), block, header, levels);
         }
     }
 }
@@ -46,12 +58,17 @@ impl<S: Simd> Format<S> for Q4_1 {
 /// # Safety
 /// As [`Simd`]; every row has sixteen bytes at `at`.
 #[inline(always)]
-unsafe fn write_levels<S: Simd>(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
+unsafe fn put_levels<S: Simd>(
+    rows: &mut Rows,
+    at: usize,
+    block: usize,
+    header: &Header<S>,
+    levels: &mut impl Levels<S>,
+) {
     // SAFETY: the caller's promise.
     unsafe {
-        for (i, packed) in rows.transpose::<S>(at).into_iter().enumerate() {
-            let place = 8 * block + i;
-            [tile.levels[place], tile.levels[place + 4]] = nibbles::<S>(packed);
-        }
+        let [low, upper] = all_nibbles::<S>(rows.levels::<S>(at));
+        levels.put(header, 8 * block, low);
+        levels.put(header, 8 * block + 4, upper);
     }
 }

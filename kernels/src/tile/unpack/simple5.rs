@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use super::simple::Format;
-use super::{Rows, Simd, Tile, nibbles};
+use super::{Header, Levels, Rows, Simd, all_nibbles};
 use crate::block;
 
 pub(crate) struct Q5_0;
@@ -15,13 +15,26 @@ impl<S: Simd> Format<S> for Q5_0 {
     const MINIMUM: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
+    unsafe fn unpack(
+        rows: &mut Rows,
+        at: usize,
+        block: usize,
+        header: &mut Header<S>,
+        levels: &mut impl Levels<S>,
+    ) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(rows.sixteen::<S>(at));
+            header.scales[block] = S::halves(&rows.at, at);
             // The word, and the first of the levels.
-            let [high, ..] = rows.transpose::<S>(at + offset_of!(block::Q5_0, qh));
-            write_levels(rows, at + offset_of!(block::Q5_0, qs), high, block, tile);
+            let [high, ..] = S::transpose(&rows.at, at + offset_of!(block::Q5_0, qh));
+            put_levels(
+                rows,
+                at + offset_of!(block::Q5_0, qs),
+                high,
+                block,
+                header,
+                levels,
+            );
         }
     }
 }
@@ -35,13 +48,26 @@ impl<S: Simd> Format<S> for Q5_1 {
     const MINIMUM: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
+    unsafe fn unpack(
+        rows: &mut Rows,
+        at: usize,
+        block: usize,
+        header: &mut Header<S>,
+        levels: &mut impl Levels<S>,
+    ) {
         // SAFETY: every place is in the block.
         unsafe {
-            let [steps, high, ..] = rows.transpose::<S>(at);
-            tile.scales[block] = S::half(steps);
-            tile.minimums[block] = S::half(S::shr::<16>(steps));
-            write_levels(rows, at + offset_of!(block::Q5_1, qs), high, block, tile);
+            let [steps, high, ..] = S::transpose(&rows.at, at);
+            header.scales[block] = S::half(steps);
+            header.minimums[block] = S::half(S::shr::<16>(steps));
+            put_levels(
+                rows,
+                at + offset_of!(block::Q5_1, qs),
+                high,
+                block,
+                header,
+                levels,
+            );
         }
     }
 }
@@ -49,35 +75,18 @@ impl<S: Simd> Format<S> for Q5_1 {
 /// # Safety
 /// As [`Simd`]; every row has sixteen bytes at `at`.
 #[inline(always)]
-unsafe fn write_levels<S: Simd>(rows: &mut Rows, at: usize, high: S::V, block: usize, tile: &mut Tile<S>) {
+unsafe fn put_levels<S: Simd>(
+    rows: &mut Rows,
+    at: usize,
+    high: S::V,
+    block: usize,
+    header: &Header<S>,
+    levels: &mut impl Levels<S>,
+) {
     // SAFETY: the caller's promise.
     unsafe {
-        let packed = rows.transpose::<S>(at);
-        macro_rules! four {
-            ($i:literal) => {
-                let [low, upper] = nibbles::<S>(packed[$i]);
-                let place = 8 * block + $i;
-                tile.levels[place] = S::or(low, spread::<S>(S::shr::<{ 4 * $i }>(high)));
-                tile.levels[place + 4] = S::or(upper, spread::<S>(S::shr::<{ 16 + 4 * $i }>(high)));
-            };
-        }
-        four!(0);
-        four!(1);
-        four!(2);
-        four!(3);
-    }
-}
-
-/// Moves the four lowest bits of each lane to bit 4 of its four bytes.
-///
-/// # Safety
-/// As [`Simd`].
-#[inline(always)]
-unsafe fn spread<S: Simd>(bits: S::V) -> S::V {
-    // SAFETY: the caller's promise.
-    unsafe {
-        // Copies of the four bits, 7 places apart, do not overlap.
-        let copies = S::mul(S::and(bits, S::splat(15)), S::splat(0x0020_4081));
-        S::shl::<4>(S::and(copies, S::splat(0x0101_0101)))
+        let [low, upper] = all_nibbles::<S>(rows.levels::<S>(at));
+        levels.put(header, 8 * block, S::add_fifth(low, high, 0));
+        levels.put(header, 8 * block + 4, S::add_fifth(upper, high, 1));
     }
 }

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use super::simple::Format;
-use super::{Rows, Simd, Tile};
+use super::{Header, Levels, Rows, Simd};
 use crate::block;
 
 pub(crate) struct Q8_0;
@@ -15,15 +15,20 @@ impl<S: Simd> Format<S> for Q8_0 {
     const MINIMUM: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack(rows: &mut Rows, at: usize, block: usize, tile: &mut Tile<S>) {
+    unsafe fn unpack(
+        rows: &mut Rows,
+        at: usize,
+        block: usize,
+        header: &mut Header<S>,
+        levels: &mut impl Levels<S>,
+    ) {
         // SAFETY: every place is in the block.
         unsafe {
-            tile.scales[block] = S::half(rows.sixteen::<S>(at));
+            header.scales[block] = S::halves(&rows.at, at);
             for half in 0..2 {
-                let levels = rows.transpose::<S>(at + offset_of!(block::Q8_0, qs) + 16 * half);
-                for (i, levels) in levels.into_iter().enumerate() {
-                    tile.levels[8 * block + 4 * half + i] = S::eight(levels);
-                }
+                let [a, b, c, d] = rows.levels::<S>(at + offset_of!(block::Q8_0, qs) + 16 * half);
+                let all = [S::eight(a), S::eight(b), S::eight(c), S::eight(d)];
+                levels.put(header, 8 * block + 4 * half, all);
             }
         }
     }
