@@ -160,7 +160,7 @@ unsafe extern "C" fn __wrap_llamafile_sgemm(
     unsafe { real(params, m, n, k, a, lda, b, ldb, c, ldc, a_type, b_type, c_type) }
 }
 
-/// ggml's calls of `ggml_compute_forward_flash_attn_ext` arrive here. It computes the attention of one token,
+/// ggml's calls of `ggml_compute_forward_flash_attn_ext` arrive here. It computes the attention of a few tokens,
 /// and passes the rest to ggml.
 ///
 /// # Safety
