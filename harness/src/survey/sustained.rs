@@ -54,9 +54,10 @@ pub(super) fn decode(
     };
     let milliseconds = u64::try_from(moment.as_millis()).unwrap_or(u64::MAX);
     let mut passed = 0.0;
-    for done in 0..count {
+    // A token that takes longer than a moment makes fewer of them.
+    while sustained.moments.is_empty() || passed < time.as_secs_f64() {
         on_event(Event::Step {
-            done,
+            done: sustained.moments.len().min(count - 1),
             total: count,
             what: &what,
         });
