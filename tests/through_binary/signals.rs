@@ -24,12 +24,15 @@ fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Whether the process has a handler for SIGTERM (proc(5), `SigCgt`): before, the signal ends it too, without a word.
+/// Whether the process has handlers for the signals that end it (proc(5), `SigCgt`): before, they end it too, without a word.
 fn hears(child: &Child) -> Option<()> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
     let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
-    (mask & (1 << (Signal::TERM.as_raw() - 1)) != 0).then_some(())
+    let all = [Signal::INT, Signal::TERM, Signal::HUP];
+    all.iter()
+        .all(|signal| mask & (1 << (signal.as_raw() - 1)) != 0)
+        .then_some(())
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -62,7 +65,10 @@ fn a_signal_ends_what_waits_for_its_input() {
     let signals = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
     for (args, (signal, code)) in commands.into_iter().zip(signals) {
         // An open pipe, to which nobody writes.
-        let mut child = start(siskin_that_hears_signals(args).stdin(Stdio::piped()));
+        let mut command = siskin_that_hears_signals(args);
+        // With these the program need not start again, during which it has no handlers.
+        command.envs([("GOMP_SPINCOUNT", "2000"), ("OMP_STACKSIZE", "1M")]);
+        let mut child = start(command.stdin(Stdio::piped()));
         until("a handler", || hears(&child));
         send(&child, signal);
         let status = end(&mut child);

@@ -25,7 +25,7 @@ pub(crate) trait Lanes {
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`. SAFETY: the trait's.
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
-    /// The larger of `a` and `b`, in each lane. SAFETY: the trait's.
+    /// The larger of `a` and `b`, in each lane; `b` if it is not a number. SAFETY: the trait's.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once. SAFETY: the trait's.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;

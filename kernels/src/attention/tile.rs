@@ -122,8 +122,11 @@ pub(super) unsafe fn weigh<L: Lanes>(sums: &mut Sums, count: usize, bias: &[f32;
         }
         let most = sums.most.max(L::largest(top));
         if most == f32::NEG_INFINITY {
-            for at in (0..end).step_by(L::COUNT) {
-                L::store(scores.add(at), L::splat(0.0));
+            // No weight, but what is not a number must not be lost: it tells of damaged weights.
+            for at in 0..end {
+                let is_number = at >= count || !(*scores.add(at)).is_nan();
+                scores.add(at).write(if is_number { 0.0 } else { f32::NAN });
+                sums.weight += *scores.add(at);
             }
             sums.kept = 1.0;
             return;
@@ -232,7 +235,8 @@ unsafe fn exp<L: Lanes>(x: L::V) -> L::V {
     // SAFETY: the caller's promise.
     unsafe {
         let floor = L::splat(-87.0);
-        let y = L::max(x, floor);
+        // In this order, what is not a number stays so on x86, too.
+        let y = L::max(floor, x);
         let n = L::round(L::mul(y, L::splat(std::f32::consts::LOG2_E)));
         let r = L::mul_add(n, L::splat(-0.693_359_4), y);
         let r = L::mul_add(n, L::splat(2.121_944_4e-4), r);

@@ -61,7 +61,7 @@ impl Lanes for Neon {
     }
     #[inline(always)]
     unsafe fn zero_below(x: float32x4_t, limit: float32x4_t, y: float32x4_t) -> float32x4_t {
-        unsafe { vreinterpretq_f32_u32(vandq_u32(vcgeq_f32(x, limit), vreinterpretq_u32_f32(y))) }
+        unsafe { vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(y), vcltq_f32(x, limit))) }
     }
     #[inline(always)]
     unsafe fn sum(x: float32x4_t) -> f32 {

@@ -139,7 +139,7 @@ lanes!(
     _mm512_fmadd_ps,
     |x| _mm512_roundscale_ps::<NEAREST>(x),
     |n| _mm512_scalef_ps(_mm512_set1_ps(1.0), n),
-    |x, limit, y| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(x, limit), y),
+    |x, limit, y| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, limit), y),
     |x| _mm512_reduce_add_ps(x),
     4,
     sums_of_sixteen,
@@ -164,7 +164,7 @@ lanes!(
         let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
         _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
     },
-    |x, limit, y| _mm256_and_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(x, limit), y),
+    |x, limit, y| _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(x, limit), y),
     |x| {
         let four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
