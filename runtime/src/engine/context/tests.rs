@@ -38,6 +38,16 @@ fn greedy(context: &mut Context, prompts: &[&str]) -> Vec<Vec<Token>> {
         .map(|_| context.sequence().expect("a sequence"))
         .collect();
     let mut next: Vec<Vec<Token>> = prompts.iter().map(|text| prompt(&model, text)).collect();
+    // One token of each prompt in a pass: in longer passes ggml computes the attention, and its sums differ.
+    while next.iter().any(|tokens| tokens.len() > 1) {
+        let mut batch = Batch::new();
+        for (sequence, tokens) in sequences.iter().zip(&mut next) {
+            if tokens.len() > 1 {
+                batch.push(*sequence, &[tokens.remove(0)], Rows::None);
+            }
+        }
+        context.decode(&batch, |_| {}).expect("room");
+    }
     let mut drawn: Vec<Vec<Token>> = vec![vec![]; prompts.len()];
     for _ in 0..24 {
         let mut batch = Batch::new();
