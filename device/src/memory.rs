@@ -31,7 +31,7 @@ impl Memory {
 }
 
 /// The value, in bytes, of a line `NAME: COUNT kB` in a file under `/proc`.
-pub(crate) fn kib_field(text: &str, name: &str) -> Option<u64> {
+pub fn kib_field(text: &str, name: &str) -> Option<u64> {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

@@ -242,22 +242,11 @@ fn gigabytes(rate: f64) -> String {
 }
 
 /// The day of a time in seconds since 1970, as `2026-11-27` (UTC).
-///
-/// Counts in eras of 400 years that begin on 1 March, as leap days then come last
-/// (<https://howardhinnant.github.io/date_algorithms.html#civil_from_days>).
 fn day(seconds: u64) -> String {
-    let days = seconds / 86_400 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    format!("{:04}-{month:02}-{day:02}", year + era * 400 + later)
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| "unknown day".into(), |time| time.strftime("%F").to_string())
 }
 
 #[cfg(test)]

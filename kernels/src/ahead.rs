@@ -1,9 +1,8 @@
 //! Prefetches the memory that is needed next.
 
 use crate::Product;
+use crate::prefetch::{LINE, prefetch};
 
-/// Bytes of a cache line.
-const LINE: usize = 64;
 /// Lines that are prefetched at a time.
 const LINES: usize = 4;
 
@@ -76,11 +75,8 @@ impl Lines {
     /// Prefetches what is left.
     #[inline(always)]
     pub(crate) fn rest(self) {
-        let mut place = self.place;
-        while place < self.end {
-            prefetch(place);
-            place = place.wrapping_add(LINE);
-        }
+        let bytes = (self.end as usize).saturating_sub(self.place as usize);
+        prefetch::<true>(self.place, bytes);
     }
 }
 
@@ -100,25 +96,5 @@ fn prefetch_lines(address: *const u8) {
         );
     }
     #[cfg(not(target_arch = "aarch64"))]
-    for line in 0..LINES {
-        prefetch(address.wrapping_add(line * LINE));
-    }
-}
-
-/// Prefetches the cache line of `address`. Any address is allowed.
-#[inline(always)]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a hint: it reads nothing that the program can see and never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) };
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = address;
+    prefetch::<true>(address, LINES * LINE);
 }

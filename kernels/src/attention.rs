@@ -18,7 +18,6 @@ mod block;
 mod cells;
 mod dispatch;
 pub(crate) mod lanes;
-mod prefetch;
 mod rows;
 mod share;
 mod tile;

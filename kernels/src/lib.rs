@@ -22,6 +22,7 @@ mod isa;
 mod kernel;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod prefetch;
 mod product;
 mod quantize;
 mod read;

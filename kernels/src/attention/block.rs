@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use super::cells::{Block, Scan};
 use super::lanes::Lanes;
-use super::prefetch::prefetch;
 use super::rows::{Ready, Room, Rows, ready};
 use super::tile::{Cells, Column, Sums, add_values, score, weigh};
 use super::{Attention, Cache, CacheFormat};
+use crate::prefetch::prefetch;
 
 /// The longest head, in numbers.
 pub const MAX_DIM: usize = 256;
@@ -253,7 +253,7 @@ impl Part<'_> {
         let cells = ahead.cells.len().min(CHUNK);
         for &cell in &ahead.cells[cells * done.start / count..cells * done.end / count] {
             let row = ahead.cache.row(self.stream, cell as usize, kv);
-            prefetch(row, ahead.cache.format.row_bytes(self.a.dim));
+            prefetch::<false>(row, ahead.cache.format.row_bytes(self.a.dim));
         }
     }
 

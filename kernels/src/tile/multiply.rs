@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use super::unpack::{simple, superblocks, unrolled};
 use super::{Header, Levels, Simd, Tile};
-use crate::block::Q8K;
+use crate::block::{Q8_0, Q8_1, Q8K};
 
 /// The most groups in a super-block.
 const GROUPS: usize = 16;
@@ -251,7 +251,11 @@ pub(crate) struct Part {
 
 /// Bytes of a block of the columns that `F` is multiplied by.
 pub(super) const fn column_bytes<S: Simd, F: simple::Format<S>>() -> usize {
-    if F::MINIMUM { 36 } else { 34 }
+    if F::MINIMUM {
+        size_of::<Q8_1>()
+    } else {
+        size_of::<Q8_0>()
+    }
 }
 
 /// Makes a block's steps ready.

@@ -136,6 +136,16 @@ unsafe fn times<S: Simd>(step: S::F, integers: [S::V; 4], to: &mut [S::F]) {
     }
 }
 
+/// `-x`: minimums are subtracted.
+///
+/// # Safety
+/// As [`Simd`].
+#[inline(always)]
+unsafe fn negative<S: Simd>(x: S::F) -> S::F {
+    // SAFETY: the caller's promise.
+    unsafe { S::mul_sub(S::splat_float(0.0), x, S::splat_float(1.0)) }
+}
+
 /// Eight scales and eight minimums of six bits, from the first sixteen bytes of q4_K and q5_K: two steps and three
 /// words. Words 0 and 1 hold the first four scales and minimums whole. Their two upper bits belong to the last four,
 /// whose other bits are the nibbles of word 2.
@@ -146,9 +156,8 @@ unsafe fn times<S: Simd>(step: S::F, integers: [S::V; 4], to: &mut [S::F]) {
 unsafe fn write_scales_and_minimums<S: Simd>(header: &mut Header<S>, [steps, a, b, c]: [S::V; 4]) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (step, zero) = (S::half(steps), S::splat_float(0.0));
-        // Minimums are subtracted.
-        let minimum_step = S::mul_sub(zero, S::half(S::shr::<16>(steps)), S::splat_float(1.0));
+        let step = S::half(steps);
+        let minimum_step = negative::<S>(S::half(S::shr::<16>(steps)));
         let (six, high) = (S::splat(0x3f3f_3f3f), S::splat(0x3030_3030));
         let [low, upper] = nibbles::<S>(c);
         let low = S::or(low, S::and(S::shr::<2>(a), high));

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use memmap2::{Advice, Mmap, MmapMut};
+use siskin_device::memory::kib_field;
 use siskin_device::pages::{Cached, Measured};
 
 use super::{lost_file, opened};
@@ -135,11 +136,7 @@ pub(super) fn release(file: &File) {
 
 /// Whether a file of `len` bytes in the page cache takes half of what programs could use.
 fn is_crowded(meminfo: &str, len: u64) -> bool {
-    let mut lines = meminfo
-        .lines()
-        .filter_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = lines.find_map(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kib.is_some_and(|kib| kib.saturating_mul(1024) / 2 < len)
+    kib_field(meminfo, "MemAvailable").is_some_and(|available| available / 2 < len)
 }
 
 /// What tells this file from others, and this start of the system from others.

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use super::superblocks::Format;
-use super::{Header, Levels, Rows, Simd, nibbles, times, unrolled};
+use super::{Header, Levels, Rows, Simd, negative, nibbles, times, unrolled};
 use crate::block;
 
 pub(crate) struct Q2K;
@@ -20,9 +20,7 @@ impl<S: Simd> Format<S> for Q2K {
         // SAFETY: every place is in the block.
         unsafe {
             let step = S::halves(&rows.at, offset_of!(block::Q2K, d));
-            let minimum_step = S::halves(&rows.at, offset_of!(block::Q2K, dmin));
-            // Minimums are subtracted.
-            let minimum_step = S::mul_sub(S::splat_float(0.0), minimum_step, S::splat_float(1.0));
+            let minimum_step = negative::<S>(S::halves(&rows.at, offset_of!(block::Q2K, dmin)));
             let words = S::transpose(&rows.at, offset_of!(block::Q2K, scales));
             for (at, word) in words.into_iter().enumerate() {
                 let [scales, minimums] = nibbles::<S>(word);
