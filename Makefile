@@ -17,7 +17,7 @@ build: setup
 	$(CARGO) build --release --locked
 
 # Crates without llama.cpp are tested in the dev profile too: with overflow checks.
-LIGHT = -p siskin-device -p siskin-jinja -p siskin-kernels -p siskin-link -p siskin-model -p siskin-quant
+LIGHT = -p siskin-device -p siskin-grammar -p siskin-jinja -p siskin-kernels -p siskin-link -p siskin-model -p siskin-quant
 
 test: setup
 	$(CARGO) test --locked $(LIGHT)

@@ -6,8 +6,9 @@ use std::process::Command;
 use serde_json::Value as Json;
 
 /// Each crate, and the crates of this workspace that it may use: those below it. ARCHITECTURE.md draws the same.
-const BELOW: [(&str, &[&str]); 10] = [
+const BELOW: [(&str, &[&str]); 12] = [
     ("siskin-model", &[]),
+    ("siskin-grammar", &[]),
     ("siskin-jinja", &[]),
     ("siskin-kernels", &[]),
     ("siskin-link", &[]),
@@ -29,6 +30,15 @@ const BELOW: [(&str, &[&str]); 10] = [
         &["siskin-device", "siskin-model", "siskin-quant", "siskin-runtime"],
     ),
     (
+        "siskin-serve",
+        &[
+            "siskin-device",
+            "siskin-grammar",
+            "siskin-model",
+            "siskin-runtime",
+        ],
+    ),
+    (
         "siskin",
         &[
             "siskin-device",
@@ -37,12 +47,14 @@ const BELOW: [(&str, &[&str]); 10] = [
             "siskin-model",
             "siskin-quant",
             "siskin-runtime",
+            "siskin-serve",
         ],
     ),
 ];
 
 /// What only the program uses: an embedding program must not get it.
-const PROGRAM_ONLY: [&str; 8] = [
+const PROGRAM_ONLY: [&str; 10] = [
+    "axum",
     "clap",
     "csv",
     "indicatif",
@@ -50,6 +62,7 @@ const PROGRAM_ONLY: [&str; 8] = [
     "rustyline",
     "signal-hook",
     "siskin-harness",
+    "tokio",
     "sysinfo",
 ];
 
@@ -98,7 +111,13 @@ fn unsafe_code_is_where_it_may_be() {
         let text = std::fs::read_to_string(root.join(file)).expect(file);
         assert!(text.contains(attribute), "{file} lacks {attribute}");
     };
-    for file in ["model/src/lib.rs", "quant/src/lib.rs", "link/src/lib.rs"] {
+    for file in [
+        "grammar/src/lib.rs",
+        "link/src/lib.rs",
+        "model/src/lib.rs",
+        "quant/src/lib.rs",
+        "serve/src/lib.rs",
+    ] {
         attribute(file, "#![forbid(unsafe_code)]");
     }
     for file in [
@@ -157,7 +176,7 @@ fn inputs_are_opened_in_one_place() {
         "fs::read_to_string(",
     ];
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders: Vec<_> = ["", "jinja", "model", "quant", "device", "runtime", "harness"]
+    let mut folders: Vec<_> = ["", "grammar", "jinja", "model", "quant", "device", "runtime", "serve", "harness"]
         .map(|package| root.join(package).join("src"))
         .into();
     let mut found = BTreeSet::new();
