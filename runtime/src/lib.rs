@@ -20,6 +20,7 @@
 //! | make text | [`Session::generate`], an iterator of pieces |
 //! | chat on the model's own template | [`chat::Chat::reply`] |
 //! | decode many texts for one read of the weights | [`Context`], [`Batch`] |
+//! | share a context among requests | [`scheduler`] |
 //! | collect an importance matrix | [`Importance`], or an [`EvalCallback`] of your own |
 //!
 //! No function here prints, reads flags or changes the process's environment. llama.cpp's own log is off; see
@@ -36,12 +37,13 @@ mod error;
 pub mod ggml_hook;
 mod importance;
 mod read;
+pub mod scheduler;
 mod text;
 
 pub use builder::{Builder, Device, LoadPlan, Notice};
 pub use engine::{
     Batch, CacheLayout, Context, ContextOptions, EvalCallback, LoadOptions, Model, MulMat, Progress, Row,
-    Rows, STORYTELLER, SamplerConfig, Samples, SequenceId, Session, Token, Tokenize, argmax,
+    Rows, STORYTELLER, Sampler, SamplerConfig, Samples, SequenceId, Session, Token, Tokenize, argmax,
     compiled_features, llama_cpp_version, on_abort, report_lost_models, restart, share_one_heap, show_log,
 };
 pub use error::{Error, ErrorKind};

@@ -114,10 +114,13 @@ impl SamplerConfig {
 
     /// The chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw. `vocabulary` is the number of
     /// its tokens, `context` that of the context's.
-    pub(crate) fn build(&self, vocabulary: usize, context: u32) -> Result<Sampler, Error> {
+    ///
+    /// # Errors
+    /// A setting is out of its range.
+    pub fn build(&self, vocabulary: usize, context: u32) -> Result<Sampler, Error> {
         self.check()?;
         if self.temp == 0.0 && !self.penalizes() {
-            return Ok(Sampler::Greedy);
+            return Ok(Sampler(Kind::Greedy));
         }
         let mut chain = Vec::new();
         let mut window = 0;
@@ -144,17 +147,20 @@ impl SamplerConfig {
                 LlamaSampler::dist(seed),
             ]);
         }
-        Ok(Sampler::Chain {
+        Ok(Sampler(Kind::Chain {
             chain: LlamaSampler::chain_simple(chain),
             candidates: LlamaTokenDataArray::new(Vec::with_capacity(vocabulary), false),
             window: window as usize,
-        })
+        }))
     }
 }
 
 /// Chooses tokens from rows of logits.
 #[derive(Debug)]
-pub(crate) enum Sampler {
+pub struct Sampler(Kind);
+
+#[derive(Debug)]
+enum Kind {
     /// The most likely token, read off the logits: llama.cpp would list every token with its probability first, 1.5 MB
     /// of Llama-3.2's.
     Greedy,
@@ -170,8 +176,8 @@ pub(crate) enum Sampler {
 
 impl Sampler {
     /// Has the penalties see what came before: the end of `tokens`.
-    pub(crate) fn see(&mut self, tokens: &[Token]) {
-        if let Sampler::Chain { chain, window, .. } = self {
+    pub fn see(&mut self, tokens: &[Token]) {
+        if let Kind::Chain { chain, window, .. } = &mut self.0 {
             let first = tokens.len().saturating_sub(*window);
             for token in &tokens[first..] {
                 chain.accept(LlamaToken(token.0));
@@ -179,11 +185,12 @@ impl Sampler {
         }
     }
 
-    /// The next token after `logits`; the samplers remember it.
-    pub(crate) fn draw(&mut self, logits: &[f32]) -> Token {
-        let Sampler::Chain {
+    /// A token after `logits`. Unless it is [accepted](Sampler::accept), the penalties do not see it, and another may be
+    /// chosen.
+    pub fn choose(&mut self, logits: &[f32]) -> Token {
+        let Kind::Chain {
             chain, candidates, ..
-        } = self
+        } = &mut self.0
         else {
             return argmax(logits);
         };
@@ -194,10 +201,22 @@ impl Sampler {
             .extend(all.map(|(id, &logit)| LlamaTokenData::new(LlamaToken(id), logit, 0.0)));
         (candidates.selected, candidates.sorted) = (None, false);
         chain.apply(candidates);
-        let token = candidates
+        candidates
             .selected_token()
-            .map_or_else(|| argmax(logits), |token| Token(token.0));
-        chain.accept(LlamaToken(token.0));
+            .map_or_else(|| argmax(logits), |token| Token(token.0))
+    }
+
+    /// The token that follows; the penalties remember it.
+    pub fn accept(&mut self, token: Token) {
+        if let Kind::Chain { chain, .. } = &mut self.0 {
+            chain.accept(LlamaToken(token.0));
+        }
+    }
+
+    /// The next token after `logits`; the penalties remember it.
+    pub(crate) fn draw(&mut self, logits: &[f32]) -> Token {
+        let token = self.choose(logits);
+        self.accept(token);
         token
     }
 }

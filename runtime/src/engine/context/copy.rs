@@ -2,7 +2,8 @@
 
 use llama_cpp_sys_2 as sys;
 
-use super::{Context, SequenceId};
+use super::{CacheLayout, Context, SequenceId};
+use crate::Error;
 
 impl Context {
     /// Makes `to` a copy of `from`: its tokens and their part of the cache. What `to` had is taken out. Nothing is
@@ -19,5 +20,30 @@ impl Context {
             sys::llama_memory_seq_cp(sys::llama_get_memory(self.raw.0.as_ptr()), source, target, -1, -1);
         }
         self.state_mut(to).tokens = self.state(from).tokens.clone();
+    }
+
+    /// Makes `to` begin like `from`: its first `len` tokens, and their part of the cache. What `to` had is taken out.
+    /// Nothing is computed. Only sequences that share their cache can have a part in common.
+    ///
+    /// # Errors
+    /// The layout is separate; `to` is empty then.
+    pub fn copy_start(&mut self, from: SequenceId, to: SequenceId, len: usize) -> Result<(), Error> {
+        if from == to {
+            return self.truncate(to, len);
+        }
+        self.clear(to);
+        if self.layout == CacheLayout::Separate {
+            return Err(Error::CannotTruncate(u32::try_from(len).unwrap_or(u32::MAX)));
+        }
+        let len = len.min(self.tokens(from).len());
+        let [source, target] = [from, to].map(|id| i32::try_from(id.0).unwrap_or(i32::MAX));
+        let end = i32::try_from(len).unwrap_or(i32::MAX);
+        // SAFETY: the context is alive and owns its memory; both ids are below `n_seq_max`, and the sequences share one
+        // buffer, in which llama.cpp adds the id of `to` to the cells from 0 to `end`.
+        unsafe {
+            sys::llama_memory_seq_cp(sys::llama_get_memory(self.raw.0.as_ptr()), source, target, 0, end);
+        }
+        self.state_mut(to).tokens = self.tokens(from)[..len].to_vec();
+        Ok(())
     }
 }

@@ -238,3 +238,31 @@ fn a_copied_sequence_continues_like_its_source() {
         assert_eq!(rows[0], rows[1], "{layout:?}");
     }
 }
+
+/// A copy of a beginning continues as if it had been computed, whatever the source does later.
+#[test]
+fn a_copied_beginning_continues_by_itself() {
+    let model = model();
+    let tokens = prompt(&model, PROMPTS[2]);
+    let one_by_one = |context: &mut Context, sequence, tokens: &[Token]| {
+        for &token in tokens {
+            let mut batch = Batch::new();
+            batch.push(sequence, &[token], Rows::Last);
+            context.decode(&batch, |_| {}).expect("room");
+        }
+        context.logits(sequence).expect("a row").to_vec()
+    };
+    let mut unified = context(&model, 2, CacheLayout::Unified);
+    let [source, copy] = [0, 1].map(|_| unified.sequence().expect("a sequence"));
+    let want = one_by_one(&mut unified, source, &tokens);
+    unified.copy_start(source, copy, 3).expect("one buffer");
+    assert_eq!(unified.tokens(copy), &tokens[..3]);
+    unified.clear(source);
+    assert_eq!(one_by_one(&mut unified, copy, &tokens[3..]), want);
+
+    let mut separate = context(&model, 2, CacheLayout::Separate);
+    let [source, copy] = [0, 1].map(|_| separate.sequence().expect("a sequence"));
+    one_by_one(&mut separate, source, &tokens);
+    assert!(separate.copy_start(source, copy, 3).is_err());
+    assert!(separate.tokens(copy).is_empty() && separate.tokens(source) == tokens);
+}

@@ -1,0 +1,187 @@
+//! Who is taken, who waits how long, and who starts.
+
+use std::time::Duration;
+
+use super::{Active, Admitted, Ask, Class, Ended, Refusal, RequestId, Scheduler, Waiting};
+
+impl Scheduler {
+    /// Takes a request into the queue.
+    ///
+    /// # Errors
+    /// It never fits, or it would wait too long.
+    pub fn admit(&mut self, ask: Ask, now: Duration) -> Result<Admitted, Refusal> {
+        let prompt = ask.prompt.len() as u32;
+        let need = prompt.saturating_add(ask.max_tokens.saturating_sub(1));
+        if need > self.limits.cells || prompt == 0 {
+            return Err(Refusal::TooLong {
+                prompt,
+                max_tokens: ask.max_tokens,
+                cells: self.limits.cells,
+            });
+        }
+        self.promised.retain(|(until, _)| *until > now);
+        let order = self.order(now);
+        let wait = match self.starts_at_once(&ask) {
+            true => Duration::ZERO,
+            false => self.predict(&order),
+        };
+        if wait > self.limits.max_wait || self.queue.len() >= self.limits.queue {
+            // Whoever was refused before comes again too, and first.
+            let work = Duration::from_secs_f64(self.work(&ask) / self.limits.parallel as f64);
+            let before: Duration = self.promised.iter().map(|(_, work)| *work).sum();
+            let wait = wait + before;
+            self.promised.push((now + wait + wait / 4, work));
+            return Err(Refusal::Busy { wait });
+        }
+        if !self.promised.is_empty() {
+            self.promised.remove(0);
+        }
+        let id = self.next;
+        self.next += 1;
+        self.queue.push(Waiting {
+            id,
+            ask,
+            since: now,
+            predicted: wait,
+        });
+        Ok(Admitted { id, wait })
+    }
+
+    /// Whether nothing is before it.
+    fn starts_at_once(&self, ask: &Ask) -> bool {
+        let reserved: u32 = self.active.iter().map(Active::outstanding).sum();
+        let held: u32 = self
+            .active
+            .iter()
+            .map(|active| self.cells.len(active.sequence) as u32)
+            .sum();
+        let need = (ask.prompt.len() as u32).saturating_add(ask.max_tokens);
+        let fits =
+            !self.limits.shared || held.saturating_add(reserved).saturating_add(need) <= self.limits.cells;
+        self.queue.is_empty() && self.active.len() < self.limits.parallel && fits
+    }
+
+    /// Seconds of a request's work in a place of its own. A prompt takes the whole machine, so it holds up every place.
+    fn work(&self, ask: &Ask) -> f64 {
+        let known = self.cells.best(&ask.prompt, ask.namespace, ask.conversation);
+        let rest = (ask.prompt.len() as u32).saturating_sub(known.map_or(0, |best| best.common));
+        let step = self.costs.step(self.limits.parallel);
+        let prompt = self.costs.prefill(rest) * self.limits.parallel as f64;
+        prompt + self.costs.expected_length(ask.max_tokens) * step
+    }
+
+    /// The time until a request starts that comes after those: each starts when a place is free.
+    pub(super) fn predict(&self, before: &[usize]) -> Duration {
+        let step = self.costs.step(self.limits.parallel);
+        let many = self.limits.parallel as f64;
+        let mut places: Vec<f64> = self
+            .active
+            .iter()
+            .map(|active| {
+                let prompt = (active.ask.prompt.len() - active.done) as u32;
+                let expected = self.costs.expected_length(active.ask.max_tokens);
+                let rest = (expected - f64::from(active.drawn)).max(1.0);
+                self.costs.prefill(prompt) * many + rest.min(f64::from(active.left)) * step
+            })
+            .collect();
+        places.resize(self.limits.parallel.max(places.len()), 0.0);
+        for &index in before {
+            places.sort_by(f64::total_cmp);
+            places[0] += self.work(&self.queue[index].ask);
+        }
+        let first = places.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0);
+        Duration::from_secs_f64(first.clamp(0.0, 1e6))
+    }
+
+    /// The queue in the order in which it starts.
+    pub(super) fn order(&self, now: Duration) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.queue.len()).collect();
+        order.sort_by_key(|&index| {
+            let waiting = &self.queue[index];
+            let impatient = now.saturating_sub(waiting.since) > self.limits.patience;
+            // Prompts of about one length start in the order of their coming.
+            let rest = match impatient {
+                true => 0,
+                false => (waiting.ask.prompt.len() / 128)
+                    .checked_ilog(4)
+                    .map_or(0, |power| power + 1),
+            };
+            (
+                !impatient,
+                waiting.ask.class == Class::Background && !impatient,
+                rest,
+                waiting.id,
+            )
+        });
+        order
+    }
+
+    /// Starts what there is a place and cells for.
+    pub(super) fn start(&mut self, now: Duration) -> Vec<RequestId> {
+        let mut started = Vec::new();
+        let mut at = 0;
+        let order: Vec<RequestId> = self
+            .order(now)
+            .iter()
+            .map(|&index| self.queue[index].id)
+            .collect();
+        while self.active.len() < self.limits.parallel && at < order.len() {
+            let id = order[at];
+            at += 1;
+            let Some(index) = self.queue.iter().position(|waiting| waiting.id == id) else {
+                continue;
+            };
+            let waiting = &self.queue[index];
+            if waiting
+                .ask
+                .follows
+                .is_some_and(|first| self.is_before_its_answer(first))
+            {
+                continue;
+            }
+            let reserved: u32 = match self.limits.shared {
+                true => self.active.iter().map(Active::outstanding).sum(),
+                false => 0,
+            };
+            let queued = now.saturating_sub(waiting.since);
+            let Some((moves, sequence, best)) = self.cells.place(&waiting.ask, reserved) else {
+                // What has waited too long is not overtaken by shorter ones.
+                if queued > self.limits.patience {
+                    break;
+                }
+                continue;
+            };
+            let waiting = self.queue.remove(index);
+            self.moves.extend(moves);
+            let cached = self.cells.len(sequence);
+            self.active.push(Active {
+                id,
+                sequence,
+                done: cached,
+                left: waiting.ask.max_tokens,
+                pending: None,
+                drawn: 0,
+                since: now,
+                ended: Ended {
+                    cached: cached as u32,
+                    queued,
+                    differs_at: best.map(|best| best.common),
+                    predicted: waiting.predicted,
+                },
+                ask: waiting.ask,
+            });
+            started.push(id);
+        }
+        started
+    }
+
+    /// Whether a request's prompt is still to be computed.
+    fn is_before_its_answer(&self, id: RequestId) -> bool {
+        let waits = self.queue.iter().any(|waiting| waiting.id == id);
+        waits
+            || self
+                .active
+                .iter()
+                .any(|active| active.id == id && active.in_prompt())
+    }
+}
