@@ -115,6 +115,10 @@ pub enum Input {
     None,
     /// A Boolean.
     Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Another number.
+    Float(f64),
     /// Text of the program's own.
     Text(String),
     /// Text from a message.

@@ -107,6 +107,8 @@ fn given(input: &Input, meter: &Meter) -> Res<Value> {
     Ok(match input {
         Input::None => Value::None,
         Input::Bool(value) => Value::Bool(*value),
+        Input::Int(value) => Value::Int((*value).into()),
+        Input::Float(value) => Value::Float(*value),
         Input::Text(text) => Value::own(text),
         Input::Said(text) => Value::text(Text::said(text)),
         Input::List(items) => {

@@ -24,6 +24,7 @@ mod clock;
 mod control;
 mod conversation;
 mod prepare;
+mod prompt;
 mod reply;
 mod strftime;
 mod template;
@@ -34,6 +35,7 @@ use jiff::ZonedDateTime;
 
 pub use clock::now;
 pub use conversation::{Conversation, ConversationError, Message, Role};
+pub use prompt::{PromptMessage, Prompter};
 pub use template::{Template, TemplateError, TemplateTokens};
 
 pub use reply::{ChatEvent, Reply};

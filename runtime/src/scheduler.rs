@@ -344,10 +344,8 @@ impl Scheduler {
         self.cells.room_for(tokens, reserved)
     }
 
-    /// Tokens that a prompt shares with the best prefix that it may use.
-    pub fn known(&self, prompt: &[Token], namespace: u64) -> u32 {
-        self.cells
-            .best(prompt, namespace, None)
-            .map_or(0, |best| best.common)
+    /// Tokens of a request's prompt that the cache has.
+    pub fn known(&self, ask: &Ask) -> u32 {
+        self.cells.best(ask).map_or(0, |best| best.common)
     }
 }

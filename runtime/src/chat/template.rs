@@ -9,7 +9,7 @@ use super::strftime;
 /// The longest template compiled, in bytes; real ones have a few thousand.
 const MAX_SOURCE: usize = 1 << 20;
 /// The most bytes accepted in all messages together: more than a million tokens.
-const MAX_MESSAGES: usize = 4 << 20;
+pub(super) const MAX_MESSAGES: usize = 4 << 20;
 /// Steps that a rendering may take, each worth 64 bytes made or read; real templates take some hundred. Each byte of the
 /// messages adds a quarter, so that it may be read about sixteen times.
 const FUEL: u64 = 400_000;
@@ -176,12 +176,24 @@ impl Template {
         if bytes > MAX_MESSAGES {
             return Err(TemplateError::MessagesTooLong(bytes));
         }
-        let fuel = FUEL + bytes as u64 / 4 + FUEL_PER_MESSAGE * messages.len() as u64;
-        let messages = messages.iter().map(|message| self.input(message)).collect();
+        let inputs = messages.iter().map(|message| self.input(message)).collect();
+        self.render_inputs(inputs, Input::None, add_generation_prompt, bytes, messages.len())
+    }
+
+    /// Renders messages of so many bytes, and tools.
+    pub(super) fn render_inputs(
+        &self,
+        messages: Vec<Input>,
+        tools: Input,
+        add_generation_prompt: bool,
+        bytes: usize,
+        count: usize,
+    ) -> Result<Rendered, TemplateError> {
+        let fuel = FUEL + bytes as u64 / 4 + FUEL_PER_MESSAGE * count as u64;
         let mut variables = vec![
             ("messages", Input::List(messages)),
             ("add_generation_prompt", Input::Bool(add_generation_prompt)),
-            ("tools", Input::None),
+            ("tools", tools),
             ("documents", Input::None),
         ];
         let TemplateTokens { bos, eos, pad } = &self.tokens;
@@ -193,18 +205,26 @@ impl Template {
     }
 
     fn input(&self, message: &Message) -> Input {
-        let text = |text: &str| Input::Text(text.to_owned());
-        let said = Input::Said(message.content.clone());
-        let content = match self.in_parts {
+        Input::Map(vec![
+            ("role".into(), Input::Text(message.role.to_string())),
+            ("content".into(), self.content(&message.content)),
+        ])
+    }
+
+    /// The text of a message, in the form that the template takes.
+    pub(super) fn content(&self, text: &str) -> Input {
+        let said = Input::Said(text.to_owned());
+        match self.in_parts {
             false => said,
             true => Input::List(vec![Input::Map(vec![
-                ("type".into(), text("text")),
+                ("type".into(), Input::Text("text".into())),
                 ("text".into(), said),
             ])]),
-        };
-        Input::Map(vec![
-            ("role".into(), text(&message.role.to_string())),
-            ("content".into(), content),
-        ])
+        }
+    }
+
+    /// The template's source, and what it writes in a short conversation.
+    pub fn source(&self) -> &str {
+        &self.own
     }
 }

@@ -72,9 +72,12 @@ impl Cells {
         self.places[sequence].tokens.len()
     }
 
-    /// The longest prefix that a prompt of a namespace can use; among equals one of its own conversation.
-    pub(super) fn best(&self, prompt: &[Token], namespace: u64, conversation: Option<u64>) -> Option<Best> {
+    /// The longest prefix that a request can use; among equals one of its own conversation. Of a prompt that is scored
+    /// what has rows of logits is computed again.
+    pub(super) fn best(&self, ask: &Ask) -> Option<Best> {
+        let (prompt, namespace, conversation) = (&ask.prompt[..], ask.namespace, ask.conversation);
         let most = prompt.len().saturating_sub(1);
+        let most = ask.rows_from.map_or(most, |from| from.min(most));
         let candidates = self.places.iter().enumerate();
         let candidates = candidates.filter(|(_, place)| {
             place.namespace == namespace && !place.tokens.is_empty() && (self.shared || !place.held)
@@ -115,7 +118,7 @@ impl Cells {
     /// context, the sequence, and the best prefix, of which the sequence has as many tokens as its length says.
     pub(super) fn place(&mut self, ask: &Ask, reserved: u32) -> Option<(Vec<Move>, usize, Option<Best>)> {
         let need = (ask.prompt.len() as u32).saturating_add(ask.max_tokens.saturating_sub(1));
-        let best = self.best(&ask.prompt, ask.namespace, ask.conversation);
+        let best = self.best(ask);
         let usable = best.filter(|best| {
             let fits =
                 need.saturating_sub(best.common).saturating_add(reserved) <= self.available(Some(*best));

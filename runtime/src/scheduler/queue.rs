@@ -63,7 +63,7 @@ impl Scheduler {
 
     /// Seconds of a request's work in a place of its own. A prompt takes the whole machine, so it holds up every place.
     fn work(&self, ask: &Ask) -> f64 {
-        let known = self.cells.best(&ask.prompt, ask.namespace, ask.conversation);
+        let known = self.cells.best(ask);
         let rest = (ask.prompt.len() as u32).saturating_sub(known.map_or(0, |best| best.common));
         let step = self.costs.step(self.limits.parallel);
         let prompt = self.costs.prefill(rest) * self.limits.parallel as f64;

@@ -36,6 +36,11 @@ impl TextDecoder {
         self.stops.push(text)
     }
 
+    /// The stop string that was found.
+    pub fn stopped_by(&self) -> Option<&str> {
+        self.stops.stopped_by()
+    }
+
     /// What was held back, once the text has ended by itself.
     pub fn finish(&mut self) -> String {
         let rest = self.utf8.finish();

@@ -14,6 +14,7 @@ pub enum Cut {
 pub struct StopStrings {
     stops: Vec<String>,
     held: String,
+    stopped_by: Option<usize>,
 }
 
 impl StopStrings {
@@ -22,13 +23,17 @@ impl StopStrings {
         StopStrings {
             stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
             held: String::new(),
+            stopped_by: None,
         }
     }
 
     /// Takes more text and returns what may be shown.
     pub fn push(&mut self, text: &str) -> Cut {
         self.held.push_str(text);
-        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop)).min() {
+        let found = (0..).zip(&self.stops);
+        let found = found.filter_map(|(index, stop)| Some((self.held.find(stop)?, index)));
+        if let Some((at, index)) = found.min() {
+            self.stopped_by = Some(index);
             self.held.truncate(at);
             return Cut::Stop(std::mem::take(&mut self.held));
         }
@@ -40,6 +45,11 @@ impl StopStrings {
             .unwrap_or(0);
         let rest = self.held.split_off(self.held.len() - keep);
         Cut::More(std::mem::replace(&mut self.held, rest))
+    }
+
+    /// The stop string that was found.
+    pub fn stopped_by(&self) -> Option<&str> {
+        Some(&self.stops[self.stopped_by?])
     }
 
     /// What was still held back when the text ended without a stop string.
@@ -94,6 +104,7 @@ mod tests {
             }
             shown += &watch.finish();
             assert_eq!((shown.as_str(), stop), (want, stopped), "{name}");
+            assert_eq!(watch.stopped_by().is_some(), stopped, "{name}");
         }
     }
 }
