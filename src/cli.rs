@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     bench, chat, completions, convert, device, fit, imatrix, inspect, models, quantize, report, run,
-    tokenize, tune,
+    serve, tokenize, tune,
 };
 use crate::hints::Flags;
 use crate::render::style;
@@ -22,6 +22,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Whether the command has its own way to end.
+    pub(crate) fn handles_signals(&self) -> bool {
+        matches!(&self.command, Command::Serve(_))
+    }
+
     /// Whether this process works for another siskin.
     pub(crate) fn is_worker(&self) -> bool {
         matches!(&self.command, Command::Bench(args) if args.is_worker())
@@ -31,6 +36,7 @@ impl Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Serve(Box<serve::ServeArgs>),
     Convert(convert::ConvertArgs),
     Quantize(quantize::QuantizeArgs),
     Inspect(inspect::InspectArgs),
@@ -92,6 +98,7 @@ pub(crate) fn parse() -> Result<(Args, Flags), Refused> {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Run(args) => run::main(args),
+        Command::Serve(args) => serve::main(*args),
         Command::Convert(args) => convert::main(args),
         Command::Quantize(args) => quantize::main(args),
         Command::Inspect(args) => inspect::main(args),

@@ -19,6 +19,7 @@ mod prompt_args;
 pub(crate) mod quantize;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod serve;
 mod sampling_args;
 mod session_args;
 mod stats;

@@ -32,7 +32,7 @@ fn command() -> ExitCode {
         Err(refused) => return exit::refused(&refused),
     };
     // A worker dies of a signal, so that the process which it works for sees that it did.
-    if !args.is_worker() {
+    if !args.is_worker() && !args.handles_signals() {
         interrupt::install();
     }
     match cli::run(args) {

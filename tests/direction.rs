@@ -176,9 +176,11 @@ fn inputs_are_opened_in_one_place() {
         "fs::read_to_string(",
     ];
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders: Vec<_> = ["", "grammar", "jinja", "model", "quant", "device", "runtime", "serve", "harness"]
-        .map(|package| root.join(package).join("src"))
-        .into();
+    let mut folders: Vec<_> = [
+        "", "grammar", "jinja", "model", "quant", "device", "runtime", "serve", "harness",
+    ]
+    .map(|package| root.join(package).join("src"))
+    .into();
     let mut found = BTreeSet::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -1,0 +1,282 @@
+//! An answer as it is made, whatever the dialect: choices of one prompt, their text and their calls of tools.
+
+use std::time::Duration;
+
+use siskin_grammar::{CallEvent, CallParser, Form, ToolSet};
+use siskin_runtime::scheduler::{Class, Progress};
+use siskin_runtime::{SamplerConfig, Token};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use crate::engine::{Engine, Events};
+use crate::error::{ApiError, Kind};
+use crate::models::Lease;
+use crate::request::{Drawn, End, Event, Request, Scored};
+
+/// What a dialect asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    /// The prompt.
+    pub(crate) prompt: Vec<Token>,
+    /// Answers to it.
+    pub(crate) choices: usize,
+    /// Tokens of each at most; `None` for what the context has room for.
+    pub(crate) max_tokens: Option<u32>,
+    /// How tokens are chosen.
+    pub(crate) sampler: SamplerConfig,
+    /// Added to the logits of tokens.
+    pub(crate) bias: Vec<(Token, f32)>,
+    /// Texts that end it.
+    pub(crate) stop: Vec<String>,
+    /// Whether end tokens are never drawn.
+    pub(crate) ignore_end: bool,
+    /// Whether the first space is left out.
+    pub(crate) strip_space: bool,
+    /// Likeliest tokens told with each.
+    pub(crate) logprobs: Option<usize>,
+    /// Whether the prompt's tokens are scored too.
+    pub(crate) score_prompt: bool,
+    /// The form that it must have.
+    pub(crate) form: Option<Form>,
+    /// Tools that it may call.
+    pub(crate) tools: Option<ToolSet>,
+    /// Who waits.
+    pub(crate) class: Class,
+    /// Whose prefixes it may use.
+    pub(crate) namespace: u64,
+    /// The conversation.
+    pub(crate) conversation: Option<u64>,
+}
+
+/// What comes of it.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Nothing new; where the first choice is.
+    Waiting(Option<Progress>),
+    /// Scores of the prompt's next tokens.
+    Prompt(Vec<Option<Scored>>),
+    /// Text, perhaps none, of a token.
+    Text {
+        /// What may be shown.
+        text: String,
+        /// Its token's probability.
+        scored: Option<Scored>,
+    },
+    /// What happens to a call of a tool.
+    Call(CallEvent),
+    /// The choice has ended.
+    End(Box<End>),
+    /// The choice cannot be computed.
+    Failed(String),
+}
+
+struct Choice {
+    events: Events,
+    parser: Option<CallParser>,
+    /// Parts that came of one event, to be given one by one.
+    parts: std::collections::VecDeque<Part>,
+    called: bool,
+    ended: bool,
+}
+
+/// Choices that are made.
+pub(crate) struct Answer {
+    /// The model is not unloaded meanwhile.
+    pub(crate) lease: Lease,
+    choices: Vec<Choice>,
+    /// Tokens of the prompt.
+    pub(crate) prompt_tokens: u32,
+    ticks: Interval,
+    next: usize,
+}
+
+impl Answer {
+    /// Has an answer made.
+    ///
+    /// # Errors
+    /// A setting or form is refused, it does not fit, or it would wait too long.
+    pub(crate) fn begin(engine: &Engine, lease: Lease, ask: Ask) -> Result<Self, ApiError> {
+        let live = &lease.live;
+        ask.sampler.check().map_err(|error| ApiError::new(Kind::Invalid, error.to_string()))?;
+        if ask.prompt.is_empty() {
+            return Err(ApiError::field("prompt", "the prompt is empty, and this model adds no token that begins texts"));
+        }
+        let form = match &ask.tools {
+            Some(tools) => tools.form().or_else(|| ask.form.clone()),
+            None => ask.form.clone(),
+        };
+        let constraint = form.map(|form| live.constraint(&form)).transpose()?;
+        let prompt: std::sync::Arc<[Token]> = ask.prompt.into();
+        let prompt_tokens = prompt.len() as u32;
+        let room = (live.context + 1).saturating_sub(prompt_tokens).max(1);
+        let max_tokens = ask.max_tokens.unwrap_or(room).max(1);
+        let seed = ask.sampler.with_seed().seed.unwrap_or_default();
+        let mut choices = Vec::new();
+        let mut first = None;
+        for index in 0..ask.choices.max(1) as u32 {
+            let request = Request {
+                prompt: prompt.clone(),
+                max_tokens,
+                sampler: SamplerConfig {
+                    // The largest number means any seed to llama.cpp.
+                    seed: Some(seed.wrapping_add(index).min(u32::MAX - 1)),
+                    ..ask.sampler
+                },
+                bias: ask.bias.clone(),
+                stop: ask.stop.clone(),
+                ignore_end: ask.ignore_end,
+                strip_space: ask.strip_space,
+                logprobs: ask.logprobs,
+                prompt_logprobs: (ask.score_prompt && index == 0).then_some(0),
+                constraint: constraint.clone(),
+                class: ask.class,
+                namespace: ask.namespace,
+                conversation: ask.conversation,
+                follows: first,
+            };
+            let (admitted, events) = engine.submit(live.slot, request).map_err(|refusal| match refusal {
+                Some(refusal) => ApiError::refusal(&refusal),
+                None => ApiError::new(Kind::Loading, "the model was unloaded; try again").retry_after(Duration::from_secs(1)),
+            })?;
+            first.get_or_insert(admitted.id);
+            choices.push(Choice {
+                events,
+                parser: ask.tools.as_ref().and_then(ToolSet::parser),
+                parts: std::collections::VecDeque::new(),
+                called: false,
+                ended: false,
+            });
+        }
+        const FIRST: Duration = Duration::from_millis(900);
+        let mut ticks = interval_at(Instant::now() + FIRST, Duration::from_secs(2));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Answer {
+            lease,
+            choices,
+            prompt_tokens,
+            ticks,
+            next: 0,
+        })
+    }
+
+    /// Whether a choice has called a tool.
+    pub(crate) fn has_called(&self, choice: usize) -> bool {
+        self.choices[choice].called
+    }
+
+    /// What comes next, and of which choice; `None` after the last end.
+    pub(crate) async fn next(&mut self) -> Option<(usize, Part)> {
+        loop {
+            // Choices take turns.
+            let count = self.choices.len();
+            for at in 0..count {
+                let index = (self.next + at) % count;
+                if let Some(part) = self.choices[index].parts.pop_front() {
+                    return Some((index, part));
+                }
+            }
+            if self.choices.iter().all(|choice| choice.ended) {
+                return None;
+            }
+            let received = {
+                let next = self.next;
+                let choices = &mut self.choices;
+                tokio::select! {
+                    biased;
+                    received = first_event(choices, next) => Some(received),
+                    _ = self.ticks.tick() => None,
+                }
+            };
+            match received {
+                Some((index, event)) => {
+                    self.next = (index + 1) % count;
+                    self.ticks.reset();
+                    self.choices[index].take(event);
+                }
+                None => {
+                    let progress = self.choices.iter().find(|choice| !choice.ended)?.events.progress();
+                    return Some((0, Part::Waiting(progress)));
+                }
+            }
+        }
+    }
+}
+
+/// The next event of any choice that has not ended, from `start` on.
+async fn first_event(choices: &mut [Choice], start: usize) -> (usize, Event) {
+    use std::pin::pin;
+    use std::task::Poll;
+    let count = choices.len();
+    std::future::poll_fn(|context| {
+        for at in 0..count {
+            let index = (start + at) % count;
+            let choice = &mut choices[index];
+            if choice.ended {
+                continue;
+            }
+            // Receiving from a queue has no state that is lost if it is asked again.
+            if let Poll::Ready(Some(event)) = pin!(choice.events.next()).poll(context) {
+                return Poll::Ready((index, event));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+impl Choice {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Started => {}
+            Event::Prompt(scores) => self.parts.push_back(Part::Prompt(scores)),
+            Event::Token(Drawn { text, scored }) => self.text(text, scored),
+            Event::End(mut end) => {
+                let rest = std::mem::take(&mut end.text);
+                if !rest.is_empty() {
+                    self.text(rest, None);
+                }
+                if let Some(parser) = &mut self.parser {
+                    let events = parser.finish();
+                    self.calls(events, None);
+                }
+                self.ended = true;
+                self.parts.push_back(Part::End(end));
+            }
+            Event::Failed(reason) => {
+                self.ended = true;
+                self.parts.push_back(Part::Failed(reason));
+            }
+        }
+    }
+
+    fn text(&mut self, text: String, scored: Option<Scored>) {
+        match &mut self.parser {
+            None => self.parts.push_back(Part::Text { text, scored }),
+            Some(parser) => {
+                let events = parser.push(&text);
+                self.calls(events, scored);
+            }
+        }
+    }
+
+    fn calls(&mut self, events: Vec<CallEvent>, mut scored: Option<Scored>) {
+        for event in events {
+            let part = match event {
+                CallEvent::Text(text) => Part::Text {
+                    text,
+                    scored: scored.take(),
+                },
+                call => {
+                    self.called = true;
+                    Part::Call(call)
+                }
+            };
+            self.parts.push_back(part);
+        }
+        if scored.is_some() {
+            self.parts.push_back(Part::Text {
+                text: String::new(),
+                scored,
+            });
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! OpenAI's API.
+
+mod chat;
+mod common;
+mod messages;
+mod models;
+mod scores;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+/// The paths.
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{id}", get(models::one))
+        .route("/v1/chat/completions", post(chat::complete))
+        .route("/chat/completions", post(chat::complete))
+}

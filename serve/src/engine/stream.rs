@@ -1,0 +1,193 @@
+//! One text as it is drawn: from rows of logits to events.
+
+use std::time::Duration;
+
+use siskin_runtime::scheduler::Ended;
+use siskin_runtime::{Cut, Error, Model, Sampler, TextDecoder, Token};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::score::score;
+use crate::request::{Drawn, End, Event, Finish, Request, Scored, Timings, ms};
+
+/// The least logit: a token that is never drawn.
+const NEVER: f32 = f32::NEG_INFINITY;
+
+pub(super) struct Stream {
+    request: Request,
+    sender: UnboundedSender<Event>,
+    sampler: Sampler,
+    decoder: TextDecoder,
+    /// A row of logits with what the request adds to it.
+    row: Vec<f32>,
+    drawn: u32,
+    finish: Finish,
+    stop: Option<String>,
+    /// When its prompt began, when its first token was drawn, and its last.
+    begun: Duration,
+    first: Option<Duration>,
+    last: Duration,
+}
+
+impl Stream {
+    pub(super) fn new(
+        model: &Model,
+        request: Request,
+        sender: UnboundedSender<Event>,
+        context: u32,
+        now: Duration,
+    ) -> Result<Self, Error> {
+        let mut sampler = request.sampler.build(model.vocabulary_len(), context)?;
+        sampler.see(&request.prompt);
+        let mut decoder = TextDecoder::new(request.stop.iter().cloned());
+        if request.strip_space {
+            decoder.strip_leading_space();
+        }
+        if request.prompt_logprobs == Some(0) {
+            let _ = sender.send(Event::Prompt(vec![None]));
+        }
+        Ok(Stream {
+            request,
+            sender,
+            sampler,
+            decoder,
+            row: Vec::new(),
+            drawn: 0,
+            finish: Finish::Length,
+            stop: None,
+            begun: now,
+            first: None,
+            last: now,
+        })
+    }
+
+    /// The row after the token at `position` of the prompt: the next token's probability is told.
+    pub(super) fn prompt_row(&mut self, position: usize, logits: &[f32]) {
+        if let Some(&next) = self.request.prompt.get(position + 1) {
+            let scored = score(logits, next, self.request.logprobs.unwrap_or(0));
+            let _ = self.sender.send(Event::Prompt(vec![Some(scored)]));
+        }
+    }
+
+    /// Draws a token after `logits`; `None` if the text has ended.
+    pub(super) fn draw(&mut self, model: &Model, logits: &[f32], now: Duration) -> Result<Option<Token>, Error> {
+        if logits.iter().any(|logit| logit.is_nan() || *logit == f32::INFINITY) {
+            let position = self.request.prompt.len() as u32 + self.drawn;
+            return Err(Error::NotANumber { position });
+        }
+        self.last = now;
+        self.first.get_or_insert(now);
+        let Some(token) = self.choose(model, logits) else {
+            self.finish = Finish::Stop;
+            return Ok(None);
+        };
+        if model.is_eog(token) && !self.request.ignore_end {
+            self.finish = Finish::Stop;
+            return Ok(None);
+        }
+        self.sampler.accept(token);
+        self.drawn += 1;
+        let scored = self.request.logprobs.map(|top| score(logits, token, top));
+        let cut = self.decoder.push(&model.piece(token, false));
+        let (text, stopped) = match cut {
+            Cut::More(text) => (text, false),
+            Cut::Stop(text) => (text, true),
+        };
+        // The client is gone if nobody receives; its request is ended by the one who dropped the receiver.
+        let _ = self.sender.send(Event::Token(Drawn { text, scored }));
+        if stopped {
+            self.finish = Finish::StopString;
+            self.stop = self.decoder.stopped_by().map(str::to_owned);
+            return Ok(None);
+        }
+        if let Some(constraint) = &mut self.request.constraint {
+            let accepted = constraint.accept(token.0 as u32);
+            if accepted.is_err() || constraint.must_end() {
+                self.finish = Finish::Stop;
+                return Ok(None);
+            }
+        }
+        Ok(Some(token))
+    }
+
+    /// The next token; `None` if the form of the text allows none.
+    fn choose(&mut self, model: &Model, logits: &[f32]) -> Option<Token> {
+        let Request {
+            bias,
+            ignore_end,
+            constraint,
+            ..
+        } = &mut self.request;
+        if bias.is_empty() && !*ignore_end && constraint.is_none() {
+            return Some(self.sampler.choose(logits));
+        }
+        self.row.clear();
+        self.row.extend_from_slice(logits);
+        for (token, bias) in bias.iter() {
+            if let Some(logit) = usize::try_from(token.0).ok().and_then(|id| self.row.get_mut(id)) {
+                *logit += bias;
+            }
+        }
+        if *ignore_end {
+            for (id, logit) in (0..).zip(&mut self.row) {
+                if model.is_eog(Token(id)) {
+                    *logit = NEVER;
+                }
+            }
+        }
+        let Some(constraint) = constraint else {
+            return Some(self.sampler.choose(&self.row));
+        };
+        // Most tokens have the form already: the whole vocabulary is looked at only if this one has not.
+        let first = self.sampler.choose(&self.row);
+        if constraint.allows(first.0 as u32) {
+            return Some(first);
+        }
+        let Ok(mask) = constraint.mask() else {
+            return None;
+        };
+        let mut any = false;
+        for (id, logit) in self.row.iter_mut().enumerate() {
+            match mask.get(id / 32).is_some_and(|bits| bits >> (id % 32) & 1 == 1) {
+                true => any |= *logit > NEVER,
+                false => *logit = NEVER,
+            }
+        }
+        any.then(|| self.sampler.choose(&self.row))
+    }
+
+    /// Tells the end.
+    pub(super) fn end(mut self, ended: Ended) {
+        let stopped = self.finish == Finish::StopString;
+        let text = if stopped { String::new() } else { self.decoder.finish() };
+        let first = self.first.unwrap_or(self.last);
+        let timings = Timings {
+            queue_ms: ms(ended.queued),
+            cache_n: ended.cached,
+            prompt_n: (self.request.prompt.len() as u32).saturating_sub(ended.cached),
+            prompt_ms: ms(first.saturating_sub(self.begun)),
+            predicted_n: self.drawn,
+            predicted_ms: ms(self.last.saturating_sub(first)),
+            differs_at: ended.differs_at,
+            ..Timings::default()
+        };
+        let _ = self.sender.send(Event::End(Box::new(End {
+            finish: self.finish,
+            stop: self.stop,
+            text,
+            timings: timings.with_rates(),
+        })));
+    }
+
+    /// Tells that it cannot be computed.
+    pub(super) fn fail(self, reason: String) {
+        let _ = self.sender.send(Event::Failed(reason));
+    }
+
+    /// Tells that its first pass is about to be computed.
+    pub(super) fn started(&self) {
+        let _ = self.sender.send(Event::Started);
+    }
+}
+
+/// Kept small: an event of each token goes through a queue.
+const _: () = assert!(size_of::<Event>() <= 96 && size_of::<Scored>() <= 48);

@@ -1,0 +1,355 @@
+//! The models that are served: loaded when they are asked for, within one memory budget, and unloaded when nobody asks.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use siskin_runtime::scheduler::{Costs, Limits};
+use siskin_runtime::{Builder, Error, LoadPlan};
+
+use crate::engine::Engine;
+use crate::error::{ApiError, Kind};
+use crate::facts::Facts;
+use crate::live::Live;
+
+/// A model to serve.
+#[derive(Debug, Clone)]
+pub struct ModelConfig {
+    /// The name that clients use.
+    pub name: String,
+    /// Its file; `None` for the embedded storyteller.
+    pub path: Option<PathBuf>,
+    /// How it is loaded.
+    pub builder: Builder,
+}
+
+/// One of the models.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The name that clients use.
+    pub(crate) name: String,
+    /// What its header says.
+    pub(crate) facts: Facts,
+    builder: Builder,
+    state: Mutex<Loaded>,
+    /// One loads, the others wait.
+    loading: tokio::sync::Mutex<()>,
+    /// Handlers that use it.
+    users: AtomicU32,
+    /// When it was used last, in milliseconds of the engine's time.
+    used: AtomicU64,
+    /// A time that a client wants it kept, in milliseconds of the engine's time.
+    keep: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    live: Option<Arc<Live>>,
+    /// The plan's figure for everything that it takes, in bytes; 0 until it was planned.
+    planned: u64,
+    /// How long loading took, in seconds; 0 if it never was.
+    seconds: f64,
+    /// Costs that were measured before it was unloaded.
+    costs: Option<Costs>,
+}
+
+impl Entry {
+    /// The loaded model, if it is.
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        self.state().live.clone()
+    }
+
+    /// Bytes that it takes when it is loaded, as planned; 0 if it was never planned.
+    pub(crate) fn planned_bytes(&self) -> u64 {
+        self.state().planned
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, Loaded> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A model in use: it is not unloaded before this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// The model.
+    pub(crate) live: Arc<Live>,
+    entry: Arc<Entry>,
+    engine: Engine,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let now = self.engine.now().as_millis() as u64;
+        self.entry.used.store(now, Ordering::Relaxed);
+        self.entry.users.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Lease {
+    /// Has the model kept for so long after this.
+    pub(crate) fn keep_for(&self, time: Duration) {
+        let until = (self.engine.now() + time).as_millis() as u64;
+        self.entry.keep.store(until, Ordering::Relaxed);
+    }
+}
+
+/// How contexts are shared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sharing {
+    /// Requests computed at the same time.
+    pub(crate) parallel: usize,
+    /// Whether bits depend on nothing but the request.
+    pub(crate) deterministic: bool,
+    /// Requests that would wait longer are refused.
+    pub(crate) max_wait: Duration,
+}
+
+/// Every model.
+#[derive(Debug)]
+pub(crate) struct Models {
+    entries: Vec<Arc<Entry>>,
+    engine: Engine,
+    /// Bytes for all of them; `None` for what the first plan may use.
+    memory: Option<u64>,
+    sharing: Sharing,
+    /// Loads so far, and unloads.
+    pub(crate) loads: AtomicU64,
+    /// Unloads so far.
+    pub(crate) unloads: AtomicU64,
+}
+
+impl Models {
+    /// Reads every header; loads nothing.
+    ///
+    /// # Errors
+    /// A file is not a model.
+    pub(crate) fn new(
+        configs: Vec<ModelConfig>,
+        engine: Engine,
+        memory: Option<u64>,
+        sharing: Sharing,
+    ) -> Result<Self, Error> {
+        let entries = configs.into_iter().map(|config| {
+            Ok(Arc::new(Entry {
+                facts: Facts::read(config.path.as_deref())?,
+                name: config.name,
+                builder: config.builder,
+                state: Mutex::default(),
+                loading: tokio::sync::Mutex::default(),
+                users: AtomicU32::new(0),
+                used: AtomicU64::new(0),
+                keep: AtomicU64::new(0),
+            }))
+        });
+        Ok(Models {
+            entries: entries.collect::<Result<_, Error>>()?,
+            engine,
+            memory,
+            sharing,
+            loads: AtomicU64::new(0),
+            unloads: AtomicU64::new(0),
+        })
+    }
+
+    /// Every model, in the order of the command line.
+    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    /// The model of a name, also as `NAME:latest`; the first if none is given.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Entry>, ApiError> {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return self.entries.first().ok_or_else(|| ApiError::new(Kind::NotFound, "no model is served"));
+        };
+        let plain = name.strip_suffix(":latest").unwrap_or(name);
+        let found = self.entries.iter().find(|entry| entry.name == name || entry.name == plain);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).collect();
+            let shown: String = name.chars().take(100).collect();
+            ApiError {
+                param: Some("model".into()),
+                ..ApiError::new(
+                    Kind::NotFound,
+                    format!("there is no model {shown:?} here; there is {}", names.join(", ")),
+                )
+            }
+        })
+    }
+
+    /// A model to use; it is loaded if it is not.
+    ///
+    /// # Errors
+    /// There is no such model, it does not fit into memory beside those in use, or its file is damaged by now.
+    pub(crate) async fn lease(&self, name: Option<&str>) -> Result<Lease, ApiError> {
+        let entry = self.find(name)?;
+        // Counted before it is looked for, so that it is not unloaded in between.
+        entry.users.fetch_add(1, Ordering::Relaxed);
+        let lease = |live| Lease {
+            live,
+            entry: entry.clone(),
+            engine: self.engine.clone(),
+        };
+        if let Some(live) = entry.live() {
+            return Ok(lease(live));
+        }
+        let loaded = {
+            let _one = entry.loading.lock().await;
+            match entry.live() {
+                Some(live) => Ok(live),
+                None => self.load(entry).await,
+            }
+        };
+        match loaded {
+            Ok(live) => Ok(lease(live)),
+            Err(error) => {
+                entry.users.fetch_sub(1, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    async fn load(&self, entry: &Arc<Entry>) -> Result<Arc<Live>, ApiError> {
+        let start = self.engine.now();
+        let builder = entry.builder.clone();
+        let planned = blocking(move || builder.plan()).await?;
+        let plan = planned.map_err(|error| no_memory(&error))?;
+        let (bytes, usable) = match &plan.settings.plan {
+            Some(plan) => (plan.total_bytes, plan.usable_bytes),
+            None => (entry.facts.bytes, u64::MAX),
+        };
+        entry.state().planned = bytes;
+        self.make_room(entry, bytes, self.memory.unwrap_or(usable))?;
+        let limits = self.limits(&plan);
+        let costs = match entry.state().costs.clone() {
+            Some(costs) => costs,
+            None => Costs::default(),
+        };
+        let model = blocking(move || plan.load()).await?;
+        let model = model.map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
+        let slot = self.engine.open(model.clone(), limits, costs, None).await;
+        let slot = slot.map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
+        let (name, facts) = (entry.name.clone(), entry.facts.clone());
+        let live = blocking(move || Live::new(name, model, slot, limits.cells, facts)).await?;
+        let live = match live {
+            Ok(live) => Arc::new(live),
+            Err(error) => {
+                self.engine.close(slot);
+                return Err(error.into());
+            }
+        };
+        let mut state = entry.state();
+        state.live = Some(live.clone());
+        state.seconds = (self.engine.now() - start).as_secs_f64();
+        entry.used.store(self.engine.now().as_millis() as u64, Ordering::Relaxed);
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        Ok(live)
+    }
+
+    fn limits(&self, plan: &LoadPlan) -> Limits {
+        let values = &plan.settings.values;
+        let Sharing {
+            parallel,
+            deterministic,
+            max_wait,
+        } = self.sharing;
+        let context = values.context.max(1);
+        // Passes of at most eight tokens give the same bits whatever is computed with them; cells of its own have a
+        // sequence's tokens in order.
+        let limits = Limits {
+            parallel,
+            max_wait,
+            ..Limits::default()
+        };
+        match deterministic {
+            true => Limits {
+                sequences: parallel,
+                cells: context / parallel.max(1) as u32,
+                shared: false,
+                pass_tokens: 8,
+                pass_rows: 8,
+                ..limits
+            },
+            false => Limits {
+                sequences: (2 * parallel + 2).min(64).max(parallel),
+                cells: context,
+                shared: true,
+                pass_tokens: values.ubatch.max(parallel as u32),
+                ..limits
+            },
+        }
+    }
+
+    /// Unloads idle models, the longest unused first, until `bytes` fit.
+    fn make_room(&self, wanted: &Arc<Entry>, bytes: u64, budget: u64) -> Result<(), ApiError> {
+        let resident = || -> Vec<&Arc<Entry>> {
+            let others = self.entries.iter().filter(|entry| !Arc::ptr_eq(entry, wanted));
+            others.filter(|entry| entry.live().is_some()).collect()
+        };
+        loop {
+            let others = resident();
+            let used: u64 = others.iter().map(|entry| entry.planned_bytes()).sum();
+            if used.saturating_add(bytes) <= budget {
+                return Ok(());
+            }
+            let idle = others.iter().filter(|entry| entry.users.load(Ordering::Relaxed) == 0);
+            let oldest = idle.min_by_key(|entry| entry.used.load(Ordering::Relaxed));
+            let Some(oldest) = oldest.filter(|_| bytes <= budget) else {
+                let mib = |bytes: u64| bytes >> 20;
+                let message = format!(
+                    "{} needs {} MiB; {} of {} MiB are taken by models in use",
+                    wanted.name,
+                    mib(bytes),
+                    mib(used),
+                    mib(budget)
+                );
+                let error = ApiError::new(Kind::NoMemory, message).retry_after(Duration::from_secs(10));
+                return Err(ApiError {
+                    numbers: vec![("needed_bytes", bytes), ("used_bytes", used), ("budget_bytes", budget)],
+                    ..error
+                });
+            };
+            self.unload(oldest);
+        }
+    }
+
+    /// Frees a model that nobody uses; false if somebody does.
+    pub(crate) fn unload(&self, entry: &Entry) -> bool {
+        let mut state = entry.state();
+        if entry.users.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
+        let Some(live) = state.live.take() else { return false };
+        state.costs = self.engine.costs(live.slot);
+        self.engine.close(live.slot);
+        self.unloads.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Unloads what nobody used for so long; true if nothing is loaded afterwards.
+    pub(crate) fn unload_idle(&self, after: Duration) -> bool {
+        let now = self.engine.now().as_millis() as u64;
+        for entry in &self.entries {
+            let used = entry.used.load(Ordering::Relaxed);
+            let kept = entry.keep.load(Ordering::Relaxed) > now;
+            if now.saturating_sub(used) >= after.as_millis() as u64 && !kept {
+                self.unload(entry);
+            }
+        }
+        self.entries.iter().all(|entry| entry.live().is_none())
+    }
+}
+
+fn no_memory(error: &Error) -> ApiError {
+    ApiError::new(Kind::NoMemory, error.to_string())
+}
+
+/// Does what takes long apart from the thread that serves.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| ApiError::new(Kind::Internal, "a computation failed"))
+}
