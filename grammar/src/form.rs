@@ -1,0 +1,93 @@
+//! What a client may ask of an answer's text.
+
+use llguidance::Matcher;
+use llguidance::api::{GrammarInit, TopLevelGrammar};
+use serde_json::{Value, json};
+
+use crate::constraint::Constraint;
+use crate::error::{ErrorKind, GrammarError, from_llguidance};
+use crate::tools::ToolSet;
+use crate::vocabulary::Vocabulary;
+use crate::{gbnf, schema};
+
+/// llguidance recurses over rules, references and properties. What [`crate::limits`] let through fits into this stack,
+/// also without optimization.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
+
+/// A form of text.
+#[derive(Debug, Clone)]
+pub enum Form {
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that validates against a schema.
+    JsonSchema {
+        /// The schema: an object, or `true`.
+        schema: Value,
+        /// Refuse keywords that JSON Schema does not know, and let objects have only the properties that they name.
+        strict: bool,
+    },
+    /// Text of a grammar in GBNF, llama.cpp's notation.
+    Gbnf(String),
+    /// Text or calls of tools.
+    Tools(Box<ToolSet>),
+}
+
+impl Form {
+    /// The state before the first token.
+    ///
+    /// JSON is written compactly: one space may follow a comma and a colon, and there is no other white space. Small
+    /// models fill their context with blanks and newlines where these are allowed. Properties come in the order of the
+    /// schema, strings have no `\u` escapes: every string has one spelling, so no key is written twice in two ways.
+    ///
+    /// # Errors
+    /// The form is not well formed, cannot be enforced, or is beyond [`crate::limits`].
+    pub fn compile(&self, vocabulary: &Vocabulary) -> Result<Constraint, GrammarError> {
+        let grammar = match self {
+            Form::JsonObject => json_grammar(&json!({"type": "object"}), false)?,
+            Form::JsonSchema { schema, strict } => json_grammar(schema, *strict)?,
+            Form::Gbnf(text) => TopLevelGrammar::from_lark(gbnf::to_lark(text)?),
+            Form::Tools(tools) => TopLevelGrammar::from_lark(tools.to_lark()?),
+        };
+        build(vocabulary, grammar)
+    }
+}
+
+fn json_grammar(schema: &Value, strict: bool) -> Result<TopLevelGrammar, GrammarError> {
+    Ok(TopLevelGrammar::from_json_schema(schema::prepare(
+        schema,
+        strict.into(),
+    )?))
+}
+
+fn build(vocabulary: &Vocabulary, grammar: TopLevelGrammar) -> Result<Constraint, GrammarError> {
+    let factory = vocabulary.factory();
+    let built = std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("grammar".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, || {
+                factory.create_parser_from_init_default(GrammarInit::Serialized(grammar))
+            })
+            .map(|thread| thread.join())
+    });
+    match built {
+        Ok(Ok(Ok(parser))) => Ok(Constraint::new(
+            vocabulary,
+            Matcher::new(Ok(vocabulary.adopt(parser))),
+        )),
+        Ok(Ok(Err(error))) => Err(schema::explain(from_llguidance(
+            &error.to_string(),
+            ErrorKind::Unsupported,
+        ))),
+        Ok(Err(_)) => Err(GrammarError::new(
+            ErrorKind::Internal,
+            "",
+            "the grammar's compiler has failed",
+        )),
+        Err(error) => Err(GrammarError::new(
+            ErrorKind::Internal,
+            "",
+            format!("cannot start a thread: {error}"),
+        )),
+    }
+}
