@@ -6,7 +6,9 @@
 
 mod edit;
 mod ends;
+mod formats;
 mod keywords;
+mod numbers;
 mod values;
 mod walk;
 

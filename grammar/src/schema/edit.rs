@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::keywords::{is_enforced, keyword};
-use super::values;
 use super::walk::{Found, local_pointer};
+use super::{formats, numbers, values};
 use crate::error::{ErrorKind, GrammarError};
 use crate::limits;
 
@@ -22,6 +22,8 @@ pub(crate) fn edit(root: &mut Value, found: &Found, closes: bool) -> Result<(), 
             if closes && found.may_close {
                 close(map);
             }
+            numbers::bound(map);
+            formats::replace(map);
             rename_reference(map, &mut aliases);
         }
     }

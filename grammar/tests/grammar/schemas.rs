@@ -26,7 +26,7 @@ fn any_object_is_compact_json() {
         "{}",
         r#"{"a":1}"#,
         r#"{"a": [1, 2,3], "b": {"c": null}}"#,
-        r#"{"ü\n": -1.5e3}"#,
+        r#"{"ü\n": -1.5}"#,
     ] {
         assert!(is_whole(&constraint, text), "{text}");
     }
@@ -163,8 +163,8 @@ fn numbers() {
     );
     check(
         json!({"type": "number"}),
-        &["0", "-1.5", "1e10"],
-        &[".5", "1.", "+1", "NaN", "Infinity"],
+        &["0", "-1.5", "1000000"],
+        &[".5", "1.", "+1", "NaN", "Infinity", "1e999"],
     );
     check(
         json!({"type": "integer", "multipleOf": 5}),
