@@ -20,13 +20,20 @@ pub struct Constraint {
 
 impl std::fmt::Debug for Constraint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Constraint").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Constraint")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 
 impl Constraint {
     pub(crate) fn new(vocabulary: &Vocabulary, matcher: Matcher) -> Constraint {
-        Constraint { vocabulary: vocabulary.clone(), matcher, mask: SimpleVob::new(), ended: false }
+        Constraint {
+            vocabulary: vocabulary.clone(),
+            matcher,
+            mask: SimpleVob::new(),
+            ended: false,
+        }
     }
 
     /// Whether `token` may be next. False for every token after an end token, and after an error.
@@ -49,7 +56,10 @@ impl Constraint {
         if self.ended {
             return Err(past_the_end());
         }
-        self.mask = self.matcher.compute_mask_or_eos().map_err(|e| of_matcher(&e.to_string()))?;
+        self.mask = self
+            .matcher
+            .compute_mask_or_eos()
+            .map_err(|e| of_matcher(&e.to_string()))?;
         if self.mask.is_zero() {
             return Err(GrammarError::new(ErrorKind::Internal, "", "no token may be next"));
         }
@@ -69,18 +79,26 @@ impl Constraint {
             if let Some(text) = self.matcher.get_error() {
                 return Err(of_matcher(&text));
             }
-            return Err(GrammarError::new(ErrorKind::Token, "", format!("token {token} may not be next")));
+            return Err(GrammarError::new(
+                ErrorKind::Token,
+                "",
+                format!("token {token} may not be next"),
+            ));
         }
         if self.vocabulary.end_tokens().contains(&token) {
             self.ended = true;
             return Ok(());
         }
-        self.matcher.consume_token(token).map_err(|e| of_matcher(&e.to_string()))
+        self.matcher
+            .consume_token(token)
+            .map_err(|e| of_matcher(&e.to_string()))
     }
 
     /// Whether the text has the form if it ends here.
     pub fn may_end(&mut self) -> bool {
-        self.ended || self.must_end() || (!self.matcher.is_stopped() && self.matcher.is_accepting().unwrap_or(false))
+        self.ended
+            || self.must_end()
+            || (!self.matcher.is_stopped() && self.matcher.is_accepting().unwrap_or(false))
     }
 
     /// Whether the text is complete and nothing may follow.

@@ -32,7 +32,11 @@ pub struct GrammarError {
 
 impl GrammarError {
     pub(crate) fn new(kind: ErrorKind, at: impl Into<String>, message: impl Into<String>) -> GrammarError {
-        GrammarError { kind, at: at.into(), message: message.into() }
+        GrammarError {
+            kind,
+            at: at.into(),
+            message: message.into(),
+        }
     }
 
     /// What is wrong.
@@ -52,7 +56,11 @@ impl GrammarError {
 
     /// The same error, found below `parent`.
     pub(crate) fn within(mut self, parent: &str) -> GrammarError {
-        self.at = if self.at.is_empty() { parent.to_owned() } else { format!("{parent}: {}", self.at) };
+        self.at = if self.at.is_empty() {
+            parent.to_owned()
+        } else {
+            format!("{parent}: {}", self.at)
+        };
         self
     }
 }
@@ -76,8 +84,15 @@ const KINDS: [(&str, ErrorKind); 10] = [
 
 /// llguidance's error in one line, with the kind that its text means. `otherwise` is the kind of all other texts.
 pub(crate) fn from_llguidance(text: &str, otherwise: ErrorKind) -> GrammarError {
-    let kind = KINDS.iter().find(|(word, _)| text.contains(word)).map_or(otherwise, |(_, kind)| *kind);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");
+    let kind = KINDS
+        .iter()
+        .find(|(word, _)| text.contains(word))
+        .map_or(otherwise, |(_, kind)| *kind);
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("unknown error");
     let mut message: String = line.chars().take(LONGEST_MESSAGE).collect();
     if message.len() < line.len() {
         message.push('…');

@@ -37,13 +37,14 @@ impl Form {
     ///
     /// JSON is written compactly: one space may follow a comma and a colon, and there is no other white space. Small
     /// models fill their context with blanks and newlines where these are allowed. Properties come in the order of the
-    /// schema, strings have no `\u` escapes: every string has one spelling, so no key is written twice in two ways.
+    /// schema, strings have no `\u` escapes: every string has one spelling, so no key is written twice in two ways. Numbers
+    /// have no exponent if their type is named.
     ///
     /// # Errors
     /// The form is not well formed, cannot be enforced, or is beyond [`crate::limits`].
     pub fn compile(&self, vocabulary: &Vocabulary) -> Result<Constraint, GrammarError> {
         let grammar = match self {
-            Form::JsonObject => json_grammar(&json!({"type": "object"}), false)?,
+            Form::JsonObject => json_grammar(&any_object(), false)?,
             Form::JsonSchema { schema, strict } => json_grammar(schema, *strict)?,
             Form::Gbnf(text) => TopLevelGrammar::from_lark(gbnf::to_lark(text)?),
             Form::Tools(tools) => TopLevelGrammar::from_lark(tools.to_lark()?),
@@ -52,8 +53,23 @@ impl Form {
     }
 }
 
+/// Any object, with numbers that are bounded as in all schemas.
+fn any_object() -> Value {
+    let any = json!({"$ref": "#/$defs/any"});
+    let kinds = [
+        json!({"type": ["null", "boolean", "string"]}),
+        json!({"type": "number"}),
+        json!({"type": "array", "items": any}),
+        json!({"type": "object", "additionalProperties": any}),
+    ];
+    json!({"type": "object", "additionalProperties": any, "$defs": {"any": {"anyOf": kinds}}})
+}
+
 fn json_grammar(schema: &Value, strict: bool) -> Result<TopLevelGrammar, GrammarError> {
-    Ok(TopLevelGrammar::from_json_schema(schema::prepare(schema, strict.into())?))
+    Ok(TopLevelGrammar::from_json_schema(schema::prepare(
+        schema,
+        strict.into(),
+    )?))
 }
 
 fn build(vocabulary: &Vocabulary, grammar: TopLevelGrammar) -> Result<Constraint, GrammarError> {
@@ -62,15 +78,29 @@ fn build(vocabulary: &Vocabulary, grammar: TopLevelGrammar) -> Result<Constraint
         std::thread::Builder::new()
             .name("grammar".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || factory.create_parser_from_init_default(GrammarInit::Serialized(grammar)))
+            .spawn_scoped(scope, || {
+                factory.create_parser_from_init_default(GrammarInit::Serialized(grammar))
+            })
             .map(|thread| thread.join())
     });
     match built {
-        Ok(Ok(Ok(parser))) => Ok(Constraint::new(vocabulary, Matcher::new(Ok(vocabulary.adopt(parser))))),
-        Ok(Ok(Err(error))) => Err(schema::explain(from_llguidance(&error.to_string(), ErrorKind::Unsupported))),
-        Ok(Err(_)) => Err(GrammarError::new(ErrorKind::Internal, "", "the grammar's compiler has failed")),
-        Err(error) => {
-            Err(GrammarError::new(ErrorKind::Internal, "", format!("cannot start a thread: {error}")))
-        }
+        Ok(Ok(Ok(parser))) => Ok(Constraint::new(
+            vocabulary,
+            Matcher::new(Ok(vocabulary.adopt(parser))),
+        )),
+        Ok(Ok(Err(error))) => Err(schema::explain(from_llguidance(
+            &error.to_string(),
+            ErrorKind::Unsupported,
+        ))),
+        Ok(Err(_)) => Err(GrammarError::new(
+            ErrorKind::Internal,
+            "",
+            "the grammar's compiler has failed",
+        )),
+        Err(error) => Err(GrammarError::new(
+            ErrorKind::Internal,
+            "",
+            format!("cannot start a thread: {error}"),
+        )),
     }
 }

@@ -5,7 +5,10 @@
 //! `additionalItems` and `exclusiveMinimum: true` have the meaning of the drafts that had them.
 
 mod edit;
+mod ends;
+mod formats;
 mod keywords;
+mod numbers;
 mod values;
 mod walk;
 
@@ -52,11 +55,19 @@ pub(crate) fn prepare(schema: &Value, reading: Reading) -> Result<Value, Grammar
     let at_root = |kind, message: &str| GrammarError::new(kind, "", message);
     values::check_depth(schema)?;
     if values::compact_len(schema) > limits::MAX_BYTES {
-        return Err(at_root(ErrorKind::Limit, &format!("the schema has more than {} bytes", limits::MAX_BYTES)));
+        return Err(at_root(
+            ErrorKind::Limit,
+            &format!("the schema has more than {} bytes", limits::MAX_BYTES),
+        ));
     }
     let mut root = match schema {
         Value::Bool(true) => Value::Object(serde_json::Map::new()),
-        Value::Bool(false) => return Err(at_root(ErrorKind::Unsatisfiable, "nothing validates against `false`")),
+        Value::Bool(false) => {
+            return Err(at_root(
+                ErrorKind::Unsatisfiable,
+                "nothing validates against `false`",
+            ));
+        }
         Value::Object(_) => schema.clone(),
         _ => return Err(at_root(ErrorKind::Syntax, "a schema is an object or a boolean")),
     };
@@ -64,6 +75,7 @@ pub(crate) fn prepare(schema: &Value, reading: Reading) -> Result<Value, Grammar
         edit::require_object(&mut root)?;
     }
     let found = walk::walk(&root, reading.known_only())?;
+    ends::check(&root, &found)?;
     edit::edit(&mut root, &found, reading.closes())?;
     Ok(root)
 }

@@ -76,26 +76,48 @@ impl ToolSet {
         for tool in &tools {
             if !is_name(&tool.name) {
                 let message = "the name of a tool is 1 to 64 of a-z, A-Z, 0-9, _ and -".to_owned();
-                return error(ErrorKind::Syntax, &tool.name.chars().take(64).collect::<String>(), message);
+                return error(
+                    ErrorKind::Syntax,
+                    &tool.name.chars().take(64).collect::<String>(),
+                    message,
+                );
             }
             if !names.insert(tool.name.as_str()) {
-                return error(ErrorKind::Syntax, &tool.name, "two tools have this name".to_owned());
+                return error(
+                    ErrorKind::Syntax,
+                    &tool.name,
+                    "two tools have this name".to_owned(),
+                );
             }
             bytes += prepared(tool)?.to_string().len();
             if bytes > limits::MAX_TOOL_BYTES {
-                let message = format!("the parameters of all tools have more than {} bytes", limits::MAX_TOOL_BYTES);
+                let message = format!(
+                    "the parameters of all tools have more than {} bytes",
+                    limits::MAX_TOOL_BYTES
+                );
                 return error(ErrorKind::Limit, &tool.name, message);
             }
         }
         match &choice {
             ToolChoice::Named(name) if !names.contains(name.as_str()) => {
                 let at = name.chars().take(64).collect::<String>();
-                error(ErrorKind::Syntax, &at, "no tool has the name that is chosen".to_owned())
+                error(
+                    ErrorKind::Syntax,
+                    &at,
+                    "no tool has the name that is chosen".to_owned(),
+                )
             }
-            ToolChoice::Required if tools.is_empty() => {
-                error(ErrorKind::Syntax, "", "a call is required and there is no tool".to_owned())
-            }
-            _ => Ok(ToolSet { tools, choice, parallel, style }),
+            ToolChoice::Required if tools.is_empty() => error(
+                ErrorKind::Syntax,
+                "",
+                "a call is required and there is no tool".to_owned(),
+            ),
+            _ => Ok(ToolSet {
+                tools,
+                choice,
+                parallel,
+                style,
+            }),
         }
     }
 
@@ -127,7 +149,11 @@ impl ToolSet {
     /// What a model must be told if its template does not know tools: what the tools are and how one is called. Empty if
     /// none may be called.
     pub fn instructions(&self) -> String {
-        if self.may_call() { instructions::write(self) } else { String::new() }
+        if self.may_call() {
+            instructions::write(self)
+        } else {
+            String::new()
+        }
     }
 
     fn may_call(&self) -> bool {
@@ -140,7 +166,9 @@ impl ToolSet {
             ToolChoice::Named(name) => Some(name.as_str()),
             _ => None,
         };
-        self.tools.iter().filter(move |tool| only.is_none_or(|name| name == tool.name))
+        self.tools
+            .iter()
+            .filter(move |tool| only.is_none_or(|name| name == tool.name))
     }
 
     pub(crate) fn to_lark(&self) -> Result<String, GrammarError> {
@@ -150,13 +178,19 @@ impl ToolSet {
 
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// The schema of a tool's arguments as llguidance gets it.
 fn prepared(tool: &Tool) -> Result<Value, GrammarError> {
     let none = serde_json::json!({"type": "object", "properties": {}});
-    let parameters = if tool.parameters.is_null() { &none } else { &tool.parameters };
+    let parameters = if tool.parameters.is_null() {
+        &none
+    } else {
+        &tool.parameters
+    };
     schema::prepare(parameters, Reading::Parameters { strict: tool.strict })
         .map_err(|error| error.within(&format!("tool {}", tool.name)))
 }

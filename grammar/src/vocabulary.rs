@@ -35,7 +35,10 @@ struct Inner {
 
 impl std::fmt::Debug for Vocabulary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vocabulary").field("len", &self.len()).field("end", &self.inner.end).finish()
+        f.debug_struct("Vocabulary")
+            .field("len", &self.len())
+            .field("end", &self.inner.end)
+            .finish()
     }
 }
 
@@ -51,12 +54,22 @@ impl Vocabulary {
         let mut bytes = 0usize;
         for token in tokens {
             if words.len() == limits::MAX_TOKENS {
-                return Err(error(format!("the vocabulary has more than {} tokens", limits::MAX_TOKENS)));
+                return Err(error(format!(
+                    "the vocabulary has more than {} tokens",
+                    limits::MAX_TOKENS
+                )));
             }
-            let word = if end.contains(&(words.len() as u32)) { Vec::new() } else { writable(token) };
+            let word = if end.contains(&(words.len() as u32)) {
+                Vec::new()
+            } else {
+                writable(token)
+            };
             bytes += word.len();
             if bytes > limits::MAX_VOCABULARY_BYTES {
-                return Err(error(format!("the tokens have more than {} bytes", limits::MAX_VOCABULARY_BYTES)));
+                return Err(error(format!(
+                    "the tokens have more than {} bytes",
+                    limits::MAX_VOCABULARY_BYTES
+                )));
             }
             words.push(word);
         }
@@ -64,7 +77,10 @@ impl Vocabulary {
             return Err(error("the vocabulary has no token".to_owned()));
         }
         if let Some(token) = end.iter().find(|&&token| token as usize >= words.len()) {
-            return Err(error(format!("the end token {token} is not one of the {} tokens", words.len())));
+            return Err(error(format!(
+                "the end token {token} is not one of the {} tokens",
+                words.len()
+            )));
         }
         let env = Arc::new(Env::new());
         let tok_env: TokEnv = env.clone();
@@ -75,7 +91,13 @@ impl Vocabulary {
         *factory.limits_mut() = parser_limits();
         env.set(tree(&words, end));
         let bias = Arc::new(WholeTree { env });
-        Ok(Vocabulary { inner: Arc::new(Inner { factory, bias, end: end.to_vec() }) })
+        Ok(Vocabulary {
+            inner: Arc::new(Inner {
+                factory,
+                bias,
+                end: end.to_vec(),
+            }),
+        })
     }
 
     /// How many tokens there are.
@@ -112,7 +134,9 @@ impl Vocabulary {
 /// the tree of tokens has a meaning of its own for it.
 fn writable(token: TokenText) -> Vec<u8> {
     match token {
-        TokenText::Text(bytes) if bytes.len() <= limits::MAX_TOKEN_BYTES && bytes.first() != Some(&0xff) => bytes,
+        TokenText::Text(bytes) if bytes.len() <= limits::MAX_TOKEN_BYTES && bytes.first() != Some(&0xff) => {
+            bytes
+        }
         TokenText::Text(_) | TokenText::Control => Vec::new(),
     }
 }
@@ -120,7 +144,11 @@ fn writable(token: TokenText) -> Vec<u8> {
 fn tree(words: &[Vec<u8>], end: &[u32]) -> TokTrie {
     let first = end.first().copied().unwrap_or(INVALID_TOKEN);
     let tree = TokTrie::from(&TokRxInfo::new(words.len() as u32, first), words);
-    if end.len() > 1 { tree.with_eos_tokens(end) } else { tree }
+    if end.len() > 1 {
+        tree.with_eos_tokens(end)
+    } else {
+        tree
+    }
 }
 
 /// What one answer may cost. Reaching one of these ends the answer with [`ErrorKind::TooComplex`].
@@ -149,7 +177,10 @@ struct Env {
 
 impl Env {
     fn new() -> Env {
-        Env { empty: tree(&[vec![b' ']], &[]), full: OnceLock::new() }
+        Env {
+            empty: tree(&[vec![b' ']], &[]),
+            full: OnceLock::new(),
+        }
     }
 
     fn set(&self, tree: TokTrie) {

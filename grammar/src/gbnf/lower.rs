@@ -19,7 +19,11 @@ pub(super) fn lower(grammar: &Grammar) -> Result<String, GrammarError> {
     let mut out = Writer::default();
     if plain[grammar.root] {
         // A terminal is not empty; the empty text is an alternative of its own.
-        let _ = writeln!(out.text, "start: FULL | \"\"\nFULL: R{} & /(?s:.+)/", grammar.root);
+        let _ = writeln!(
+            out.text,
+            "start: FULL | \"\"\nFULL: R{} & /(?s:.+)/",
+            grammar.root
+        );
         if !may_be_empty(grammar)[grammar.root] {
             out.text = format!("start: R{}\n", grammar.root);
         }
@@ -70,7 +74,10 @@ impl Writer {
                 self.text.push_str("( ");
                 for character in text.chars() {
                     let ranges = vec![(character.into(), character.into())];
-                    self.class(&Class { negated: false, ranges });
+                    self.class(&Class {
+                        negated: false,
+                        ranges,
+                    });
                     self.text.push(' ');
                 }
                 self.text.push(')');
@@ -133,10 +140,13 @@ fn expression(class: &Class) -> String {
 }
 
 fn references(alternatives: &[Vec<Item>]) -> impl DoubleEndedIterator<Item = usize> {
-    alternatives.iter().flatten().filter_map(|item| match item.symbol {
-        Symbol::Rule(rule) => Some(rule),
-        _ => None,
-    })
+    alternatives
+        .iter()
+        .flatten()
+        .filter_map(|item| match item.symbol {
+            Symbol::Rule(rule) => Some(rule),
+            _ => None,
+        })
 }
 
 /// Rules in the order in which they are reached, with the depth of the chain that led there first.
@@ -149,7 +159,11 @@ fn visit(grammar: &Grammar) -> Vec<(usize, usize)> {
             continue;
         }
         order.push((rule, depth));
-        open.extend(references(&grammar.rules[rule]).rev().map(|next| (next, depth + 1)));
+        open.extend(
+            references(&grammar.rules[rule])
+                .rev()
+                .map(|next| (next, depth + 1)),
+        );
     }
     order
 }
@@ -160,10 +174,20 @@ fn reachable(grammar: &Grammar) -> Vec<usize> {
 
 /// llguidance recurses from rule to rule.
 fn check_chains(grammar: &Grammar) -> Result<(), GrammarError> {
-    match visit(grammar).into_iter().find(|(_, depth)| *depth > limits::MAX_RULE_DEPTH) {
+    match visit(grammar)
+        .into_iter()
+        .find(|(_, depth)| *depth > limits::MAX_RULE_DEPTH)
+    {
         Some((rule, _)) => {
-            let message = format!("more than {} rules lead from root to here", limits::MAX_RULE_DEPTH);
-            Err(GrammarError::new(ErrorKind::Limit, format!("rule {}", grammar.names[rule]), message))
+            let message = format!(
+                "more than {} rules lead from root to here",
+                limits::MAX_RULE_DEPTH
+            );
+            Err(GrammarError::new(
+                ErrorKind::Limit,
+                format!("rule {}", grammar.names[rule]),
+                message,
+            ))
         }
         None => Ok(()),
     }
@@ -199,7 +223,11 @@ fn check_ends(grammar: &Grammar) -> Result<(), GrammarError> {
     match reachable(grammar).into_iter().find(|rule| !ends[*rule]) {
         Some(rule) => {
             let at = format!("rule {}", grammar.names[rule]);
-            Err(GrammarError::new(ErrorKind::Unsatisfiable, at, "no text ends this rule: it always needs itself"))
+            Err(GrammarError::new(
+                ErrorKind::Unsatisfiable,
+                at,
+                "no text ends this rule: it always needs itself",
+            ))
         }
         None => Ok(()),
     }
@@ -207,7 +235,9 @@ fn check_ends(grammar: &Grammar) -> Result<(), GrammarError> {
 
 /// Which rules do not come back to themselves.
 fn without_recursion(grammar: &Grammar) -> Vec<bool> {
-    closure(grammar, |alternatives, known| references(alternatives).all(|rule| known[rule]))
+    closure(grammar, |alternatives, known| {
+        references(alternatives).all(|rule| known[rule])
+    })
 }
 
 fn may_be_empty(grammar: &Grammar) -> Vec<bool> {

@@ -50,15 +50,21 @@ impl<'a> Parser<'a> {
     fn rule(&mut self) -> Result<(), GrammarError> {
         let name = self.scanner.take_while(is_name);
         if name.is_empty() {
-            return Err(self.scanner.error(ErrorKind::Syntax, "a rule begins with its name"));
+            return Err(self
+                .scanner
+                .error(ErrorKind::Syntax, "a rule begins with its name"));
         }
         self.scanner.skip(false);
         if !self.scanner.take("::=") {
-            return Err(self.scanner.error(ErrorKind::Syntax, format!("::= follows the name {name}")));
+            return Err(self
+                .scanner
+                .error(ErrorKind::Syntax, format!("::= follows the name {name}")));
         }
         let rule = self.named(name)?;
         if self.rules[rule].is_some() {
-            return Err(self.scanner.error(ErrorKind::Syntax, format!("the rule {name} is there already")));
+            return Err(self
+                .scanner
+                .error(ErrorKind::Syntax, format!("the rule {name} is there already")));
         }
         self.scanner.skip(true);
         self.rules[rule] = Some(self.alternatives(rule)?);
@@ -71,7 +77,11 @@ impl<'a> Parser<'a> {
     /// The alternatives of `rule` with all groups in them.
     fn alternatives(&mut self, rule: usize) -> Result<Alternatives, GrammarError> {
         let mut outer: Vec<Open> = Vec::new();
-        let mut open = Open { rule, alternatives: vec![Vec::new()], repeatable: false };
+        let mut open = Open {
+            rule,
+            alternatives: vec![Vec::new()],
+            repeatable: false,
+        };
         loop {
             self.scanner.skip(!outer.is_empty());
             if outer.is_empty() {
@@ -87,7 +97,11 @@ impl<'a> Parser<'a> {
                     return Err(self.scanner.error(ErrorKind::Limit, message));
                 }
                 let group = self.add(format!("a group of {}", self.names[rule]))?;
-                let inner = Open { rule: group, alternatives: vec![Vec::new()], repeatable: false };
+                let inner = Open {
+                    rule: group,
+                    alternatives: vec![Vec::new()],
+                    repeatable: false,
+                };
                 outer.push(std::mem::replace(&mut open, inner));
             } else if self.scanner.peek() == Some(')') && !outer.is_empty() {
                 self.scanner.next();
@@ -117,16 +131,28 @@ impl<'a> Parser<'a> {
             return text::class(&mut self.scanner).map(|class| Some(Symbol::Class(class)));
         }
         if self.scanner.take(".") {
-            return Ok(Some(Symbol::Class(Class { negated: true, ranges: Vec::new() })));
+            return Ok(Some(Symbol::Class(Class {
+                negated: true,
+                ranges: Vec::new(),
+            })));
         }
         if self.scanner.rest().starts_with(['<', '!']) {
             let rest = self.scanner.rest();
-            let token: String = rest.chars().take_while(|c| *c != '>' && *c != '\n').take(40).collect();
-            let message = format!("{token}> is a token: tokens by number or name are not supported, write text");
+            let token: String = rest
+                .chars()
+                .take_while(|c| *c != '>' && *c != '\n')
+                .take(40)
+                .collect();
+            let message =
+                format!("{token}> is a token: tokens by number or name are not supported, write text");
             return Err(self.scanner.error(ErrorKind::Unsupported, message));
         }
         let name = self.scanner.take_while(is_name);
-        if name.is_empty() { Ok(None) } else { self.named(name).map(|rule| Some(Symbol::Rule(rule))) }
+        if name.is_empty() {
+            Ok(None)
+        } else {
+            self.named(name).map(|rule| Some(Symbol::Rule(rule)))
+        }
     }
 
     fn repeat(&self, open: &mut Open, least: u32, most: Option<u32>) -> Result<(), GrammarError> {
@@ -136,7 +162,9 @@ impl<'a> Parser<'a> {
                 (item.least, item.most) = (least, most);
                 Ok(())
             }
-            _ => Err(self.scanner.error(ErrorKind::Syntax, "a repetition follows what is repeated, once")),
+            _ => Err(self
+                .scanner
+                .error(ErrorKind::Syntax, "a repetition follows what is repeated, once")),
         }
     }
 
@@ -161,18 +189,29 @@ impl<'a> Parser<'a> {
 
     fn finish(self) -> Result<Grammar, GrammarError> {
         let syntax = |message: String| GrammarError::new(ErrorKind::Syntax, "", message);
-        let root = *self.by_name.get("root").ok_or_else(|| syntax("the grammar has no rule root".to_owned()))?;
+        let root = *self
+            .by_name
+            .get("root")
+            .ok_or_else(|| syntax("the grammar has no rule root".to_owned()))?;
         let mut rules = Vec::with_capacity(self.rules.len());
         for (rule, name) in self.rules.into_iter().zip(&self.names) {
             rules.push(rule.ok_or_else(|| syntax(format!("the rule {name} is used but not written")))?);
         }
-        Ok(Grammar { rules, names: self.names, root })
+        Ok(Grammar {
+            rules,
+            names: self.names,
+            root,
+        })
     }
 }
 
 fn push(open: &mut Open, symbol: Symbol) {
     if let Some(items) = open.alternatives.last_mut() {
-        items.push(Item { symbol, least: 1, most: Some(1) });
+        items.push(Item {
+            symbol,
+            least: 1,
+            most: Some(1),
+        });
         open.repeatable = true;
     }
 }

@@ -43,7 +43,10 @@ pub(super) fn class(scanner: &mut Scanner<'_>) -> Result<Class, GrammarError> {
             first
         };
         if last < first {
-            return Err(scanner.error(ErrorKind::Syntax, format!("the range {first:?}-{last:?} is empty")));
+            return Err(scanner.error(
+                ErrorKind::Syntax,
+                format!("the range {first:?}-{last:?} is empty"),
+            ));
         }
         ranges.push((first.into(), last.into()));
     }
@@ -68,8 +71,16 @@ fn checked(scanner: &Scanner<'_>, class: Class) -> Result<Class, GrammarError> {
 /// How many hexadecimal digits follow each letter.
 const HEXADECIMAL: [(char, usize); 3] = [('x', 2), ('u', 4), ('U', 8)];
 /// What other escapes mean.
-const ESCAPES: [(char, char); 8] =
-    [('t', '\t'), ('r', '\r'), ('n', '\n'), ('\\', '\\'), ('"', '"'), ('[', '['), (']', ']'), ('-', '-')];
+const ESCAPES: [(char, char); 8] = [
+    ('t', '\t'),
+    ('r', '\r'),
+    ('n', '\n'),
+    ('\\', '\\'),
+    ('"', '"'),
+    ('[', '['),
+    (']', ']'),
+    ('-', '-'),
+];
 
 /// One character, or one escape.
 fn scalar(scanner: &mut Scanner<'_>) -> Result<char, GrammarError> {
@@ -96,8 +107,12 @@ fn scalar(scanner: &mut Scanner<'_>) -> Result<char, GrammarError> {
         scanner.next();
         value = value << 4 | digit;
     }
-    char::from_u32(value)
-        .ok_or_else(|| scanner.error(ErrorKind::Syntax, format!("{value:X} is not the number of a character")))
+    char::from_u32(value).ok_or_else(|| {
+        scanner.error(
+            ErrorKind::Syntax,
+            format!("{value:X} is not the number of a character"),
+        )
+    })
 }
 
 /// `*`, `+`, `?`, `{m}`, `{m,}` or `{m,n}`, if one is next.
@@ -125,7 +140,10 @@ pub(super) fn repetition(scanner: &mut Scanner<'_>) -> Result<Option<(u32, Optio
     }
     let least = least.unwrap_or(0);
     if most.is_some_and(|most| most < least) {
-        return Err(scanner.error(ErrorKind::Syntax, "this repetition has more at least than at most"));
+        return Err(scanner.error(
+            ErrorKind::Syntax,
+            "this repetition has more at least than at most",
+        ));
     }
     Ok(Some((least, most)))
 }

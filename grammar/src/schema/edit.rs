@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::keywords::{is_enforced, keyword};
-use super::values;
 use super::walk::{Found, local_pointer};
+use super::{formats, numbers, values};
 use crate::error::{ErrorKind, GrammarError};
 use crate::limits;
 
@@ -22,6 +22,8 @@ pub(crate) fn edit(root: &mut Value, found: &Found, closes: bool) -> Result<(), 
             if closes && found.may_close {
                 close(map);
             }
+            numbers::bound(map);
+            formats::replace(map);
             rename_reference(map, &mut aliases);
         }
     }
@@ -29,7 +31,10 @@ pub(crate) fn edit(root: &mut Value, found: &Found, closes: bool) -> Result<(), 
     define(root, &aliases);
     // What is copied above may be large.
     if values::compact_len(root) > 4 * limits::MAX_BYTES {
-        let message = format!("the schema has more than {} bytes with its references", 4 * limits::MAX_BYTES);
+        let message = format!(
+            "the schema has more than {} bytes with its references",
+            4 * limits::MAX_BYTES
+        );
         return Err(GrammarError::new(ErrorKind::Limit, "", message));
     }
     if let Value::Object(map) = root {
@@ -60,7 +65,11 @@ pub(crate) fn require_object(root: &mut Value) -> Result<(), GrammarError> {
             map.insert("type".to_owned(), "object".into());
         }
         Some(_) => {
-            return Err(GrammarError::new(ErrorKind::Syntax, "#/type", "the parameters are not an object"));
+            return Err(GrammarError::new(
+                ErrorKind::Syntax,
+                "#/type",
+                "the parameters are not an object",
+            ));
         }
     }
     Ok(())
@@ -75,17 +84,22 @@ fn keep_enforced(map: &mut Map<String, Value>, pointer: &str, sorted: &[String])
         let here = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
         let below = format!("{here}/");
         let next = sorted.partition_point(|schema| *schema < below);
-        sorted.get(next).is_some_and(|schema| schema.starts_with(&below)) || sorted.binary_search(&here).is_ok()
+        sorted.get(next).is_some_and(|schema| schema.starts_with(&below))
+            || sorted.binary_search(&here).is_ok()
     });
 }
 
 /// Lets an object have only the properties that it names, if it names all that it requires.
 fn close(map: &mut Map<String, Value>) {
-    let Some(Value::Object(properties)) = map.get("properties") else { return };
+    let Some(Value::Object(properties)) = map.get("properties") else {
+        return;
+    };
     let open_already = map.contains_key("additionalProperties") || map.contains_key("patternProperties");
     let required = map.get("required").and_then(Value::as_array);
     let unnamed = required.is_some_and(|names| {
-        names.iter().any(|name| name.as_str().is_some_and(|name| !properties.contains_key(name)))
+        names
+            .iter()
+            .any(|name| name.as_str().is_some_and(|name| !properties.contains_key(name)))
     });
     if !open_already && !unnamed {
         map.insert("additionalProperties".to_owned(), Value::Bool(false));
@@ -94,15 +108,22 @@ fn close(map: &mut Map<String, Value>) {
 
 /// llguidance does not resolve escapes in references: those that have some get a name of their own.
 fn rename_reference(map: &mut Map<String, Value>, aliases: &mut Vec<String>) {
-    let Some(Value::String(reference)) = map.get_mut("$ref") else { return };
+    let Some(Value::String(reference)) = map.get_mut("$ref") else {
+        return;
+    };
     if !reference.contains(['~', '%']) {
         return;
     }
-    let Some(pointer) = local_pointer(reference) else { return };
-    let at = aliases.iter().position(|alias| *alias == pointer).unwrap_or_else(|| {
-        aliases.push(pointer);
-        aliases.len() - 1
-    });
+    let Some(pointer) = local_pointer(reference) else {
+        return;
+    };
+    let at = aliases
+        .iter()
+        .position(|alias| *alias == pointer)
+        .unwrap_or_else(|| {
+            aliases.push(pointer);
+            aliases.len() - 1
+        });
     *reference = format!("#/$defs/{}", alias_name(at));
 }
 
@@ -111,14 +132,21 @@ fn alias_name(at: usize) -> String {
 }
 
 fn define(root: &mut Value, aliases: &[String]) {
-    let targets: Vec<Value> =
-        aliases.iter().map(|pointer| root.pointer(pointer).cloned().unwrap_or(Value::Bool(false))).collect();
+    let targets: Vec<Value> = aliases
+        .iter()
+        .map(|pointer| root.pointer(pointer).cloned().unwrap_or(Value::Bool(false)))
+        .collect();
     let Value::Object(map) = root else { return };
     if targets.is_empty() {
         return;
     }
     if let Value::Object(definitions) = map.entry("$defs").or_insert_with(|| json!({})) {
-        definitions.extend(targets.into_iter().enumerate().map(|(at, target)| (alias_name(at), target)));
+        definitions.extend(
+            targets
+                .into_iter()
+                .enumerate()
+                .map(|(at, target)| (alias_name(at), target)),
+        );
     }
 }
 
@@ -126,8 +154,13 @@ fn define(root: &mut Value, aliases: &[String]) {
 /// if it sees the alternatives.
 fn inline_alternatives(root: &mut Value, found: &Found) {
     for pointer in &found.schemas {
-        let Some(Value::Array(options)) = root.pointer(&format!("{pointer}/oneOf")) else { continue };
-        let inlined: Vec<Value> = options.iter().map(|option| followed(root, option).clone()).collect();
+        let Some(Value::Array(options)) = root.pointer(&format!("{pointer}/oneOf")) else {
+            continue;
+        };
+        let inlined: Vec<Value> = options
+            .iter()
+            .map(|option| followed(root, option).clone())
+            .collect();
         if let Some(Value::Array(options)) = root.pointer_mut(&format!("{pointer}/oneOf")) {
             *options = inlined;
         }
@@ -137,7 +170,9 @@ fn inline_alternatives(root: &mut Value, found: &Found) {
 fn followed<'a>(root: &'a Value, option: &'a Value) -> &'a Value {
     let mut option = option;
     for _ in 0..MAX_INLINED {
-        let Some(map) = option.as_object().filter(|map| map.len() == 1) else { break };
+        let Some(map) = option.as_object().filter(|map| map.len() == 1) else {
+            break;
+        };
         let reference = map.get("$ref").and_then(Value::as_str).and_then(local_pointer);
         match reference.and_then(|pointer| root.pointer(&pointer)) {
             Some(target) => option = target,

@@ -27,7 +27,9 @@ pub(crate) enum Keyword {
     Length,
     /// A regular expression, enforced.
     Pattern,
-    /// Names of types, formats or properties, enforced.
+    /// A type or a list of types, enforced.
+    Types,
+    /// The name of a format, or of properties, enforced.
     Names,
     /// Schemas that something refers to.
     Definitions,
@@ -105,7 +107,7 @@ const KEYWORDS: [(&str, Keyword); 68] = [
     ("required", Keyword::Names),
     ("then", Keyword::Refused),
     ("title", Keyword::Annotation),
-    ("type", Keyword::Names),
+    ("type", Keyword::Types),
     ("unevaluatedItems", Keyword::Refused),
     ("unevaluatedProperties", Keyword::Refused),
     ("uniqueItems", Keyword::UnlessFalse),
@@ -118,14 +120,21 @@ pub(crate) fn keyword(name: &str) -> Option<Keyword> {
     if name.starts_with("x-") {
         return Some(Keyword::Annotation);
     }
-    KEYWORDS.binary_search_by_key(&name, |(name, _)| name).ok().map(|at| KEYWORDS[at].1)
+    KEYWORDS
+        .binary_search_by_key(&name, |(name, _)| name)
+        .ok()
+        .map(|at| KEYWORDS[at].1)
 }
 
 /// Whether llguidance sees it.
 pub(crate) fn is_enforced(keyword: Keyword) -> bool {
     !matches!(
         keyword,
-        Keyword::Annotation | Keyword::UnlessFalse | Keyword::Identity | Keyword::Refused | Keyword::Definitions
+        Keyword::Annotation
+            | Keyword::UnlessFalse
+            | Keyword::Identity
+            | Keyword::Refused
+            | Keyword::Definitions
     )
 }
 

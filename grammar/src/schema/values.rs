@@ -25,7 +25,10 @@ pub(crate) fn check_depth(value: &Value) -> Result<(), GrammarError> {
 }
 
 pub(crate) fn too_deep() -> GrammarError {
-    let message = format!("the schema is nested more than {} levels deep", limits::MAX_SCHEMA_DEPTH);
+    let message = format!(
+        "the schema is nested more than {} levels deep",
+        limits::MAX_SCHEMA_DEPTH
+    );
     GrammarError::new(ErrorKind::Limit, "", message)
 }
 
@@ -36,13 +39,16 @@ pub(crate) fn compact_len(value: &Value) -> usize {
 
 /// Whether a double has exactly this number, and no bound or constant changes on its way into a grammar.
 pub(crate) fn is_exact(number: &Number) -> bool {
-    number.as_f64().is_some_and(|value| value.abs() <= limits::MAX_NUMBER && has_few_digits(value))
+    number
+        .as_f64()
+        .is_some_and(|value| value.abs() <= limits::MAX_NUMBER && has_few_digits(value))
 }
 
 /// Whether `value` has at most 15 decimals.
 fn has_few_digits(value: f64) -> bool {
     let text = value.abs().to_string();
-    text.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 15)
+    text.split_once('.')
+        .is_none_or(|(_, decimals)| decimals.len() <= 15)
 }
 
 /// The first number in `value` that is not exact.

@@ -39,10 +39,25 @@ struct Walk<'a> {
 
 /// Walks in the order of llguidance's recursion: first down, then on; a reference is followed once.
 pub(crate) fn walk(root: &Value, known_only: bool) -> Result<Found, GrammarError> {
-    let place = Place { pointer: String::new(), schema: root, level: 1, depth: 1 };
-    let found = Found { may_close: true, ..Found::default() };
-    let mut walk =
-        Walk { root, known_only, open: vec![place], constants: 0, multiples: Vec::new(), combines: false, found };
+    let place = Place {
+        pointer: String::new(),
+        schema: root,
+        level: 1,
+        depth: 1,
+    };
+    let found = Found {
+        may_close: true,
+        ..Found::default()
+    };
+    let mut walk = Walk {
+        root,
+        known_only,
+        open: vec![place],
+        constants: 0,
+        multiples: Vec::new(),
+        combines: false,
+        found,
+    };
     let mut seen = HashSet::new();
     while let Some(place) = walk.open.pop() {
         if !seen.insert(place.pointer.clone()) {
@@ -52,7 +67,8 @@ pub(crate) fn walk(root: &Value, known_only: bool) -> Result<Found, GrammarError
             let message = format!("the schema has more than {} schemas", limits::MAX_SUBSCHEMAS);
             return Err(GrammarError::new(ErrorKind::Limit, "", message));
         }
-        walk.visit(&place).map_err(|error| locate(error, &place.pointer))?;
+        walk.visit(&place)
+            .map_err(|error| locate(error, &place.pointer))?;
         walk.found.schemas.push(place.pointer);
     }
     walk.check_multiples()?;
@@ -73,7 +89,10 @@ impl<'a> Walk<'a> {
             return Err(values::too_deep());
         }
         if place.depth > limits::MAX_REFERENCE_DEPTH {
-            let message = format!("the references lead more than {} levels deep", limits::MAX_REFERENCE_DEPTH);
+            let message = format!(
+                "the references lead more than {} levels deep",
+                limits::MAX_REFERENCE_DEPTH
+            );
             return refuse(ErrorKind::Limit, message);
         }
         let map = match place.schema {
@@ -95,9 +114,15 @@ impl<'a> Walk<'a> {
     fn note_closing(&mut self, map: &Map<String, Value>) {
         let applies = |name: &str| map.contains_key(name);
         let combined = applies("anyOf") || applies("oneOf") || applies("$ref");
-        let others = ["properties", "patternProperties", "additionalProperties", "required"];
+        let others = [
+            "properties",
+            "patternProperties",
+            "additionalProperties",
+            "required",
+        ];
         let adds = others.into_iter().any(applies);
-        let two = usize::from(applies("anyOf")) + usize::from(applies("oneOf")) + usize::from(applies("$ref")) > 1;
+        let two =
+            usize::from(applies("anyOf")) + usize::from(applies("oneOf")) + usize::from(applies("$ref")) > 1;
         if applies("allOf") || (combined && adds) || two {
             self.found.may_close = false;
         }
@@ -107,7 +132,10 @@ impl<'a> Walk<'a> {
     fn keyword(&mut self, place: &Place<'a>, name: &str, value: &'a Value) -> Result<(), GrammarError> {
         let Some(keyword) = keyword(name) else {
             if self.known_only {
-                return refuse(ErrorKind::Unsupported, format!("JSON Schema has no keyword `{name}`"));
+                return refuse(
+                    ErrorKind::Unsupported,
+                    format!("JSON Schema has no keyword `{name}`"),
+                );
             }
             return Ok(());
         };
@@ -125,6 +153,7 @@ impl<'a> Walk<'a> {
             Keyword::Items => check_count(name, value, limits::MAX_ITEMS)?,
             Keyword::Length => check_count(name, value, limits::MAX_LENGTH)?,
             Keyword::Pattern => check_pattern(value)?,
+            Keyword::Types => check_types(value)?,
             Keyword::Names | Keyword::Definitions | Keyword::Annotation => {}
             Keyword::UnlessFalse if *value == Value::Bool(false) => {}
             Keyword::Identity if place.pointer.is_empty() => {}
@@ -141,7 +170,12 @@ impl<'a> Walk<'a> {
             pointer.push('/');
             pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
         }
-        self.open.push(Place { pointer, schema, level: place.level + 1, depth: place.depth + 1 });
+        self.open.push(Place {
+            pointer,
+            schema,
+            level: place.level + 1,
+            depth: place.depth + 1,
+        });
     }
 
     fn push_list(&mut self, place: &Place<'a>, name: &str, value: &'a Value) -> Result<(), GrammarError> {
@@ -180,13 +214,22 @@ impl<'a> Walk<'a> {
             return refuse(ErrorKind::Syntax, "`$ref` is not a string");
         };
         let Some(pointer) = local_pointer(text) else {
-            let message = format!("`$ref` to {text:?}: only references into the schema itself (\"#/…\") are followed");
+            let message =
+                format!("`$ref` to {text:?}: only references into the schema itself (\"#/…\") are followed");
             return refuse(ErrorKind::Unsupported, message);
         };
         let Some(schema) = self.root.pointer(&pointer) else {
-            return refuse(ErrorKind::Syntax, format!("`$ref` to {text:?}, which the schema does not have"));
+            return refuse(
+                ErrorKind::Syntax,
+                format!("`$ref` to {text:?}, which the schema does not have"),
+            );
         };
-        self.open.push(Place { pointer, schema, level: 1, depth: place.depth + 1 });
+        self.open.push(Place {
+            pointer,
+            schema,
+            level: 1,
+            depth: place.depth + 1,
+        });
         Ok(())
     }
 
@@ -218,12 +261,28 @@ impl<'a> Walk<'a> {
 
     /// llguidance computes the least common multiple of two that apply to one number in 32 bits, unchecked.
     fn check_multiples(&self) -> Result<(), GrammarError> {
-        let decimals = self.multiples.iter().map(|(_, decimals)| *decimals).max().unwrap_or(0);
-        let product = self.multiples.iter().try_fold(limits::MAX_MULTIPLE, |product, (digits, own)| {
-            product.checked_mul(*digits)?.checked_mul(10u64.checked_pow(decimals - own)?)
-        });
-        if self.combines && self.multiples.len() > 1 && product.is_none_or(|product| product > u32::MAX.into()) {
-            return refuse(ErrorKind::Unsupported, "the `multipleOf` values together are too large");
+        let decimals = self
+            .multiples
+            .iter()
+            .map(|(_, decimals)| *decimals)
+            .max()
+            .unwrap_or(0);
+        let product = self
+            .multiples
+            .iter()
+            .try_fold(limits::MAX_MULTIPLE, |product, (digits, own)| {
+                product
+                    .checked_mul(*digits)?
+                    .checked_mul(10u64.checked_pow(decimals - own)?)
+            });
+        if self.combines
+            && self.multiples.len() > 1
+            && product.is_none_or(|product| product > u32::MAX.into())
+        {
+            return refuse(
+                ErrorKind::Unsupported,
+                "the `multipleOf` values together are too large",
+            );
         }
         Ok(())
     }
@@ -253,9 +312,10 @@ pub(crate) fn local_pointer(reference: &str) -> Option<String> {
 
 fn check_constant(name: &str, value: &Value) -> Result<(), GrammarError> {
     match values::inexact(value) {
-        Some(number) => {
-            refuse(ErrorKind::Unsupported, format!("`{name}` has {number}, which is not kept exactly"))
-        }
+        Some(number) => refuse(
+            ErrorKind::Unsupported,
+            format!("`{name}` has {number}, which is not kept exactly"),
+        ),
         None => Ok(()),
     }
 }
@@ -264,9 +324,10 @@ fn check_bound(name: &str, value: &Value) -> Result<(), GrammarError> {
     match value {
         Value::Bool(_) if name.starts_with("exclusive") => Ok(()),
         Value::Number(number) if values::is_exact(number) => Ok(()),
-        Value::Number(number) => {
-            refuse(ErrorKind::Unsupported, format!("`{name}` {number} is not kept exactly"))
-        }
+        Value::Number(number) => refuse(
+            ErrorKind::Unsupported,
+            format!("`{name}` {number} is not kept exactly"),
+        ),
         _ => refuse(ErrorKind::Syntax, format!("`{name}` is not a number")),
     }
 }
@@ -275,14 +336,38 @@ fn check_count(name: &str, value: &Value, most: u64) -> Result<(), GrammarError>
     match value.as_u64() {
         Some(count) if count <= most => Ok(()),
         Some(count) => refuse(ErrorKind::Limit, format!("`{name}` {count} is more than {most}")),
-        None => refuse(ErrorKind::Syntax, format!("`{name}` is not a whole number from 0")),
+        None => refuse(
+            ErrorKind::Syntax,
+            format!("`{name}` is not a whole number from 0"),
+        ),
     }
 }
 
 fn check_pattern(value: &Value) -> Result<(), GrammarError> {
     match value.as_str() {
         Some(text) if text.len() <= limits::MAX_PATTERN => Ok(()),
-        Some(_) => refuse(ErrorKind::Limit, format!("a pattern has more than {} bytes", limits::MAX_PATTERN)),
+        Some(_) => refuse(
+            ErrorKind::Limit,
+            format!("a pattern has more than {} bytes", limits::MAX_PATTERN),
+        ),
         None => refuse(ErrorKind::Syntax, "`pattern` is not a string"),
+    }
+}
+
+const TYPES: [&str; 7] = [
+    "array", "boolean", "integer", "null", "number", "object", "string",
+];
+
+fn check_types(value: &Value) -> Result<(), GrammarError> {
+    let names = match value {
+        Value::Array(names) if !names.is_empty() => names.as_slice(),
+        name => std::slice::from_ref(name),
+    };
+    match names
+        .iter()
+        .find(|name| !name.as_str().is_some_and(|name| TYPES.contains(&name)))
+    {
+        Some(name) => refuse(ErrorKind::Syntax, format!("{name} is not a type")),
+        None => Ok(()),
     }
 }

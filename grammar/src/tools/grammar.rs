@@ -14,10 +14,20 @@ pub(super) fn write(set: &ToolSet) -> Result<String, GrammarError> {
     let mut text = String::from("start: calls");
     text.push_str(if free { " | FREE | \"\"\n" } else { "\n" });
     // The first call of a text may have other text before its marker.
-    let first = if syntax.open.is_empty() { "" } else if free { "LEAD " } else { "OPEN " };
+    let first = if syntax.open.is_empty() {
+        ""
+    } else if free {
+        "LEAD "
+    } else {
+        "OPEN "
+    };
     let _ = write!(text, "calls: {first}body");
     if set.parallel {
-        let next = if syntax.open.is_empty() { "BETWEEN body" } else { "NEXT body" };
+        let next = if syntax.open.is_empty() {
+            "BETWEEN body"
+        } else {
+            "NEXT body"
+        };
         let _ = write!(text, " ({next}){{0,{}}}", limits::MAX_CALLS - 1);
     }
     text.push('\n');
@@ -32,14 +42,19 @@ pub(super) fn write(set: &ToolSet) -> Result<String, GrammarError> {
         let _ = writeln!(text, "OPEN: /{open}/");
         let _ = writeln!(text, "NEXT: /{}{open}/", syntax.between);
     }
-    let bodies: Vec<String> = (0..set.callable().count()).map(|at| format!("body{at}")).collect();
+    let bodies: Vec<String> = (0..set.callable().count())
+        .map(|at| format!("body{at}"))
+        .collect();
     let _ = writeln!(text, "body: {}", bodies.join(" | "));
     for (at, tool) in set.callable().enumerate() {
         let newline = if syntax.open.is_empty() { "" } else { "\\n?" };
         let _ = writeln!(text, "body{at}: HEAD{at} arguments{at} TAIL");
         let name = &tool.name;
         let arguments = syntax.arguments;
-        let _ = writeln!(text, "HEAD{at}: /{newline}\\{{\"name\": ?\"{name}\", ?\"{arguments}\": ?/");
+        let _ = writeln!(
+            text,
+            "HEAD{at}: /{newline}\\{{\"name\": ?\"{name}\", ?\"{arguments}\": ?/"
+        );
         let _ = writeln!(text, "arguments{at}: %json {}", prepared(tool)?);
     }
     let newline = if syntax.close.is_empty() { "" } else { "\\n?" };

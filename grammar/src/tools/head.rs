@@ -36,14 +36,21 @@ pub(super) fn head<'a>(text: &'a str, key: &str) -> Head<'a> {
     }
     rest = &rest[end + 1..];
     for part in [",", "\"", key, "\"", ":"] {
-        let after = if part == key { exactly(rest, part) } else { literal(rest, part) };
+        let after = if part == key {
+            exactly(rest, part)
+        } else {
+            literal(rest, part)
+        };
         match after {
             Ok(after) => rest = after,
             Err(head) => return head,
         }
     }
     match literal(rest, "{") {
-        Ok(after) => Head::Whole { name, length: text.len() - after.len() - 1 },
+        Ok(after) => Head::Whole {
+            name,
+            length: text.len() - after.len() - 1,
+        },
         Err(head) => head,
     }
 }
@@ -72,9 +79,20 @@ mod tests {
     #[test]
     fn a_head_is_read_up_to_the_brace_of_the_arguments() {
         let whole = "\n{\"name\": \"a-b\", \"arguments\": {";
-        assert_eq!(head(whole, "arguments"), Head::Whole { name: "a-b", length: whole.len() - 1 });
+        assert_eq!(
+            head(whole, "arguments"),
+            Head::Whole {
+                name: "a-b",
+                length: whole.len() - 1
+            }
+        );
         for end in 0..whole.len() {
-            assert_eq!(head(&whole[..end], "arguments"), Head::Partial, "{:?}", &whole[..end]);
+            assert_eq!(
+                head(&whole[..end], "arguments"),
+                Head::Partial,
+                "{:?}",
+                &whole[..end]
+            );
         }
         let others = [
             "{\"name\": \"a\", \"parameters\": {",

@@ -9,7 +9,9 @@ pub(super) fn write(set: &ToolSet) -> String {
     let syntax = set.style.syntax();
     let mut text = String::from(match set.choice {
         ToolChoice::Required | ToolChoice::Named(_) => "You answer by calling a tool.",
-        ToolChoice::Auto | ToolChoice::None => "You can call tools. Call one only if you need it; otherwise answer in words.",
+        ToolChoice::Auto | ToolChoice::None => {
+            "You can call tools. Call one only if you need it; otherwise answer in words."
+        }
     });
     text.push_str(" A call is written like this:\n");
     let newline = if syntax.open.is_empty() { "" } else { "\n" };
@@ -22,7 +24,11 @@ pub(super) fn write(set: &ToolSet) -> String {
     }
     text.push_str("These are the tools:\n");
     for tool in set.callable() {
-        let parameters = if tool.parameters.is_null() { &json!({}) } else { &tool.parameters };
+        let parameters = if tool.parameters.is_null() {
+            &json!({})
+        } else {
+            &tool.parameters
+        };
         let line = json!({"name": tool.name, "description": tool.description, "parameters": parameters});
         text.push_str(&one_line(&line));
         text.push('\n');

@@ -67,7 +67,12 @@ pub struct CallParser {
 impl CallParser {
     /// A reader at the beginning of an answer.
     pub fn new(style: CallStyle) -> CallParser {
-        CallParser { syntax: style.syntax(), state: State::Start, held: String::new(), calls: 0 }
+        CallParser {
+            syntax: style.syntax(),
+            state: State::Start,
+            held: String::new(),
+            calls: 0,
+        }
     }
 
     /// How many calls have begun.
@@ -90,7 +95,9 @@ impl CallParser {
         match self.state {
             State::Start | State::Text => text(&mut events, held),
             State::Head => text(&mut events, format!("{}{held}", self.syntax.open)),
-            State::Between if !held.trim_start_matches(|c| self.is_between(c)).is_empty() => text(&mut events, held),
+            State::Between if !held.trim_start_matches(|c| self.is_between(c)).is_empty() => {
+                text(&mut events, held)
+            }
             // The rest of a call that is already complete, or blanks after it.
             State::Between | State::Arguments(_) | State::Tail => {}
         }
@@ -118,9 +125,16 @@ impl CallParser {
     fn choose(&mut self) -> bool {
         let open = self.syntax.open;
         let between = self.state == State::Between;
-        let rest =
-            self.held.trim_start_matches(|c: char| if between { self.is_between(c) } else { c.is_whitespace() });
-        let Some(first) = rest.chars().next() else { return false };
+        let rest = self.held.trim_start_matches(|c: char| {
+            if between {
+                self.is_between(c)
+            } else {
+                c.is_whitespace()
+            }
+        });
+        let Some(first) = rest.chars().next() else {
+            return false;
+        };
         if open.is_empty() && first == '{' {
             self.held = rest.to_owned();
             self.state = State::Head;
@@ -152,7 +166,10 @@ impl CallParser {
             self.state = State::Head;
             return true;
         }
-        let kept = (1..open.len()).rev().find(|&length| self.held.ends_with(&open[..length])).unwrap_or(0);
+        let kept = (1..open.len())
+            .rev()
+            .find(|&length| self.held.ends_with(&open[..length]))
+            .unwrap_or(0);
         let rest = self.held.split_off(self.held.len() - kept);
         text(events, std::mem::replace(&mut self.held, rest));
         false
@@ -162,7 +179,10 @@ impl CallParser {
         match head(&self.held, self.syntax.arguments) {
             Head::Partial => false,
             Head::Whole { name, length } => {
-                events.push(CallEvent::Begin { index: self.calls, name: name.to_owned() });
+                events.push(CallEvent::Begin {
+                    index: self.calls,
+                    name: name.to_owned(),
+                });
                 self.held.drain(..length);
                 self.calls += 1;
                 self.state = State::Arguments(Nesting::default());

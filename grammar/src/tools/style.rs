@@ -56,9 +56,18 @@ pub(super) struct Syntax {
     pub(super) between: &'static str,
 }
 
-const TAGGED: Syntax =
-    Syntax { open: "<tool_call>", close: "</tool_call>", arguments: "arguments", between: "\\n?" };
-const BARE: Syntax = Syntax { open: "", close: "", arguments: "parameters", between: ";? ?\\n?" };
+const TAGGED: Syntax = Syntax {
+    open: "<tool_call>",
+    close: "</tool_call>",
+    arguments: "arguments",
+    between: "\\n?",
+};
+const BARE: Syntax = Syntax {
+    open: "",
+    close: "",
+    arguments: "parameters",
+    between: ";? ?\\n?",
+};
 
 fn has_word(source: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
@@ -76,7 +85,10 @@ mod tests {
     #[test]
     fn a_style_is_found_in_the_source_of_a_template() {
         let cases = [
-            ("{% for m in messages %}{{ m.content }}{% endfor %}", CallStyle::Plain),
+            (
+                "{% for m in messages %}{{ m.content }}{% endfor %}",
+                CallStyle::Plain,
+            ),
             ("{# no use_tools_here #}{{ toolset }}", CallStyle::Plain),
             (
                 "{% if tools %}<tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>{% endif %}",
@@ -86,8 +98,14 @@ mod tests {
                 r#"{%- if tools %}{{- '<tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>' }}"#,
                 CallStyle::Tagged,
             ),
-            ("{% if tools %}Respond in the format {\"name\": f, \"parameters\": d}.{% endif %}", CallStyle::Bare),
-            ("{% if tools %}[TOOL_CALLS]{\"name\": f, \"parameters\": d}{% endif %}", CallStyle::Plain),
+            (
+                "{% if tools %}Respond in the format {\"name\": f, \"parameters\": d}.{% endif %}",
+                CallStyle::Bare,
+            ),
+            (
+                "{% if tools %}[TOOL_CALLS]{\"name\": f, \"parameters\": d}{% endif %}",
+                CallStyle::Plain,
+            ),
             (
                 "{% if tools %}<tool_call>\n<function=f>\n<parameter=p>\"arguments\"</tool_call>{% endif %}",
                 CallStyle::Plain,
