@@ -258,29 +258,22 @@ impl Models {
             max_wait,
         } = self.sharing;
         let context = values.context.max(1);
-        // Passes of at most eight tokens give the same bits whatever is computed with them; cells of its own have a
-        // sequence's tokens in order.
         let limits = Limits {
             parallel,
             max_wait,
             ..Limits::default()
         };
-        match deterministic {
-            true => Limits {
-                sequences: parallel,
-                cells: context / parallel.max(1) as u32,
-                shared: false,
-                pass_tokens: 8,
-                pass_rows: 8,
-                ..limits
-            },
-            false => Limits {
-                sequences: (2 * parallel + 2).min(64).max(parallel),
-                cells: context,
-                shared: true,
-                pass_tokens: values.ubatch.max(parallel as u32),
-                ..limits
-            },
+        // Products of f16 weights are ggml's from nine columns on, whose bits depend on the columns.
+        let pass_tokens = match deterministic {
+            true => 8,
+            false => values.ubatch.max(parallel as u32),
+        };
+        Limits {
+            sequences: (2 * parallel + 2).min(64).max(parallel),
+            cells: context,
+            pass_tokens,
+            pass_rows: limits.pass_rows.min(pass_tokens),
+            ..limits
         }
     }
 

@@ -5,13 +5,9 @@ use siskin_kernels::{Attention, Cache, CacheFormat, MAX_DIM, MAX_GROUP, Mask, St
 
 use super::abi::ComputeParams;
 
-/// Tokens of all streams together, up to which attention is computed here: as many as a product's columns, so
-/// that the bits of a token do not depend on how many others are computed with it. They have the same bits at
-/// any depth and with any number of threads. ggml computes more tokens, such as a prompt's.
-const TOKENS: usize = 8;
-
-/// A thread's share of a node. `None` unless the node is a few tokens' attention in the plain form: without
-/// sinks, position biases and soft caps.
+/// A thread's share of a node. `None` unless the node is attention in the plain form: without sinks, position biases and
+/// soft caps. Any number of tokens is computed here, so that a token's bits do not depend on how many others are computed
+/// with it.
 ///
 /// # Safety
 /// `params` and `dst` must be the arguments with which ggml calls `ggml_compute_forward_flash_attn_ext`.
@@ -50,7 +46,7 @@ fn node(
     let [_, cells, kv_heads, _] = size(k)?;
     let [scale, bias, cap] = [0, 1, 2].map(|at| f32::from_bits(dst.op_params[at] as u32));
     let (k_format, v_format) = (format(k.type_)?, format(v.type_)?);
-    let few = (1..=TOKENS).contains(&tokens.checked_mul(streams)?);
+    let some = tokens.checked_mul(streams)? > 0;
     let plain = !sinks && bias == 0.0 && cap == 0.0;
     let types = (q.type_, dst.type_) == (sys::GGML_TYPE_F32, sys::GGML_TYPE_F32);
     let shapes = size(k)? == [dim, cells, kv_heads, streams]
@@ -69,7 +65,7 @@ fn node(
         && [(k, k_format), (v, v_format)]
             .iter()
             .all(|(tensor, format)| tensor.nb[0] == type_bytes(*format));
-    if !(few && plain && types && shapes && sizes && rows) {
+    if !(some && plain && types && shapes && sizes && rows) {
         return None;
     }
     let strided = |tensor: &ggml_tensor, token: usize, head: usize| Strided {
@@ -178,14 +174,15 @@ mod tests {
     }
 
     #[test]
-    fn a_few_tokens_over_each_type_of_cache_are_computed() {
+    fn tokens_over_each_type_of_cache_are_computed() {
         let (f16, q8_0, q4_0) = (sys::GGML_TYPE_F16, sys::GGML_TYPE_Q8_0, sys::GGML_TYPE_Q4_0);
         for (k, v, tokens, streams, dim, computed) in [
             (f16, f16, 1, 1, 64, true),
             (q8_0, q4_0, 8, 1, 64, true),
             (f16, q8_0, 2, 4, 256, true),
-            (f16, f16, 9, 1, 64, false),
-            (f16, f16, 3, 3, 64, false),
+            (f16, f16, 9, 1, 64, true),
+            (f16, f16, 64, 3, 64, true),
+            (f16, f16, 0, 1, 64, false),
             (f16, f16, 1, 1, 48, true),
             (f16, f16, 1, 1, 40, false),
             (q8_0, q8_0, 1, 1, 32, true),
