@@ -26,9 +26,16 @@ const FORMATS: [(&str, &str); 3] = [
     ("time", concat!("^", time!(), "$")),
 ];
 
+/// Formats of OpenAPI that say nothing about which texts validate.
+const ANNOTATIONS: [&str; 5] = ["double", "float", "int32", "int64", "password"];
+
 /// Puts a pattern in place of a format. Another pattern of the same schema stays beside it.
 pub(crate) fn replace(map: &mut Map<String, Value>) {
     let format = map.get("format").and_then(Value::as_str);
+    if format.is_some_and(|name| ANNOTATIONS.contains(&name)) {
+        map.remove("format");
+        return;
+    }
     let Some((_, pattern)) = FORMATS.iter().find(|(name, _)| Some(*name) == format) else {
         return;
     };

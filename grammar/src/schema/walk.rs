@@ -101,6 +101,7 @@ impl<'a> Walk<'a> {
             _ => return refuse(ErrorKind::Syntax, "a schema is an object or a boolean"),
         };
         self.note_closing(map);
+        check_counted_properties(map)?;
         let first = self.open.len();
         for (name, value) in map {
             self.keyword(place, name, value)?;
@@ -286,6 +287,22 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// llguidance writes an object out once for every property that may be the one that counts.
+fn check_counted_properties(map: &Map<String, Value>) -> Result<(), GrammarError> {
+    let counted = map.contains_key("minProperties") || map.contains_key("maxProperties");
+    let properties = map
+        .get("properties")
+        .and_then(Value::as_object)
+        .map_or(0, Map::len);
+    if counted && properties > limits::MAX_COUNTED_PROPERTIES {
+        let most = limits::MAX_COUNTED_PROPERTIES;
+        let message =
+            format!("an object with `minProperties` or `maxProperties` names more than {most} properties");
+        return refuse(ErrorKind::Limit, message);
+    }
+    Ok(())
 }
 
 /// The JSON pointer of a reference into the same schema: after `#`, `%` escapes resolved.
