@@ -54,7 +54,9 @@ fn what_cannot_be_enforced_is_refused_and_located() {
         (json!({"items": 3}), Syntax, "#/items"),
         (json!([]), Syntax, ""),
         (json!(false), Unsatisfiable, ""),
-        (json!({"type": "string", "format": "phone"}), Unsupported, ""),
+        (json!({"type": "string", "format": "iri"}), Unsupported, "#"),
+        (json!({"type": "string", "format": 1}), Syntax, "#"),
+        (json!({"required": "a"}), Syntax, "#"),
         (json!({"type": "string", "pattern": "(?=a)b"}), Unsupported, ""),
         (
             json!({"oneOf": [{"type": "integer"}, {"type": "number"}]}),
@@ -101,6 +103,15 @@ fn unknown_keywords_are_annotations_unless_strict() {
         .is_ok()
     );
     assert_eq!(refusal(schema, true).at(), "#/properties/a");
+    let schema = json!({"type": "string", "format": "phone"});
+    assert!(
+        compile(&Form::JsonSchema {
+            schema: schema.clone(),
+            strict: false
+        })
+        .is_ok()
+    );
+    assert_eq!(refusal(schema, true).kind(), ErrorKind::Unsupported);
 }
 
 #[test]
