@@ -5,7 +5,9 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use siskin_grammar::{CallEvent, CallParser, CallStyle, ErrorKind, Form, TokenText, Tool, ToolChoice, ToolSet, Vocabulary};
+use siskin_grammar::{
+    CallEvent, CallParser, CallStyle, ErrorKind, Form, TokenText, Tool, ToolChoice, ToolSet, Vocabulary,
+};
 
 const END: u32 = 256;
 
@@ -25,7 +27,9 @@ fn write(form: &Form, choices: &[u8]) {
     };
     for choice in choices.iter().take(48) {
         let Ok(mask) = constraint.mask() else { return };
-        let allowed: Vec<u32> = (0..=END).filter(|t| mask[*t as usize / 32] >> (t % 32) & 1 == 1).collect();
+        let allowed: Vec<u32> = (0..=END)
+            .filter(|t| mask[*t as usize / 32] >> (t % 32) & 1 == 1)
+            .collect();
         let token = allowed[usize::from(*choice) % allowed.len()];
         match constraint.accept(token) {
             Ok(()) if token == END => return,
@@ -49,24 +53,48 @@ fn events<'a>(style: CallStyle, pieces: impl IntoIterator<Item = &'a str>) -> St
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((choice, rest)) = data.split_first() else { return };
-    let Ok(text) = std::str::from_utf8(rest) else { return };
+    let Some((choice, rest)) = data.split_first() else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(rest) else {
+        return;
+    };
     match choice % 5 {
         0 => write(&Form::Gbnf(text.to_owned()), rest),
         kind @ 1..=3 => {
-            let Ok(schema) = serde_json::from_str::<serde_json::Value>(text) else { return };
+            let Ok(schema) = serde_json::from_str::<serde_json::Value>(text) else {
+                return;
+            };
             if kind < 3 {
-                return write(&Form::JsonSchema { schema, strict: kind == 2 }, rest);
+                return write(
+                    &Form::JsonSchema {
+                        schema,
+                        strict: kind == 2,
+                    },
+                    rest,
+                );
             }
-            let tool = Tool { name: "f".to_owned(), description: String::new(), parameters: schema, strict: false };
-            let style = if choice & 64 == 0 { CallStyle::Tagged } else { CallStyle::Bare };
+            let tool = Tool {
+                name: "f".to_owned(),
+                description: String::new(),
+                parameters: schema,
+                strict: false,
+            };
+            let style = if choice & 64 == 0 {
+                CallStyle::Tagged
+            } else {
+                CallStyle::Bare
+            };
             if let Ok(set) = ToolSet::new(vec![tool], ToolChoice::Auto, true, style) {
                 write(&set.form().expect("a tool may be called"), rest);
             }
         }
         _ => {
             for style in [CallStyle::Tagged, CallStyle::Bare] {
-                assert_eq!(events(style, [text]), events(style, text.split_inclusive(|_| true)));
+                assert_eq!(
+                    events(style, [text]),
+                    events(style, text.split_inclusive(|_| true))
+                );
             }
         }
     }

@@ -75,7 +75,7 @@ pub(crate) fn prepare(schema: &Value, reading: Reading) -> Result<Value, Grammar
         edit::require_object(&mut root)?;
     }
     let found = walk::walk(&root, reading.known_only())?;
-    ends::check(&root, &found)?;
+    ends::cut(&mut root, &found)?;
     edit::edit(&mut root, &found, reading.closes())?;
     Ok(root)
 }

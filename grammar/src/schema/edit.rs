@@ -154,7 +154,8 @@ fn define(root: &mut Value, aliases: &[String]) -> Result<(), GrammarError> {
 /// if it sees the alternatives.
 fn inline_alternatives(root: &mut Value, found: &Found) -> Result<(), GrammarError> {
     let mut budget = MAX_EDITED;
-    for pointer in &found.schemas {
+    // What is referred to comes later in the list, and is complete before it is copied.
+    for pointer in found.schemas.iter().rev() {
         let Some(Value::Array(options)) = root.pointer(&format!("{pointer}/oneOf")) else {
             continue;
         };
