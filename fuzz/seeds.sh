@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 siskin=${1:-target/release/siskin}
 checkpoints=tests/data/checkpoints
-mkdir -p fuzz/corpus/{gguf,safetensors,template,text,tokenizer}
+mkdir -p fuzz/corpus/{gguf,grammar,safetensors,template,text,tokenizer}
 for fixture in llama-tied stablelm-qknorm gptneox-sequential; do
     out=fuzz/corpus/gguf/$fixture.gguf
     "$siskin" convert "$checkpoints/$fixture" -o "$out" --type q4_0 --force --quiet
@@ -35,3 +35,11 @@ seed() { printf '%b%s' "\\x0$1" "$2" > "fuzz/corpus/text/$1"; }
 for choice in 0 1 2 3; do seed $choice "$text"; done
 seed 4 "$sentencepiece"
 for choice in 5 6 7; do seed $choice "$bytes"; done
+# The first byte of a grammar's seed chooses what it is: GBNF, a schema, a strict one, a tool's parameters, an answer.
+{ printf '\x00'; cat grammar/tests/data/json.gbnf; } > fuzz/corpus/grammar/gbnf
+schema='{"$ref":"#/$defs/a","$defs":{"a":{"type":"object","properties":{"n":{"type":"number","minimum":-1.5},
+"s":{"type":"string","pattern":"^a+$","maxLength":9},"l":{"type":"array","items":{"enum":["x",1,null]},"maxItems":3},
+"o":{"anyOf":[{"$ref":"#/$defs/a"},{"type":"null"}]}},"required":["n"],"additionalProperties":false}}}'
+for choice in 1 2 3; do printf '%b%s' "\\x0$choice" "$schema" > "fuzz/corpus/grammar/schema$choice"; done
+printf '\x04%s' 'a <tool_call>{"name": "f", "arguments": {"x": "}\""}}</tool_call>' > fuzz/corpus/grammar/tagged
+printf '\x04%s' '{"name": "f", "parameters": {"x": [1]}}; {"name"' > fuzz/corpus/grammar/bare

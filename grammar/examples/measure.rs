@@ -48,6 +48,20 @@ fn main() {
     )
     .expect("tools");
     let call = format!("<tool_call>\n{{\"name\": \"tool_3\", \"arguments\": {text}}}\n</tool_call>");
+    let most = ToolSet::new(
+        (0..64).map(tool).collect(),
+        ToolChoice::Auto,
+        true,
+        CallStyle::Tagged,
+    )
+    .expect("tools");
+    measure(
+        &vocabulary,
+        &tokens,
+        "call of 64 tools",
+        &most.form().expect("a form"),
+        &call,
+    );
     let gbnf = include_str!("../tests/data/json.gbnf");
     let schema = Form::JsonSchema {
         schema: name.clone(),

@@ -69,11 +69,12 @@ impl GrammarError {
 const LONGEST_MESSAGE: usize = 300;
 
 /// Words in llguidance's messages, and the kind that each of them means.
-const KINDS: [(&str, ErrorKind); 10] = [
+const KINDS: [(&str, ErrorKind); 11] = [
     ("panic:", ErrorKind::Internal),
     ("Unsatisfiable schema", ErrorKind::Unsatisfiable),
     ("unsatisfiable", ErrorKind::Unsatisfiable),
     ("too big", ErrorKind::TooComplex),
+    ("too large", ErrorKind::TooComplex),
     ("too complex", ErrorKind::TooComplex),
     ("TooComplex", ErrorKind::TooComplex),
     ("limit", ErrorKind::TooComplex),

@@ -10,6 +10,8 @@ pub const MAX_REFERENCE_DEPTH: usize = 256;
 pub const MAX_SUBSCHEMAS: usize = 4096;
 /// Properties of one object.
 pub const MAX_PROPERTIES: usize = 512;
+/// Properties of one object that also has `minProperties` or `maxProperties`.
+pub const MAX_COUNTED_PROPERTIES: usize = 64;
 /// Values of all `enum` lists of a schema.
 pub const MAX_ENUM_VALUES: usize = 2048;
 /// `minItems`, `maxItems`, `minProperties`, `maxProperties`.

@@ -75,20 +75,38 @@ pub(crate) fn prepare(schema: &Value, reading: Reading) -> Result<Value, Grammar
         edit::require_object(&mut root)?;
     }
     let found = walk::walk(&root, reading.known_only())?;
-    ends::check(&root, &found)?;
+    ends::cut(&mut root, &found)?;
     edit::edit(&mut root, &found, reading.closes())?;
     Ok(root)
 }
 
-/// The kind and the words of llguidance's refusal, for readers who do not know its options.
+/// What llguidance's messages begin with or contain, and how they are said to readers who do not know its options.
+const EXPLANATIONS: [(&str, ErrorKind, &str); 3] = [
+    (
+        "oneOf constraints are not supported",
+        ErrorKind::Unsupported,
+        "the alternatives of a `oneOf` may overlap; use `anyOf`, or give each alternative a required property with a \
+         `const` of its own",
+    ),
+    (
+        "Unable to determine if regex is empty",
+        ErrorKind::TooComplex,
+        "the pattern, format and lengths of a string are too complex together",
+    ),
+    (
+        "Regex is empty",
+        ErrorKind::Unsatisfiable,
+        "no string has this pattern, format and length",
+    ),
+];
+
+/// llguidance's refusal in this crate's words.
 pub(crate) fn explain(error: GrammarError) -> GrammarError {
-    if error.message().contains("oneOf constraints are not supported") {
-        return GrammarError::new(
-            ErrorKind::Unsupported,
-            "",
-            "the alternatives of a `oneOf` may overlap; use `anyOf`, or give each alternative a required property \
-             with a `const` of its own",
-        );
+    match EXPLANATIONS
+        .iter()
+        .find(|(text, ..)| error.message().contains(text))
+    {
+        Some((_, kind, message)) => GrammarError::new(*kind, "", *message),
+        None => error,
     }
-    error
 }

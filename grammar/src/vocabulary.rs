@@ -15,7 +15,8 @@ use crate::limits;
 /// What a token writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenText {
-    /// These bytes; they need not be whole characters.
+    /// These bytes; they need not be whole characters. Also a control token that calls are written with, as
+    /// `<tool_call>` is in some models: a form may then contain its text.
     Text(Vec<u8>),
     /// Nothing that a form may contain: a control token, an unused or unknown one.
     Control,
@@ -154,13 +155,14 @@ fn tree(words: &[Vec<u8>], end: &[u32]) -> TokTrie {
 /// What one answer may cost. Reaching one of these ends the answer with [`ErrorKind::TooComplex`].
 fn parser_limits() -> ParserLimits {
     ParserLimits {
-        max_items_in_row: 2_000,
+        // Each alternative that may be next takes some: 512 properties of which any may follow take 2,047.
+        max_items_in_row: 2_500,
         // 50,000 are one millisecond.
         initial_lexer_fuel: 1_000_000,
         // 14,000 are one millisecond.
-        step_lexer_fuel: 1_000_000,
+        step_lexer_fuel: 600_000,
         // 20,000 are one millisecond. A grammar of single characters needs some for every node of the tree.
-        step_max_items: 4_000_000,
+        step_max_items: 400_000,
         // One or two KB each: at most about 64 MB for an answer.
         max_lexer_states: 40_000,
         max_grammar_size: 200_000,

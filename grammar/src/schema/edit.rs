@@ -8,6 +8,8 @@ use super::{formats, numbers, values};
 use crate::error::{ErrorKind, GrammarError};
 use crate::limits;
 
+/// Bytes that are copied at most.
+const MAX_EDITED: usize = 4 * limits::MAX_BYTES;
 /// References that are copies of references, followed at most this often.
 const MAX_INLINED: usize = 8;
 
@@ -27,16 +29,8 @@ pub(crate) fn edit(root: &mut Value, found: &Found, closes: bool) -> Result<(), 
             rename_reference(map, &mut aliases);
         }
     }
-    inline_alternatives(root, found);
-    define(root, &aliases);
-    // What is copied above may be large.
-    if values::compact_len(root) > 4 * limits::MAX_BYTES {
-        let message = format!(
-            "the schema has more than {} bytes with its references",
-            4 * limits::MAX_BYTES
-        );
-        return Err(GrammarError::new(ErrorKind::Limit, "", message));
-    }
+    inline_alternatives(root, found)?;
+    define(root, &aliases)?;
     if let Value::Object(map) = root {
         map.insert("x-guidance".to_owned(), white_space());
     }
@@ -131,14 +125,19 @@ fn alias_name(at: usize) -> String {
     format!("siskin {at}")
 }
 
-fn define(root: &mut Value, aliases: &[String]) {
-    let targets: Vec<Value> = aliases
-        .iter()
-        .map(|pointer| root.pointer(pointer).cloned().unwrap_or(Value::Bool(false)))
-        .collect();
-    let Value::Object(map) = root else { return };
+fn define(root: &mut Value, aliases: &[String]) -> Result<(), GrammarError> {
+    let mut budget = MAX_EDITED;
+    let mut targets = Vec::with_capacity(aliases.len());
+    for pointer in aliases {
+        let target = root.pointer(pointer).unwrap_or(&Value::Bool(false));
+        budget = budget
+            .checked_sub(values::compact_len(target))
+            .ok_or_else(too_long)?;
+        targets.push(target.clone());
+    }
+    let Value::Object(map) = root else { return Ok(()) };
     if targets.is_empty() {
-        return;
+        return Ok(());
     }
     if let Value::Object(definitions) = map.entry("$defs").or_insert_with(|| json!({})) {
         definitions.extend(
@@ -148,23 +147,39 @@ fn define(root: &mut Value, aliases: &[String]) {
                 .map(|(at, target)| (alias_name(at), target)),
         );
     }
+    Ok(())
 }
 
 /// Puts the schema itself in place of a reference in a `oneOf`: llguidance sees that alternatives exclude each other only
 /// if it sees the alternatives.
-fn inline_alternatives(root: &mut Value, found: &Found) {
-    for pointer in &found.schemas {
+fn inline_alternatives(root: &mut Value, found: &Found) -> Result<(), GrammarError> {
+    let mut budget = MAX_EDITED;
+    // What is referred to comes later in the list, and is complete before it is copied.
+    for pointer in found.schemas.iter().rev() {
         let Some(Value::Array(options)) = root.pointer(&format!("{pointer}/oneOf")) else {
             continue;
         };
-        let inlined: Vec<Value> = options
-            .iter()
-            .map(|option| followed(root, option).clone())
-            .collect();
+        let mut inlined = Vec::with_capacity(options.len());
+        for option in options {
+            // What is copied may itself be a copy of copies: its size is counted before.
+            let target = followed(root, option);
+            if !std::ptr::eq(target, option) {
+                budget = budget
+                    .checked_sub(values::compact_len(target))
+                    .ok_or_else(too_long)?;
+            }
+            inlined.push(target.clone());
+        }
         if let Some(Value::Array(options)) = root.pointer_mut(&format!("{pointer}/oneOf")) {
             *options = inlined;
         }
     }
+    Ok(())
+}
+
+fn too_long() -> GrammarError {
+    let message = format!("the schema has more than {MAX_EDITED} bytes with its references");
+    GrammarError::new(ErrorKind::Limit, "", message)
 }
 
 fn followed<'a>(root: &'a Value, option: &'a Value) -> &'a Value {

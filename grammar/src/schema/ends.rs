@@ -18,9 +18,33 @@ struct Ends<'a> {
     known: Vec<bool>,
 }
 
-/// Refuses a schema that no finite text validates against, if that follows from its references. Others that cannot be
-/// satisfied are left to llguidance.
-pub(crate) fn check(root: &Value, found: &Found) -> Result<(), GrammarError> {
+/// Puts `false` in place of every schema that no finite text validates against, if that follows from its references. The
+/// others that cannot be satisfied are left to llguidance.
+///
+/// # Errors
+/// The root is one of them, or the references are too entangled to tell.
+pub(crate) fn cut(root: &mut Value, found: &Found) -> Result<(), GrammarError> {
+    let known = known(root, found)?;
+    let dead = found
+        .schemas
+        .iter()
+        .zip(known)
+        .filter(|(_, ends)| !ends)
+        .map(|(pointer, _)| pointer);
+    for pointer in dead {
+        if pointer.is_empty() {
+            let message = "no finite text is valid: the schema always needs itself";
+            return Err(GrammarError::new(ErrorKind::Unsatisfiable, "#", message));
+        }
+        if let Some(schema) = root.pointer_mut(pointer) {
+            *schema = Value::Bool(false);
+        }
+    }
+    Ok(())
+}
+
+/// Which of the schemas a finite text validates against.
+fn known(root: &Value, found: &Found) -> Result<Vec<bool>, GrammarError> {
     let places = found
         .schemas
         .iter()
@@ -45,17 +69,7 @@ pub(crate) fn check(root: &Value, found: &Found) -> Result<(), GrammarError> {
             }
         }
         if !grown {
-            return match ends.known.iter().position(|known| !known) {
-                None => Ok(()),
-                Some(place) => {
-                    let message = "no finite text is valid: this schema always needs itself";
-                    Err(GrammarError::new(
-                        ErrorKind::Unsatisfiable,
-                        format!("#{}", found.schemas[place]),
-                        message,
-                    ))
-                }
-            };
+            return Ok(ends.known);
         }
     }
     Err(GrammarError::new(

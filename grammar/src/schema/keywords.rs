@@ -29,7 +29,9 @@ pub(crate) enum Keyword {
     Pattern,
     /// A type or a list of types, enforced.
     Types,
-    /// The name of a format, or of properties, enforced.
+    /// The name of a format, enforced if JSON Schema knows it.
+    Format,
+    /// Names of properties, enforced.
     Names,
     /// Schemas that something refers to.
     Definitions,
@@ -80,7 +82,7 @@ const KEYWORDS: [(&str, Keyword); 68] = [
     ("exclusiveMaximum", Keyword::Bound),
     ("exclusiveMinimum", Keyword::Bound),
     ("externalDocs", Keyword::Annotation),
-    ("format", Keyword::Names),
+    ("format", Keyword::Format),
     ("id", Keyword::Identity),
     ("if", Keyword::Refused),
     ("items", Keyword::SchemaOrList),

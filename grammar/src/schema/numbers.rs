@@ -32,7 +32,7 @@ pub(crate) fn bound(map: &mut Map<String, Value>) {
             .map(decimals)
             .max()
             .unwrap_or(0);
-        let decimals = decimals.max(MIN_DECIMALS).min(MAX_DECIMALS) + 1;
+        let decimals = decimals.clamp(MIN_DECIMALS, MAX_DECIMALS) + 1;
         include(map, ["minimum", "exclusiveMinimum"], 1.0, decimals);
         include(map, ["maximum", "exclusiveMaximum"], -1.0, decimals);
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::keywords::{Keyword, keyword};
-use super::values;
+use super::{formats, values};
 use crate::error::{ErrorKind, GrammarError};
 use crate::limits;
 
@@ -101,6 +101,7 @@ impl<'a> Walk<'a> {
             _ => return refuse(ErrorKind::Syntax, "a schema is an object or a boolean"),
         };
         self.note_closing(map);
+        check_counted_properties(map)?;
         let first = self.open.len();
         for (name, value) in map {
             self.keyword(place, name, value)?;
@@ -153,8 +154,10 @@ impl<'a> Walk<'a> {
             Keyword::Items => check_count(name, value, limits::MAX_ITEMS)?,
             Keyword::Length => check_count(name, value, limits::MAX_LENGTH)?,
             Keyword::Pattern => check_pattern(value)?,
+            Keyword::Format => formats::check(value, self.known_only)?,
+            Keyword::Names => check_names(name, value)?,
             Keyword::Types => check_types(value)?,
-            Keyword::Names | Keyword::Definitions | Keyword::Annotation => {}
+            Keyword::Definitions | Keyword::Annotation => {}
             Keyword::UnlessFalse if *value == Value::Bool(false) => {}
             Keyword::Identity if place.pointer.is_empty() => {}
             Keyword::UnlessFalse | Keyword::Identity | Keyword::Refused => {
@@ -288,6 +291,22 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// llguidance writes an object out once for every property that may be the one that counts.
+fn check_counted_properties(map: &Map<String, Value>) -> Result<(), GrammarError> {
+    let counted = map.contains_key("minProperties") || map.contains_key("maxProperties");
+    let properties = map
+        .get("properties")
+        .and_then(Value::as_object)
+        .map_or(0, Map::len);
+    if counted && properties > limits::MAX_COUNTED_PROPERTIES {
+        let most = limits::MAX_COUNTED_PROPERTIES;
+        let message =
+            format!("an object with `minProperties` or `maxProperties` names more than {most} properties");
+        return refuse(ErrorKind::Limit, message);
+    }
+    Ok(())
+}
+
 /// The JSON pointer of a reference into the same schema: after `#`, `%` escapes resolved.
 pub(crate) fn local_pointer(reference: &str) -> Option<String> {
     let fragment = reference.strip_prefix('#')?;
@@ -351,6 +370,17 @@ fn check_pattern(value: &Value) -> Result<(), GrammarError> {
             format!("a pattern has more than {} bytes", limits::MAX_PATTERN),
         ),
         None => refuse(ErrorKind::Syntax, "`pattern` is not a string"),
+    }
+}
+
+fn check_names(name: &str, value: &Value) -> Result<(), GrammarError> {
+    match value.as_array() {
+        Some(names) if names.len() > limits::MAX_PROPERTIES => refuse(
+            ErrorKind::Limit,
+            format!("`{name}` has more than {} names", limits::MAX_PROPERTIES),
+        ),
+        Some(names) if names.iter().all(Value::is_string) => Ok(()),
+        _ => refuse(ErrorKind::Syntax, format!("`{name}` is not a list of names")),
     }
 }
 

@@ -5,4 +5,5 @@ mod gbnf;
 mod refused;
 mod schemas;
 mod tools;
+mod vocabularies;
 mod walks;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use siskin_grammar::{ErrorKind, Form};
 
-use crate::bytes::compile;
+use crate::bytes::{compile, feed, is_whole};
 
 fn refusal(schema: Value, strict: bool) -> siskin_grammar::GrammarError {
     let text: String = schema.to_string().chars().take(200).collect();
@@ -54,7 +54,9 @@ fn what_cannot_be_enforced_is_refused_and_located() {
         (json!({"items": 3}), Syntax, "#/items"),
         (json!([]), Syntax, ""),
         (json!(false), Unsatisfiable, ""),
-        (json!({"type": "string", "format": "phone"}), Unsupported, ""),
+        (json!({"type": "string", "format": "iri"}), Unsupported, "#"),
+        (json!({"type": "string", "format": 1}), Syntax, "#"),
+        (json!({"required": "a"}), Syntax, "#"),
         (json!({"type": "string", "pattern": "(?=a)b"}), Unsupported, ""),
         (
             json!({"oneOf": [{"type": "integer"}, {"type": "number"}]}),
@@ -101,6 +103,15 @@ fn unknown_keywords_are_annotations_unless_strict() {
         .is_ok()
     );
     assert_eq!(refusal(schema, true).at(), "#/properties/a");
+    let schema = json!({"type": "string", "format": "phone"});
+    assert!(
+        compile(&Form::JsonSchema {
+            schema: schema.clone(),
+            strict: false
+        })
+        .is_ok()
+    );
+    assert_eq!(refusal(schema, true).kind(), ErrorKind::Unsupported);
 }
 
 #[test]
@@ -192,4 +203,17 @@ fn schemas_that_need_themselves_without_end_are_refused() {
         let error = refusal(schema, false);
         assert_eq!(error.kind(), ErrorKind::Unsatisfiable, "{text}: {error}");
     }
+}
+
+#[test]
+fn a_part_that_needs_itself_without_end_is_never_written() {
+    let schema = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/loop"}, "b": {"anyOf": [
+        {"$ref": "#/$defs/loop"}, {"type": "null"}]}}, "$defs": {"loop": {"type": "array", "items": {"$ref": "#/$defs/loop"},
+        "minItems": 1}}});
+    let constraint = compile(&Form::JsonSchema { schema, strict: true }).unwrap();
+    assert!(is_whole(&constraint, "{}") && is_whole(&constraint, r#"{"b":null}"#));
+    let (length, _) = feed(&mut constraint.clone(), r#"{"a":[["#);
+    assert_eq!(length, 2);
+    let (length, _) = feed(&mut constraint.clone(), r#"{"b":[["#);
+    assert_eq!(length, 5);
 }

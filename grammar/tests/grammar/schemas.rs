@@ -245,3 +245,70 @@ fn strict_objects_have_only_what_they_name() {
         assert_eq!(is_whole(&strict, text), by_strict, "{text}");
     }
 }
+
+#[test]
+fn dates_and_times_exist() {
+    let date = json!({"type": "string", "format": "date"});
+    let days = [
+        "\"2024-02-29\"",
+        "\"2000-02-29\"",
+        "\"0001-01-01\"",
+        "\"2026-11-30\"",
+    ];
+    check(
+        date,
+        &days,
+        &[
+            "\"2023-02-29\"",
+            "\"1900-02-29\"",
+            "\"0000-02-29\"",
+            "\"2026-11-31\"",
+            "\"0000-01-01\"",
+        ],
+    );
+    let stamp = json!({"type": "string", "format": "date-time", "pattern": "Z$"});
+    check(
+        stamp,
+        &["\"2026-11-27T20:15:00.5Z\""],
+        &[
+            "\"2026-11-27T20:15:60Z\"",
+            "\"2026-11-27T20:15:00+01:00\"",
+            "\"2026-11-27\"",
+        ],
+    );
+}
+
+/// What generators of schemas write.
+#[test]
+fn schemas_of_clients() {
+    let pydantic = json!({"$defs": {"Color": {"enum": ["red", "green"], "title": "Color", "type": "string"},
+        "Pet": {"properties": {"name": {"title": "Name", "type": "string"}}, "required": ["name"], "title": "Pet", "type": "object"}},
+        "properties": {"id": {"title": "Id", "type": "integer"}, "color": {"$ref": "#/$defs/Color", "default": "red"},
+            "pet": {"anyOf": [{"$ref": "#/$defs/Pet"}, {"type": "null"}], "default": null},
+            "path": {"format": "path", "title": "Path", "type": "string"},
+            "notes": {"additionalProperties": {"type": "string"}, "title": "Notes", "type": "object"},
+            "price": {"exclusiveMinimum": 0, "title": "Price", "type": "number"}},
+        "required": ["id"], "title": "Item", "type": "object"});
+    let text = r#"{"id": 1, "color": "green", "pet": {"name": "x"}, "path": "/a", "notes": {"k": "v"}, "price": 0.5}"#;
+    check(
+        pydantic,
+        &[text, r#"{"id":1}"#, r#"{"id":1,"pet":null}"#],
+        &["{}", r#"{"id":1,"color":"blue"}"#, r#"{"id":1,"price":0}"#],
+    );
+    let zod = json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "additionalProperties": false,
+        "properties": {"city": {"type": "string", "minLength": 1, "description": "where"}, "unit": {"type": "string", "enum": ["c", "f"]}},
+        "required": ["city", "unit"]});
+    check(
+        zod,
+        &[r#"{"city":"Bern","unit":"c"}"#],
+        &[r#"{"city":"","unit":"c"}"#, r#"{"unit":"c","city":"Bern"}"#],
+    );
+    let home = json!({"type": "object", "properties": {"name": {"type": "string"}, "area": {"type": "string", "nullable": true},
+        "domain": {"type": "array", "items": {"type": "string"}}, "brightness": {"type": "integer", "minimum": 0, "maximum": 100}},
+        "required": []});
+    check(
+        home,
+        &["{}", r#"{"name":"Lamp","domain":["light"],"brightness":100}"#],
+        &[r#"{"brightness":101}"#],
+    );
+}

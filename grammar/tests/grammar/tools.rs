@@ -101,6 +101,40 @@ fn an_answer_may_be_text_or_calls() {
 }
 
 #[test]
+fn names_of_parameters_may_look_like_a_grammar() {
+    let names = [
+        "// x",
+        "/* y",
+        "%json {",
+        "}",
+        "a\"b\n",
+        "start: FREE",
+        "ü#",
+        "\\",
+    ];
+    let properties: serde_json::Map<String, Value> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({"const": name})))
+        .collect();
+    let set = ToolSet::new(
+        vec![tool("f", json!({"properties": properties, "required": names}))],
+        ToolChoice::Required,
+        false,
+        CallStyle::Tagged,
+    );
+    let constraint = compile(&set.unwrap().form().unwrap()).unwrap();
+    let arguments: serde_json::Map<String, Value> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), json!(name)))
+        .collect();
+    let call = json!({"name": "f", "arguments": arguments});
+    assert!(is_whole(
+        &constraint,
+        &format!("<tool_call>\n{call}\n</tool_call>")
+    ));
+}
+
+#[test]
 fn the_number_of_calls_is_bounded() {
     let calls = |count: usize| vec![TAGGED_OTHER; count].join("\n");
     let parallel = constraint(ToolChoice::Required, true, CallStyle::Tagged);

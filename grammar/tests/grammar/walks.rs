@@ -109,3 +109,63 @@ fn texts_of_a_grammar_by_chance_are_json() {
             .unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 }
+
+#[test]
+fn answers_by_chance_that_may_be_text_or_calls_are_read_without_loss() {
+    for style in [CallStyle::Tagged, CallStyle::Bare] {
+        let tool = Tool {
+            name: "f".to_owned(),
+            description: String::new(),
+            parameters: Value::Null,
+            strict: false,
+        };
+        let set = ToolSet::new(vec![tool], ToolChoice::Auto, true, style).unwrap();
+        for text in texts(&set.form().unwrap()) {
+            let mut parser = set.parser().unwrap();
+            let mut events = parser.push(&text);
+            events.extend(parser.finish());
+            let words: String = events
+                .iter()
+                .filter_map(|e| {
+                    if let CallEvent::Text(text) = e {
+                        Some(text.as_str())
+                    } else {
+                        None
+                    }
+                })
+                .collect();
+            assert!(parser.calls() > 0 || words == text, "{text}");
+        }
+    }
+}
+
+#[test]
+fn patterns_that_cost_much_are_refused_or_end_the_answer() {
+    let patterns = [
+        "^((a{1000}){1000}){1000}$",
+        "(.*a){200}",
+        "(a?){500}a{500}",
+        "^[^x]*x.{300}$",
+        "((((((((((a*)*)*)*)*)*)*)*)*)*)",
+        "a{0,4294967295}",
+        "(x+x+)+y",
+        "[",
+        "(?<n>a)\\k<n>",
+    ];
+    for pattern in patterns {
+        let schema = json!({"type": "string", "pattern": pattern, "maxLength": 60_000});
+        if let Ok(constraint) = compile(&Form::JsonSchema {
+            schema,
+            strict: false,
+        }) {
+            let mut constraint = constraint;
+            for byte in b"\"aaaaaaaaaaaaaaaaaaaaaaaaxxxxxxxxxxxxx" {
+                if !constraint.allows(u32::from(*byte)) || constraint.accept(u32::from(*byte)).is_err() {
+                    break;
+                }
+                let Ok(mask) = constraint.mask() else { break };
+                assert!(mask.iter().any(|word| *word != 0));
+            }
+        }
+    }
+}
