@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn what_llama_cpp_writes_is_let_through_and_what_it_cannot_have_written_is_not() {
-        let table: [(&[u32], &[u32], &[u32], Option<&str>); 17] = [
+        type Case<'a> = (&'a [u32], &'a [u32], &'a [u32], Option<&'a str>);
+        let table: [Case<'_>; 17] = [
             (&CELLS, &[0, 1, 0, 0], &[&ROWS[..], &ROWS].concat(), None),
             // Values in another order: three of four bytes a cell.
             (
