@@ -139,21 +139,61 @@ mod tests {
     fn every_field_makes_another_key() {
         let keys = [
             KEY,
-            Key { model: [8; 32], ..KEY },
-            Key { llama_cpp: "b2", ..KEY },
-            Key { siskin: "0.1.1", ..KEY },
-            Key { cache_type: "q8_0", ..KEY },
-            Key { flash_attention: "off", ..KEY },
-            Key { layout: "separate", ..KEY },
+            Key {
+                model: [8; 32],
+                ..KEY
+            },
+            Key {
+                llama_cpp: "b2",
+                ..KEY
+            },
+            Key {
+                siskin: "0.1.1",
+                ..KEY
+            },
+            Key {
+                cache_type: "q8_0",
+                ..KEY
+            },
+            Key {
+                flash_attention: "off",
+                ..KEY
+            },
+            Key {
+                layout: "separate",
+                ..KEY
+            },
             Key { buffers: 2, ..KEY },
-            Key { kernels: "ggml", ..KEY },
-            Key { rope: "scale 2", ..KEY },
-            Key { adapters: &["a"], ..KEY },
-            Key { adapters: &["a", "b"], ..KEY },
-            Key { adapters: &["b", "a"], ..KEY },
-            Key { adapters: &["ab"], ..KEY },
+            Key {
+                kernels: "ggml",
+                ..KEY
+            },
+            Key {
+                rope: "scale 2",
+                ..KEY
+            },
+            Key {
+                adapters: &["a"],
+                ..KEY
+            },
+            Key {
+                adapters: &["a", "b"],
+                ..KEY
+            },
+            Key {
+                adapters: &["b", "a"],
+                ..KEY
+            },
+            Key {
+                adapters: &["ab"],
+                ..KEY
+            },
             // The same bytes in other fields.
-            Key { kernels: "", rope: "siskin", ..KEY },
+            Key {
+                kernels: "",
+                rope: "siskin",
+                ..KEY
+            },
         ];
         let ids: HashSet<KeyId> = keys.iter().map(Key::id).collect();
         assert_eq!(ids.len(), keys.len());
@@ -167,7 +207,8 @@ mod tests {
         let bytes = siskin_runtime::STORYTELLER;
         std::fs::write(&a, bytes).expect("written");
         std::fs::write(&b, bytes).expect("written");
-        let print = |path: &std::path::Path| fingerprint(&ModelFile::open(path).expect("a model")).expect("read");
+        let print =
+            |path: &std::path::Path| fingerprint(&ModelFile::open(path).expect("a model")).expect("read");
         let first = print(&a);
         assert_eq!(first, print(&b));
         let header = ModelFile::open(&a).expect("a model").header;

@@ -4,6 +4,7 @@
 //! "SISKPREF", format version                                        8 bytes, u32
 //! key, namespace                                                    32 bytes, u64
 //! time saved (Unix seconds), milliseconds that computing took       u64, u32
+//! uses before it was saved                                          u32
 //! bytes of the state, SHA-256 of the state                          u64, 32 bytes
 //! version of the software: length, UTF-8                            u16, bytes
 //! number of tokens, tokens                                          u32, u32 each
@@ -29,6 +30,8 @@ pub(super) struct Manifest {
     pub(super) saved: u64,
     /// What computing the prefix took, in milliseconds.
     pub(super) cost_ms: u32,
+    /// Uses before it was saved.
+    pub(super) hits: u32,
     /// Bytes of the state.
     pub(super) bytes: u64,
     /// The state's digest.
@@ -58,13 +61,20 @@ impl EntryId {
         hash.update(scope.namespace.to_le_bytes());
         tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
         let digest: [u8; 32] = hash.finalize().into();
-        EntryId(digest.iter().take(16).fold(0, |id, byte| id << 8 | u128::from(*byte)))
+        EntryId(
+            digest
+                .iter()
+                .take(16)
+                .fold(0, |id, byte| id << 8 | u128::from(*byte)),
+        )
     }
 
     /// The identity that a name has.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let is_ours = name.len() == 32 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        is_ours.then(|| u128::from_str_radix(name, 16).ok().map(EntryId)).flatten()
+        is_ours
+            .then(|| u128::from_str_radix(name, 16).ok().map(EntryId))
+            .flatten()
     }
 
     pub(super) fn to_bytes(self) -> [u8; 16] {
@@ -95,6 +105,7 @@ impl Manifest {
         bytes.extend(self.scope.namespace.to_le_bytes());
         bytes.extend(self.saved.to_le_bytes());
         bytes.extend(self.cost_ms.to_le_bytes());
+        bytes.extend(self.hits.to_le_bytes());
         bytes.extend(self.bytes.to_le_bytes());
         bytes.extend(self.digest);
         let version = self.version.as_bytes();
@@ -102,7 +113,9 @@ impl Manifest {
         bytes.extend(u16::try_from(version.len()).unwrap_or(u16::MAX).to_le_bytes());
         bytes.extend(version);
         bytes.extend(u32::try_from(self.tokens.len()).unwrap_or(u32::MAX).to_le_bytes());
-        self.tokens.iter().for_each(|token| bytes.extend(token.to_le_bytes()));
+        self.tokens
+            .iter()
+            .for_each(|token| bytes.extend(token.to_le_bytes()));
         seal(bytes)
     }
 
@@ -115,21 +128,34 @@ impl Manifest {
         if fields.u32()? != FORMAT {
             return Err(Flaw::Format);
         }
-        let mut fields = Fields(unseal(bytes).ok_or(Flaw::Damaged)?.get(12..).ok_or(Flaw::Damaged)?);
+        let mut fields = Fields(
+            unseal(bytes)
+                .ok_or(Flaw::Damaged)?
+                .get(12..)
+                .ok_or(Flaw::Damaged)?,
+        );
         let key = KeyId(fields.take()?);
         let namespace = fields.u64()?;
-        let (saved, cost_ms, len, digest) = (fields.u64()?, fields.u32()?, fields.u64()?, fields.take()?);
+        let (saved, cost_ms, hits) = (fields.u64()?, fields.u32()?, fields.u32()?);
+        let (len, digest) = (fields.u64()?, fields.take()?);
         let version = usize::from(u16::from_le_bytes(fields.take()?));
         let version = String::from_utf8(fields.slice(version)?.to_vec()).map_err(|_| Flaw::Damaged)?;
         let count = usize::try_from(fields.u32()?).map_err(|_| Flaw::Damaged)?;
         if count > MAX_TOKENS || fields.0.len() != 4 * count {
             return Err(Flaw::Damaged);
         }
-        let tokens = fields.0.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+        let tokens = fields
+            .0
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| u32::from_le_bytes(*bytes))
+            .collect();
         Ok(Manifest {
             scope: Scope { key, namespace },
             saved,
             cost_ms,
+            hits,
             bytes: len,
             digest,
             version,
@@ -188,6 +214,7 @@ mod tests {
             },
             saved: 1_700_000_000,
             cost_ms: 8400,
+            hits: 2,
             bytes: 1 << 33,
             digest: [5; 32],
             version: "siskin 0.1.0, llama.cpp b1".into(),
@@ -227,7 +254,7 @@ mod tests {
     fn lengths_that_lie_are_refused() {
         let whole = manifest().encode();
         let content = &whole[..whole.len() - 32];
-        let version = 12 + 32 + 8 + 8 + 4 + 8 + 32;
+        let version = 12 + 32 + 8 + 8 + 4 + 4 + 8 + 32;
         let count = version + 2 + manifest().version.len();
         for (at, bytes) in [
             (version, &[0xff, 0xff][..]),
@@ -248,7 +275,13 @@ mod tests {
         assert_eq!(EntryId::parse(&id.to_string()), Some(id));
         assert_eq!(EntryId::from_bytes(id.to_bytes()), id);
         let upper = id.to_string().to_uppercase();
-        for name in ["", "0", "../../../../../../../../etc/passwd", "+0000000000000000000000000000001", &upper] {
+        for name in [
+            "",
+            "0",
+            "../../../../../../../../etc/passwd",
+            "+0000000000000000000000000000001",
+            &upper,
+        ] {
             assert_eq!(EntryId::parse(name), None, "{name}");
         }
         let other = Scope {
