@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::*;
 
 mod damage;
+mod engine;
 mod kill;
 
 const NOW: u64 = 1_700_000_000;
