@@ -19,7 +19,7 @@ mod validate;
 mod vocab;
 
 pub use abort::on_abort;
-pub use context::{Batch, CacheLayout, Context, ContextOptions, Row, Rows, SequenceId};
+pub use context::{Batch, CacheLayout, Context, ContextOptions, Pooling, Row, Rows, SequenceId};
 pub use embedded::STORYTELLER;
 pub use eval_callback::EvalCallback;
 pub use ffi::{compiled_features, llama_cpp_version, show_log};

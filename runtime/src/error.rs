@@ -104,6 +104,15 @@ pub enum Error {
     /// The model's memory cannot be cut at a position, as that of recurrent models.
     #[error("the state of this model cannot be truncated to {0} tokens")]
     CannotTruncate(u32),
+    /// A sequence's keys and values could not be written to a file.
+    #[error("the state of a sequence cannot be saved: {0}")]
+    SaveState(String),
+    /// A file is not the keys and values of these tokens in this context, or cannot be read.
+    #[error("the state of a sequence cannot be loaded: {0}")]
+    LoadState(String),
+    /// A model's file asks for another way to make one vector of many.
+    #[error("this model's file asks for a pooling of its own, which is not supported")]
+    Pooling,
     /// The model's output is not a number.
     #[error(
         "the model's output at position {position} is not a number: its weights are damaged; get the file again"
@@ -178,9 +187,13 @@ impl Error {
                 ErrorKind::ContextFull
             }
             Error::EmptyPrompt | Error::Parameter { .. } => ErrorKind::Request,
-            Error::Load { .. } | Error::Context { .. } | Error::Decode { .. } | Error::CannotTruncate(_) => {
-                ErrorKind::Engine
-            }
+            Error::Load { .. }
+            | Error::Context { .. }
+            | Error::Decode { .. }
+            | Error::CannotTruncate(_)
+            | Error::SaveState(_)
+            | Error::LoadState(_)
+            | Error::Pooling => ErrorKind::Engine,
         }
     }
 }

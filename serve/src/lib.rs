@@ -21,6 +21,7 @@ mod live;
 mod models;
 mod request;
 mod service;
+pub mod store;
 mod stream_body;
 
 pub use models::ModelConfig;

@@ -19,7 +19,7 @@ pub(crate) const TOKENIZERS: [&str; 4] = [
 /// Allowed distance of logits from transformers', relative to the largest logit.
 const TOLERANCE: f64 = 1e-3;
 
-fn golden(dir: &Path) -> Json {
+pub(crate) fn golden(dir: &Path) -> Json {
     let text = std::fs::read_to_string(dir.join("golden/golden.json")).expect("a golden");
     serde_json::from_str(&text).expect("JSON")
 }
@@ -29,7 +29,7 @@ pub(crate) fn ids(json: &Json) -> Vec<Token> {
     json.as_array().expect("ids").iter().map(id).collect()
 }
 
-fn floats(path: &Path) -> Vec<f32> {
+pub(crate) fn floats(path: &Path) -> Vec<f32> {
     let bytes = std::fs::read(path).expect("logits");
     bytes
         .as_chunks()

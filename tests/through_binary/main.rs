@@ -26,4 +26,5 @@ mod sampling;
 mod signals;
 mod terminal;
 mod util;
+mod vectors;
 mod vocabulary;

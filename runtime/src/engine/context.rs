@@ -5,7 +5,9 @@
 //! callback: a prompt of 2,048 tokens of Llama-3.2 has 1 GB of them.
 
 mod copy;
+mod embed;
 mod params;
+mod state;
 
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicBool;
@@ -17,6 +19,7 @@ use super::eval_callback::{Bridge, EvalCallback};
 use super::stop::Stop;
 use super::{Model, Token, ffi};
 use crate::Error;
+pub use embed::Pooling;
 use params::{check_cache, flash_attention, ggml_type};
 
 /// Tokens handed to llama.cpp together. Less is allowed, more is split.
