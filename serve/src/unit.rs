@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::address::Address;
 use quote::{path, words};
 
-/// The service's name: its units, its user, its folders.
-const NAME: &str = "siskin";
+/// The folder for UNIX sockets that systemd makes for the service.
+const RUNTIME: &str = "/run/siskin";
 
 /// How much longer than the service's own deadline systemd waits before it kills it.
 const GRACE: Duration = Duration::from_secs(15);
@@ -110,17 +110,21 @@ impl Unit {
     }
 
     fn service(&self) -> String {
-        let mut text = String::from(
+        let network = match self.addresses.iter().any(is_of_an_interface) {
+            // Its address is there when the network is up.
+            true => "Wants=network-online.target\nAfter=network-online.target",
+            false => "After=network.target",
+        };
+        let mut text = format!(
             "[Unit]\n\
              Description=siskin: small language models over HTTP\n\
-             After=network-online.target\n\
-             Wants=network-online.target\n\
+             {network}\n\
              StartLimitIntervalSec=300\n\
              StartLimitBurst=5\n\
              \n\
              [Service]\n\
              Type=notify\n\
-             NotifyAccess=main\n",
+             NotifyAccess=main\n"
         );
         let command =
             std::iter::once(self.program.to_string_lossy().into_owned()).chain(self.arguments.clone());
@@ -134,7 +138,7 @@ impl Unit {
         let _ = write!(
             text,
             "ExecStart={}{more}\n\
-             ExecReload=kill -HUP $MAINPID\n\
+             ExecReload=/bin/kill -HUP $MAINPID\n\
              Environment=XDG_STATE_HOME=%S XDG_CONFIG_HOME=%E\n",
             words(command)
         );
@@ -159,7 +163,13 @@ impl Unit {
             let (high, max) = memory_limits(bytes);
             let _ = write!(text, "MemoryHigh={high}M\nMemoryMax={max}M\nMemorySwapMax=0\n");
         }
-        let _ = write!(text, "\n{HARDENING}{}{}", self.homes(), self.network());
+        let _ = write!(
+            text,
+            "\n{HARDENING}{}{}{}",
+            self.homes(),
+            self.sockets(),
+            self.network()
+        );
         text.push_str("\n[Install]\nWantedBy=multi-user.target\n");
         text
     }
@@ -205,6 +215,15 @@ impl Unit {
         format!("ProtectHome=tmpfs\n{binds}")
     }
 
+    /// The folder of a UNIX socket. It stays when the service ends: systemd may listen there.
+    fn sockets(&self) -> &'static str {
+        let inside = |address: &Address| matches!(address, Address::Unix(file) if file.starts_with(RUNTIME));
+        match self.addresses.iter().any(inside) {
+            true => "RuntimeDirectory=siskin\nRuntimeDirectoryMode=0755\nRuntimeDirectoryPreserve=yes\n",
+            false => "",
+        }
+    }
+
     /// The service never connects to anything; who may connect to it depends on its addresses.
     fn network(&self) -> String {
         let tcp = self.addresses.iter().any(|address| address.tcp().is_some());
@@ -214,7 +233,8 @@ impl Unit {
             "AF_UNIX"
         };
         let mut text = format!("RestrictAddressFamilies={families}\n");
-        if !self.addresses.iter().any(Address::is_exposed) {
+        // More arguments may bring more addresses.
+        if self.environment.is_none() && !self.addresses.iter().any(Address::is_exposed) {
             text.push_str("IPAddressDeny=any\n");
             if tcp {
                 text.push_str("IPAddressAllow=localhost\n");
@@ -222,6 +242,12 @@ impl Unit {
         }
         text
     }
+}
+
+/// Whether an address is one of a network interface, and not all or the loopback.
+fn is_of_an_interface(address: &Address) -> bool {
+    let ip = address.tcp().map(|address| address.ip());
+    address.is_exposed() && ip.is_some_and(|ip| !ip.is_unspecified())
 }
 
 /// The memory, in MiB, from which the service is slowed down, and from which it is ended: 5 and 15 % above the

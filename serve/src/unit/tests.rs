@@ -61,6 +61,8 @@ fn the_service_is_started_with_its_arguments_and_limits() {
         ("ProtectHome", vec!["yes"]),
         ("IPAddressDeny", vec![]),
         ("RestrictAddressFamilies", vec!["AF_UNIX AF_INET AF_INET6"]),
+        ("RuntimeDirectory", vec!["siskin"]),
+        ("After", vec!["network-online.target"]),
     ];
     for (name, want) in cases {
         assert_eq!(values(&text, name), want, "{name}");
