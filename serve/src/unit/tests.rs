@@ -28,8 +28,8 @@ fn values<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 
 /// The files that packages bring are what this module makes; `SISKIN_WRITE_UNITS=1` writes them.
 #[test]
-fn the_packaged_units_are_the_ones_in_assets() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/systemd");
+fn the_units_of_packages_are_written_by_this_module() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
     let units = Unit::packaged().render();
     for (name, text) in [("siskin.service", units.service), ("siskin.socket", units.socket)] {
         let file = folder.join(name);
