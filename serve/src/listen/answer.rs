@@ -1,12 +1,12 @@
 //! Answers that are given before a handler is asked, in the form of the API that the path belongs to.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Response, StatusCode};
-use serde_json::json;
+use axum::http::Response;
 
 use super::Limits;
 use super::body::Failure;
+use crate::dialect::Dialect;
+use crate::error::{ApiError, Kind};
 
 /// The whole answer to a connection that is one too many.
 pub(super) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -18,31 +18,17 @@ pub(super) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 
 /// The answer to a body that was not read to its end.
 pub(super) fn failed(failure: Failure, path: &str, limits: &Limits) -> Response<Body> {
-    let (status, code, message) = match failure {
+    let (kind, message) = match failure {
         Failure::TooLarge => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
+            Kind::TooLarge,
             format!("the body is larger than {} bytes, the limit", limits.body_bytes),
         ),
         Failure::TooSlow => (
-            StatusCode::REQUEST_TIMEOUT,
-            "body_too_slow",
+            Kind::SlowBody,
             format!("the body did not come within {} s", limits.body.as_secs_f64()),
         ),
     };
-    let body = if path.starts_with("/api/") {
-        json!({ "error": message })
-    } else {
-        json!({ "error": { "message": message, "type": "invalid_request_error", "param": null, "code": code } })
-    };
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if status == StatusCode::REQUEST_TIMEOUT {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
+    Dialect::of_path(path).refuse(&ApiError::new(kind, message))
 }
 
 #[cfg(test)]
