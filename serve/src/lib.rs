@@ -9,6 +9,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
+pub mod guard;
+pub mod heat;
+pub mod journal;
+pub mod keys;
+pub mod listen;
+pub mod metrics;
+pub mod notify;
+pub mod unit;
+
 mod answer;
 mod api;
 mod app;
