@@ -19,8 +19,9 @@ function problem(status, body, headers) {
   const error = (body && body.error) || {}, said = text(error.message || (body && body.error), 1000);
   const of = (title, more) => new Problem(title, said, { status, ...more });
   if (number(error.n_prompt_tokens) && number(error.n_ctx)) {
-    return new Problem('This conversation is too long for the model.',
-      `It has ${error.n_prompt_tokens} tokens, and the context has ${error.n_ctx}. Start a new chat, or ask for fewer tokens in Settings.`, { status });
+    const fit = number(error.max_tokens_that_fit), short = fit > 0 && error.n_prompt_tokens < error.n_ctx;
+    return new Problem(short ? 'There is not enough room for an answer of that length.' : 'This conversation is too long for the model.',
+      `It has ${error.n_prompt_tokens} tokens, and the context has ${error.n_ctx}. ` + (short ? `Ask for at most ${fit} tokens in Settings.` : 'Start a new chat.'), { status });
   }
   if (status === 401) return of('The server wants an API key.', { key: true });
   if (status === 403) return of('The server does not allow this.');
@@ -86,7 +87,7 @@ async function talk(body, message, signal, shown) {
     if (event.data === '[DONE]') { reason = reason || 'stop'; break; }
     const chunk = parse(event.data);
     if (!chunk) throw new Problem('The server sent something that is not JSON.', event.data.slice(0, 200));
-    if (chunk.error) throw problem(number(chunk.error.code) || 500, chunk, new Headers());
+    if (chunk.error) throw problem(number(chunk.error.code) || ({ draining: 503, queue_full: 503, loading: 503 }[chunk.error.code] || 500), chunk, new Headers());
     timings = chunk.timings || timings;
     usage = chunk.usage || usage;
     const choice = (chunk.choices || [])[0];
