@@ -75,7 +75,7 @@ await check('a question gets an answer as a stream, with its figures', async () 
   must((await answers(page))[0].trim(), 'no text');
   must(/tokens\/s/.test(await page.locator('.assistant .stats').first().innerText()), 'no tokens/s');
   must(/prompt \d+/.test(await page.locator('.assistant .stats').first().innerText()), 'no size of the prompt');
-  must(/^Answer: /.test(await page.textContent('#say')), 'the answer is not announced');
+  await page.waitForFunction(() => /^Answer: /.test(document.getElementById('say').textContent), null, { timeout: 2000 });
   await shot(page, 'answer');
 });
 await check('regenerate replaces the answer', async () => {
@@ -193,6 +193,17 @@ await check('errors are in plain words, and a busy server is asked again when it
   }
   must(/Incomplete/.test(await odd.locator('.assistant .tools').last().innerText()), 'half an answer is marked');
   await odd.context().close();
+});
+await check('a full storage is reported, and what is there is kept', async () => {
+  const full = await open();
+  await full.evaluate(() => { localStorage['siskin.chat.fullfull'] = JSON.stringify({ id: 'fullfull', title: 'Full', updated: 1, messages: [{ role: 'user', content: 'z'.repeat(3.9e6) }] }); });
+  await full.reload();
+  await replace(full, () => ({ contentType: 'text/event-stream', body: stream('z'.repeat(200000)) }));
+  await full.click('#new');
+  await ask(full, 'more');
+  await full.waitForFunction(() => /full/.test(document.getElementById('kept').textContent) && /not saved/.test(document.getElementById('state').textContent));
+  must(await full.evaluate(() => Object.keys(localStorage).filter(k => k.startsWith('siskin.chat.')).join()) === 'siskin.chat.fullfull', 'only the old one is stored');
+  await full.context().close();
 });
 await check(`nothing of ${hostile.length} hostile answers is executed`, async () => {
   const victim = await open({ viewport: { width: 360, height: 740 } });

@@ -71,7 +71,9 @@ async function answer(tries = 0) {
 function keep(c) {
   if (!chats.includes(c)) return; // Deleted meanwhile.
   const messages = c.messages.map(({ role, content, note, stats }) => ({ role, content, note, stats }));
-  if (save({ id: c.id, title: c.title, updated: c.updated, messages })) $('kept').textContent = '';
+  unsaved = !save({ id: c.id, title: c.title, updated: c.updated, messages });
+  if (!unsaved) $('kept').textContent = '';
+  state();
 }
 function fail(error, here, tries) {
   const line = el('span', { className: 'grow' }), row = el('div', { className: 'row' }, line);

@@ -95,7 +95,7 @@ function build(block, depth) {
     case 'text': return spans('p', block.lines.map(l => l.trimStart()).join('\n').trimEnd());
     case 'code': {
       const text = block.inner.join('\n'), language = block.language || 'Code';
-      const pre = el('pre', { tabIndex: 0, ariaLabel: 'Code: ' + language }, el('code', { textContent: text }));
+      const pre = el('pre', { tabIndex: 0, role: 'region', ariaLabel: 'Code: ' + language }, el('code', { textContent: text }));
       const bar = el('div', { className: 'bar' }, el('span', { textContent: language }), button('Copy', e => copy(text, e.currentTarget), { ariaLabel: 'Copy the code' }));
       return el('figure', { className: 'code' }, bar, pre);
     }

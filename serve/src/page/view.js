@@ -1,5 +1,5 @@
 // What is on the screen.
-let chats = load(), chat, run = null, editing = false, failed = null, loaded = false;
+let chats = load(), chat, run = null, editing = false, failed = null, loaded = false, unsaved = false;
 const say = words => { $('say').textContent = ''; setTimeout(() => { $('say').textContent = words; }, 50); };
 const newChat = () => ({ id: fresh(), title: 'New chat', updated: 0, messages: [] });
 const touch = matchMedia('(pointer: coarse)');
@@ -105,7 +105,7 @@ function state() {
   const set = ['temperature', 'top_p', 'max_tokens', 'seed'].filter(id => $(id).value !== '').map(id => `${id} ${$(id).value}`);
   if ($('system').value.trim()) set.unshift('system prompt');
   const keys = run ? 'Esc stops' : touch.matches ? '' : 'Enter sends, Shift+Enter begins a line';
-  $('state').textContent = [keys, ...set].filter(Boolean).join(' · ');
+  $('state').textContent = [unsaved ? 'This conversation is not saved: the storage is full' : '', keys, ...set].filter(Boolean).join(' · ');
 }
 const near = () => $('log').scrollHeight - $('log').scrollTop - $('log').clientHeight < 80;
 function follow(stay) { // Keeps the newest line in view, unless the reader went up.
