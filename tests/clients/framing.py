@@ -1,6 +1,7 @@
 """The bytes of a stream, read by a parser that is not ours: frames, comments, whole characters, the end, a client that leaves."""
 
 import json
+import re
 import socket
 import time
 from urllib.parse import urlparse
@@ -78,12 +79,13 @@ def gone():
     """a client that goes away frees its place at once"""
     where = urlparse(BASE)
     data = json.dumps(body(max_tokens=1500, messages=[{"role": "user", "content": "Tell a very long story."}], ignore_eos=True)).encode()
-    lines = [f"POST /v1/chat/completions HTTP/1.1", f"Host: {where.netloc}", "Content-Type: application/json", f"Content-Length: {len(data)}"]
+    lines = ["POST /v1/chat/completions HTTP/1.1", f"Host: {where.netloc}", "Content-Type: application/json", f"Content-Length: {len(data)}"]
     lines += [f"{k}: {v}" for k, v in HEADERS.items()]
     peer = socket.create_connection((where.hostname, where.port or 80))
     peer.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
     seen = b""
-    while seen.count(b'"content":"') < 2:
+    peer.settimeout(120)
+    while len(re.findall(rb'"content": ?"', seen)) < 2:
         more = peer.recv(4096)
         must(more, seen)
         seen += more

@@ -76,7 +76,7 @@ async def turn(api, messages, stream, **more):
     # 3000 is the integration's own value: more than small contexts have left.
     got = await api.chat.completions.create(**{
         "model": await name(api), "messages": messages, "max_tokens": 3000, "top_p": 1.0, "temperature": 0.7,
-        "user": "01JDCONVERSATION", "stream": stream, "stop": ["\n\n"], **more})
+        "user": "01JDCONVERSATION", "stream": stream, **more})
     if not stream:
         message = got.choices[0].message
         return message.content, [(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or []]
@@ -139,7 +139,7 @@ async def again():
 async def task():
     """an AI task: a strict json_schema"""
     form = {"type": "object", "properties": {"title": {"type": "string", "maxLength": 40}, "count": {"type": "integer"}}, "required": ["title", "count"]}
-    text, _ = await turn(client(), [{"role": "user", "content": "Count the lamps."}], True, stop=None, max_tokens=150, temperature=0,
+    text, _ = await turn(client(), [{"role": "user", "content": "Count the lamps."}], True, max_tokens=150, temperature=0,
                          response_format={"type": "json_schema", "json_schema": {"name": "task", "strict": True, "schema": form}})
     jsonschema.validate(json.loads(text), form)
 
