@@ -25,7 +25,11 @@ WEATHER = {
 
 def model(client):
     """The model to ask: MODEL, or the first that an httpx client finds in /v1/models."""
-    return os.environ.get("MODEL") or client.get(f"{BASE}/v1/models", headers=HEADERS).json()["data"][0]["id"]
+    try:
+        return os.environ.get("MODEL") or client.get(f"{BASE}/v1/models", headers=HEADERS).json()["data"][0]["id"]
+    except Exception as error:  # pylint: disable=broad-except
+        print(f"FAIL {BASE}/v1/models: {type(error).__name__}: {error}")
+        sys.exit(1)
 
 
 def check(function):
