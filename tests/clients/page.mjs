@@ -101,6 +101,20 @@ await check('Stop keeps what there is, and so does Esc', async () => {
     must(/Stopped\./.test(await page.locator('.assistant .tools').last().innerText()), `${how}: not stopped (did the answer end before?)`);
   }
 });
+await check('a question that was stopped before its answer can be asked again', async () => {
+  const early = await open();
+  let calls = 0;
+  await early.route('**/v1/chat/completions', route => { calls += 1; return calls > 1 ? route.fulfill({ contentType: 'text/event-stream', body: stream('Now.') }) : undefined; });
+  await early.fill('#question', 'Later?');
+  await early.press('#question', 'Enter');
+  await early.waitForSelector('.wait');
+  await early.keyboard.press('Escape');
+  await early.waitForSelector('#send:not([hidden])');
+  must(!await early.locator('.assistant').count(), 'no empty answer');
+  await early.click('text=Ask again');
+  await early.waitForSelector('.md >> text=Now.');
+  await early.context().close();
+});
 await check('the conversations are there after a reload', async () => {
   const before = await page.locator('#chats .open').allInnerTexts();
   must(before.length === 3, `three conversations: ${before}`);

@@ -91,6 +91,7 @@ function tools() {
     if (message.content) bar.append(button('Copy', e => copy(message.content, e.currentTarget)));
     if (message === last && !run && message.role === 'assistant') bar.append(button('Regenerate', regenerate));
     if (message === mine && !run) bar.append(button('Edit', () => edit(true)));
+    if (message === last && !run && message.role === 'user') bar.append(button('Ask again', regenerate));
     if (message.stats) bar.append(el('span', { className: 'stats', textContent: message.stats }));
     if (message.note) bar.append(el('span', { className: 'stats', textContent: message.note }));
     if (had) (Array.from(bar.children).find(b => b.textContent === had) || $('question')).focus();
