@@ -43,7 +43,7 @@ await check('stream helper: finalChatCompletion', async () => {
   must(answer.choices[0].finish_reason, answer);
 });
 await check('tools: required gives a call that fits', async () => {
-  const answer = await client.chat.completions.stream({ model, messages, tools, tool_choice: 'required', max_tokens: 100 }).finalChatCompletion();
+  const answer = await client.chat.completions.stream({ model, messages, tools, tool_choice: 'required', parallel_tool_calls: false, max_tokens: 100 }).finalChatCompletion();
   const call = answer.choices[0].message.tool_calls[0], args = JSON.parse(call.function.arguments);
   must(call.function.name === 'weather' && ['Oslo', 'Lima'].includes(args.city) && Number.isInteger(args.days), call);
 });
