@@ -3,7 +3,7 @@
 //! Everybody else talks to the schedulers, which are behind one lock that is held for microseconds: a request is
 //! admitted or refused while a pass is computed.
 
-mod idle;
+mod prefixes;
 mod score;
 mod stream;
 mod worker;
@@ -14,14 +14,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use siskin_runtime::Model;
-use siskin_runtime::scheduler::{Admitted, Ask, Costs, Limits, Pass, Progress, Refusal, RequestId, Scheduler};
+use siskin_runtime::scheduler::{
+    Admitted, Ask, Costs, Limits, Move, Pass, Progress, Refusal, RequestId, Scheduler,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+use crate::metrics::Metrics;
 use crate::request::{Event, Request};
+use crate::store::{Counters, Store};
+use prefixes::{Prefixes, Restore};
 use worker::Worker;
 
-pub(crate) use idle::Idle;
+pub(crate) use prefixes::{StateKey, fingerprint};
 pub(crate) use worker::Embed;
 
 /// A loaded model's number; it is never used again.
@@ -39,8 +44,10 @@ struct Slot {
     embeds: Vec<Embed>,
     /// What the thread needs for a context; taken once.
     open: Option<Open>,
-    /// Work between requests.
-    idle: Option<Box<dyn Idle>>,
+    /// What states of its sequences depend on; `None` if they are not stored.
+    key: Option<StateKey>,
+    /// Requests for which the store was not asked yet.
+    unchecked: Vec<RequestId>,
 }
 
 /// A model to make a context for.
@@ -57,8 +64,21 @@ struct State {
     last: SlotId,
     /// Nothing more is computed.
     stopped: bool,
+    /// How hot the machine is.
+    heat: Heat,
+    /// What the store did.
+    stored: Counters,
+    /// Since when nothing was computed.
+    idle_since: Duration,
+}
+
+/// How hot the machine is, and what is done about it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Heat {
+    /// The sensor nearest to its limit, in degrees Celsius.
+    pub(crate) celsius: Option<f64>,
     /// Share of the time in which nothing is computed, so that the machine cools down.
-    rest: f64,
+    pub(crate) rest: f64,
 }
 
 /// What the thread shares with the others.
@@ -70,6 +90,7 @@ struct Shared {
     busy: AtomicBool,
     /// Ends the pass that is computed.
     abort: AtomicBool,
+    metrics: Arc<Metrics>,
 }
 
 /// The engine.
@@ -131,11 +152,11 @@ pub(crate) struct Load {
 }
 
 impl Engine {
-    /// Starts the thread.
+    /// Starts the thread; prefixes go into `store`, if there is one.
     ///
     /// # Errors
     /// The system starts no thread.
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start(store: Option<Store>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let engine = Engine(Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -143,12 +164,13 @@ impl Engine {
             beats: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             abort: AtomicBool::new(false),
+            metrics,
         }));
         let thread = engine.clone();
         std::thread::Builder::new()
             .name("engine".into())
             .stack_size(4 << 20)
-            .spawn(move || thread.run())?;
+            .spawn(move || thread.run(store.map(Prefixes::new)))?;
         Ok(engine)
     }
 
@@ -176,7 +198,7 @@ impl Engine {
         model: Model,
         limits: Limits,
         costs: Costs,
-        idle: Option<Box<dyn Idle>>,
+        key: Option<StateKey>,
     ) -> Result<SlotId, siskin_runtime::Error> {
         let (done, opened) = oneshot::channel();
         let id = {
@@ -188,7 +210,8 @@ impl Engine {
                 incoming: BTreeMap::new(),
                 embeds: Vec::new(),
                 open: Some(Open { model, done }),
-                idle,
+                key,
+                unchecked: Vec::new(),
             };
             state.slots.insert(id, slot);
             id
@@ -218,15 +241,7 @@ impl Engine {
     /// # Errors
     /// It does not fit, or would wait too long. `None` if the model was unloaded meanwhile.
     pub(crate) fn submit(&self, slot: SlotId, request: Request) -> Result<(Admitted, Events), Option<Refusal>> {
-        let ask = Ask {
-            prompt: request.prompt.clone(),
-            max_tokens: request.max_tokens,
-            class: request.class,
-            namespace: request.namespace,
-            conversation: request.conversation,
-            rows_from: request.prompt_logprobs,
-            follows: request.follows,
-        };
+        let ask = ask(&request);
         let (sender, receiver) = unbounded_channel();
         let admitted = {
             let now = self.now();
@@ -234,8 +249,10 @@ impl Engine {
             let there = state.slots.get_mut(&slot).ok_or(None)?;
             let admitted = there.scheduler.admit(ask, now).map_err(Some)?;
             there.incoming.insert(admitted.id, (request, sender));
+            there.unchecked.push(admitted.id);
             admitted
         };
+        self.0.metrics.requests.one();
         self.0.wake.notify_one();
         let events = Events {
             engine: self.clone(),
@@ -266,7 +283,9 @@ impl Engine {
                 self.0.abort.store(true, Ordering::Relaxed);
             }
             there.incoming.remove(&id);
-            there.scheduler.end(id, now);
+            if there.scheduler.end(id, now).is_some() {
+                self.0.metrics.cancelled.one();
+            }
         }
     }
 
@@ -295,9 +314,22 @@ impl Engine {
         state.slots.values().all(idle) && !self.0.busy.load(Ordering::Relaxed)
     }
 
-    /// The share of the time in which nothing shall be computed, from 0 to 1.
-    pub(crate) fn rest(&self, share: f64) {
-        self.lock().rest = share.clamp(0.0, 0.9);
+    /// How hot the machine is.
+    pub(crate) fn set_heat(&self, heat: Heat) {
+        self.lock().heat = heat;
+    }
+
+    /// What the store did.
+    pub(crate) fn stored(&self) -> Counters {
+        self.lock().stored
+    }
+
+    /// How long nothing was computed.
+    pub(crate) fn idle_time(&self) -> Duration {
+        match self.is_idle() {
+            true => self.now().saturating_sub(self.lock().idle_since),
+            false => Duration::ZERO,
+        }
     }
 
     /// Ends the thread; requests that are computed fail.
@@ -308,12 +340,14 @@ impl Engine {
     }
 
     /// The thread.
-    fn run(self) {
+    fn run(self, mut prefixes: Option<Prefixes>) {
         let mut workers: HashMap<SlotId, Worker> = HashMap::new();
         loop {
             self.0.beats.fetch_add(1, Ordering::Relaxed);
             let mut state = self.lock();
             if state.stopped {
+                drop(state);
+                prefixes.iter_mut().for_each(Prefixes::flush);
                 return;
             }
             workers.retain(|id, _| state.slots.contains_key(id));
@@ -333,77 +367,98 @@ impl Engine {
             let after = state.slots.range(last + 1..).map(|(id, _)| *id);
             let order: Vec<SlotId> = after.chain(state.slots.range(..=last).map(|(id, _)| *id)).collect();
             let now = self.now();
-            let work = order.into_iter().find_map(|id| Some((id, state.slots.get_mut(&id)?.work(now)?)));
+            let work = order
+                .into_iter()
+                .find_map(|id| Some((id, state.slots.get_mut(&id)?.work(now, prefixes.as_ref())?)));
             let Some((id, work)) = work else {
-                if self.idle(state, &mut workers) {
-                    continue;
-                }
+                self.idle(state, &mut workers, &mut prefixes);
                 continue;
             };
             state.last = id;
-            let rest = state.rest;
+            let heat = state.heat;
             self.0.busy.store(true, Ordering::Relaxed);
             self.0.abort.store(false, Ordering::Relaxed);
             drop(state);
             if let Some(worker) = workers.get_mut(&id) {
-                self.carry_out(id, worker, work, rest);
+                self.carry_out(id, worker, work, &heat, &mut prefixes);
             }
+            self.lock().idle_since = self.now();
             self.0.busy.store(false, Ordering::Relaxed);
         }
     }
 
     /// Nothing is to be computed: does what waited for that, or waits.
-    fn idle(&self, mut state: MutexGuard<'_, State>, workers: &mut HashMap<SlotId, Worker>) -> bool {
-        for (id, worker) in workers.iter_mut() {
-            let Some(slot) = state.slots.get_mut(id) else { continue };
-            let Some(mut idle) = slot.idle.take() else { continue };
-            let prefix = idle.choose(&slot.scheduler);
-            if let Some(prefix) = prefix {
+    fn idle(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        workers: &mut HashMap<SlotId, Worker>,
+        prefixes: &mut Option<Prefixes>,
+    ) {
+        let rested = self.now().saturating_sub(state.idle_since) >= BEAT;
+        if let Some(prefixes) = prefixes.as_mut().filter(|_| rested) {
+            let save = state.slots.iter().find_map(|(id, slot)| {
+                let found = prefixes.choose(&slot.scheduler, slot.key.as_ref()?)?;
+                workers.contains_key(id).then_some((*id, found))
+            });
+            if let Some((id, save)) = save {
                 drop(state);
                 // The sequence is idle and stays as it is: only this thread gives sequences to requests.
-                idle.save(worker, &prefix, &self.0.abort);
-                if let Some(slot) = self.lock().slots.get_mut(id) {
-                    slot.idle = Some(idle);
+                let saved = workers.get_mut(&id).is_some_and(|worker| prefixes.save(worker, &save));
+                state = self.lock();
+                state.stored = prefixes.counters();
+                if saved {
+                    return;
                 }
-                return true;
             }
-            slot.idle = Some(idle);
         }
-        let waited = self.0.wake.wait_timeout(state, BEAT);
-        drop(waited);
-        false
+        drop(self.0.wake.wait_timeout(state, BEAT));
     }
 
-    fn carry_out(&self, id: SlotId, worker: &mut Worker, work: Work, rest: f64) {
-        let (pass, started, restore) = match work {
-            Work::Embed(embed) => return worker.embed(embed, &self.0.abort),
-            Work::Pass { pass, started, restore } => (pass, started, restore),
+    fn carry_out(
+        &self,
+        id: SlotId,
+        worker: &mut Worker,
+        work: Work,
+        heat: &Heat,
+        prefixes: &mut Option<Prefixes>,
+    ) {
+        let (pass, started) = match work {
+            Work::Embed(embed, sequence, moves) => {
+                if worker.carry_out(&moves).is_ok() {
+                    worker.embed(embed, sequence, &self.0.abort);
+                }
+                return;
+            }
+            Work::Restore(restore) => return self.restore(id, worker, &restore, prefixes),
+            Work::Pass { pass, started } => (pass, started),
         };
-        drop(restore);
         for (id, (request, sender)) in started {
             worker.begin(id, request, sender, self.now());
         }
+        let metrics = &self.0.metrics;
         let begun = Instant::now();
-        let outcome = worker.compute(&pass, &self.0.abort, || self.now());
+        let outcome = worker.compute(&pass, &self.0.abort, || self.now(), metrics);
         let took = begun.elapsed();
+        metrics.decodes.one();
+        metrics.busy_slots.add(pass.parts.len() as u64);
         let mut state = self.lock();
         let Some(slot) = state.slots.get_mut(&id) else { return };
         let now = self.now();
+        let ended = |id| slot.scheduler.progress(id, now).is_none();
         match outcome {
             Ok(Some(drawn)) => {
                 slot.scheduler.computed(&pass, took);
                 for (id, token) in drawn {
                     let more = token.is_some_and(|token| slot.scheduler.drew(id, token));
                     if !more {
-                        let ended = slot.scheduler.end(id, now);
-                        worker.end(id, ended);
+                        worker.end(id, slot.scheduler.end(id, now), heat, metrics);
                     }
                 }
                 // Requests whose clients have left.
                 worker.forget(|id| slot.scheduler.progress(id, now).is_none());
             }
             // It was ended: what is still wanted is computed again.
-            Ok(None) => worker.forget(|id| slot.scheduler.progress(id, now).is_none()),
+            Ok(None) => drop(worker.forget(ended)),
             Err(error) => {
                 for part in &pass.parts {
                     slot.scheduler.end(part.id, now);
@@ -414,38 +469,91 @@ impl Engine {
             }
         }
         drop(state);
-        if rest > 0.0 {
-            std::thread::sleep(took.mul_f64(rest / (1.0 - rest)).min(Duration::from_secs(2)));
+        if heat.rest > 0.0 {
+            let rest = took.mul_f64(heat.rest / (1.0 - heat.rest)).min(Duration::from_secs(2));
+            metrics.throttled.add(rest);
+            std::thread::sleep(rest);
+        }
+    }
+
+    fn restore(&self, id: SlotId, worker: &mut Worker, restore: &Restore, prefixes: &mut Option<Prefixes>) {
+        let Some(prefixes) = prefixes else { return };
+        let tokens = prefixes.restore(worker, restore);
+        let mut state = self.lock();
+        state.stored = prefixes.counters();
+        let Some(slot) = state.slots.get_mut(&id) else { return };
+        if let Ok(Some(tokens)) = tokens {
+            let sequence = restore.sequence();
+            if slot.scheduler.restored(sequence, &tokens, restore.namespace()) {
+                self.0.metrics.store_tokens.add(tokens.len() as u64);
+            } else {
+                worker.reset(vec![sequence]);
+            }
         }
     }
 }
 
 /// What one model wants computed.
 enum Work {
-    Embed(Embed),
+    Embed(Embed, usize, Vec<Move>),
+    Restore(Restore),
     Pass {
         pass: Pass,
         started: Vec<(RequestId, (Request, UnboundedSender<Event>))>,
-        restore: Option<()>,
     },
 }
 
 impl Slot {
-    fn work(&mut self, now: Duration) -> Option<Work> {
+    fn work(&mut self, now: Duration, prefixes: Option<&Prefixes>) -> Option<Work> {
         if self.open.is_some() {
             return None;
         }
         // A text to embed takes a pass; streams go on after it.
-        if let Some(embed) = self.embeds.pop() {
-            return Some(Work::Embed(embed));
+        if let Some(embed) = self.embeds.first()
+            && let Some((sequence, moves)) = self.scheduler.room_for(embed.tokens.len() as u32)
+        {
+            return Some(Work::Embed(self.embeds.remove(0), sequence, moves));
+        }
+        if let Some(restore) = self.stored(prefixes) {
+            return Some(Work::Restore(restore));
         }
         let pass = self.scheduler.next(now)?;
         let started = pass.started.iter().filter_map(|id| Some((*id, self.incoming.remove(id)?)));
         let started = started.collect();
-        Some(Work::Pass {
-            pass,
-            started,
-            restore: None,
-        })
+        Some(Work::Pass { pass, started })
+    }
+
+    /// A stored prefix that one of the new requests is to begin from.
+    fn stored(&mut self, prefixes: Option<&Prefixes>) -> Option<Restore> {
+        let (Some(prefixes), Some(key)) = (prefixes, self.key) else {
+            self.unchecked.clear();
+            return None;
+        };
+        while let Some(id) = self.unchecked.pop() {
+            let Some((request, _)) = self.incoming.get(&id) else { continue };
+            if request.prompt_logprobs.is_some() {
+                continue;
+            }
+            let known = self.scheduler.known(&ask(request));
+            let (prompt, namespace) = (request.prompt.clone(), request.namespace);
+            let found = prefixes.find(&mut self.scheduler, &key, &prompt, namespace, known);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+}
+
+/// What a scheduler is asked for a request.
+fn ask(request: &Request) -> Ask {
+    Ask {
+        prompt: request.prompt.clone(),
+        max_tokens: request.max_tokens,
+        class: request.class,
+        namespace: request.namespace,
+        conversation: request.conversation,
+        rows_from: request.prompt_logprobs,
+        follows: request.follows,
     }
 }

@@ -1,11 +1,12 @@
 //! The service: language models over HTTP, with the OpenAI API, ollama's and llama.cpp's.
 //!
 //! ```text
-//! dialect ─► Ask ─► Answer ─► engine: scheduler ─► pass ─► context ─► events ─► parts ─► dialect
+//! socket ─► listen ─► front ─► dialect ─► Ask ─► Answer ─► engine: scheduler ─► pass ─► context
+//!                                dialect ◄─ parts ◄─ events ◄──────────────────────────────┘
 //! ```
 //!
-//! One thread owns every context ([`engine`](self)); one thread serves HTTP. A dialect is one file that reads a wire
-//! format into an ask and writes the parts of an answer.
+//! One thread owns every context; one thread serves HTTP, and two more tokenize and load for it. A dialect is one file
+//! that reads a wire format into an ask and writes the parts of an answer.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod keys;
 pub mod listen;
 pub mod metrics;
 pub mod notify;
+pub mod store;
 pub mod unit;
 
 mod answer;
@@ -27,12 +29,13 @@ mod dialect;
 mod engine;
 mod error;
 mod facts;
+mod front;
 mod live;
 mod models;
+mod page;
 mod request;
 mod service;
-pub mod store;
 mod stream_body;
 
 pub use models::ModelConfig;
-pub use service::{Config, ServeError, run};
+pub use service::{Config, ServeError, StoreConfig, run};

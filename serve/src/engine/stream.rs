@@ -6,7 +6,9 @@ use siskin_runtime::scheduler::Ended;
 use siskin_runtime::{Cut, Error, Model, Sampler, TextDecoder, Token};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::Heat;
 use super::score::score;
+use crate::metrics::Metrics;
 use crate::request::{Drawn, End, Event, Finish, Request, Scored, Timings, ms};
 
 /// The least logit: a token that is never drawn.
@@ -69,10 +71,13 @@ impl Stream {
     }
 
     /// Draws a token after `logits`; `None` if the text has ended.
-    pub(super) fn draw(&mut self, model: &Model, logits: &[f32], now: Duration) -> Result<Option<Token>, Error> {
+    pub(super) fn draw(&mut self, model: &Model, logits: &[f32], now: Duration, metrics: &Metrics) -> Result<Option<Token>, Error> {
         if logits.iter().any(|logit| logit.is_nan() || *logit == f32::INFINITY) {
             let position = self.request.prompt.len() as u32 + self.drawn;
             return Err(Error::NotANumber { position });
+        }
+        if self.first.is_some() {
+            metrics.next_token.time(now.saturating_sub(self.last));
         }
         self.last = now;
         self.first.get_or_insert(now);
@@ -156,7 +161,7 @@ impl Stream {
     }
 
     /// Tells the end.
-    pub(super) fn end(mut self, ended: Ended) {
+    pub(super) fn end(mut self, ended: Ended, heat: &Heat, metrics: &Metrics) {
         let stopped = self.finish == Finish::StopString;
         let text = if stopped { String::new() } else { self.decoder.finish() };
         let first = self.first.unwrap_or(self.last);
@@ -168,13 +173,33 @@ impl Stream {
             predicted_n: self.drawn,
             predicted_ms: ms(self.last.saturating_sub(first)),
             differs_at: ended.differs_at,
+            temp_c: heat.celsius,
+            throttled: heat.rest > 0.0,
             ..Timings::default()
-        };
+        }
+        .with_rates();
+        let known = if ended.cached > 0 { &metrics.prefix_hits } else { &metrics.prefix_misses };
+        known.one();
+        metrics.prompt_tokens.add(timings.prompt_n.into());
+        metrics.prompt_tokens_cached.add(ended.cached.into());
+        metrics.prompt_seconds.add(first.saturating_sub(self.begun));
+        metrics.predicted_tokens.add(self.drawn.into());
+        metrics.predicted_seconds.add(self.last.saturating_sub(first));
+        metrics.prompt_speed.set(timings.prompt_per_second);
+        metrics.predicted_speed.set(timings.predicted_per_second);
+        metrics.tokens_max.raise((self.request.prompt.len() as u32 + self.drawn).into());
+        metrics.queue_wait.time(ended.queued);
+        metrics.first_token.time(first.saturating_sub(self.begun) + ended.queued);
+        metrics.duration.time(self.last.saturating_sub(self.begun) + ended.queued);
+        if ended.queued > Duration::from_millis(500) {
+            let (real, predicted) = (ended.queued.as_secs_f64(), ended.predicted.as_secs_f64());
+            metrics.wait_error.observe((predicted - real).abs() / real);
+        }
         let _ = self.sender.send(Event::End(Box::new(End {
             finish: self.finish,
             stop: self.stop,
             text,
-            timings: timings.with_rates(),
+            timings,
         })));
     }
 

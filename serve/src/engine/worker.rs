@@ -1,20 +1,27 @@
 //! A model's context: carries passes out.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use siskin_runtime::scheduler::{Ended, Limits, Move, PartRows, Pass, RequestId};
-use siskin_runtime::{Batch, CacheLayout, Context, ContextOptions, Error, Model, Rows, SequenceId, Token};
+use siskin_runtime::{Batch, CacheLayout, Context, ContextOptions, Error, Model, Pooling, Rows, SequenceId, Token};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::stream::Stream;
+use super::Heat;
+use crate::metrics::Metrics;
 use crate::request::{Event, Request};
 
 /// A text whose embedding is wanted.
 pub(crate) struct Embed {
+    /// The text.
     pub(crate) tokens: Vec<Token>,
+    /// Which of the tokens' vectors count.
+    pub(crate) pooling: Pooling,
+    /// Gets the vector.
     pub(crate) done: oneshot::Sender<Result<Vec<f32>, String>>,
 }
 
@@ -72,18 +79,9 @@ impl Worker {
         pass: &Pass,
         abort: &AtomicBool,
         now: impl Fn() -> Duration,
+        metrics: &Metrics,
     ) -> Result<Option<Vec<(RequestId, Option<Token>)>>, Error> {
-        for step in &pass.moves {
-            match *step {
-                Move::Truncate { sequence, tokens } => {
-                    self.context.truncate(self.sequences[sequence], tokens as usize)?;
-                }
-                Move::Copy { from, to, tokens } => {
-                    let [from, to] = [from, to].map(|at| self.sequences[at]);
-                    self.context.copy_start(from, to, tokens as usize)?;
-                }
-            }
-        }
+        self.carry_out(&pass.moves)?;
         if pass.parts.is_empty() {
             return Ok(Some(Vec::new()));
         }
@@ -108,7 +106,7 @@ impl Worker {
                 stream.prompt_row(position, row.logits);
             }
             if part.draws && position + 1 == part.position + part.tokens.len() {
-                match stream.draw(&model, row.logits, now()) {
+                match stream.draw(&model, row.logits, now(), metrics) {
                     Ok(token) => drawn.push((part.id, token)),
                     Err(error) => {
                         if let Some(stream) = streams.remove(&part.id) {
@@ -129,10 +127,46 @@ impl Worker {
         Ok(done.then_some(drawn))
     }
 
+    /// Carries out what happens before a pass.
+    ///
+    /// # Errors
+    /// The model's memory cannot be cut.
+    pub(super) fn carry_out(&mut self, moves: &[Move]) -> Result<(), Error> {
+        for step in moves {
+            match *step {
+                Move::Truncate { sequence, tokens } => {
+                    self.context.truncate(self.sequences[sequence], tokens as usize)?;
+                }
+                Move::Copy { from, to, tokens } => {
+                    let [from, to] = [from, to].map(|at| self.sequences[at]);
+                    self.context.copy_start(from, to, tokens as usize)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a sequence's state.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn save(&mut self, sequence: usize, file: &File) -> std::io::Result<u64> {
+        let saved = self.context.save_sequence(self.sequences[sequence], file);
+        saved.map_err(std::io::Error::other)
+    }
+
+    /// Fills an empty sequence with a state.
+    ///
+    /// # Errors
+    /// The state is not of this model, or there is no room.
+    pub(super) fn load(&mut self, sequence: usize, file: &File, tokens: &[Token]) -> Result<(), Error> {
+        self.context.load_sequence(self.sequences[sequence], file, tokens)
+    }
+
     /// A request has ended.
-    pub(super) fn end(&mut self, id: RequestId, ended: Option<Ended>) {
+    pub(super) fn end(&mut self, id: RequestId, ended: Option<Ended>, heat: &Heat, metrics: &Metrics) {
         if let (Some(stream), Some(ended)) = (self.streams.remove(&id), ended) {
-            stream.end(ended);
+            stream.end(ended, heat, metrics);
         }
     }
 
@@ -143,9 +177,11 @@ impl Worker {
         }
     }
 
-    /// Drops the streams of requests that have ended.
-    pub(super) fn forget(&mut self, has_ended: impl Fn(RequestId) -> bool) {
+    /// Drops the streams of requests that have ended; how many there were.
+    pub(super) fn forget(&mut self, has_ended: impl Fn(RequestId) -> bool) -> usize {
+        let before = self.streams.len();
         self.streams.retain(|id, _| !has_ended(*id));
+        before - self.streams.len()
     }
 
     /// Empties sequences.
@@ -155,8 +191,14 @@ impl Worker {
         }
     }
 
-    /// Computes an embedding.
-    pub(super) fn embed(&mut self, embed: Embed, _abort: &AtomicBool) {
-        let _ = embed.done.send(Err(format!("{} tokens: not built yet", embed.tokens.len())));
+    /// Computes the vector of a text in an idle sequence that has been emptied.
+    pub(super) fn embed(&mut self, embed: Embed, sequence: usize, abort: &AtomicBool) {
+        let Embed { tokens, pooling, done } = embed;
+        let vector = self.context.embed(self.sequences[sequence], &tokens, pooling, Some(abort));
+        let _ = done.send(match vector {
+            Ok(Some(vector)) => Ok(vector),
+            Ok(None) => Err("it was interrupted".into()),
+            Err(error) => Err(error.to_string()),
+        });
     }
 }
