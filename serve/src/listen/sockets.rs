@@ -285,6 +285,12 @@ mod tests {
     }
 
     #[test]
+    fn without_systemd_nothing_is_inherited() {
+        let listeners = Listeners::inherited().expect("no variables, or another process's");
+        assert!(listeners.is_empty() && !listeners.are_inherited());
+    }
+
+    #[test]
     fn what_does_not_listen_is_not_adopted() {
         let file = tempfile::tempfile().expect("a file");
         let (stream, _other) = UnixStream::pair().expect("a pair");
