@@ -84,19 +84,27 @@ impl Drop for Made {
 }
 
 impl Listeners {
-    /// Listens on all of these addresses.
+    /// Listens on all of these addresses. An IPv6 loopback that this machine has not is left out, if another one is
+    /// there: `localhost` has it everywhere.
     ///
     /// # Errors
     /// One of them is in use, is not of this machine, or is a path that something else has.
     pub fn bind(addresses: &[Address]) -> Result<Self, ListenError> {
         let mut listeners = Listeners::default();
+        let mut missing = None;
         for address in addresses {
-            listeners.sockets.push(match address {
-                Address::Tcp(socket) => Socket::Tcp(
-                    TcpListener::bind(socket).map_err(|source| ListenError::bind(address.clone(), source))?,
-                ),
-                Address::Unix(path) => unix(path)?,
-            });
+            let bound = match address {
+                Address::Tcp(socket) => TcpListener::bind(socket).map(Socket::Tcp),
+                Address::Unix(path) => Ok(unix(path)?),
+            };
+            match bound {
+                Ok(socket) => listeners.sockets.push(socket),
+                Err(error) if is_missing(address, error.kind()) => missing = Some((address, error)),
+                Err(error) => return Err(ListenError::bind(address.clone(), error)),
+            }
+        }
+        if let Some((address, error)) = missing.filter(|_| listeners.is_empty()) {
+            return Err(ListenError::bind(address.clone(), error));
         }
         Ok(listeners)
     }
@@ -145,6 +153,15 @@ impl ListenError {
             _ => ListenError::Bind { address, source },
         }
     }
+}
+
+/// Whether the error is that this machine has no IPv6.
+fn is_missing(address: &Address, error: ErrorKind) -> bool {
+    let six = address
+        .tcp()
+        .is_some_and(|socket| socket.is_ipv6() && !address.is_exposed());
+    // EAFNOSUPPORT has no kind of its own.
+    six && !matches!(error, ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
 }
 
 fn unix(path: &Path) -> Result<Socket, ListenError> {
@@ -282,6 +299,31 @@ mod tests {
             UnixStream::connect(folder.path().join("s")).is_ok(),
             "it is a descriptor of its own"
         );
+    }
+
+    #[test]
+    fn a_machine_without_ipv6_has_a_localhost() {
+        let address = |text: &str| Address::Tcp(text.parse().expect("an address"));
+        let cases = [
+            ("[::1]:80", ErrorKind::AddrNotAvailable, true),
+            ("[::1]:80", ErrorKind::Unsupported, true),
+            ("[::1]:80", ErrorKind::AddrInUse, false),
+            ("[::1]:80", ErrorKind::PermissionDenied, false),
+            ("127.0.0.1:80", ErrorKind::AddrNotAvailable, false),
+            ("[2001:db8::1]:80", ErrorKind::AddrNotAvailable, false),
+        ];
+        for (text, error, want) in cases {
+            assert_eq!(is_missing(&address(text), error), want, "{text} {error}");
+        }
+        // An address for documentation (RFC 5737), which no machine has.
+        let foreign = Listeners::bind(&[address("192.0.2.1:0")]).expect_err("not of this machine");
+        assert!(matches!(foreign, ListenError::Bind { .. }), "{foreign}");
+    }
+
+    #[test]
+    fn without_systemd_nothing_is_inherited() {
+        let listeners = Listeners::inherited().expect("no variables, or another process's");
+        assert!(listeners.is_empty() && !listeners.are_inherited());
     }
 
     #[test]
