@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, convert, device, fit, imatrix, inspect, models, quantize, report, run,
-    serve, tokenize, tune,
+    bench, chat, completions, convert, device, fit, imatrix, inspect, models, quantize, report, run, serve,
+    tokenize, tune,
 };
 use crate::hints::Flags;
 use crate::render::style;

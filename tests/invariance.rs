@@ -196,16 +196,7 @@ fn logits_do_not_depend_on_it_deep_in_a_context_and_with_any_cache() {
     for cache in [CacheType::F16, CacheType::Q8_0, CacheType::Q4_0] {
         for depth in [500, 1024, 4096] {
             let text = text(&model, depth + 16, 0);
-            let alone = digests(
-                &model,
-                &text,
-                depth,
-                Way {
-                    tokens: 8,
-                    ..ALONE
-                },
-                cache,
-            );
+            let alone = digests(&model, &text, depth, Way { tokens: 8, ..ALONE }, cache);
             for way in turns.by_ref().take(2) {
                 let other = digests(&model, &text, depth, way, cache);
                 let differs = alone.iter().zip(&other).position(|(a, b)| a != b);

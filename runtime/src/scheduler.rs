@@ -276,6 +276,14 @@ impl Scheduler {
         }
     }
 
+    /// How long a request that comes now would wait, about.
+    pub fn wait(&self, now: Duration) -> Duration {
+        match self.queue.is_empty() && self.active.len() < self.limits.parallel {
+            true => Duration::ZERO,
+            false => self.predict(&self.order(now)),
+        }
+    }
+
     /// Where a request is; `None` if it has ended.
     pub fn progress(&self, id: RequestId, now: Duration) -> Option<Progress> {
         if let Some(active) = self.active.iter().find(|active| active.id == id) {

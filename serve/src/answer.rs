@@ -96,9 +96,14 @@ impl Answer {
     /// A setting or form is refused, it does not fit, or it would wait too long.
     pub(crate) fn begin(engine: &Engine, lease: Lease, ask: Ask) -> Result<Self, ApiError> {
         let live = &lease.live;
-        ask.sampler.check().map_err(|error| ApiError::new(Kind::Invalid, error.to_string()))?;
+        ask.sampler
+            .check()
+            .map_err(|error| ApiError::new(Kind::Invalid, error.to_string()))?;
         if ask.prompt.is_empty() {
-            return Err(ApiError::field("prompt", "the prompt is empty, and this model adds no token that begins texts"));
+            return Err(ApiError::field(
+                "prompt",
+                "the prompt is empty, and this model adds no token that begins texts",
+            ));
         }
         let form = match &ask.tools {
             Some(tools) => tools.form().or_else(|| ask.form.clone()),
@@ -133,10 +138,13 @@ impl Answer {
                 conversation: ask.conversation,
                 follows: first,
             };
-            let (admitted, events) = engine.submit(live.slot, request).map_err(|refusal| match refusal {
-                Some(refusal) => ApiError::refusal(&refusal),
-                None => ApiError::new(Kind::Loading, "the model was unloaded; try again").retry_after(Duration::from_secs(1)),
-            })?;
+            let (admitted, events) = engine
+                .submit(live.slot, request)
+                .map_err(|refusal| match refusal {
+                    Some(refusal) => ApiError::refusal(&refusal),
+                    None => ApiError::new(Kind::Loading, "the model was unloaded; try again")
+                        .retry_after(Duration::from_secs(1)),
+                })?;
             first.get_or_insert(admitted.id);
             choices.push(Choice {
                 events,
@@ -193,7 +201,12 @@ impl Answer {
                     self.choices[index].take(event);
                 }
                 None => {
-                    let progress = self.choices.iter().find(|choice| !choice.ended)?.events.progress();
+                    let progress = self
+                        .choices
+                        .iter()
+                        .find(|choice| !choice.ended)?
+                        .events
+                        .progress();
                     return Some((0, Part::Waiting(progress)));
                 }
             }

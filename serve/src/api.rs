@@ -2,3 +2,4 @@
 
 pub(crate) mod llama_cpp;
 pub(crate) mod openai;
+pub(crate) mod operations;

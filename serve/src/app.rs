@@ -15,6 +15,7 @@ use crate::body;
 use crate::dialect::Dialect;
 use crate::engine::Engine;
 use crate::error::{ApiError, Kind};
+use crate::metrics::Metrics;
 use crate::models::Models;
 
 /// What every handler shares.
@@ -25,8 +26,12 @@ pub(crate) struct App {
     pub(crate) models: Models,
     /// The settings of requests that name none.
     pub(crate) sampler: SamplerConfig,
+    /// Figures.
+    pub(crate) metrics: Arc<Metrics>,
     /// The service ends: nothing new is begun.
     pub(crate) draining: AtomicBool,
+    /// The first model has been loaded once.
+    pub(crate) opened: AtomicBool,
     /// When it began, in seconds since 1970.
     pub(crate) started: u64,
     ids: AtomicU64,
@@ -46,12 +51,14 @@ pub(crate) struct Caller {
 
 impl App {
     /// The state of a service.
-    pub(crate) fn new(engine: Engine, models: Models, sampler: SamplerConfig) -> Self {
+    pub(crate) fn new(engine: Engine, models: Models, sampler: SamplerConfig, metrics: Arc<Metrics>) -> Self {
         App {
             engine,
             models,
             sampler,
+            metrics,
             draining: AtomicBool::new(false),
+            opened: AtomicBool::new(false),
             started: unix_time(),
             ids: AtomicU64::new(1),
         }
@@ -78,7 +85,9 @@ impl App {
 
 /// Seconds since 1970.
 pub(crate) fn unix_time() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }
 
 /// Every path.
@@ -86,6 +95,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(api::openai::router())
         .merge(api::llama_cpp::router())
+        .merge(api::operations::router())
         .fallback(|request: Request<Body>| async move {
             let path: String = request.uri().path().chars().take(200).collect();
             let error = ApiError::new(Kind::NotFound, format!("there is no path {path:?}"));

@@ -23,7 +23,10 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map_err(|error| {
         let text = error.to_string();
         // serde names missing and unknown fields in backquotes.
-        let field = text.split('`').nth(1).filter(|_| text.starts_with("missing field"));
+        let field = text
+            .split('`')
+            .nth(1)
+            .filter(|_| text.starts_with("missing field"));
         ApiError {
             param: field.map(str::to_owned),
             ..ApiError::field("", format!("the body is not what this path takes: {text}"))
@@ -33,8 +36,12 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 
 /// The names of fields that nobody read, for a header; `None` if there are none.
 pub(crate) fn ignored(unknown: &Map<String, Json>) -> Option<String> {
-    let names = unknown.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str());
-    let clean = |name: &&str| name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    let names = unknown
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, _)| name.as_str());
+    let clean =
+        |name: &&str| name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     let names: Vec<&str> = names.filter(clean).take(32).collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
@@ -52,7 +59,10 @@ fn check_depth(bytes: &[u8]) -> Result<(), ApiError> {
             (false, b'[' | b'{') => {
                 depth += 1;
                 if depth > DEPTH {
-                    return Err(ApiError::field("", format!("the body nests more than {DEPTH} values")));
+                    return Err(ApiError::field(
+                        "",
+                        format!("the body nests more than {DEPTH} values"),
+                    ));
                 }
             }
             (false, b']' | b'}') => depth = depth.saturating_sub(1),
@@ -80,6 +90,9 @@ mod tests {
     #[test]
     fn unknown_fields_are_named() {
         let fields = serde_json::json!({"a": 1, "b": null, "c\n": 2, "d,e": 1, "f": false});
-        assert_eq!(ignored(fields.as_object().expect("an object")).as_deref(), Some("a, f"));
+        assert_eq!(
+            ignored(fields.as_object().expect("an object")).as_deref(),
+            Some("a, f")
+        );
     }
 }

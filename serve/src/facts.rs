@@ -49,7 +49,8 @@ impl Facts {
             None => {
                 let bytes = siskin_runtime::STORYTELLER;
                 let header = Header::parse(bytes, bytes.len() as u64);
-                let header = header.map_err(|error| siskin_runtime::Error::Embedded(std::io::Error::other(error)))?;
+                let header =
+                    header.map_err(|error| siskin_runtime::Error::Embedded(std::io::Error::other(error)))?;
                 (header, bytes.len() as u64, None)
             }
         };
@@ -81,7 +82,11 @@ impl Facts {
             template: text("tokenizer.chat_template"),
             license: text("general.license"),
             modified: modified.map_or(0, |time| time.as_secs()),
-            digest: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: digest
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
         }
     }
 }

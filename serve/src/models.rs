@@ -8,7 +8,7 @@ use std::time::Duration;
 use siskin_runtime::scheduler::{Costs, Limits};
 use siskin_runtime::{Builder, Error, LoadPlan};
 
-use crate::engine::Engine;
+use crate::engine::{self, Engine, StateKey};
 use crate::error::{ApiError, Kind};
 use crate::facts::Facts;
 use crate::live::Live;
@@ -31,6 +31,7 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// What its header says.
     pub(crate) facts: Facts,
+    path: Option<PathBuf>,
     builder: Builder,
     state: Mutex<Loaded>,
     /// One loads, the others wait.
@@ -104,6 +105,8 @@ pub(crate) struct Sharing {
     pub(crate) deterministic: bool,
     /// Requests that would wait longer are refused.
     pub(crate) max_wait: Duration,
+    /// Whether prefixes are stored.
+    pub(crate) stores: bool,
 }
 
 /// Every model.
@@ -135,6 +138,7 @@ impl Models {
             Ok(Arc::new(Entry {
                 facts: Facts::read(config.path.as_deref())?,
                 name: config.name,
+                path: config.path,
                 builder: config.builder,
                 state: Mutex::default(),
                 loading: tokio::sync::Mutex::default(),
@@ -164,10 +168,16 @@ impl Models {
     /// There is none.
     pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Entry>, ApiError> {
         let Some(name) = name.filter(|name| !name.is_empty()) else {
-            return self.entries.first().ok_or_else(|| ApiError::new(Kind::NotFound, "no model is served"));
+            return self
+                .entries
+                .first()
+                .ok_or_else(|| ApiError::new(Kind::NotFound, "no model is served"));
         };
         let plain = name.strip_suffix(":latest").unwrap_or(name);
-        let found = self.entries.iter().find(|entry| entry.name == name || entry.name == plain);
+        let found = self
+            .entries
+            .iter()
+            .find(|entry| entry.name == name || entry.name == plain);
         found.ok_or_else(|| {
             let names: Vec<&str> = self.entries.iter().map(|entry| entry.name.as_str()).collect();
             let shown: String = name.chars().take(100).collect();
@@ -229,9 +239,16 @@ impl Models {
             Some(costs) => costs,
             None => Costs::default(),
         };
-        let model = blocking(move || plan.load()).await?;
-        let model = model.map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
-        let slot = self.engine.open(model.clone(), limits, costs, None).await;
+        let (path, stores) = (entry.path.clone(), self.sharing.stores);
+        let loaded = blocking(move || {
+            let fingerprint = stores.then(|| engine::fingerprint(path.as_deref())).flatten();
+            let key = fingerprint.and_then(|fingerprint| StateKey::new(&plan, fingerprint));
+            plan.load().map(|model| (model, key))
+        });
+        let (model, key) = loaded
+            .await?
+            .map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
+        let slot = self.engine.open(model.clone(), limits, costs, key).await;
         let slot = slot.map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
         let (name, facts) = (entry.name.clone(), entry.facts.clone());
         let live = blocking(move || Live::new(name, model, slot, limits.cells, facts)).await?;
@@ -245,7 +262,9 @@ impl Models {
         let mut state = entry.state();
         state.live = Some(live.clone());
         state.seconds = (self.engine.now() - start).as_secs_f64();
-        entry.used.store(self.engine.now().as_millis() as u64, Ordering::Relaxed);
+        entry
+            .used
+            .store(self.engine.now().as_millis() as u64, Ordering::Relaxed);
         self.loads.fetch_add(1, Ordering::Relaxed);
         Ok(live)
     }
@@ -256,6 +275,7 @@ impl Models {
             parallel,
             deterministic,
             max_wait,
+            stores: _,
         } = self.sharing;
         let context = values.context.max(1);
         let limits = Limits {
@@ -289,7 +309,9 @@ impl Models {
             if used.saturating_add(bytes) <= budget {
                 return Ok(());
             }
-            let idle = others.iter().filter(|entry| entry.users.load(Ordering::Relaxed) == 0);
+            let idle = others
+                .iter()
+                .filter(|entry| entry.users.load(Ordering::Relaxed) == 0);
             let oldest = idle.min_by_key(|entry| entry.used.load(Ordering::Relaxed));
             let Some(oldest) = oldest.filter(|_| bytes <= budget) else {
                 let mib = |bytes: u64| bytes >> 20;
@@ -302,7 +324,11 @@ impl Models {
                 );
                 let error = ApiError::new(Kind::NoMemory, message).retry_after(Duration::from_secs(10));
                 return Err(ApiError {
-                    numbers: vec![("needed_bytes", bytes), ("used_bytes", used), ("budget_bytes", budget)],
+                    numbers: vec![
+                        ("needed_bytes", bytes),
+                        ("used_bytes", used),
+                        ("budget_bytes", budget),
+                    ],
                     ..error
                 });
             };
@@ -316,7 +342,9 @@ impl Models {
         if entry.users.load(Ordering::Relaxed) > 0 {
             return false;
         }
-        let Some(live) = state.live.take() else { return false };
+        let Some(live) = state.live.take() else {
+            return false;
+        };
         state.costs = self.engine.costs(live.slot);
         self.engine.close(live.slot);
         self.unloads.fetch_add(1, Ordering::Relaxed);
@@ -342,7 +370,9 @@ fn no_memory(error: &Error) -> ApiError {
 }
 
 /// Does what takes long apart from the thread that serves.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| ApiError::new(Kind::Internal, "a computation failed"))
 }

@@ -135,7 +135,13 @@ pub(crate) struct Timings {
 impl Timings {
     /// Rates follow from counts and times.
     pub(crate) fn with_rates(mut self) -> Self {
-        let rate = |count: u32, ms: f64| if ms > 0.0 { f64::from(count) * 1000.0 / ms } else { 0.0 };
+        let rate = |count: u32, ms: f64| {
+            if ms > 0.0 {
+                f64::from(count) * 1000.0 / ms
+            } else {
+                0.0
+            }
+        };
         self.prompt_per_second = rate(self.prompt_n, self.prompt_ms);
         self.predicted_per_second = rate(self.predicted_n.saturating_sub(1), self.predicted_ms);
         self

@@ -1,22 +1,36 @@
 //! The service from its start to its end.
 
+mod beat;
+mod signals;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use siskin_runtime::SamplerConfig;
+use tokio::sync::watch;
 
+use crate::address::{self, Address, Exposed};
 use crate::app::{self, App};
 use crate::engine::Engine;
+use crate::front::Front;
+use crate::guard::{Guard, OriginError};
+use crate::journal::{Journal, Level};
+use crate::keys::{KeySource, Keys, KeysError};
+use crate::listen::{self, ListenError, Listeners, Phase};
+use crate::metrics::Metrics;
 use crate::models::{ModelConfig, Models, Sharing};
+use crate::notify::Notifier;
+use crate::store::{self, Store};
 
 /// What is served, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Config {
     /// The models; the first is loaded at once.
     pub models: Vec<ModelConfig>,
     /// Requests computed at the same time.
     pub parallel: usize,
-    /// Whether a request's bits depend on nothing but the request.
+    /// Whether a request's bits depend on nothing but the request, with f16 weights too.
     pub deterministic: bool,
     /// Requests that would wait longer are refused.
     pub max_wait: Duration,
@@ -24,10 +38,41 @@ pub struct Config {
     pub memory: Option<u64>,
     /// Settings of requests that name none.
     pub sampler: SamplerConfig,
-    /// The address to listen at.
-    pub host: String,
-    /// The port.
-    pub port: u16,
+    /// Where it listens, unless systemd passes sockets.
+    pub addresses: Vec<Address>,
+    /// The keys that are asked for.
+    pub keys: KeySource,
+    /// Listen beyond this machine without keys.
+    pub no_auth: bool,
+    /// Further names of this machine.
+    pub allowed_hosts: Vec<String>,
+    /// Pages of other origins that may ask.
+    pub allowed_origins: Vec<String>,
+    /// How long running answers may take when the service ends.
+    pub drain: Duration,
+    /// Models that nobody used for so long are unloaded; `None` for never.
+    pub idle_unload: Option<Duration>,
+    /// The service ends if nobody used it for so long and systemd keeps its socket; `None` for never.
+    pub idle_exit: Option<Duration>,
+    /// Where prefixes are kept over restarts.
+    pub store: Option<StoreConfig>,
+    /// Limits of connections and bodies.
+    pub limits: listen::Limits,
+    /// What is logged.
+    pub level: Level,
+    /// Whether prompts and answers are logged.
+    pub log_prompts: bool,
+    /// This machine's name.
+    pub hostname: Option<String>,
+}
+
+/// The store of prefixes.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it may take.
+    pub limits: store::Limits,
 }
 
 /// The service cannot start or go on.
@@ -40,44 +85,152 @@ pub enum ServeError {
     /// The first model cannot be loaded.
     #[error("{0}")]
     Load(String),
+    /// Nobody is asked for a key, and others than this machine could ask.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// An address cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// An origin or a host is not one.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
     /// The system refuses.
     #[error("{what}: {source}")]
     System {
         /// What was tried.
-        what: String,
+        what: &'static str,
         /// Why not.
         source: std::io::Error,
     },
 }
 
-/// Serves until it is asked to end.
+/// Serves until it is asked to end. `ready` is told the addresses once the first model has computed a token.
 ///
 /// # Errors
-/// A model cannot be loaded, or the address cannot be had.
-pub fn run(config: Config) -> Result<(), ServeError> {
-    let system = |what: &str| {
-        let what = what.to_owned();
-        move |source| ServeError::System { what, source }
-    };
+/// A model cannot be loaded, the address cannot be had, or it is open to others without keys.
+pub fn run(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
         .thread_stack_size(2 << 20)
         .build()
-        .map_err(system("the service cannot start"))?;
-    runtime.block_on(async move {
-        let engine = Engine::start().map_err(system("the engine's thread"))?;
-        let sharing = Sharing {
-            parallel: config.parallel.clamp(1, 64),
-            deterministic: config.deterministic,
-            max_wait: config.max_wait,
+        .map_err(|source| ServeError::System {
+            what: "the service cannot start",
+            source,
+        })?;
+    let served = runtime.block_on(serve(config, ready));
+    // What is being loaded or tokenized is of no use any more.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), ServeError> {
+    let system = |what: &'static str| move |source| ServeError::System { what, source };
+    let journal = Arc::new(Journal::stderr(
+        config.level,
+        std::env::var("JOURNAL_STREAM").ok().as_deref(),
+    ));
+    let keys = Arc::new(Keys::load(config.keys.clone())?);
+    let inherited = Listeners::inherited()?;
+    let listeners = match inherited.is_empty() {
+        true => {
+            address::permit(&config.addresses, !keys.now().is_empty(), config.no_auth)?;
+            Listeners::bind(&config.addresses)?
+        }
+        false => inherited,
+    };
+    let activated = listeners.are_inherited();
+    let addresses = listeners.addresses();
+    address::permit(&addresses, !keys.now().is_empty(), config.no_auth)?;
+    let bound: Vec<_> = addresses.iter().filter_map(Address::tcp).collect();
+    let guard = Guard::new(
+        &bound,
+        config.hostname.as_deref(),
+        &config.allowed_hosts,
+        &config.allowed_origins,
+    )?;
+    let notifier = Notifier::to(std::env::var_os("NOTIFY_SOCKET").as_deref()).unwrap_or_else(|error| {
+        journal.log(
+            Level::Warning,
+            format_args!("systemd cannot be told that the service is ready: {error}"),
+        );
+        Notifier::none()
+    });
+    let version = env!("CARGO_PKG_VERSION");
+    let metrics = Arc::new(Metrics::new(vec![
+        ("version", version.to_owned()),
+        ("llama_cpp", siskin_runtime::llama_cpp_version()),
+        ("arch", std::env::consts::ARCH.to_owned()),
+    ]));
+    let store = config.store.as_ref().and_then(|store| {
+        let writer = format!("{version} {}", siskin_runtime::llama_cpp_version());
+        match Store::open(&store.folder, store.limits, &writer, app::unix_time()) {
+            Ok(opened) => Some(opened),
+            Err(error) => {
+                journal.log(Level::Warning, format_args!("prefixes are not stored: {error}"));
+                None
+            }
+        }
+    });
+    let stores = store.is_some();
+    let engine = Engine::start(store, metrics.clone()).map_err(system("the engine's thread"))?;
+    let sharing = Sharing {
+        parallel: config.parallel.clamp(1, 64),
+        deterministic: config.deterministic,
+        max_wait: config.max_wait,
+        stores,
+    };
+    let models = Models::new(config.models, engine.clone(), config.memory, sharing)?;
+    let app = Arc::new(App::new(engine.clone(), models, config.sampler, metrics.clone()));
+    let front = Front::new(guard, keys.clone(), metrics.clone(), journal.clone());
+    let router = front.wrap(app::router(app.clone()));
+    let (phase, watched) = watch::channel(Phase::Serving);
+    let doorman: &dyn listen::Doorman = &*metrics;
+    let serving = listen::serve(listeners, router, config.limits, watched, doorman);
+    let rest = async {
+        let lease = app.models.lease(None).await;
+        if let Err(error) = lease {
+            let _ = phase.send(Phase::Stopped);
+            return Err(ServeError::Load(error.message));
+        }
+        drop(lease);
+        app.opened.store(true, std::sync::atomic::Ordering::Relaxed);
+        notifier.ready("ready");
+        ready(&addresses);
+        let beat = beat::Beat {
+            app: &app,
+            notifier: &notifier,
+            journal: &journal,
+            idle_unload: config.idle_unload,
+            idle_exit: config.idle_exit.filter(|_| activated),
         };
-        let models = Models::new(config.models, engine.clone(), config.memory, sharing)?;
-        let app = Arc::new(App::new(engine, models, config.sampler));
-        let address = format!("{}:{}", config.host, config.port);
-        let listener = tokio::net::TcpListener::bind(&address).await.map_err(system(&address))?;
-        let first = app.models.lease(None).await;
-        first.map_err(|error| ServeError::Load(error.message))?;
-        axum::serve(listener, app::router(app)).await.map_err(system("serving"))
-    })
+        tokio::select! {
+            () = beat.run() => {}
+            () = signals::until_end(&keys, &notifier, &journal) => {}
+        }
+        app.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        notifier.stopping("finishing what is running");
+        let until = tokio::time::Instant::now() + config.drain;
+        let _ = phase.send(Phase::Draining(until));
+        // A second signal ends it at once.
+        signals::until_second(config.drain + Duration::from_secs(1)).await;
+        let _ = phase.send(Phase::Stopped);
+        Ok(())
+    };
+    let served = tokio::select! {
+        closed = serving => match closed {
+            Ok(closed) if closed.cut > 0 => {
+                journal.log(Level::Warning, format_args!("{} answers were cut", closed.cut));
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(source) => Err(ServeError::System { what: "a socket cannot be watched", source }),
+        },
+        Err(error) = rest => Err(error),
+    };
+    engine.stop();
+    served
 }

@@ -36,14 +36,18 @@ impl hyper::body::Body for Pieces {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        self.0
+            .poll_recv(context)
+            .map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }
 
 impl Sink {
     /// Sends a value; false if the client is gone.
     pub(crate) fn json(&self, value: &impl Serialize) -> bool {
-        let Ok(text) = serde_json::to_string(value) else { return false };
+        let Ok(text) = serde_json::to_string(value) else {
+            return false;
+        };
         self.send(match self.format {
             Format::Events => format!("data: {text}\n\n"),
             Format::Lines => text + "\n",

@@ -6,7 +6,9 @@ use siskin_runtime::{Error, LoadPlan, Token};
 
 use super::worker::Worker;
 use crate::app::unix_time;
-use crate::store::{self, Candidate, Counters, Key, KeyId, Prefix, Rates, Scope, Store, Verdict, worth_loading, worth_saving};
+use crate::store::{
+    self, Candidate, Counters, Key, KeyId, Prefix, Rates, Scope, Store, Verdict, worth_loading, worth_saving,
+};
 
 /// What the states of a model's sequences depend on.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +25,7 @@ impl StateKey {
         let values = &plan.settings.values;
         let key = Key {
             model: fingerprint,
-            llama_cpp: siskin_runtime::llama_cpp_version(),
+            llama_cpp: &siskin_runtime::llama_cpp_version(),
             siskin: env!("CARGO_PKG_VERSION"),
             cache_type: values.cache_type.name(),
             flash_attention: values.flash_attention.name(),
@@ -99,7 +101,12 @@ impl Prefixes {
         let candidate = self.store.best_prefix(key.scope(namespace), &ids(prompt))?;
         // A token is left to compute.
         let usable = candidate.usable.min(prompt.len().saturating_sub(1));
-        if !worth_loading(usable, candidate.stored, known as usize, &self.rates(scheduler, key)) {
+        if !worth_loading(
+            usable,
+            candidate.stored,
+            known as usize,
+            &self.rates(scheduler, key),
+        ) {
             return None;
         }
         let (sequence, moves) = scheduler.room_for(u32::try_from(candidate.stored).ok()?)?;
@@ -112,12 +119,20 @@ impl Prefixes {
     }
 
     /// Reads a prefix: its tokens, if it is right.
-    pub(super) fn restore(&mut self, worker: &mut Worker, restore: &Restore) -> Result<Option<Vec<Token>>, Error> {
+    pub(super) fn restore(
+        &mut self,
+        worker: &mut Worker,
+        restore: &Restore,
+    ) -> Result<Option<Vec<Token>>, Error> {
         worker.carry_out(&restore.moves)?;
         let Some(verified) = self.store.verify(&restore.candidate) else {
             return Ok(None);
         };
-        let tokens: Vec<Token> = verified.tokens.iter().map(|&id| Token(id.cast_signed())).collect();
+        let tokens: Vec<Token> = verified
+            .tokens
+            .iter()
+            .map(|&id| Token(id.cast_signed()))
+            .collect();
         if worker.load(restore.sequence, &verified.file, &tokens).is_err() {
             self.store.discard(verified.id);
             return Ok(None);
@@ -156,7 +171,9 @@ impl Prefixes {
             seconds: save.rates.compute_seconds(count),
             hits: save.hits,
         };
-        let saved = self.store.save(&prefix, unix_time(), |file| worker.save(save.sequence, file));
+        let saved = self
+            .store
+            .save(&prefix, unix_time(), |file| worker.save(save.sequence, file));
         saved.is_ok()
     }
 

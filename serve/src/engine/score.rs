@@ -26,7 +26,10 @@ pub(super) fn score(logits: &[f32], token: Token, top: usize) -> Scored {
     Scored {
         token,
         logprob: own.map_or(f32::NEG_INFINITY, |&logit| logprob(logit)),
-        top: best.into_iter().map(|(token, logit)| (token, logprob(logit))).collect(),
+        top: best
+            .into_iter()
+            .map(|(token, logit)| (token, logprob(logit)))
+            .collect(),
     }
 }
 

@@ -71,8 +71,17 @@ impl Stream {
     }
 
     /// Draws a token after `logits`; `None` if the text has ended.
-    pub(super) fn draw(&mut self, model: &Model, logits: &[f32], now: Duration, metrics: &Metrics) -> Result<Option<Token>, Error> {
-        if logits.iter().any(|logit| logit.is_nan() || *logit == f32::INFINITY) {
+    pub(super) fn draw(
+        &mut self,
+        model: &Model,
+        logits: &[f32],
+        now: Duration,
+        metrics: &Metrics,
+    ) -> Result<Option<Token>, Error> {
+        if logits
+            .iter()
+            .any(|logit| logit.is_nan() || *logit == f32::INFINITY)
+        {
             let position = self.request.prompt.len() as u32 + self.drawn;
             return Err(Error::NotANumber { position });
         }
@@ -163,7 +172,11 @@ impl Stream {
     /// Tells the end.
     pub(super) fn end(mut self, ended: Ended, heat: &Heat, metrics: &Metrics) {
         let stopped = self.finish == Finish::StopString;
-        let text = if stopped { String::new() } else { self.decoder.finish() };
+        let text = if stopped {
+            String::new()
+        } else {
+            self.decoder.finish()
+        };
         let first = self.first.unwrap_or(self.last);
         let timings = Timings {
             queue_ms: ms(ended.queued),
@@ -178,7 +191,11 @@ impl Stream {
             ..Timings::default()
         }
         .with_rates();
-        let known = if ended.cached > 0 { &metrics.prefix_hits } else { &metrics.prefix_misses };
+        let known = if ended.cached > 0 {
+            &metrics.prefix_hits
+        } else {
+            &metrics.prefix_misses
+        };
         known.one();
         metrics.prompt_tokens.add(timings.prompt_n.into());
         metrics.prompt_tokens_cached.add(ended.cached.into());
@@ -187,10 +204,16 @@ impl Stream {
         metrics.predicted_seconds.add(self.last.saturating_sub(first));
         metrics.prompt_speed.set(timings.prompt_per_second);
         metrics.predicted_speed.set(timings.predicted_per_second);
-        metrics.tokens_max.raise((self.request.prompt.len() as u32 + self.drawn).into());
+        metrics
+            .tokens_max
+            .raise((self.request.prompt.len() as u32 + self.drawn).into());
         metrics.queue_wait.time(ended.queued);
-        metrics.first_token.time(first.saturating_sub(self.begun) + ended.queued);
-        metrics.duration.time(self.last.saturating_sub(self.begun) + ended.queued);
+        metrics
+            .first_token
+            .time(first.saturating_sub(self.begun) + ended.queued);
+        metrics
+            .duration
+            .time(self.last.saturating_sub(self.begun) + ended.queued);
         if ended.queued > Duration::from_millis(500) {
             let (real, predicted) = (ended.queued.as_secs_f64(), ended.predicted.as_secs_f64());
             metrics.wait_error.observe((predicted - real).abs() / real);

@@ -6,12 +6,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use siskin_runtime::scheduler::{Ended, Limits, Move, PartRows, Pass, RequestId};
-use siskin_runtime::{Batch, CacheLayout, Context, ContextOptions, Error, Model, Pooling, Rows, SequenceId, Token};
+use siskin_runtime::{
+    Batch, CacheLayout, Context, ContextOptions, Error, Model, Pooling, Rows, SequenceId, Token,
+};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::stream::Stream;
 use super::Heat;
+use super::stream::Stream;
 use crate::metrics::Metrics;
 use crate::request::{Event, Request};
 
@@ -45,7 +47,9 @@ impl Worker {
             },
             ..model.context_options()
         })?;
-        let sequences = (0..limits.sequences).map(|_| context.sequence()).collect::<Result<Vec<_>, _>>()?;
+        let sequences = (0..limits.sequences)
+            .map(|_| context.sequence())
+            .collect::<Result<Vec<_>, _>>()?;
         let mut batch = Batch::new();
         batch.push(sequences[0], &[model.bos().unwrap_or(Token(0))], Rows::Last);
         context.decode(&batch, |_| {})?;
@@ -58,7 +62,13 @@ impl Worker {
     }
 
     /// A request starts.
-    pub(super) fn begin(&mut self, id: RequestId, request: Request, sender: UnboundedSender<Event>, now: Duration) {
+    pub(super) fn begin(
+        &mut self,
+        id: RequestId,
+        request: Request,
+        sender: UnboundedSender<Event>,
+        now: Duration,
+    ) {
         let capacity = self.context.capacity();
         let failed = sender.clone();
         match Stream::new(self.context.model(), request, sender, capacity, now) {
@@ -98,9 +108,14 @@ impl Worker {
         let mut drawn = Vec::new();
         let (sequences, streams) = (&self.sequences, &mut self.streams);
         let done = self.context.decode_until(&batch, Some(abort), |row| {
-            let part = pass.parts.iter().find(|part| sequences[part.sequence] == row.sequence);
+            let part = pass
+                .parts
+                .iter()
+                .find(|part| sequences[part.sequence] == row.sequence);
             let Some(part) = part else { return };
-            let Some(stream) = streams.get_mut(&part.id) else { return };
+            let Some(stream) = streams.get_mut(&part.id) else {
+                return;
+            };
             let position = row.position as usize;
             if part.rows == PartRows::All {
                 stream.prompt_row(position, row.logits);
@@ -118,7 +133,10 @@ impl Worker {
             }
         })?;
         // A stream that could not begin has no row: it ends here.
-        let lost = pass.parts.iter().filter(|part| !self.streams.contains_key(&part.id));
+        let lost = pass
+            .parts
+            .iter()
+            .filter(|part| !self.streams.contains_key(&part.id));
         for part in lost {
             if !drawn.iter().any(|(id, _)| *id == part.id) {
                 drawn.push((part.id, None));
@@ -193,8 +211,14 @@ impl Worker {
 
     /// Computes the vector of a text in an idle sequence that has been emptied.
     pub(super) fn embed(&mut self, embed: Embed, sequence: usize, abort: &AtomicBool) {
-        let Embed { tokens, pooling, done } = embed;
-        let vector = self.context.embed(self.sequences[sequence], &tokens, pooling, Some(abort));
+        let Embed {
+            tokens,
+            pooling,
+            done,
+        } = embed;
+        let vector = self
+            .context
+            .embed(self.sequences[sequence], &tokens, pooling, Some(abort));
         let _ = done.send(match vector {
             Ok(Some(vector)) => Ok(vector),
             Ok(None) => Err("it was interrupted".into()),

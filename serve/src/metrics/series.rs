@@ -19,6 +19,11 @@ pub(super) trait Series {
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    /// Sets a count that somebody else keeps; it never falls.
+    pub fn raise_to(&self, count: u64) {
+        self.0.fetch_max(count, Ordering::Relaxed);
+    }
+
     /// Counts one.
     pub fn one(&self) {
         self.add(1);

@@ -82,7 +82,14 @@ impl Fields for ChatRequest {
 }
 
 /// Fields that would change what the answer means, and are not known here.
-const REFUSED: [&str; 6] = ["functions", "function_call", "modalities", "audio", "prediction", "web_search_options"];
+const REFUSED: [&str; 6] = [
+    "functions",
+    "function_call",
+    "modalities",
+    "audio",
+    "prediction",
+    "web_search_options",
+];
 
 /// Answers a conversation.
 pub(super) async fn complete(
@@ -96,7 +103,12 @@ pub(super) async fn complete(
         let told = Told {
             id: app.id("chatcmpl-"),
             created: app::unix_time(),
-            usage: request.stream_options.clone().unwrap_or_default().include_usage.unwrap_or(false),
+            usage: request
+                .stream_options
+                .clone()
+                .unwrap_or_default()
+                .include_usage
+                .unwrap_or(false),
             logprobs: request.logprobs.unwrap_or(false),
         };
         let stream = request.stream.unwrap_or(false);
@@ -110,10 +122,21 @@ pub(super) async fn complete(
 }
 
 /// Reads a request and has it computed.
-async fn begin(app: &App, request: ChatRequest, caller: &Caller, headers: &HeaderMap) -> Result<Answer, ApiError> {
+async fn begin(
+    app: &App,
+    request: ChatRequest,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<Answer, ApiError> {
     app.check_open()?;
-    if let Some(name) = REFUSED.iter().find(|name| request.unknown.get(**name).is_some_and(|value| !value.is_null())) {
-        return Err(ApiError::field(*name, format!("{name} is not known here and would change the answer")));
+    if let Some(name) = REFUSED
+        .iter()
+        .find(|name| request.unknown.get(**name).is_some_and(|value| !value.is_null()))
+    {
+        return Err(ApiError::field(
+            *name,
+            format!("{name} is not known here and would change the answer"),
+        ));
     }
     let lease = app.models.lease(request.model.as_deref()).await?;
     let (sampler, class) = (app.sampler, common::class(headers));
@@ -140,25 +163,38 @@ fn ask(
 ) -> Result<Ask, ApiError> {
     let live = &lease.live;
     let parallel = request.parallel_tool_calls.unwrap_or(true);
-    let tools = messages::tools(live, request.tools.as_deref(), request.tool_choice.as_ref(), parallel)?;
+    let tools = messages::tools(
+        live,
+        request.tools.as_deref(),
+        request.tool_choice.as_ref(),
+        parallel,
+    )?;
     let form = messages::form(
         request.response_format.as_ref(),
         request.grammar.as_deref(),
         request.json_schema.as_ref(),
     )?;
     let mut prompt = messages::prompt(request.messages)?;
-    let known = tools.as_ref().and_then(|tools| messages::with_tools(&mut prompt, tools));
+    let known = tools
+        .as_ref()
+        .and_then(|tools| messages::with_tools(&mut prompt, tools));
     let mut stop = common::stops(request.stop)?;
     if live.is_plain() {
         stop.push(NEXT_SPEAKER.into());
     }
     let choices = request.n.unwrap_or(1);
     if !(1..=8).contains(&choices) {
-        return Err(ApiError::field("n", format!("n is {choices}; it must be from 1 to 8")));
+        return Err(ApiError::field(
+            "n",
+            format!("n is {choices}; it must be from 1 to 8"),
+        ));
     }
     let top = request.top_logprobs.unwrap_or(0);
     if top > 20 {
-        return Err(ApiError::field("top_logprobs", format!("top_logprobs is {top}; it must be from 0 to 20")));
+        return Err(ApiError::field(
+            "top_logprobs",
+            format!("top_logprobs is {top}; it must be from 0 to 20"),
+        ));
     }
     Ok(Ask {
         prompt: live.chat_tokens(&prompt, known.as_ref())?,
@@ -220,7 +256,10 @@ impl Told {
         piece.insert("object".into(), object.into());
         piece.insert("created".into(), self.created.into());
         piece.insert("model".into(), model.into());
-        piece.insert("system_fingerprint".into(), concat!("siskin-", env!("CARGO_PKG_VERSION")).into());
+        piece.insert(
+            "system_fingerprint".into(),
+            concat!("siskin-", env!("CARGO_PKG_VERSION")).into(),
+        );
         piece
     }
 
@@ -237,7 +276,9 @@ impl Told {
                 Part::Waiting(_) | Part::Prompt(_) => {}
                 Part::Text { text, scored } => {
                     choice.text += &text;
-                    choice.scores.extend(scored.map(|scored| scores::chat(&live, &scored)));
+                    choice
+                        .scores
+                        .extend(scored.map(|scored| scores::chat(&live, &scored)));
                 }
                 Part::Call(event) => choice.call(event, || self.call_id(index)),
                 Part::End(end) => {
@@ -250,12 +291,19 @@ impl Told {
         }
         let mut indices: Vec<usize> = choices.keys().copied().collect();
         indices.sort_unstable();
-        let list = indices.into_iter().filter_map(|index| Some((index, choices.remove(&index)?)));
-        let list: Vec<Json> = list.map(|(index, choice)| choice.json(index, self.logprobs)).collect();
+        let list = indices
+            .into_iter()
+            .filter_map(|index| Some((index, choices.remove(&index)?)));
+        let list: Vec<Json> = list
+            .map(|(index, choice)| choice.json(index, self.logprobs))
+            .collect();
         let timings = timings.unwrap_or_default();
         let mut body = self.piece(&live.name, "chat.completion");
         body.insert("choices".into(), list.into());
-        body.insert("usage".into(), common::usage(answer.prompt_tokens, completion, timings.cache_n));
+        body.insert(
+            "usage".into(),
+            common::usage(answer.prompt_tokens, completion, timings.cache_n),
+        );
         body.insert("timings".into(), json!(timings));
         Ok(json_response(200, &body))
     }
@@ -273,13 +321,15 @@ impl Told {
             piece.extend(timings.map(|timings| ("timings".to_owned(), json!(timings))));
             Json::Object(piece)
         };
-        let delta = |index: usize, delta: Json, logprobs: Json, finish: Json| {
-            json!([{ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish }])
-        };
+        let delta = |index: usize, delta: Json, logprobs: Json, finish: Json| json!([{ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish }]);
         let mut begun = Vec::new();
         let (mut completion, mut cached) = (0, 0);
         let role = json!({ "role": "assistant", "content": "" });
-        sink.json(&chunk(delta(0, role.clone(), Json::Null, Json::Null), Json::Null, None));
+        sink.json(&chunk(
+            delta(0, role.clone(), Json::Null, Json::Null),
+            Json::Null,
+            None,
+        ));
         begun.push(0);
         while let Some((index, part)) = answer.next().await {
             if let Part::Waiting(progress) = part {
@@ -288,7 +338,11 @@ impl Told {
             }
             if !begun.contains(&index) {
                 begun.push(index);
-                sink.json(&chunk(delta(index, role.clone(), Json::Null, Json::Null), Json::Null, None));
+                sink.json(&chunk(
+                    delta(index, role.clone(), Json::Null, Json::Null),
+                    Json::Null,
+                    None,
+                ));
             }
             match part {
                 Part::Waiting(_) | Part::Prompt(_) => {}
@@ -330,7 +384,10 @@ impl Told {
     }
 
     fn call_id(&self, choice: usize) -> String {
-        let tail = self.id.get(self.id.len().saturating_sub(12)..).unwrap_or_default();
+        let tail = self
+            .id
+            .get(self.id.len().saturating_sub(12)..)
+            .unwrap_or_default();
         format!("call_{choice}{tail}")
     }
 }
@@ -344,7 +401,9 @@ fn call_delta(event: CallEvent, id: impl Fn() -> String) -> Option<Json> {
             "type": "function",
             "function": { "name": name, "arguments": "" },
         })),
-        CallEvent::Arguments { index, piece } => Some(json!({ "index": index, "function": { "arguments": piece } })),
+        CallEvent::Arguments { index, piece } => {
+            Some(json!({ "index": index, "function": { "arguments": piece } }))
+        }
         CallEvent::Text(_) | CallEvent::End { .. } => None,
     }
 }
@@ -361,7 +420,10 @@ struct Collected {
 impl Collected {
     fn call(&mut self, event: CallEvent, id: impl Fn() -> String) {
         match event {
-            CallEvent::Begin { index, name } => self.calls.push((format!("{}{index:02}", id()), name, String::new())),
+            CallEvent::Begin { index, name } => {
+                self.calls
+                    .push((format!("{}{index:02}", id()), name, String::new()))
+            }
             CallEvent::Arguments { piece, .. } => {
                 if let Some((.., arguments)) = self.calls.last_mut() {
                     *arguments += &piece;
@@ -384,7 +446,11 @@ impl Collected {
             });
             message["tool_calls"] = calls.collect();
         }
-        let logprobs = if logprobs { json!({ "content": self.scores }) } else { Json::Null };
+        let logprobs = if logprobs {
+            json!({ "content": self.scores })
+        } else {
+            Json::Null
+        };
         json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": self.finish })
     }
 }

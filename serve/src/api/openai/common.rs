@@ -45,9 +45,10 @@ impl Sampling {
     /// A number is out of its range.
     pub(crate) fn config(&self, defaults: &SamplerConfig) -> Result<SamplerConfig, ApiError> {
         let range = |name: &str, value: Option<f32>, least: f32, most: f32| match value {
-            Some(value) if !(least..=most).contains(&value) => {
-                Err(ApiError::field(name, format!("{name} is {value}; it must be from {least} to {most}")))
-            }
+            Some(value) if !(least..=most).contains(&value) => Err(ApiError::field(
+                name,
+                format!("{name} is {value}; it must be from {least} to {most}"),
+            )),
             value => Ok(value),
         };
         let config = SamplerConfig {
@@ -80,11 +81,20 @@ impl Sampling {
             .map(|(id, bias)| {
                 let token = id.parse().ok().and_then(|id| live.token(id));
                 let token = token.ok_or_else(|| {
-                    ApiError::field("logit_bias", format!("the vocabulary has no token {:?}", id.chars().take(40).collect::<String>()))
+                    ApiError::field(
+                        "logit_bias",
+                        format!(
+                            "the vocabulary has no token {:?}",
+                            id.chars().take(40).collect::<String>()
+                        ),
+                    )
                 })?;
                 match (-100.0..=100.0).contains(bias) {
                     true => Ok((token, *bias)),
-                    false => Err(ApiError::field("logit_bias", format!("{bias} is not from -100 to 100"))),
+                    false => Err(ApiError::field(
+                        "logit_bias",
+                        format!("{bias} is not from -100 to 100"),
+                    )),
                 }
             })
             .collect()
@@ -113,7 +123,10 @@ pub(crate) fn stops(stop: Option<Stop>) -> Result<Vec<String>, ApiError> {
         Some(Stop::Many(texts)) => texts,
     };
     if stops.len() > 16 {
-        return Err(ApiError::field("stop", format!("there are {} stop strings; at most 16 are taken", stops.len())));
+        return Err(ApiError::field(
+            "stop",
+            format!("there are {} stop strings; at most 16 are taken", stops.len()),
+        ));
     }
     if stops.iter().any(|text| text.len() > 1024) {
         return Err(ApiError::field("stop", "a stop string is longer than 1024 bytes"));
@@ -142,7 +155,10 @@ pub(crate) fn max_tokens(names: &[(&str, Option<i64>)]) -> Result<Option<u32>, A
         // As many as fit.
         -1 => Ok(None),
         value if value >= 0 => Ok(Some(u32::try_from(value).unwrap_or(u32::MAX))),
-        value => Err(ApiError::field(name, format!("{name} is {value}; it must be 0 or more"))),
+        value => Err(ApiError::field(
+            name,
+            format!("{name} is {value}; it must be 0 or more"),
+        )),
     }
 }
 
@@ -157,7 +173,9 @@ pub(crate) fn conversation(names: &[Option<&str>]) -> Option<u64> {
 
 /// Who waits, from `X-Siskin-Class`.
 pub(crate) fn class(headers: &axum::http::HeaderMap) -> Class {
-    let name = headers.get("x-siskin-class").and_then(|value| value.to_str().ok());
+    let name = headers
+        .get("x-siskin-class")
+        .and_then(|value| value.to_str().ok());
     match name {
         Some(name) if name.eq_ignore_ascii_case("background") => Class::Background,
         _ => Class::Chat,

@@ -20,7 +20,11 @@ pub(super) fn chat(live: &Live, scored: &Scored) -> Json {
             "bytes": live.model.piece(token, true),
         })
     };
-    let top: Vec<Json> = scored.top.iter().map(|(token, logprob)| one(*token, *logprob)).collect();
+    let top: Vec<Json> = scored
+        .top
+        .iter()
+        .map(|(token, logprob)| one(*token, *logprob))
+        .collect();
     let mut own = one(scored.token, scored.logprob);
     own["top_logprobs"] = top.into();
     own
