@@ -87,6 +87,10 @@ fn files(path: &Path, scope: Scope, tokens: &[u32]) -> [PathBuf; 2] {
     [folder::state(id), folder::manifest(id)].map(|name| path.join(name))
 }
 
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).expect("it is there")
+}
+
 fn names(path: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(path)
         .expect("a folder")

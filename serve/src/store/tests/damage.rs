@@ -7,7 +7,7 @@ use super::*;
 fn damage_is_counted_and_removed_and_never_given_out() {
     type Harm = fn(&[PathBuf; 2]);
     fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut bytes = std::fs::read(path).expect("read");
+        let mut bytes = read(path);
         change(&mut bytes);
         std::fs::write(path, bytes).expect("written");
     }
@@ -199,6 +199,6 @@ fn files_that_are_not_the_stores_are_left_alone() {
     drop(store);
     open(&path);
     for name in foreign {
-        assert_eq!(std::fs::read_to_string(path.join(name)).expect("there"), "mine");
+        assert_eq!(read(&path.join(name)), b"mine");
     }
 }

@@ -1,5 +1,6 @@
 //! The store with the engine: what is computed after a restart has the same bits.
 
+use siskin_device::settings::Values;
 use siskin_runtime::{
     Batch, CacheLayout, Context, ContextOptions, LoadOptions, Model, Rows, STORYTELLER, SequenceId, Token,
     Tokenize,
@@ -14,7 +15,11 @@ fn context(model: &Model) -> Context {
         context: Some(128),
         sequences: 2,
         layout: CacheLayout::Unified,
-        ..ContextOptions::default()
+        ..ContextOptions::from(Values {
+            threads: 1,
+            threads_batch: 1,
+            ..Values::default()
+        })
     };
     Context::new(model, options).expect("a context")
 }

@@ -19,6 +19,8 @@ fn context(model: &Model, ubatch: u32) -> Context {
         layout: CacheLayout::Unified,
         ..ContextOptions::from(Values {
             ubatch,
+            threads: 1,
+            threads_batch: 1,
             ..Values::default()
         })
     };

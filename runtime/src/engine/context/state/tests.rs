@@ -14,7 +14,13 @@ fn model() -> Model {
     Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model")
 }
 
+/// On one thread: threads that wait for each other take long on a machine that does other work.
 fn context(model: &Model, layout: CacheLayout, values: Values) -> Context {
+    let values = Values {
+        threads: 1,
+        threads_batch: 1,
+        ..values
+    };
     let options = ContextOptions {
         context: Some(192),
         sequences: 3,
