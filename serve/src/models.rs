@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use siskin_model::FileType;
 use siskin_runtime::scheduler::{Costs, Limits};
 use siskin_runtime::{Builder, Error, LoadPlan};
 
@@ -242,7 +243,7 @@ impl Models {
         let (path, stores) = (entry.path.clone(), self.sharing.stores);
         let loaded = blocking(move || {
             let fingerprint = stores.then(|| engine::fingerprint(path.as_deref())).flatten();
-            let key = fingerprint.and_then(|fingerprint| StateKey::new(&plan, fingerprint));
+            let key = fingerprint.and_then(|fingerprint| StateKey::new(&plan, fingerprint, &limits));
             plan.load().map(|model| (model, key))
         });
         let (model, key) = loaded
@@ -283,14 +284,25 @@ impl Models {
             max_wait,
             ..Limits::default()
         };
-        // Products of f16 weights are ggml's from nine columns on, whose bits depend on the columns.
-        let pass_tokens = match deterministic {
-            true => 8,
-            false => values.ubatch.max(parallel as u32),
+        if !deterministic {
+            return Limits {
+                sequences: (2 * parallel + 2).min(64).max(parallel),
+                cells: context,
+                pass_tokens: values.ubatch.max(parallel as u32),
+                ..limits
+            };
+        }
+        // A token's bits depend on the order of its sequence's cells, so each sequence has cells of its own, which are in
+        // the order of its tokens. Products of f16 weights are ggml's from nine columns on, whose bits depend on them.
+        let file_type = plan.shape.as_ref().and_then(|shape| shape.file_type);
+        let pass_tokens = match file_type.is_some_and(FileType::is_quantized) {
+            true => values.ubatch.max(parallel as u32),
+            false => 8.max(parallel as u32),
         };
         Limits {
-            sequences: (2 * parallel + 2).min(64).max(parallel),
-            cells: context,
+            sequences: parallel,
+            cells: context / parallel.max(1) as u32,
+            shared: false,
             pass_tokens,
             pass_rows: limits.pass_rows.min(pass_tokens),
             ..limits

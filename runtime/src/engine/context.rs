@@ -203,6 +203,7 @@ impl Context {
         params.n_ubatch = values.ubatch.max(1);
         params.n_seq_max = sequences;
         params.kv_unified = options.layout == CacheLayout::Unified;
+        params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
         params.n_threads = threads(values.threads);
         params.n_threads_batch = threads(values.threads_batch);
         params.type_k = ggml_type(values.cache_type);

@@ -1,7 +1,7 @@
 //! Prefixes that come from the store before a prompt is computed, and go there while nothing is.
 
 use siskin_model::shape::Shape;
-use siskin_runtime::scheduler::{Move, Scheduler};
+use siskin_runtime::scheduler::{Limits, Move, Scheduler};
 use siskin_runtime::{Error, LoadPlan, Token};
 
 use super::worker::Worker;
@@ -20,7 +20,7 @@ pub(crate) struct StateKey {
 
 impl StateKey {
     /// The key of a model with the settings of its plan; `None` if its shape is not known.
-    pub(crate) fn new(plan: &LoadPlan, fingerprint: [u8; 32]) -> Option<Self> {
+    pub(crate) fn new(plan: &LoadPlan, fingerprint: [u8; 32], limits: &Limits) -> Option<Self> {
         let shape: &Shape = plan.shape.as_ref()?;
         let values = &plan.settings.values;
         let key = Key {
@@ -29,8 +29,8 @@ impl StateKey {
             siskin: env!("CARGO_PKG_VERSION"),
             cache_type: values.cache_type.name(),
             flash_attention: values.flash_attention.name(),
-            layout: "unified",
-            buffers: 1,
+            layout: if limits.shared { "unified" } else { "separate" },
+            buffers: if limits.shared { 1 } else { limits.sequences as u32 },
             kernels: values.kernels.name(),
             rope: "",
             adapters: &[],
