@@ -1,5 +1,6 @@
-//! Texts by chance for schemas, for `tests/data/oracle.py` to validate. Every line of the input is a schema, every line of
-//! the output an object: `{"error": …}`, or `{"texts": […], "unfinished": n}`.
+//! Texts by chance for `tests/data/oracle.py` and `tests/data/gbnf_oracle.py` to judge. Every line of the input is
+//! `{"schema": …}` or `{"gbnf": …, "strings": […]}`, every line of the output an object: `{"error": …}`, or
+//! `{"texts": […], "unfinished": n, "accepted": […]}`.
 
 use std::io::BufRead as _;
 
@@ -15,23 +16,34 @@ fn main() {
     let vocabulary = Vocabulary::new(bytes.chain([TokenText::Control]), &[END]).expect("a vocabulary");
     let mut rng = fastrand::Rng::with_seed(16);
     for line in std::io::stdin().lock().lines() {
-        let schema: Value = serde_json::from_str(&line.expect("text")).expect("a schema");
-        let answer = match (Form::JsonSchema {
-            schema,
-            strict: false,
-        })
-        .compile(&vocabulary)
-        {
+        let mut case: Value = serde_json::from_str(&line.expect("text")).expect("a case");
+        let form = match case["gbnf"].as_str() {
+            Some(source) => Form::Gbnf(source.to_owned()),
+            None => Form::JsonSchema {
+                schema: case["schema"].take(),
+                strict: false,
+            },
+        };
+        let answer = match form.compile(&vocabulary) {
             Err(error) => json!({"error": error.to_string(), "kind": format!("{:?}", error.kind())}),
             Ok(constraint) => {
                 let texts: Vec<String> = (0..TEXTS)
                     .filter_map(|_| walk(constraint.clone(), &mut rng))
                     .collect();
-                json!({"unfinished": TEXTS - texts.len(), "texts": texts})
+                let strings = case["strings"].as_array().map_or(&[][..], Vec::as_slice);
+                let accepted: Vec<bool> = strings
+                    .iter()
+                    .map(|text| accepts(constraint.clone(), text.as_str().unwrap_or_default()))
+                    .collect();
+                json!({"unfinished": TEXTS - texts.len(), "texts": texts, "accepted": accepted})
             }
         };
         println!("{answer}");
     }
+}
+
+fn accepts(mut constraint: Constraint, text: &str) -> bool {
+    text.bytes().all(|byte| constraint.accept(byte.into()).is_ok()) && constraint.may_end()
 }
 
 fn walk(mut constraint: Constraint, rng: &mut fastrand::Rng) -> Option<String> {

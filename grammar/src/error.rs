@@ -69,7 +69,7 @@ impl GrammarError {
 const LONGEST_MESSAGE: usize = 300;
 
 /// Words in llguidance's messages, and the kind that each of them means.
-const KINDS: [(&str, ErrorKind); 11] = [
+const KINDS: [(&str, ErrorKind); 12] = [
     ("panic:", ErrorKind::Internal),
     ("Unsatisfiable schema", ErrorKind::Unsatisfiable),
     ("unsatisfiable", ErrorKind::Unsatisfiable),
@@ -79,6 +79,7 @@ const KINDS: [(&str, ErrorKind); 11] = [
     ("TooComplex", ErrorKind::TooComplex),
     ("limit", ErrorKind::TooComplex),
     ("Too many", ErrorKind::TooComplex),
+    ("too many", ErrorKind::TooComplex),
     ("fuel", ErrorKind::TooComplex),
     ("Unable to determine if regex is empty", ErrorKind::TooComplex),
 ];

@@ -74,33 +74,22 @@ fn json_grammar(schema: &Value, strict: bool) -> Result<TopLevelGrammar, Grammar
 
 fn build(vocabulary: &Vocabulary, grammar: TopLevelGrammar) -> Result<Constraint, GrammarError> {
     let factory = vocabulary.factory();
-    let built = std::thread::scope(|scope| {
-        std::thread::Builder::new()
+    let internal = |message: String| GrammarError::new(ErrorKind::Internal, "", message);
+    let parser = std::thread::scope(|scope| {
+        let compile = || factory.create_parser_from_init_default(GrammarInit::Serialized(grammar));
+        let thread = std::thread::Builder::new()
             .name("grammar".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || {
-                factory.create_parser_from_init_default(GrammarInit::Serialized(grammar))
-            })
-            .map(|thread| thread.join())
-    });
-    match built {
-        Ok(Ok(Ok(parser))) => Ok(Constraint::new(
-            vocabulary,
-            Matcher::new(Ok(vocabulary.adopt(parser))),
-        )),
-        Ok(Ok(Err(error))) => Err(schema::explain(from_llguidance(
-            &error.to_string(),
-            ErrorKind::Unsupported,
-        ))),
-        Ok(Err(_)) => Err(GrammarError::new(
-            ErrorKind::Internal,
-            "",
-            "the grammar's compiler has failed",
-        )),
-        Err(error) => Err(GrammarError::new(
-            ErrorKind::Internal,
-            "",
-            format!("cannot start a thread: {error}"),
-        )),
-    }
+            .stack_size(STACK_BYTES);
+        let thread = thread
+            .spawn_scoped(scope, compile)
+            .map_err(|error| internal(format!("cannot start a thread: {error}")))?;
+        let compiled = thread
+            .join()
+            .map_err(|_| internal("the grammar's compiler has failed".to_owned()))?;
+        compiled.map_err(|error| schema::explain(from_llguidance(&error.to_string(), ErrorKind::Unsupported)))
+    })?;
+    let mut constraint = Constraint::new(vocabulary, Matcher::new(Ok(vocabulary.adopt(parser))));
+    // A form whose first token already takes too much work is refused here, not in the middle of an answer.
+    constraint.mask()?;
+    Ok(constraint)
 }

@@ -16,7 +16,7 @@ pub const MAX_COUNTED_PROPERTIES: usize = 64;
 pub const MAX_ENUM_VALUES: usize = 2048;
 /// `minItems`, `maxItems`, `minProperties`, `maxProperties`.
 pub const MAX_ITEMS: u64 = 4096;
-/// `minLength` and `maxLength`, in characters.
+/// `minLength` and `maxLength`, in characters. An answer that writes most of so long a string is too complex all the same.
 pub const MAX_LENGTH: u64 = 65_536;
 /// Bytes of a `pattern`.
 pub const MAX_PATTERN: usize = 1024;
@@ -28,6 +28,8 @@ pub const MAX_MULTIPLE: u64 = 10_000;
 pub const MAX_GROUP_DEPTH: usize = 100;
 /// Rules of a GBNF grammar; each group that must be a rule counts.
 pub const MAX_RULES: usize = 1024;
+/// Alternatives of one rule, if the grammar has recursion.
+pub const MAX_ALTERNATIVES: usize = 1024;
 /// Rules that lead from one to the next.
 pub const MAX_RULE_DEPTH: usize = 256;
 /// `{m,n}` of a GBNF grammar.

@@ -25,7 +25,8 @@ pub struct Tool {
     pub name: String,
     /// What it does, for the model; may be empty.
     pub description: String,
-    /// The JSON schema of its arguments, which are an object. `Null` if it has none.
+    /// The JSON schema of its arguments, which are an object; objects have only the properties that they name, unless they
+    /// say that they may have others. `Null` if it has no arguments.
     pub parameters: Value,
     /// Refuse keywords that JSON Schema does not know. The arguments are valid by the schema either way.
     pub strict: bool,
@@ -55,7 +56,8 @@ pub struct ToolSet {
 }
 
 impl ToolSet {
-    /// The tools of a request. `parallel` lets one answer have up to [`limits::MAX_CALLS`] calls.
+    /// The tools of a request. `parallel` lets one answer have up to [`limits::MAX_CALLS`] calls, but for
+    /// [`CallStyle::Bare`].
     ///
     /// # Errors
     /// No tool for a choice that needs one, too many tools, a name that is not allowed, there twice, or chosen but not
@@ -112,10 +114,11 @@ impl ToolSet {
                 "",
                 "a call is required and there is no tool".to_owned(),
             ),
+            // Conversations with several calls in an answer cannot be rendered again in the other style.
             _ => Ok(ToolSet {
                 tools,
                 choice,
-                parallel,
+                parallel: parallel && style != CallStyle::Bare,
                 style,
             }),
         }

@@ -163,8 +163,8 @@ fn parser_limits() -> ParserLimits {
         step_lexer_fuel: 600_000,
         // 20,000 are one millisecond. A grammar of single characters needs some for every node of the tree.
         step_max_items: 400_000,
-        // One or two KB each: at most about 64 MB for an answer.
-        max_lexer_states: 40_000,
+        // One or two KB each: at most about 40 MB for an answer.
+        max_lexer_states: 25_000,
         max_grammar_size: 200_000,
         precompute_large_lexemes: false,
         verbose_errors: false,

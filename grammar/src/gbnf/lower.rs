@@ -29,6 +29,7 @@ pub(super) fn lower(grammar: &Grammar) -> Result<String, GrammarError> {
         }
         out.rules(grammar, "R", true);
     } else {
+        check_alternatives(grammar)?;
         let _ = writeln!(out.text, "start: r{}", grammar.root);
         out.rules(grammar, "r", false);
     }
@@ -183,6 +184,25 @@ fn check_chains(grammar: &Grammar) -> Result<(), GrammarError> {
                 "more than {} rules lead from root to here",
                 limits::MAX_RULE_DEPTH
             );
+            Err(GrammarError::new(
+                ErrorKind::Limit,
+                format!("rule {}", grammar.names[rule]),
+                message,
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Each alternative of a grammar with recursion is followed by itself at every character.
+fn check_alternatives(grammar: &Grammar) -> Result<(), GrammarError> {
+    let most = limits::MAX_ALTERNATIVES;
+    match reachable(grammar)
+        .into_iter()
+        .find(|rule| grammar.rules[*rule].len() > most)
+    {
+        Some(rule) => {
+            let message = format!("more than {most} alternatives in a grammar that has recursion");
             Err(GrammarError::new(
                 ErrorKind::Limit,
                 format!("rule {}", grammar.names[rule]),

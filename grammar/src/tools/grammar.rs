@@ -23,24 +23,18 @@ pub(super) fn write(set: &ToolSet) -> Result<String, GrammarError> {
     };
     let _ = write!(text, "calls: {first}body");
     if set.parallel {
-        let next = if syntax.open.is_empty() {
-            "BETWEEN body"
-        } else {
-            "NEXT body"
-        };
-        let _ = write!(text, " ({next}){{0,{}}}", limits::MAX_CALLS - 1);
+        let _ = write!(text, " (NEXT body){{0,{}}}", limits::MAX_CALLS - 1);
     }
     text.push('\n');
     if syntax.open.is_empty() {
         // Text that does not begin with a brace. Blanks before one would hide a call.
         text.push_str("FREE: /(\\s*[^{\\s](?s:.)*|\\s+)/\n");
-        let _ = writeln!(text, "BETWEEN: /{}/ & /(?s:.+)/", syntax.between);
     } else {
         let open = slashes(syntax.open);
         let _ = writeln!(text, "FREE: /(?s:.+)/ & ~/(?s:.*){open}(?s:.*)/");
         let _ = writeln!(text, "LEAD: OPEN | FREE OPEN");
         let _ = writeln!(text, "OPEN: /{open}/");
-        let _ = writeln!(text, "NEXT: /{}{open}/", syntax.between);
+        let _ = writeln!(text, "NEXT: /\\n?{open}/");
     }
     let bodies: Vec<String> = (0..set.callable().count())
         .map(|at| format!("body{at}"))

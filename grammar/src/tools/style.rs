@@ -5,7 +5,8 @@
 pub enum CallStyle {
     /// `<tool_call>\n{"name": …, "arguments": …}\n</tool_call>`, anywhere in the text: Qwen, Hermes, SmolLM3.
     Tagged,
-    /// `{"name": …, "parameters": …}` and nothing before it: Llama 3.
+    /// `{"name": …, "parameters": …}` and nothing before it: Llama 3. An answer has one call: the templates refuse a
+    /// conversation in which one has two.
     Bare,
     /// As [`CallStyle::Tagged`], for a template that does not know tools, or calls of another form: the model must be
     /// told by [`crate::ToolSet::instructions`].
@@ -13,21 +14,24 @@ pub enum CallStyle {
 }
 
 impl CallStyle {
-    /// The style of a chat template, from the text of its source.
+    /// The style of a chat template, from the text of its source. What it does not show plainly is [`CallStyle::Plain`]:
+    /// other tags, XML or Python as arguments, special tokens.
     pub fn from_template(source: &str) -> CallStyle {
-        if !has_word(source, "tools") {
+        // In a template, quotes may be within quotes.
+        let plain = source.replace('\\', "");
+        if !has_word(&plain, "tools") || !plain.contains("{\"name\":") {
             return CallStyle::Plain;
         }
-        // Templates of Qwen 3 Coder have calls in tags with XML in them.
-        if source.contains("<tool_call>") && source.contains("arguments") && !source.contains("<function=") {
+        let has = |text| plain.contains(text);
+        if has("<tool_call>") && has("\"arguments\":") && !has("<function=") && !has("<arg_key>") {
             return CallStyle::Tagged;
         }
-        let named = source.contains("{\"name\":") || source.contains("{\\\"name\\\":");
-        let parameters = source.contains("\"parameters\":") || source.contains("\\\"parameters\\\":");
-        if named && parameters && !source.contains("[TOOL_CALLS]") && !source.contains("<tool_call") {
-            return CallStyle::Bare;
+        let other = has("\"arguments\":") || has("<tool_call") || has("[TOOL_CALLS]");
+        if has("\"parameters\":") && !other {
+            CallStyle::Bare
+        } else {
+            CallStyle::Plain
         }
-        CallStyle::Plain
     }
 
     /// Whether the template writes the tools into the prompt itself.
@@ -52,21 +56,17 @@ pub(super) struct Syntax {
     pub(super) close: &'static str,
     /// The key of the arguments.
     pub(super) arguments: &'static str,
-    /// What may be between two calls, as a regular expression.
-    pub(super) between: &'static str,
 }
 
 const TAGGED: Syntax = Syntax {
     open: "<tool_call>",
     close: "</tool_call>",
     arguments: "arguments",
-    between: "\\n?",
 };
 const BARE: Syntax = Syntax {
     open: "",
     close: "",
     arguments: "parameters",
-    between: ";? ?\\n?",
 };
 
 fn has_word(source: &str, word: &str) -> bool {
@@ -108,6 +108,14 @@ mod tests {
             ),
             (
                 "{% if tools %}<tool_call>\n<function=f>\n<parameter=p>\"arguments\"</tool_call>{% endif %}",
+                CallStyle::Plain,
+            ),
+            (
+                "{% if tools %}<tool_call>{name}\n<arg_key>k</arg_key>{{ arguments }}{% endif %}",
+                CallStyle::Plain,
+            ),
+            (
+                "{% if tools %}<TOOLCALL>[{\"name\": f, \"arguments\": a}] \"parameters\": {% endif %}",
                 CallStyle::Plain,
             ),
             ("{% if tools %}{{ tools | tojson }}{% endif %}", CallStyle::Plain),

@@ -178,3 +178,16 @@ fn the_largest_grammars_that_are_allowed_do_not_overflow_the_stack() {
         &["a"],
     );
 }
+
+#[test]
+fn many_alternatives_are_refused_if_they_are_not_one_expression() {
+    let words: Vec<String> = (0..5000).map(|i| format!("\"w{i}\"")).collect();
+    let source = format!("root ::= \"(\" root \")\" | {}", words.join(" | "));
+    assert_eq!(compile(&Form::Gbnf(source)).unwrap_err().kind(), ErrorKind::Limit);
+    // The same words without recursion are one expression.
+    check(
+        &format!("root ::= {}", words.join(" | ")),
+        &["w7", "w4999"],
+        &["w5000"],
+    );
+}

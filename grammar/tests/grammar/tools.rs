@@ -67,8 +67,8 @@ fn a_required_call_is_written_from_the_first_token() {
     );
     check(
         constraint(ToolChoice::Required, true, CallStyle::Bare),
-        &[BARE, &format!("{BARE}; {BARE}")],
-        &[""],
+        &[BARE],
+        &["", &format!("{BARE}; {BARE}"), &format!("{BARE}\n{BARE}")],
     );
 }
 
