@@ -57,7 +57,10 @@ async function* events(body) {
 }
 function progress(comment) {
   const queue = /^queue (\d{1,6})(?:, about (\d{1,6}) s)?/.exec(comment), prompt = /^prompt (\d{1,9})\/(\d{1,9})/.exec(comment);
-  if (queue) return { words: `Place ${queue[1]} in the queue` + (queue[2] ? `, about ${queue[2]} s` : '') };
+  if (queue) {
+    const before = +queue[1], words = before === 0 ? 'Next in the queue' : before === 1 ? 'One request comes before this one' : `${before} requests come before this one`;
+    return { words: words + (+queue[2] ? `, about ${queue[2]} s` : '') };
+  }
   if (prompt) return { words: `Reading the prompt: ${prompt[1]} of ${prompt[2]} tokens`, done: +prompt[1], of: +prompt[2] };
   return null;
 }
