@@ -78,7 +78,9 @@ impl App {
 
 /// Seconds since 1970.
 pub(crate) fn unix_time() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }
 
 /// Every path.
@@ -86,6 +88,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(api::openai::router())
         .merge(api::llama_cpp::router())
+        .merge(api::ollama::router())
         .fallback(|request: Request<Body>| async move {
             let path: String = request.uri().path().chars().take(200).collect();
             let error = ApiError::new(Kind::NotFound, format!("there is no path {path:?}"));
@@ -114,7 +117,7 @@ where
         Ok(request) => request,
         Err(error) => return dialect.refuse(&error),
     };
-    let ignored = body::ignored(request.unknown());
+    let ignored = body::ignored(&request);
     let mut response = match handle(request).await {
         Ok(response) => response,
         Err(error) => dialect.refuse(&error),

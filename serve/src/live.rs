@@ -32,7 +32,9 @@ pub(crate) struct Live {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,6 +68,16 @@ impl Live {
     /// Whether the template is the plain one, which ends an answer by the next speaker's name.
     pub(crate) fn is_plain(&self) -> bool {
         self.prompter.template().is_plain()
+    }
+
+    /// The source of the model's template; `None` if the plain one is used.
+    pub(crate) fn template(&self) -> Option<String> {
+        self.model.chat_template().filter(|_| !self.is_plain())
+    }
+
+    /// The texts of the tokens that templates name.
+    pub(crate) fn special_texts(&self) -> chat::TemplateTokens {
+        chat::special_texts(&self.model)
     }
 
     /// How the template has tools called.
@@ -146,7 +158,10 @@ impl Live {
 
 fn vocabulary(model: &Model) -> Result<Vocabulary, GrammarError> {
     let count = i32::try_from(model.vocabulary_len()).unwrap_or(i32::MAX);
-    let ends: Vec<u32> = (0..count).filter(|id| model.is_eog(Token(*id))).map(|id| id as u32).collect();
+    let ends: Vec<u32> = (0..count)
+        .filter(|id| model.is_eog(Token(*id)))
+        .map(|id| id as u32)
+        .collect();
     let tokens = (0..count).map(|id| match model.piece(Token(id), false) {
         text if text.is_empty() => TokenText::Control,
         text => TokenText::Text(text),

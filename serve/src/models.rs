@@ -65,6 +65,11 @@ impl Entry {
         self.state().planned
     }
 
+    /// Until when a client wants it kept, as the engine's time.
+    pub(crate) fn kept_until(&self) -> Duration {
+        Duration::from_millis(self.keep.load(Ordering::Relaxed))
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, Loaded> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,6 +156,11 @@ impl Models {
             loads: AtomicU64::new(0),
             unloads: AtomicU64::new(0),
         })
+    }
+
+    /// Requests of a model that are computed at the same time.
+    pub(crate) fn parallel(&self) -> usize {
+        self.sharing.parallel
     }
 
     /// Every model, in the order of the command line.

@@ -1,22 +1,26 @@
-//! llama-server's paths: health, state, tokens.
+//! llama-server's paths: health, state, tokens. None of them waits for the thread that computes.
+
+pub(crate) mod state;
+pub(crate) mod tokens;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::Response;
-use axum::routing::get;
-use serde_json::json;
+use axum::routing::{get, post};
 
-use crate::app::{App, Shared};
-use crate::dialect::json_response;
+use crate::app::App;
 
 /// The paths.
 pub(crate) fn router() -> Router<Arc<App>> {
-    Router::new().route("/health", get(health)).route("/v1/health", get(health))
-}
-
-async fn health(State(_app): Shared) -> Response<Body> {
-    json_response(200, &json!({ "status": "ok" }))
+    Router::new()
+        .route("/health", get(state::ready))
+        .route("/v1/health", get(state::ready))
+        .route("/readyz", get(state::ready))
+        .route("/livez", get(state::alive))
+        .route("/props", get(state::props))
+        .route("/slots", get(state::slots))
+        .route("/tokenize", post(tokens::tokenize))
+        .route("/detokenize", post(tokens::detokenize))
+        .route("/apply-template", post(tokens::apply_template))
+        .route("/tokenizer_info", get(tokens::tokenizer_info))
 }

@@ -14,7 +14,7 @@ const MOST_MESSAGES: usize = 512;
 const MOST_FORM: usize = 64 << 10;
 
 /// A message.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Message {
     /// system, developer, user, assistant or tool.
@@ -109,9 +109,16 @@ fn one(message: Message) -> Result<PromptMessage, ApiError> {
     };
     let mut fields = Vec::new();
     if let Some(calls) = message.tool_calls.filter(|calls| !calls.is_empty()) {
-        fields.push(("tool_calls".into(), Json::Array(calls.into_iter().map(call).collect())));
+        fields.push((
+            "tool_calls".into(),
+            Json::Array(calls.into_iter().map(call).collect()),
+        ));
     }
-    fields.extend(message.tool_call_id.map(|id| ("tool_call_id".into(), Json::String(id))));
+    fields.extend(
+        message
+            .tool_call_id
+            .map(|id| ("tool_call_id".into(), Json::String(id))),
+    );
     fields.extend(message.name.map(|name| ("name".into(), Json::String(name))));
     Ok(PromptMessage {
         role: role.into(),
@@ -123,7 +130,9 @@ fn one(message: Message) -> Result<PromptMessage, ApiError> {
 /// Templates want arguments as an object; the API has them as text.
 fn call(mut call: Json) -> Json {
     if let Some(arguments) = call.pointer_mut("/function/arguments")
-        && let Some(parsed) = arguments.as_str().and_then(|text| serde_json::from_str(text).ok())
+        && let Some(parsed) = arguments
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok())
     {
         *arguments = parsed;
     }
@@ -143,9 +152,10 @@ pub(crate) fn tools(
     let choice = tool_choice(choice)?;
     let Some(tools) = tools.filter(|tools| !tools.is_empty()) else {
         return match choice {
-            ToolChoice::Required | ToolChoice::Named(_) => {
-                Err(ApiError::field("tool_choice", "a tool is required, and there are no tools"))
-            }
+            ToolChoice::Required | ToolChoice::Named(_) => Err(ApiError::field(
+                "tool_choice",
+                "a tool is required, and there are no tools",
+            )),
             ToolChoice::Auto | ToolChoice::None => Ok(None),
         };
     };
@@ -162,11 +172,19 @@ fn tool(tool: &Json) -> Result<Tool, ApiError> {
     // The responses API has a function's fields beside its type.
     let function = tool.get("function").unwrap_or(tool);
     if tool.get("type").is_some_and(|ty| ty != "function") {
-        return Err(wrong("a tool is not of the type function; no other type is known here"));
+        return Err(wrong(
+            "a tool is not of the type function; no other type is known here",
+        ));
     }
     let name = function.get("name").and_then(Json::as_str);
     let name = name.ok_or_else(|| wrong("a tool has no function.name"))?;
-    let text = |key: &str| function.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        function
+            .get(key)
+            .and_then(Json::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     Ok(Tool {
         name: name.to_owned(),
         description: text("description"),
@@ -186,7 +204,10 @@ fn tool_choice(choice: Option<&Json>) -> Result<ToolChoice, ApiError> {
             "auto" => Ok(ToolChoice::Auto),
             "none" => Ok(ToolChoice::None),
             "required" | "any" => Ok(ToolChoice::Required),
-            _ => Err(ApiError::field("tool_choice", "it must be auto, none, required, or a function's name")),
+            _ => Err(ApiError::field(
+                "tool_choice",
+                "it must be auto, none, required, or a function's name",
+            )),
         },
         Some(choice) => name(choice)
             .map(ToolChoice::Named)
@@ -233,11 +254,18 @@ pub(crate) fn with_tools(messages: &mut Vec<PromptMessage>, tools: &ToolSet) -> 
 ///
 /// # Errors
 /// It is not one that is known, there are two, or it is too long.
-pub(crate) fn form(response_format: Option<&Json>, grammar: Option<&str>, schema: Option<&Json>) -> Result<Option<Form>, ApiError> {
+pub(crate) fn form(
+    response_format: Option<&Json>,
+    grammar: Option<&str>,
+    schema: Option<&Json>,
+) -> Result<Option<Form>, ApiError> {
     let mut forms = Vec::new();
     if let Some(grammar) = grammar.filter(|grammar| !grammar.is_empty()) {
         if grammar.len() > MOST_FORM {
-            return Err(ApiError::field("grammar", format!("the grammar is longer than {MOST_FORM} bytes")));
+            return Err(ApiError::field(
+                "grammar",
+                format!("the grammar is longer than {MOST_FORM} bytes"),
+            ));
         }
         forms.push(Form::Gbnf(grammar.to_owned()));
     }
@@ -270,13 +298,19 @@ pub(crate) fn form(response_format: Option<&Json>, grammar: Option<&str>, schema
     }
     match forms.len() {
         0 | 1 => Ok(forms.pop()),
-        _ => Err(ApiError::field("response_format", "give one form: response_format, json_schema or grammar")),
+        _ => Err(ApiError::field(
+            "response_format",
+            "give one form: response_format, json_schema or grammar",
+        )),
     }
 }
 
 fn schema_form(schema: &Json, strict: bool) -> Result<Form, ApiError> {
     if schema.to_string().len() > MOST_FORM {
-        return Err(ApiError::field("response_format", format!("the schema is longer than {MOST_FORM} bytes")));
+        return Err(ApiError::field(
+            "response_format",
+            format!("the schema is longer than {MOST_FORM} bytes"),
+        ));
     }
     Ok(Form::JsonSchema {
         schema: schema.clone(),

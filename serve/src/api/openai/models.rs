@@ -10,7 +10,11 @@ use crate::dialect::{Dialect, json_response};
 use crate::models::Entry;
 
 fn model(app: &App, entry: &Entry) -> Json {
-    let created = if entry.facts.modified > 0 { entry.facts.modified } else { app.started };
+    let created = if entry.facts.modified > 0 {
+        entry.facts.modified
+    } else {
+        app.started
+    };
     let live = entry.live();
     json!({
         "id": entry.name,
@@ -32,7 +36,12 @@ fn model(app: &App, entry: &Entry) -> Json {
 
 /// Every model.
 pub(super) async fn list(State(app): Shared) -> Response<Body> {
-    let data: Vec<Json> = app.models.entries().iter().map(|entry| model(&app, entry)).collect();
+    let data: Vec<Json> = app
+        .models
+        .entries()
+        .iter()
+        .map(|entry| model(&app, entry))
+        .collect();
     json_response(200, &json!({ "object": "list", "data": data }))
 }
 
