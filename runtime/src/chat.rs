@@ -108,12 +108,16 @@ pub fn template_from(model: &Model, source: &str, now: ZonedDateTime) -> Result<
     if source.trim().is_empty() {
         return Ok(Template::plain());
     }
-    let tokens = TemplateTokens {
+    Template::new(source, special_texts(model), now)
+}
+
+/// The texts of a model's tokens that templates refer to by name.
+pub fn special_texts(model: &Model) -> TemplateTokens {
+    TemplateTokens {
         bos: model.special_token(SpecialToken::Bos),
         eos: model.special_token(SpecialToken::Eos),
         pad: model.special_token(SpecialToken::Pad),
-    };
-    Template::new(source, tokens, now)
+    }
 }
 
 /// The tokens of `messages`, ready for the assistant to answer. Nothing that a message contains becomes a control token.

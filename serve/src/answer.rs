@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use siskin_grammar::{CallEvent, CallParser, Form, ToolSet};
+use siskin_grammar::{CallEvent, CallParser, Constraint, Form, ToolSet};
 use siskin_runtime::scheduler::{Class, Progress};
 use siskin_runtime::{SamplerConfig, Token};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::engine::{Engine, Events};
 use crate::error::{ApiError, Kind};
+use crate::live::Live;
 use crate::models::Lease;
 use crate::request::{Drawn, End, Event, Request, Scored};
 
@@ -35,8 +36,10 @@ pub(crate) struct Ask {
     pub(crate) logprobs: Option<usize>,
     /// Whether the prompt's tokens are scored too.
     pub(crate) score_prompt: bool,
-    /// The form that it must have.
+    /// The form that it must have, unless tools have theirs.
     pub(crate) form: Option<Form>,
+    /// The form's state before the first token, once it is compiled.
+    pub(crate) constraint: Option<Constraint>,
     /// Tools that it may call.
     pub(crate) tools: Option<ToolSet>,
     /// Who waits.
@@ -45,6 +48,58 @@ pub(crate) struct Ask {
     pub(crate) namespace: u64,
     /// The conversation.
     pub(crate) conversation: Option<u64>,
+}
+
+impl Ask {
+    /// One answer to a prompt, with nothing besides.
+    pub(crate) fn new(prompt: Vec<Token>, sampler: SamplerConfig) -> Self {
+        Ask {
+            prompt,
+            choices: 1,
+            max_tokens: None,
+            sampler,
+            bias: Vec::new(),
+            stop: Vec::new(),
+            ignore_end: false,
+            strip_space: false,
+            logprobs: None,
+            score_prompt: false,
+            form: None,
+            constraint: None,
+            tools: None,
+            class: Class::Chat,
+            namespace: 0,
+            conversation: None,
+        }
+    }
+
+    /// Compiles the form, which may take long.
+    ///
+    /// # Errors
+    /// The form cannot be enforced.
+    pub(crate) fn compile(&mut self, live: &Live) -> Result<(), ApiError> {
+        let of_tools = self.tools.as_ref().and_then(ToolSet::form);
+        let Some(form) = of_tools
+            .as_ref()
+            .or(self.form.as_ref())
+            .filter(|_| self.constraint.is_none())
+        else {
+            return Ok(());
+        };
+        let constraint = live.constraint(form).map_err(|error| {
+            let field = match form {
+                Form::Gbnf(_) => "grammar",
+                Form::JsonObject | Form::JsonSchema { .. } => "response_format",
+                Form::Tools(_) => "tools",
+            };
+            ApiError {
+                param: Some(field.into()),
+                ..error
+            }
+        });
+        self.constraint = Some(constraint?);
+        Ok(())
+    }
 }
 
 /// What comes of it.
@@ -94,7 +149,7 @@ impl Answer {
     ///
     /// # Errors
     /// A setting or form is refused, it does not fit, or it would wait too long.
-    pub(crate) fn begin(engine: &Engine, lease: Lease, ask: Ask) -> Result<Self, ApiError> {
+    pub(crate) fn begin(engine: &Engine, lease: Lease, mut ask: Ask) -> Result<Self, ApiError> {
         let live = &lease.live;
         ask.sampler
             .check()
@@ -105,11 +160,8 @@ impl Answer {
                 "the prompt is empty, and this model adds no token that begins texts",
             ));
         }
-        let form = match &ask.tools {
-            Some(tools) => tools.form().or_else(|| ask.form.clone()),
-            None => ask.form.clone(),
-        };
-        let constraint = form.map(|form| live.constraint(&form)).transpose()?;
+        ask.compile(live)?;
+        let constraint = ask.constraint.take();
         let prompt: std::sync::Arc<[Token]> = ask.prompt.into();
         let prompt_tokens = prompt.len() as u32;
         let room = (live.context + 1).saturating_sub(prompt_tokens).max(1);

@@ -95,6 +95,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(api::openai::router())
         .merge(api::llama_cpp::router())
+        .merge(api::ollama::router())
         .merge(api::operations::router())
         .fallback(|request: Request<Body>| async move {
             let path: String = request.uri().path().chars().take(200).collect();
@@ -124,7 +125,7 @@ where
         Ok(request) => request,
         Err(error) => return dialect.refuse(&error),
     };
-    let ignored = body::ignored(request.unknown());
+    let ignored = body::ignored(&request);
     let mut response = match handle(request).await {
         Ok(response) => response,
         Err(error) => dialect.refuse(&error),

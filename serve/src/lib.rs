@@ -29,7 +29,6 @@ mod dialect;
 mod engine;
 mod error;
 mod facts;
-#[cfg_attr(not(test), expect(dead_code, reason = "the service does not use it yet"))]
 mod front;
 mod live;
 mod models;

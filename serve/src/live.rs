@@ -70,6 +70,16 @@ impl Live {
         self.prompter.template().is_plain()
     }
 
+    /// The source of the model's template; `None` if the plain one is used.
+    pub(crate) fn template(&self) -> Option<String> {
+        self.model.chat_template().filter(|_| !self.is_plain())
+    }
+
+    /// The texts of the tokens that templates name.
+    pub(crate) fn special_texts(&self) -> chat::TemplateTokens {
+        chat::special_texts(&self.model)
+    }
+
     /// How the template has tools called.
     pub(crate) fn call_style(&self) -> CallStyle {
         self.style

@@ -67,6 +67,11 @@ impl Entry {
         self.state().planned
     }
 
+    /// Until when a client wants it kept, as the engine's time.
+    pub(crate) fn kept_until(&self) -> Duration {
+        Duration::from_millis(self.keep.load(Ordering::Relaxed))
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, Loaded> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,6 +163,11 @@ impl Models {
         })
     }
 
+    /// Requests of a model that are computed at the same time.
+    pub(crate) fn parallel(&self) -> usize {
+        self.sharing.parallel
+    }
+
     /// Every model, in the order of the command line.
     pub(crate) fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
@@ -236,10 +246,7 @@ impl Models {
         entry.state().planned = bytes;
         self.make_room(entry, bytes, self.memory.unwrap_or(usable))?;
         let limits = self.limits(&plan);
-        let costs = match entry.state().costs.clone() {
-            Some(costs) => costs,
-            None => Costs::default(),
-        };
+        let costs = entry.state().costs.clone().unwrap_or_default();
         let (path, stores) = (entry.path.clone(), self.sharing.stores);
         let loaded = blocking(move || {
             let fingerprint = stores.then(|| engine::fingerprint(path.as_deref())).flatten();

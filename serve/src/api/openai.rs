@@ -1,10 +1,14 @@
 //! OpenAI's API.
 
 mod chat;
-mod common;
-mod messages;
+mod classic;
+pub(crate) mod common;
+mod completions;
+pub(crate) mod embeddings;
+pub(crate) mod messages;
 mod models;
-mod scores;
+pub(crate) mod prompts;
+pub(crate) mod scores;
 
 use std::sync::Arc;
 
@@ -17,7 +21,9 @@ use crate::app::App;
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/models", get(models::list))
-        .route("/v1/models/{id}", get(models::one))
+        .route("/v1/models/{*id}", get(models::one))
         .route("/v1/chat/completions", post(chat::complete))
         .route("/chat/completions", post(chat::complete))
+        .route("/v1/completions", post(completions::complete))
+        .route("/v1/embeddings", post(embeddings::embed))
 }

@@ -27,6 +27,9 @@ pub(crate) struct Embed {
     pub(crate) done: oneshot::Sender<Result<Vec<f32>, String>>,
 }
 
+/// The token that each request of a pass drew; `None` if its text has ended.
+pub(super) type Outcomes = Vec<(RequestId, Option<Token>)>;
+
 pub(crate) struct Worker {
     context: Context,
     /// By the scheduler's numbers.
@@ -90,7 +93,7 @@ impl Worker {
         abort: &AtomicBool,
         now: impl Fn() -> Duration,
         metrics: &Metrics,
-    ) -> Result<Option<Vec<(RequestId, Option<Token>)>>, Error> {
+    ) -> Result<Option<Outcomes>, Error> {
         self.carry_out(&pass.moves)?;
         if pass.parts.is_empty() {
             return Ok(Some(Vec::new()));

@@ -1,30 +1,28 @@
 //! `/v1/chat/completions`.
 
-use std::collections::HashMap;
-
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use siskin_grammar::CallEvent;
-use siskin_runtime::scheduler::Progress;
+use siskin_runtime::SamplerConfig;
 
-use super::common::{self, Sampling, Stop, StreamOptions};
+use super::common::{self, Envelope, Sampling, Stop, StreamOptions};
 use super::messages::{self, Message};
 use super::scores;
-use crate::answer::{Answer, Ask, Part};
-use crate::app::{self, App, Caller, Shared};
+use crate::answer::{Ask, Part};
+use crate::api::client::{Client, begin, conversation};
+use crate::api::dialog::Dialog;
+use crate::api::parts::{Begun, Choice, Usage, collect, waiting};
+use crate::api::refused::{self, Neutral, Refused};
+use crate::app::{self, Shared};
 use crate::body::Fields;
-use crate::dialect::{Dialect, json_response};
+use crate::dialect::Dialect;
 use crate::error::{ApiError, Kind};
-use crate::models::{Lease, blocking};
-use crate::request::{Finish, Timings};
+use crate::live::Live;
+use crate::request::{Finish, Scored};
 use crate::stream_body::{Format, Sink, respond};
-
-/// The turn of another speaker ends an answer on the plain template.
-const NEXT_SPEAKER: &str = "\nUser:";
 
 /// A request.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,7 +41,7 @@ pub(crate) struct ChatRequest {
     /// The same, as llama-server names it.
     n_predict: Option<i64>,
     /// Answers to make, at most 8.
-    n: Option<usize>,
+    n: Option<i64>,
     /// Texts that end an answer.
     stop: Option<Stop>,
     /// Send pieces as they come.
@@ -53,7 +51,7 @@ pub(crate) struct ChatRequest {
     /// Tell probabilities.
     logprobs: Option<bool>,
     /// Likeliest tokens told with each, at most 20.
-    top_logprobs: Option<usize>,
+    top_logprobs: Option<i64>,
     /// text, json_object or json_schema.
     response_format: Option<Json>,
     /// A grammar in GBNF.
@@ -82,157 +80,100 @@ impl Fields for ChatRequest {
 }
 
 /// Fields that would change what the answer means, and are not known here.
-const REFUSED: [&str; 6] = [
-    "functions",
-    "function_call",
-    "modalities",
-    "audio",
-    "prediction",
-    "web_search_options",
+const REFUSED: &[Refused] = &[
+    ("audio", Neutral::None),
+    ("function_call", Neutral::Text("none")),
+    ("functions", Neutral::None),
+    ("modalities", Neutral::Text("text")),
+    ("prediction", Neutral::None),
+    ("web_search_options", Neutral::None),
 ];
 
 /// Answers a conversation.
-pub(super) async fn complete(
-    State(app): Shared,
-    caller: Option<Extension<Caller>>,
-    headers: HeaderMap,
-    bytes: Bytes,
-) -> Response<Body> {
-    let caller = caller.map(|Extension(caller)| caller).unwrap_or_default();
+pub(super) async fn complete(State(app): Shared, client: Client, bytes: Bytes) -> Response<Body> {
     app::answer(Dialect::OpenAi, bytes, async |request: ChatRequest| {
-        let told = Told {
+        refused::check(&request.unknown, &[REFUSED, refused::SAMPLERS])?;
+        let stream = request.stream.unwrap_or(false);
+        let mut told = Envelope {
             id: app.id("chatcmpl-"),
             created: app::unix_time(),
+            model: String::new(),
+            object: if stream {
+                "chat.completion.chunk"
+            } else {
+                "chat.completion"
+            },
             usage: request
                 .stream_options
-                .clone()
-                .unwrap_or_default()
-                .include_usage
+                .as_ref()
+                .and_then(|options| options.include_usage)
                 .unwrap_or(false),
-            logprobs: request.logprobs.unwrap_or(false),
         };
-        let stream = request.stream.unwrap_or(false);
-        let answer = begin(&app, request, &caller, &headers).await?;
-        match stream {
-            true => Ok(respond(Format::Events, |sink| told.stream(answer, sink))),
-            false => told.collect(answer).await,
+        let logprobs = request.logprobs.unwrap_or(false);
+        let (model, sampler) = (request.model.clone(), app.sampler);
+        let mut answer = begin(&app, &client, model.as_deref(), move |lease| {
+            ask(&lease.live, request, &sampler)
+        })
+        .await?;
+        told.model = answer.lease.live.name.clone();
+        if stream {
+            let begun = Begun::new(answer).await?;
+            return Ok(respond(Format::Events, |sink| pieces(told, begun, sink)));
         }
+        let collected = collect(&mut answer).await?;
+        let choices = collected.choices.iter().enumerate();
+        let choices =
+            choices.map(|(index, choice)| whole(&told.id, &answer.lease.live, index, choice, logprobs));
+        Ok(told.whole(choices.collect(), collected.usage, &collected.timings))
     })
     .await
 }
 
-/// Reads a request and has it computed.
-async fn begin(
-    app: &App,
-    request: ChatRequest,
-    caller: &Caller,
-    headers: &HeaderMap,
-) -> Result<Answer, ApiError> {
-    app.check_open()?;
-    if let Some(name) = REFUSED
-        .iter()
-        .find(|name| request.unknown.get(**name).is_some_and(|value| !value.is_null()))
-    {
-        return Err(ApiError::field(
-            *name,
-            format!("{name} is not known here and would change the answer"),
-        ));
-    }
-    let lease = app.models.lease(request.model.as_deref()).await?;
-    let (sampler, class) = (app.sampler, common::class(headers));
-    let session = common::session(headers).map(str::to_owned);
-    let namespace = caller.namespace;
-    let (lease, ask) = blocking(move || {
-        let ask = ask(&lease, request, &sampler, session.as_deref());
-        (lease, ask)
-    })
-    .await?;
-    let ask = Ask {
-        class,
-        namespace,
-        ..ask?
-    };
-    Answer::begin(&app.engine, lease, ask)
-}
-
-fn ask(
-    lease: &Lease,
-    request: ChatRequest,
-    sampler: &siskin_runtime::SamplerConfig,
-    session: Option<&str>,
-) -> Result<Ask, ApiError> {
-    let live = &lease.live;
-    let parallel = request.parallel_tool_calls.unwrap_or(true);
-    let tools = messages::tools(
-        live,
-        request.tools.as_deref(),
-        request.tool_choice.as_ref(),
-        parallel,
-    )?;
+fn ask(live: &Live, request: ChatRequest, sampler: &SamplerConfig) -> Result<Ask, ApiError> {
     let form = messages::form(
         request.response_format.as_ref(),
         request.grammar.as_deref(),
         request.json_schema.as_ref(),
     )?;
-    let mut prompt = messages::prompt(request.messages)?;
-    let known = tools
-        .as_ref()
-        .and_then(|tools| messages::with_tools(&mut prompt, tools));
-    let mut stop = common::stops(request.stop)?;
-    if live.is_plain() {
-        stop.push(NEXT_SPEAKER.into());
-    }
-    let choices = request.n.unwrap_or(1);
-    if !(1..=8).contains(&choices) {
-        return Err(ApiError::field(
-            "n",
-            format!("n is {choices}; it must be from 1 to 8"),
-        ));
-    }
-    let top = request.top_logprobs.unwrap_or(0);
-    if top > 20 {
+    let max_tokens = common::max_tokens(&[
+        ("max_completion_tokens", request.max_completion_tokens),
+        ("max_tokens", request.max_tokens),
+        ("n_predict", request.n_predict),
+    ])?;
+    let choices = common::choices(request.n)?;
+    let top = common::likeliest("top_logprobs", request.top_logprobs)?;
+    let logprobs = request.logprobs.unwrap_or(false);
+    if request.top_logprobs.is_some_and(|top| top > 0) && !logprobs {
         return Err(ApiError::field(
             "top_logprobs",
-            format!("top_logprobs is {top}; it must be from 0 to 20"),
+            "top_logprobs needs logprobs to be true",
         ));
     }
-    Ok(Ask {
-        prompt: live.chat_tokens(&prompt, known.as_ref())?,
-        choices,
-        max_tokens: common::max_tokens(&[
-            ("max_completion_tokens", request.max_completion_tokens),
-            ("max_tokens", request.max_tokens),
-            ("n_predict", request.n_predict),
-        ])?,
-        sampler: request.sampling.config(sampler)?,
-        bias: request.sampling.bias(live)?,
-        stop,
-        ignore_end: request.sampling.ignore_eos.unwrap_or(false),
-        strip_space: live.is_plain(),
-        logprobs: request.logprobs.unwrap_or(false).then_some(top),
-        score_prompt: false,
+    let stop = common::stops(request.stop)?;
+    let config = request.sampling.config(sampler)?;
+    let bias = request.sampling.bias(live)?;
+    let dialog = Dialog {
+        messages: request.messages,
+        tools: request.tools,
+        choice: request.tool_choice,
+        single_call: request.parallel_tool_calls == Some(false),
         form,
-        tools,
-        class: Default::default(),
-        namespace: 0,
-        conversation: common::conversation(&[
-            session,
-            request.prompt_cache_key.as_deref(),
-            request.user.as_deref(),
-        ]),
+    };
+    let ask = dialog.ask(live, config)?;
+    Ok(Ask {
+        choices,
+        max_tokens,
+        bias,
+        stop: [stop, ask.stop].concat(),
+        ignore_end: request.sampling.ignore_eos.unwrap_or(false),
+        logprobs: logprobs.then_some(top),
+        conversation: conversation(&[request.prompt_cache_key.as_deref(), request.user.as_deref()]),
+        ..ask
     })
 }
 
-/// What is the same in all pieces of an answer.
-struct Told {
-    id: String,
-    created: u64,
-    usage: bool,
-    logprobs: bool,
-}
-
 /// Why an answer ended, in OpenAI's words.
-pub(super) fn finish_reason(finish: Finish, called: bool) -> &'static str {
+fn finish_reason(finish: Finish, called: bool) -> &'static str {
     match (finish, called) {
         (Finish::Length, _) => "length",
         (_, true) => "tool_calls",
@@ -240,164 +181,96 @@ pub(super) fn finish_reason(finish: Finish, called: bool) -> &'static str {
     }
 }
 
-/// What a client is told while it waits.
-pub(crate) fn waiting(progress: Option<Progress>) -> String {
-    match progress {
-        Some(Progress::Queued { ahead, wait }) => format!("queue {ahead}, about {} s", wait.as_secs()),
-        Some(Progress::Prompt { done, total }) => format!("prompt {done}/{total}"),
-        Some(Progress::Decode) | None => "computing".into(),
-    }
+/// The id of a call of a choice.
+pub(crate) fn call_id(answer: &str, choice: usize, call: usize) -> String {
+    let tail = answer.get(answer.len().saturating_sub(12)..).unwrap_or_default();
+    format!("call_{choice}{tail}{call:02}")
 }
 
-impl Told {
-    fn piece(&self, model: &str, object: &str) -> Map<String, Json> {
-        let mut piece = Map::new();
-        piece.insert("id".into(), self.id.clone().into());
-        piece.insert("object".into(), object.into());
-        piece.insert("created".into(), self.created.into());
-        piece.insert("model".into(), model.into());
-        piece.insert(
-            "system_fingerprint".into(),
-            concat!("siskin-", env!("CARGO_PKG_VERSION")).into(),
-        );
-        piece
+/// A choice in one piece.
+fn whole(id: &str, live: &Live, index: usize, choice: &Choice, logprobs: bool) -> Json {
+    let text = choice.all_text();
+    let content = if text.is_empty() && choice.has_called() {
+        Json::Null
+    } else {
+        text.into()
+    };
+    let mut message = json!({ "role": "assistant", "content": content, "refusal": null });
+    if choice.has_called() {
+        let calls = choice.calls().enumerate().map(|(at, (name, arguments, _))| {
+            let function = json!({ "name": name, "arguments": arguments });
+            json!({ "id": call_id(id, index, at), "type": "function", "function": function })
+        });
+        message["tool_calls"] = calls.collect();
     }
-
-    /// The answer in one piece.
-    async fn collect(self, mut answer: Answer) -> Result<Response<Body>, ApiError> {
-        let live = answer.lease.live.clone();
-        let mut choices: HashMap<usize, Collected> = HashMap::new();
-        let mut timings: Option<Timings> = None;
-        let mut completion = 0;
-        while let Some((index, part)) = answer.next().await {
-            let called = answer.has_called(index);
-            let choice = choices.entry(index).or_default();
-            match part {
-                Part::Waiting(_) | Part::Prompt(_) => {}
-                Part::Text { text, scored } => {
-                    choice.text += &text;
-                    choice
-                        .scores
-                        .extend(scored.map(|scored| scores::chat(&live, &scored)));
-                }
-                Part::Call(event) => choice.call(event, || self.call_id(index)),
-                Part::End(end) => {
-                    choice.finish = finish_reason(end.finish, called);
-                    completion += end.timings.predicted_n;
-                    timings.get_or_insert(end.timings);
-                }
-                Part::Failed(reason) => return Err(ApiError::new(Kind::Internal, reason)),
-            }
-        }
-        let mut indices: Vec<usize> = choices.keys().copied().collect();
-        indices.sort_unstable();
-        let list = indices
-            .into_iter()
-            .filter_map(|index| Some((index, choices.remove(&index)?)));
-        let list: Vec<Json> = list
-            .map(|(index, choice)| choice.json(index, self.logprobs))
-            .collect();
-        let timings = timings.unwrap_or_default();
-        let mut body = self.piece(&live.name, "chat.completion");
-        body.insert("choices".into(), list.into());
-        body.insert(
-            "usage".into(),
-            common::usage(answer.prompt_tokens, completion, timings.cache_n),
-        );
-        body.insert("timings".into(), json!(timings));
-        Ok(json_response(200, &body))
-    }
-
-    /// The answer piece by piece.
-    async fn stream(self, mut answer: Answer, sink: Sink) {
-        let model = answer.lease.live.name.clone();
-        let live = answer.lease.live.clone();
-        let chunk = |choices: Json, usage: Json, timings: Option<&Timings>| {
-            let mut piece = self.piece(&model, "chat.completion.chunk");
-            piece.insert("choices".into(), choices);
-            if self.usage {
-                piece.insert("usage".into(), usage);
-            }
-            piece.extend(timings.map(|timings| ("timings".to_owned(), json!(timings))));
-            Json::Object(piece)
-        };
-        let delta = |index: usize, delta: Json, logprobs: Json, finish: Json| json!([{ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish }]);
-        let mut begun = Vec::new();
-        let (mut completion, mut cached) = (0, 0);
-        let role = json!({ "role": "assistant", "content": "" });
-        sink.json(&chunk(
-            delta(0, role.clone(), Json::Null, Json::Null),
-            Json::Null,
-            None,
-        ));
-        begun.push(0);
-        while let Some((index, part)) = answer.next().await {
-            if let Part::Waiting(progress) = part {
-                sink.comment(&waiting(progress));
-                continue;
-            }
-            if !begun.contains(&index) {
-                begun.push(index);
-                sink.json(&chunk(
-                    delta(index, role.clone(), Json::Null, Json::Null),
-                    Json::Null,
-                    None,
-                ));
-            }
-            match part {
-                Part::Waiting(_) | Part::Prompt(_) => {}
-                Part::Text { text, scored } => {
-                    if text.is_empty() && scored.is_none() {
-                        continue;
-                    }
-                    let logprobs = match scored.filter(|_| self.logprobs) {
-                        Some(scored) => json!({ "content": [scores::chat(&live, &scored)] }),
-                        None => Json::Null,
-                    };
-                    let piece = delta(index, json!({ "content": text }), logprobs, Json::Null);
-                    sink.json(&chunk(piece, Json::Null, None));
-                }
-                Part::Call(event) => {
-                    if let Some(call) = call_delta(event, || self.call_id(index)) {
-                        let piece = delta(index, json!({ "tool_calls": [call] }), Json::Null, Json::Null);
-                        sink.json(&chunk(piece, Json::Null, None));
-                    }
-                }
-                Part::End(end) => {
-                    completion += end.timings.predicted_n;
-                    cached = cached.max(end.timings.cache_n);
-                    let reason = finish_reason(end.finish, answer.has_called(index));
-                    let piece = delta(index, json!({}), Json::Null, reason.into());
-                    sink.json(&chunk(piece, Json::Null, Some(&end.timings)));
-                }
-                Part::Failed(reason) => {
-                    sink.json(&Dialect::OpenAi.body(&ApiError::new(Kind::Internal, reason)));
-                    return;
-                }
-            }
-        }
-        if self.usage {
-            let usage = common::usage(answer.prompt_tokens, completion, cached);
-            sink.json(&chunk(json!([]), usage, None));
-        }
-        sink.done();
-    }
-
-    fn call_id(&self, choice: usize) -> String {
-        let tail = self
-            .id
-            .get(self.id.len().saturating_sub(12)..)
-            .unwrap_or_default();
-        format!("call_{choice}{tail}")
-    }
+    let logprobs = if logprobs {
+        scored(live, &choice.scores)
+    } else {
+        Json::Null
+    };
+    let reason = finish_reason(choice.finish(), choice.has_called());
+    json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": reason })
 }
 
-/// A call's piece.
-fn call_delta(event: CallEvent, id: impl Fn() -> String) -> Option<Json> {
+fn scored(live: &Live, scores: &[Scored]) -> Json {
+    let content: Vec<Json> = scores.iter().map(|scored| scores::chat(live, scored)).collect();
+    json!({ "content": content, "refusal": null })
+}
+
+/// The answer piece by piece.
+async fn pieces(told: Envelope, mut begun: Begun, sink: Sink) {
+    let delta = |index: usize, delta: Json, logprobs: Json, finish: Option<&str>| json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish });
+    let role = json!({ "role": "assistant", "content": "", "refusal": null });
+    let open = |index: usize| sink.json(&told.chunk(delta(index, role.clone(), Json::Null, None), None));
+    let mut usage = Usage {
+        prompt: begun.answer.prompt_tokens,
+        ..Usage::default()
+    };
+    open(0);
+    let mut opened = vec![0];
+    while let Some((index, part)) = begun.next().await {
+        if let Part::Waiting(progress) = part {
+            sink.comment(&waiting(progress));
+            continue;
+        }
+        if !opened.contains(&index) {
+            opened.push(index);
+            open(index);
+        }
+        match part {
+            Part::Waiting(_) | Part::Prompt(_) => {}
+            Part::Text { text, scored: None } if text.is_empty() => {}
+            Part::Text { text, scored: score } => {
+                let logprobs = score.map_or(Json::Null, |score| scored(begun.live(), &[score]));
+                sink.json(&told.chunk(delta(index, json!({ "content": text }), logprobs, None), None));
+            }
+            Part::Call(event) => {
+                if let Some(call) = call_delta(event, |call| call_id(&told.id, index, call)) {
+                    let piece = delta(index, json!({ "tool_calls": [call] }), Json::Null, None);
+                    sink.json(&told.chunk(piece, None));
+                }
+            }
+            Part::End(end) => {
+                usage.add(index, &end.timings);
+                let reason = finish_reason(end.finish, begun.answer.has_called(index));
+                let piece = delta(index, json!({}), Json::Null, Some(reason));
+                sink.json(&told.chunk(piece, Some(&end.timings)));
+            }
+            Part::Failed(reason) => {
+                sink.json(&Dialect::OpenAi.body(&ApiError::new(Kind::Internal, reason)));
+                return;
+            }
+        }
+    }
+    told.end(&sink, usage);
+}
+
+/// A call's piece: its id and name first, then its arguments; never two calls in one.
+fn call_delta(event: CallEvent, id: impl Fn(usize) -> String) -> Option<Json> {
     match event {
         CallEvent::Begin { index, name } => Some(json!({
             "index": index,
-            "id": format!("{}{index:02}", id()),
+            "id": id(index),
             "type": "function",
             "function": { "name": name, "arguments": "" },
         })),
@@ -405,52 +278,5 @@ fn call_delta(event: CallEvent, id: impl Fn() -> String) -> Option<Json> {
             Some(json!({ "index": index, "function": { "arguments": piece } }))
         }
         CallEvent::Text(_) | CallEvent::End { .. } => None,
-    }
-}
-
-/// A choice as it grows.
-#[derive(Default)]
-struct Collected {
-    text: String,
-    scores: Vec<Json>,
-    calls: Vec<(String, String, String)>,
-    finish: &'static str,
-}
-
-impl Collected {
-    fn call(&mut self, event: CallEvent, id: impl Fn() -> String) {
-        match event {
-            CallEvent::Begin { index, name } => {
-                self.calls
-                    .push((format!("{}{index:02}", id()), name, String::new()))
-            }
-            CallEvent::Arguments { piece, .. } => {
-                if let Some((.., arguments)) = self.calls.last_mut() {
-                    *arguments += &piece;
-                }
-            }
-            CallEvent::Text(text) => self.text += &text,
-            CallEvent::End { .. } => {}
-        }
-    }
-
-    fn json(self, index: usize, logprobs: bool) -> Json {
-        let content = match self.text.is_empty() && !self.calls.is_empty() {
-            true => Json::Null,
-            false => self.text.into(),
-        };
-        let mut message = json!({ "role": "assistant", "content": content });
-        if !self.calls.is_empty() {
-            let calls = self.calls.into_iter().map(|(id, name, arguments)| {
-                json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
-            });
-            message["tool_calls"] = calls.collect();
-        }
-        let logprobs = if logprobs {
-            json!({ "content": self.scores })
-        } else {
-            Json::Null
-        };
-        json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": self.finish })
     }
 }

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
+use axum::http::Response;
 use serde::Deserialize;
-use serde_json::Value as Json;
-use siskin_runtime::scheduler::Class;
+use serde_json::{Map, Value as Json};
 use siskin_runtime::{SamplerConfig, Token};
 
+use crate::api::parts::Usage;
+use crate::dialect::json_response;
 use crate::error::ApiError;
 use crate::live::Live;
+use crate::request::Timings;
+use crate::stream_body::Sink;
 
 /// How tokens are chosen.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -58,7 +63,13 @@ impl Sampling {
             min_p: range("min_p", self.min_p, 0.0, 1.0)?.unwrap_or(defaults.min_p),
             repeat_penalty: range("repeat_penalty", self.repeat_penalty, 0.01, 100.0)?
                 .unwrap_or(defaults.repeat_penalty),
-            repeat_last_n: self.repeat_last_n.unwrap_or(defaults.repeat_last_n).max(-1),
+            repeat_last_n: match self.repeat_last_n {
+                Some(count) if count < -1 => {
+                    let message = format!("repeat_last_n is {count}; it must be -1 or more");
+                    return Err(ApiError::field("repeat_last_n", message));
+                }
+                count => count.unwrap_or(defaults.repeat_last_n),
+            },
             frequency_penalty: range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?
                 .unwrap_or(defaults.frequency_penalty),
             presence_penalty: range("presence_penalty", self.presence_penalty, -2.0, 2.0)?
@@ -143,56 +154,124 @@ pub(crate) struct StreamOptions {
     pub(crate) include_usage: Option<bool>,
 }
 
-/// Tokens to draw: from several names for it.
+/// Tokens to draw, from several names for it; -1 is as many as fit.
 ///
 /// # Errors
 /// It is not a number that makes sense.
 pub(crate) fn max_tokens(names: &[(&str, Option<i64>)]) -> Result<Option<u32>, ApiError> {
-    let Some((name, value)) = names.iter().find_map(|(name, value)| Some((*name, (*value)?))) else {
-        return Ok(None);
-    };
-    match value {
-        // As many as fit.
-        -1 => Ok(None),
-        value if value >= 0 => Ok(Some(u32::try_from(value).unwrap_or(u32::MAX))),
-        value => Err(ApiError::field(
+    at_least(names, 1)
+}
+
+/// The same, and it may be 0.
+///
+/// # Errors
+/// It is not a number that makes sense.
+pub(crate) fn max_tokens_or_none(names: &[(&str, Option<i64>)]) -> Result<Option<u32>, ApiError> {
+    at_least(names, 0)
+}
+
+fn at_least(names: &[(&str, Option<i64>)], least: i64) -> Result<Option<u32>, ApiError> {
+    let given = names.iter().find_map(|(name, value)| Some((*name, (*value)?)));
+    match given {
+        None | Some((_, -1)) => Ok(None),
+        Some((_, value)) if value >= least => Ok(Some(u32::try_from(value).unwrap_or(u32::MAX))),
+        Some((name, value)) => Err(ApiError::field(
             name,
-            format!("{name} is {value}; it must be 0 or more"),
+            format!("{name} is {value}; it must be {least} or more"),
         )),
     }
 }
 
-/// The number of a conversation, from what a client calls it.
-pub(crate) fn conversation(names: &[Option<&str>]) -> Option<u64> {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let name = names.iter().flatten().find(|name| !name.is_empty())?;
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    Some(hasher.finish())
+/// The usage of an answer.
+pub(crate) fn usage(usage: Usage) -> Json {
+    serde_json::json!({
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": { "cached_tokens": usage.cached },
+    })
 }
 
-/// Who waits, from `X-Siskin-Class`.
-pub(crate) fn class(headers: &axum::http::HeaderMap) -> Class {
-    let name = headers
-        .get("x-siskin-class")
-        .and_then(|value| value.to_str().ok());
-    match name {
-        Some(name) if name.eq_ignore_ascii_case("background") => Class::Background,
-        _ => Class::Chat,
+/// Answers to a prompt, from 1 to 8.
+///
+/// # Errors
+/// There are none, or too many.
+pub(crate) fn choices(n: Option<i64>) -> Result<usize, ApiError> {
+    match n.unwrap_or(1) {
+        n @ 1..=8 => Ok(n as usize),
+        n => Err(ApiError::field("n", format!("n is {n}; it must be from 1 to 8"))),
     }
 }
 
-/// The session that a header names.
-pub(crate) fn session(headers: &axum::http::HeaderMap) -> Option<&str> {
-    headers.get("x-session-id").and_then(|value| value.to_str().ok())
+/// Likeliest tokens told with each.
+///
+/// # Errors
+/// Too many.
+pub(crate) fn likeliest(name: &str, count: Option<i64>) -> Result<usize, ApiError> {
+    match count.unwrap_or(0) {
+        count @ 0..=20 => Ok(count as usize),
+        count => Err(ApiError::field(
+            name,
+            format!("{name} is {count}; it must be from 0 to 20"),
+        )),
+    }
 }
 
-/// The usage of an answer.
-pub(crate) fn usage(prompt: u32, completion: u32, cached: u32) -> Json {
-    serde_json::json!({
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": { "cached_tokens": cached },
-    })
+/// What every piece of an answer of OpenAI's begins with.
+pub(crate) struct Envelope {
+    /// The answer's id.
+    pub(crate) id: String,
+    /// When it was asked for, in seconds since 1970.
+    pub(crate) created: u64,
+    /// The model that answers.
+    pub(crate) model: String,
+    /// What it is.
+    pub(crate) object: &'static str,
+    /// Whether a stream tells the usage.
+    pub(crate) usage: bool,
+}
+
+impl Envelope {
+    /// The piece with its choices.
+    pub(crate) fn piece(&self, choices: Json) -> Map<String, Json> {
+        let mut piece = Map::new();
+        piece.insert("id".into(), self.id.clone().into());
+        piece.insert("object".into(), self.object.into());
+        piece.insert("created".into(), self.created.into());
+        piece.insert("model".into(), self.model.clone().into());
+        piece.insert(
+            "system_fingerprint".into(),
+            concat!("siskin-", env!("CARGO_PKG_VERSION")).into(),
+        );
+        piece.insert("choices".into(), choices);
+        piece
+    }
+
+    /// The whole answer.
+    pub(crate) fn whole(&self, choices: Vec<Json>, tokens: Usage, timings: &Timings) -> Response<Body> {
+        let mut body = self.piece(choices.into());
+        body.insert("usage".into(), usage(tokens));
+        body.insert("timings".into(), serde_json::json!(timings));
+        json_response(200, &body)
+    }
+
+    /// A piece of a stream with a choice; the last of a choice has its timings.
+    pub(crate) fn chunk(&self, choice: Json, timings: Option<&Timings>) -> Map<String, Json> {
+        let mut piece = self.piece(Json::Array(vec![choice]));
+        if self.usage {
+            piece.insert("usage".into(), Json::Null);
+        }
+        piece.extend(timings.map(|timings| ("timings".to_owned(), serde_json::json!(timings))));
+        piece
+    }
+
+    /// Ends a stream.
+    pub(crate) fn end(&self, sink: &Sink, tokens: Usage) {
+        if self.usage {
+            let mut piece = self.piece(Json::Array(Vec::new()));
+            piece.insert("usage".into(), usage(tokens));
+            sink.json(&piece);
+        }
+        sink.done();
+    }
 }

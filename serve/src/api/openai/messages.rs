@@ -14,7 +14,7 @@ const MOST_MESSAGES: usize = 512;
 const MOST_FORM: usize = 64 << 10;
 
 /// A message.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Message {
     /// system, developer, user, assistant or tool.

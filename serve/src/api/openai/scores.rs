@@ -7,12 +7,12 @@ use crate::live::Live;
 use crate::request::Scored;
 
 /// A token's text; bytes that are no whole character are replaced.
-pub(super) fn text(live: &Live, token: Token) -> String {
+pub(crate) fn text(live: &Live, token: Token) -> String {
     String::from_utf8_lossy(&live.model.piece(token, true)).into_owned()
 }
 
 /// A token of a chat's answer.
-pub(super) fn chat(live: &Live, scored: &Scored) -> Json {
+pub(crate) fn chat(live: &Live, scored: &Scored) -> Json {
     let one = |token: Token, logprob: f32| {
         json!({
             "token": text(live, token),
@@ -31,6 +31,6 @@ pub(super) fn chat(live: &Live, scored: &Scored) -> Json {
 }
 
 /// JSON has no infinity: OpenAI writes -9999 for tokens that cannot come.
-pub(super) fn finite(logprob: f32) -> f32 {
+pub(crate) fn finite(logprob: f32) -> f32 {
     if logprob.is_finite() { logprob } else { -9999.0 }
 }
