@@ -25,7 +25,7 @@ pub use eval_callback::EvalCallback;
 pub use ffi::{compiled_features, llama_cpp_version, show_log};
 pub use lost_file::report_lost_models;
 pub(crate) use memory::can_lock;
-pub use memory::share_one_heap;
+pub use memory::{share_one_heap, trim as release_memory};
 pub use model::{LoadOptions, Model, Token};
 pub use mul_mat::MulMat;
 pub use restart::restart;

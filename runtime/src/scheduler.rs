@@ -276,12 +276,18 @@ impl Scheduler {
         }
     }
 
-    /// How long a request that comes now would wait, about.
+    /// How long a short request that comes now would wait, about.
     pub fn wait(&self, now: Duration) -> Duration {
-        match self.queue.is_empty() && self.active.len() < self.limits.parallel {
-            true => Duration::ZERO,
-            false => self.predict(&self.order(now)),
-        }
+        let short = Ask {
+            prompt: Arc::new([]),
+            max_tokens: 1,
+            class: Class::Chat,
+            namespace: 0,
+            conversation: None,
+            rows_from: None,
+            follows: None,
+        };
+        self.predict(&self.order(now), &short)
     }
 
     /// Where a request is; `None` if it has ended.
@@ -297,7 +303,7 @@ impl Scheduler {
         }
         let order = self.order(now);
         let ahead = order.iter().position(|&index| self.queue[index].id == id)?;
-        let wait = self.predict(&order[..ahead]);
+        let wait = self.predict(&order[..ahead], &self.queue[order[ahead]].ask);
         Some(Progress::Queued { ahead, wait })
     }
 

@@ -11,7 +11,7 @@ use crate::engine::{Engine, Events};
 use crate::error::{ApiError, Kind};
 use crate::live::Live;
 use crate::models::Lease;
-use crate::request::{Drawn, End, Event, Request, Scored};
+use crate::request::{Drawn, End, Event, Finish, Request, Scored};
 
 /// What a dialect asks for.
 #[derive(Debug, Clone)]
@@ -164,8 +164,7 @@ impl Answer {
         let constraint = ask.constraint.take();
         let prompt: std::sync::Arc<[Token]> = ask.prompt.into();
         let prompt_tokens = prompt.len() as u32;
-        let room = (live.context + 1).saturating_sub(prompt_tokens).max(1);
-        let max_tokens = ask.max_tokens.unwrap_or(room).max(1);
+        let max_tokens = length(ask.max_tokens, prompt_tokens, live.context, live.fair_share);
         let seed = ask.sampler.with_seed().seed.unwrap_or_default();
         let mut choices = Vec::new();
         let mut first = None;
@@ -300,7 +299,11 @@ impl Choice {
                     self.text(rest, None);
                 }
                 if let Some(parser) = &mut self.parser {
-                    let events = parser.finish();
+                    let mut events = parser.finish();
+                    if self.called && end.finish == Finish::Length {
+                        // The beginning of one more call, which was cut.
+                        events.retain(|event| !matches!(event, CallEvent::Text(_)));
+                    }
                     self.calls(events, None);
                 }
                 self.ended = true;
@@ -342,6 +345,38 @@ impl Choice {
                 text: String::new(),
                 scored,
             });
+        }
+    }
+}
+
+/// Tokens that an answer may have: those that were asked for, if they fit after the prompt, and at least one. Without a
+/// wish it is what is left of a fair share of the context, so that others find room beside it.
+fn length(asked: Option<u32>, prompt: u32, context: u32, fair_share: u32) -> u32 {
+    /// The fewest without a wish, if they fit.
+    const LEAST: u32 = 512;
+    let room = (context + 1).saturating_sub(prompt).max(1);
+    let share = fair_share.saturating_sub(prompt).max(LEAST);
+    asked.unwrap_or(share).clamp(1, room)
+}
+
+#[cfg(test)]
+mod length_tests {
+    use super::length;
+
+    #[test]
+    fn an_answer_fits_and_leaves_room_for_others() {
+        // Asked, prompt, context, fair share, length.
+        for (asked, prompt, context, share, want) in [
+            (Some(10), 100, 4096, 2048, 10),
+            (Some(3000), 2000, 4096, 2048, 2097),
+            (Some(0), 100, 4096, 2048, 1),
+            (None, 100, 4096, 2048, 1948),
+            (None, 2000, 4096, 2048, 512),
+            (None, 4000, 4096, 2048, 97),
+            (None, 5000, 4096, 2048, 1),
+            (None, 10, 256, 128, 247),
+        ] {
+            assert_eq!(length(asked, prompt, context, share), want, "{asked:?} {prompt}");
         }
     }
 }

@@ -65,7 +65,12 @@ impl Front {
 
     /// Who asks, if the request may be answered.
     fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Caller, (ApiError, Reason)> {
-        self.guard.check(method, headers).map_err(|refusal| {
+        let checked = match self.guard.check(method, headers) {
+            // Programs that look whether the service lives may speak HTTP/1.0, which has no Host.
+            Err(Refusal::NoHost) if need::is_for_anyone(path) => Ok(()),
+            checked => checked,
+        };
+        checked.map_err(|refusal| {
             let kind = match refusal {
                 Refusal::Host | Refusal::Origin | Refusal::CrossSite => Kind::Forbidden,
                 Refusal::ContentType => Kind::MediaType,

@@ -21,6 +21,8 @@ pub(crate) struct Live {
     pub(crate) slot: SlotId,
     /// Tokens of its context.
     pub(crate) context: u32,
+    /// Tokens of its context for each of the requests that are computed at the same time.
+    pub(crate) fair_share: u32,
     /// What its header says.
     pub(crate) facts: Facts,
     /// When it was loaded.
@@ -47,7 +49,7 @@ impl Live {
         name: String,
         model: Model,
         slot: SlotId,
-        context: u32,
+        (context, fair_share): (u32, u32),
         facts: Facts,
     ) -> Result<Self, chat::TemplateError> {
         let template = chat::template_of(&model, chat::now())?.unwrap_or_else(Template::plain);
@@ -56,6 +58,7 @@ impl Live {
             name,
             slot,
             context,
+            fair_share,
             facts,
             loaded: SystemTime::now(),
             prompter: Prompter::new(&model, template),

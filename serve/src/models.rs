@@ -258,8 +258,13 @@ impl Models {
             .map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
         let slot = self.engine.open(model.clone(), limits, costs, key).await;
         let slot = slot.map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
-        let (name, facts) = (entry.name.clone(), entry.facts.clone());
-        let live = blocking(move || Live::new(name, model, slot, limits.cells, facts)).await?;
+        let share = if limits.shared {
+            limits.cells / limits.parallel as u32
+        } else {
+            limits.cells
+        };
+        let (name, facts, sizes) = (entry.name.clone(), entry.facts.clone(), (limits.cells, share));
+        let live = blocking(move || Live::new(name, model, slot, sizes, facts)).await?;
         let live = match live {
             Ok(live) => Arc::new(live),
             Err(error) => {

@@ -4,6 +4,7 @@
 //! several sequences, which are then computed together, for one read of the weights. Rows of logits are lent to a
 //! callback: a prompt of 2,048 tokens of Llama-3.2 has 1 GB of them.
 
+mod cells;
 mod copy;
 mod embed;
 mod params;
@@ -147,6 +148,8 @@ struct State {
     taken: bool,
     /// In order; the cache has their keys and values.
     tokens: Vec<Token>,
+    /// The cell of each.
+    cells: Vec<u64>,
     /// The row of the last computation that follows the last token, if llama.cpp still has it.
     row: Option<i32>,
 }
@@ -177,6 +180,7 @@ pub struct Context {
     capacity: u32,
     layout: CacheLayout,
     sequences: Vec<State>,
+    cells: cells::Cells,
 }
 
 impl Context {
@@ -238,6 +242,7 @@ impl Context {
             capacity: capacity.min(there),
             layout: options.layout,
             sequences: (0..sequences).map(|_| State::default()).collect(),
+            cells: cells::Cells::default(),
         })
     }
 
@@ -278,7 +283,7 @@ impl Context {
     pub fn room(&self, sequence: SequenceId) -> u32 {
         let used = match self.layout {
             CacheLayout::Separate => self.tokens(sequence).len(),
-            CacheLayout::Unified => self.sequences.iter().map(|state| state.tokens.len()).sum(),
+            CacheLayout::Unified => self.cells.used(),
         };
         self.capacity
             .saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
@@ -343,9 +348,7 @@ impl Context {
         if !self.remove(sequence, position) {
             return Err(Error::CannotTruncate(position));
         }
-        let state = self.state_mut(sequence);
-        state.tokens.truncate(len);
-        state.row = None;
+        self.cut(sequence, len);
         Ok(())
     }
 
@@ -353,9 +356,7 @@ impl Context {
     pub fn clear(&mut self, sequence: SequenceId) {
         // Whole sequences can always be removed.
         self.remove(sequence, 0);
-        let state = self.state_mut(sequence);
-        state.tokens.clear();
-        state.row = None;
+        self.cut(sequence, 0);
     }
 
     /// Makes ready for `tokens` to be the whole sequence: keeps what they begin with and the cache has, removes the
@@ -434,7 +435,7 @@ impl Context {
         }
         if status == 0 {
             for entry in part {
-                self.state_mut(entry.sequence).tokens.push(entry.token);
+                self.push(entry.sequence, entry.token);
             }
             return Ok(true);
         }

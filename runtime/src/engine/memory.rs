@@ -187,8 +187,9 @@ pub fn share_one_heap() {
     }
 }
 
-/// Returns freed memory to the system: parsing a header leaves some megabytes of it.
-pub(super) fn trim() {
+/// Returns freed memory to the system: parsing a header leaves some megabytes of it, and so does a model that was
+/// dropped.
+pub fn trim() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes no pointer; glibc's own locks guard its heap.
     unsafe {

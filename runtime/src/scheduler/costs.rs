@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Streams whose step is kept apart.
 const STREAMS: usize = 8;
 
+/// The fewest tokens of prompt in a pass that tell how long one takes. No piece of a prompt has fewer, but its last: what
+/// was once too slow is measured again.
+pub(super) const LEAST_TO_LEARN: u32 = 12;
+
 /// Measured costs; every pass makes them better.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Costs {
@@ -58,9 +62,8 @@ impl Costs {
 
     /// Tokens of prompt that can join a pass of so many streams if it is to take so long.
     pub(super) fn tokens_within(&self, time: Duration, streams: usize) -> u32 {
-        let decode = if streams == 0 { 0.0 } else { self.step(streams) };
         // A tenth is left for what was measured badly.
-        let tokens = (time.as_secs_f64() - decode) * self.prefill * 0.9;
+        let tokens = (time.as_secs_f64() - self.step(streams)) * self.prefill * 0.9;
         if tokens.is_finite() {
             tokens.clamp(0.0, 1e6) as u32
         } else {
@@ -87,11 +90,13 @@ impl Costs {
                 *step + 0.2 * (took - *step)
             };
         }
-        // Short pieces tell little: most of their time is that of reading the weights.
-        if prompt_tokens >= 16 {
-            let decode = if streams == 0 { 0.0 } else { self.step(streams) };
-            let rate = f64::from(prompt_tokens) / (took - decode).max(took / 4.0);
-            self.prefill += 0.3 * (rate - self.prefill);
+        // A pass reads the weights once, which takes a step; tokens of prompt come on top. Of a few of them the
+        // difference is mostly noise.
+        if prompt_tokens >= LEAST_TO_LEARN {
+            let rate = f64::from(prompt_tokens) / (took - self.step(streams)).max(took / 4.0);
+            // Deep in a context a token takes longer: what is slower counts more, so that streams do not wait.
+            let weight = if rate < self.prefill { 0.5 } else { 0.2 };
+            self.prefill += weight * (rate - self.prefill);
         }
     }
 

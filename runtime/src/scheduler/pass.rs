@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::costs::LEAST_TO_LEARN;
 use super::{Active, Class, RequestId, Scheduler};
 use crate::engine::Token;
 
@@ -106,8 +107,13 @@ impl Scheduler {
             limits.alone
         };
         let most = limits.pass_tokens.saturating_sub(pass.streams as u32);
-        // A prompt always moves on, however slow the machine is.
-        let mut budget = self.costs.tokens_within(time, pass.streams).max(8).min(most);
+        // A prompt always moves on, however slow the machine is; alone by more, because it reads all weights anyway.
+        let least = if pass.streams > 0 {
+            LEAST_TO_LEARN
+        } else {
+            4 * LEAST_TO_LEARN
+        };
+        let mut budget = self.costs.tokens_within(time, pass.streams).max(least).min(most);
         let mut rows = limits.pass_rows;
         let mut prompts: Vec<&Active> = self.active.iter().filter(|active| active.in_prompt()).collect();
         prompts.sort_by_key(|active| {

@@ -11,7 +11,7 @@ impl Scheduler {
     /// It never fits, or it would wait too long.
     pub fn admit(&mut self, ask: Ask, now: Duration) -> Result<Admitted, Refusal> {
         let prompt = ask.prompt.len() as u32;
-        let need = prompt.saturating_add(ask.max_tokens.saturating_sub(1));
+        let need = cells(&ask);
         if need > self.limits.cells || prompt == 0 {
             return Err(Refusal::TooLong {
                 prompt,
@@ -21,10 +21,7 @@ impl Scheduler {
         }
         self.promised.retain(|(until, _)| *until > now);
         let order = self.order(now);
-        let wait = match self.starts_at_once(&ask) {
-            true => Duration::ZERO,
-            false => self.predict(&order),
-        };
+        let wait = self.predict(&order, &ask);
         if wait > self.limits.max_wait || self.queue.len() >= self.limits.queue {
             // Whoever was refused before comes again too, and first.
             let work = Duration::from_secs_f64(self.work(&ask) / self.limits.parallel as f64);
@@ -47,20 +44,6 @@ impl Scheduler {
         Ok(Admitted { id, wait })
     }
 
-    /// Whether nothing is before it.
-    fn starts_at_once(&self, ask: &Ask) -> bool {
-        let reserved: u32 = self.active.iter().map(Active::outstanding).sum();
-        let held: u32 = self
-            .active
-            .iter()
-            .map(|active| self.cells.len(active.sequence) as u32)
-            .sum();
-        let need = (ask.prompt.len() as u32).saturating_add(ask.max_tokens);
-        let fits =
-            !self.limits.shared || held.saturating_add(reserved).saturating_add(need) <= self.limits.cells;
-        self.queue.is_empty() && self.active.len() < self.limits.parallel && fits
-    }
-
     /// Seconds of a request's work in a place of its own. A prompt takes the whole machine, so it holds up every place.
     fn work(&self, ask: &Ask) -> f64 {
         let known = self.cells.best(ask);
@@ -70,27 +53,40 @@ impl Scheduler {
         prompt + self.costs.expected_length(ask.max_tokens) * step
     }
 
-    /// The time until a request starts that comes after those: each starts when a place is free.
-    pub(super) fn predict(&self, before: &[usize]) -> Duration {
+    /// The time until `ask` starts, which comes after those: each starts when there is a place, and cells for it.
+    pub(super) fn predict(&self, before: &[usize], ask: &Ask) -> Duration {
         let step = self.costs.step(self.limits.parallel);
         let many = self.limits.parallel as f64;
-        let mut places: Vec<f64> = self
+        // When each that is computed ends, and the cells that it has until then.
+        let mut running: Vec<(f64, u32)> = self
             .active
             .iter()
             .map(|active| {
                 let prompt = (active.ask.prompt.len() - active.done) as u32;
                 let expected = self.costs.expected_length(active.ask.max_tokens);
                 let rest = (expected - f64::from(active.drawn)).max(1.0);
-                self.costs.prefill(prompt) * many + rest.min(f64::from(active.left)) * step
+                let seconds = self.costs.prefill(prompt) * many + rest.min(f64::from(active.left)) * step;
+                (seconds, cells(&active.ask))
             })
             .collect();
-        places.resize(self.limits.parallel.max(places.len()), 0.0);
-        for &index in before {
-            places.sort_by(f64::total_cmp);
-            places[0] += self.work(&self.queue[index].ask);
+        let mut start = 0.0;
+        let asks = before.iter().map(|&index| &self.queue[index].ask);
+        for ask in asks.chain([ask]) {
+            let fits = |running: &[(f64, u32)]| {
+                let used = running
+                    .iter()
+                    .fold(0, |sum: u32, (_, cells)| sum.saturating_add(*cells));
+                let room = !self.limits.shared || used.saturating_add(cells(ask)) <= self.limits.cells;
+                running.len() < self.limits.parallel && room
+            };
+            while !running.is_empty() && !fits(&running) {
+                let first = (0..running.len()).min_by(|a, b| running[*a].0.total_cmp(&running[*b].0));
+                let (end, _) = running.swap_remove(first.unwrap_or(0));
+                start = end.max(start);
+            }
+            running.push((start + self.work(ask), cells(ask)));
         }
-        let first = places.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0);
-        Duration::from_secs_f64(first.clamp(0.0, 1e6))
+        Duration::from_secs_f64(start.clamp(0.0, 1e6))
     }
 
     /// The queue in the order in which it starts.
@@ -184,4 +180,9 @@ impl Scheduler {
                 .iter()
                 .any(|active| active.id == id && active.in_prompt())
     }
+}
+
+/// Cells that a request takes.
+fn cells(ask: &Ask) -> u32 {
+    (ask.prompt.len() as u32).saturating_add(ask.max_tokens.saturating_sub(1))
 }

@@ -27,7 +27,11 @@ impl Engine {
                 prefixes.iter_mut().for_each(Prefixes::flush);
                 return;
             }
+            let before = workers.len();
             workers.retain(|id, _| state.slots.contains_key(id));
+            if workers.len() < before {
+                siskin_runtime::release_memory();
+            }
             let opening = state.slots.iter_mut().find_map(|(id, slot)| {
                 let limits = *slot.scheduler.limits();
                 slot.open.take().map(|open| (*id, open, limits))

@@ -35,6 +35,11 @@ pub(super) fn of(path: &str) -> Need {
     found.map_or(Need::Role(Role::Infer), |place| PATHS[place].1)
 }
 
+/// Whether a path tells nothing but that the service lives.
+pub(super) fn is_for_anyone(path: &str) -> bool {
+    is_probe(path) && of(path) == Need::Nothing
+}
+
 /// Whether a path is asked for again and again.
 pub(super) fn is_probe(path: &str) -> bool {
     PROBES.contains(&path)

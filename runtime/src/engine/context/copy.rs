@@ -4,6 +4,7 @@ use llama_cpp_sys_2 as sys;
 
 use super::{CacheLayout, Context, SequenceId};
 use crate::Error;
+use crate::engine::Token;
 
 impl Context {
     /// Makes `to` a copy of `from`: its tokens and their part of the cache. What `to` had is taken out. Nothing is
@@ -19,7 +20,7 @@ impl Context {
         unsafe {
             sys::llama_memory_seq_cp(sys::llama_get_memory(self.raw.0.as_ptr()), source, target, -1, -1);
         }
-        self.state_mut(to).tokens = self.state(from).tokens.clone();
+        self.share(from, to, self.tokens(from).len());
     }
 
     /// Makes `to` begin like `from`: its first `len` tokens, and their part of the cache. What `to` had is taken out.
@@ -43,7 +44,39 @@ impl Context {
         unsafe {
             sys::llama_memory_seq_cp(sys::llama_get_memory(self.raw.0.as_ptr()), source, target, 0, end);
         }
-        self.state_mut(to).tokens = self.tokens(from)[..len].to_vec();
+        self.share(from, to, len);
         Ok(())
+    }
+
+    /// Notes that `to`, which is empty, has the first tokens of `from`, and their cells if sequences share theirs.
+    fn share(&mut self, from: SequenceId, to: SequenceId, len: usize) {
+        let tokens = self.tokens(from)[..len].to_vec();
+        let cells = match self.layout {
+            CacheLayout::Unified => {
+                let cells = self.state(from).cells[..len].to_vec();
+                self.cells.share(&cells);
+                cells
+            }
+            CacheLayout::Separate => (0..len).map(|_| self.cells.take()).collect(),
+        };
+        let state = self.state_mut(to);
+        (state.tokens, state.cells) = (tokens, cells);
+    }
+
+    /// Notes that a token of a sequence is in the cache.
+    pub(super) fn push(&mut self, sequence: SequenceId, token: Token) {
+        let cell = self.cells.take();
+        let state = self.state_mut(sequence);
+        state.tokens.push(token);
+        state.cells.push(cell);
+    }
+
+    /// Notes that a sequence has its first tokens only.
+    pub(super) fn cut(&mut self, sequence: SequenceId, len: usize) {
+        let state = self.state_mut(sequence);
+        state.tokens.truncate(len);
+        state.row = None;
+        let cells = state.cells.split_off(len.min(state.cells.len()));
+        self.cells.give_back(&cells);
     }
 }

@@ -114,7 +114,7 @@ impl Context {
                 _ => "it was read in another way than it was written".into(),
             }));
         }
-        self.state_mut(sequence).tokens = tokens.to_vec();
+        tokens.iter().for_each(|token| self.push(sequence, *token));
         Ok(())
     }
 

@@ -257,7 +257,11 @@ fn a_copied_beginning_continues_by_itself() {
     let want = one_by_one(&mut unified, source, &tokens);
     unified.copy_start(source, copy, 3).expect("one buffer");
     assert_eq!(unified.tokens(copy), &tokens[..3]);
+    // What both have takes its cells once.
+    let room = 256 - u32::try_from(tokens.len()).expect("few");
+    assert_eq!(unified.room(copy), room);
     unified.clear(source);
+    assert_eq!(unified.room(copy), 253);
     assert_eq!(one_by_one(&mut unified, copy, &tokens[3..]), want);
 
     let mut separate = context(&model, 2, CacheLayout::Separate);

@@ -26,8 +26,6 @@ pub(crate) struct Options {
     num_predict: Option<i64>,
     /// Texts that end an answer.
     stop: Option<Stop>,
-    /// Tokens of the context: no more than the service has.
-    num_ctx: Option<i64>,
     #[serde(flatten)]
     #[cfg_attr(test, schemars(skip))]
     pub(super) unknown: Map<String, Json>,
@@ -49,16 +47,6 @@ impl Options {
     /// A number is out of its range, or an option would change the answer and is not known here.
     pub(super) fn check(self, live: &Live, defaults: &SamplerConfig) -> Result<Checked, ApiError> {
         refused::check(&self.unknown, &[refused::SAMPLERS])?;
-        if let Some(asked) = self.num_ctx.filter(|asked| *asked > live.context.into()) {
-            let message = format!(
-                "num_ctx is {asked}; the context of {} has {} tokens for all requests, and no request changes that",
-                live.name, live.context
-            );
-            return Err(ApiError {
-                numbers: vec![("n_ctx", live.context.into())],
-                ..ApiError::field("num_ctx", message)
-            });
-        }
         Ok(Checked {
             sampler: self.sampling.config(defaults)?,
             max_tokens: match self.num_predict {

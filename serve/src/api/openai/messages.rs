@@ -160,6 +160,8 @@ pub(crate) fn tools(
         };
     };
     let tools = tools.iter().map(tool).collect::<Result<Vec<_>, _>>()?;
+    // Who names a function wants one call of it.
+    let parallel = parallel && !matches!(choice, ToolChoice::Named(_));
     let set = ToolSet::new(tools, choice, parallel, live.call_style());
     set.map(Some).map_err(|error| ApiError {
         param: Some("tools".into()),
