@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::models::{ModelConfig, Models, Sharing};
 
 /// Tokens of the context of the model of the tests.
-pub(crate) const CONTEXT: u32 = 512;
+pub(crate) const CONTEXT: u32 = 2048;
 
 /// A service with the storyteller, named `storyteller`, of its own.
 pub(crate) fn new_app() -> Arc<App> {
