@@ -24,7 +24,9 @@ use crate::stream_body::{Format, respond};
 
 /// The paths.
 pub(crate) fn router() -> Router<Arc<App>> {
-    Router::new().route("/v1/messages", post(messages)).route("/v1/messages/count_tokens", post(count))
+    Router::new()
+        .route("/v1/messages", post(messages))
+        .route("/v1/messages/count_tokens", post(count))
 }
 
 /// Answers a conversation.
@@ -33,7 +35,10 @@ async fn messages(State(app): Shared, client: Client, bytes: Bytes) -> Response<
         let id = app.id("msg_");
         let (stream, model) = (request.stream(), request.model().to_owned());
         let sampler = app.sampler;
-        let mut answer = begin(&app, &client, Some(&model), move |lease| request.ask(&lease.live, &sampler)).await?;
+        let mut answer = begin(&app, &client, Some(&model), move |lease| {
+            request.ask(&lease.live, &sampler)
+        })
+        .await?;
         if stream {
             let begun = Begun::new(answer).await?;
             return Ok(respond(Format::Events, |sink| stream::write(id, begun, sink)));
@@ -92,13 +97,21 @@ fn tool_id(message: &str, block: usize) -> String {
 
 /// The blocks of an answer; a call that broke off is none, since its input is no object.
 fn content(id: &str, choice: &Choice) -> Json {
-    let blocks = choice.blocks.iter().enumerate().filter_map(|(index, block)| match block {
-        Block::Text(text) => Some(json!({ "type": "text", "text": text })),
-        Block::Call { name, arguments, complete } => {
-            let input: Json = serde_json::from_str(arguments).ok().filter(|_| *complete)?;
-            Some(json!({ "type": "tool_use", "id": tool_id(id, index), "name": name, "input": input }))
-        }
-    });
+    let blocks = choice
+        .blocks
+        .iter()
+        .enumerate()
+        .filter_map(|(index, block)| match block {
+            Block::Text(text) => Some(json!({ "type": "text", "text": text })),
+            Block::Call {
+                name,
+                arguments,
+                complete,
+            } => {
+                let input: Json = serde_json::from_str(arguments).ok().filter(|_| *complete)?;
+                Some(json!({ "type": "tool_use", "id": tool_id(id, index), "name": name, "input": input }))
+            }
+        });
     blocks.collect()
 }
 

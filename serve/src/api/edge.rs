@@ -14,7 +14,11 @@ use crate::error::{ApiError, Kind};
 /// Names the request, and writes refusals that are not JSON in the dialect of its path.
 pub(crate) async fn edge(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response<Body> {
     let dialect = Dialect::of_path(request.uri().path());
-    let id = request.headers().get("x-request-id").filter(|id| is_sane(id)).cloned();
+    let id = request
+        .headers()
+        .get("x-request-id")
+        .filter(|id| is_sane(id))
+        .cloned();
     let id = id.or_else(|| HeaderValue::from_str(&app.id("req_")).ok());
     let mut response = translate(dialect, next.run(request).await);
     if let Some(id) = id {
@@ -34,7 +38,10 @@ fn is_sane(id: &HeaderValue) -> bool {
 /// The refusal of a status, if it is one and has not the dialect's form yet.
 fn translate(dialect: Dialect, response: Response<Body>) -> Response<Body> {
     let status = response.status();
-    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|ty| ty.as_bytes().starts_with(b"application/json"));
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|ty| ty.as_bytes().starts_with(b"application/json"));
     if is_json || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
@@ -80,14 +87,26 @@ mod tests {
                 assert_eq!(refused.headers()[header::CONTENT_TYPE], "application/json");
             }
             let fine = translate(dialect, Response::new(Body::from("text")));
-            assert!(!fine.headers().contains_key(header::CONTENT_TYPE), "what is no refusal stays");
+            assert!(
+                !fine.headers().contains_key(header::CONTENT_TYPE),
+                "what is no refusal stays"
+            );
         }
     }
 
     #[test]
     fn ids_are_short_and_printable() {
-        for (id, sane) in [("a-b_1", true), ("", false), ("a b", false), (&"x".repeat(129), false)] {
-            assert_eq!(is_sane(&HeaderValue::from_str(id).expect("a header")), sane, "{id:?}");
+        for (id, sane) in [
+            ("a-b_1", true),
+            ("", false),
+            ("a b", false),
+            (&"x".repeat(129), false),
+        ] {
+            assert_eq!(
+                is_sane(&HeaderValue::from_str(id).expect("a header")),
+                sane,
+                "{id:?}"
+            );
         }
     }
 }

@@ -45,7 +45,14 @@ pub(crate) async fn compute(
     for tokens in lists? {
         embeddings.tokens += tokens.len();
         let (done, computed) = oneshot::channel();
-        app.engine.embed(lease.live.slot, Embed { tokens, pooling: Pooling::Mean, done });
+        app.engine.embed(
+            lease.live.slot,
+            Embed {
+                tokens,
+                pooling: Pooling::Mean,
+                done,
+            },
+        );
         let unloaded = |_| ApiError::new(Kind::Loading, "the model was unloaded; try again");
         let vector = computed
             .await

@@ -37,8 +37,10 @@ async fn answer(State(app): Shared, client: Client, bytes: Bytes) -> Response<Bo
             model: String::new(),
         };
         let (model, sampler) = (request.model().map(str::to_owned), app.sampler);
-        let mut answer =
-            begin(&app, &client, model.as_deref(), move |lease| request.ask(&lease.live, &sampler)).await?;
+        let mut answer = begin(&app, &client, model.as_deref(), move |lease| {
+            request.ask(&lease.live, &sampler)
+        })
+        .await?;
         told.model = answer.lease.live.name.clone();
         if stream {
             let begun = Begun::new(answer).await?;

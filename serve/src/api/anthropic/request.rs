@@ -228,8 +228,16 @@ impl CountRequest {
         for turn in self.messages {
             turn.write(&mut messages)?;
         }
-        let tools = self.tools.map(|tools| tools.into_iter().map(ToolSpec::openai).collect::<Result<Vec<_>, _>>());
-        let single_call = self.tool_choice.as_ref().and_then(|choice| choice.disable_parallel_tool_use);
+        let tools = self.tools.map(|tools| {
+            tools
+                .into_iter()
+                .map(ToolSpec::openai)
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let single_call = self
+            .tool_choice
+            .as_ref()
+            .and_then(|choice| choice.disable_parallel_tool_use);
         Ok(Dialog {
             messages,
             tools: tools.transpose()?,
@@ -255,17 +263,22 @@ impl Blocks {
             Blocks::Text(text) => return Ok(text),
             Blocks::Many(blocks) => blocks,
         };
-        let texts = blocks.into_iter().map(|block| match (block.ty.as_str(), block.text) {
-            ("text", Some(text)) => Ok(text),
-            (ty, _) => Err(unknown_block(field, ty)),
-        });
+        let texts = blocks
+            .into_iter()
+            .map(|block| match (block.ty.as_str(), block.text) {
+                ("text", Some(text)) => Ok(text),
+                (ty, _) => Err(unknown_block(field, ty)),
+            });
         Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
     }
 }
 
 fn unknown_block(field: &str, ty: &str) -> ApiError {
     let ty: String = ty.chars().take(40).collect();
-    ApiError::field(field, format!("a block has the type {ty:?}; this model reads text and results of tools only"))
+    ApiError::field(
+        field,
+        format!("a block has the type {ty:?}; this model reads text and results of tools only"),
+    )
 }
 
 impl Turn {
@@ -273,7 +286,14 @@ impl Turn {
     fn write(self, messages: &mut Vec<Message>) -> Result<(), ApiError> {
         let blocks = match self.content {
             Blocks::Text(text) => {
-                messages.push(message(if self.role == Role::User { "user" } else { "assistant" }, text));
+                messages.push(message(
+                    if self.role == Role::User {
+                        "user"
+                    } else {
+                        "assistant"
+                    },
+                    text,
+                ));
                 return Ok(());
             }
             Blocks::Many(blocks) => blocks,
@@ -292,7 +312,9 @@ impl Turn {
                 })),
                 (Role::User, "tool_result") => {
                     results = true;
-                    let text = block.content.map_or(Ok(String::new()), |content| content.text("messages"))?;
+                    let text = block
+                        .content
+                        .map_or(Ok(String::new()), |content| content.text("messages"))?;
                     messages.push(Message {
                         tool_call_id: block.tool_use_id,
                         ..message("tool", text)
@@ -320,7 +342,10 @@ impl ToolSpec {
             None | Some("custom") => {}
             Some(ty) => {
                 let ty: String = ty.chars().take(40).collect();
-                return Err(ApiError::field("tools", format!("a tool has the type {ty:?}; only custom tools are known here")));
+                return Err(ApiError::field(
+                    "tools",
+                    format!("a tool has the type {ty:?}; only custom tools are known here"),
+                ));
             }
         }
         Ok(json!({ "type": "function", "function": {
@@ -337,7 +362,10 @@ impl Choice {
             ("auto" | "none", _) => Ok(self.ty.into()),
             ("any", _) => Ok("required".into()),
             ("tool", Some(name)) => Ok(json!({ "type": "function", "function": { "name": name } })),
-            _ => Err(ApiError::field("tool_choice", "tool_choice.type must be auto, any, none, or tool with a name")),
+            _ => Err(ApiError::field(
+                "tool_choice",
+                "tool_choice.type must be auto, any, none, or tool with a name",
+            )),
         }
     }
 }

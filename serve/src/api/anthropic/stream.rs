@@ -16,7 +16,10 @@ pub(super) async fn write(id: String, mut begun: Begun, sink: Sink) {
     };
     let mut first = message(&id, &begun.live().name);
     first["usage"] = usage(tokens);
-    sink.named("message_start", &json!({ "type": "message_start", "message": first }));
+    sink.named(
+        "message_start",
+        &json!({ "type": "message_start", "message": first }),
+    );
     sink.named("ping", &json!({ "type": "ping" }));
     let mut choice = Choice::default();
     while let Some((_, part)) = begun.next().await {
@@ -41,7 +44,10 @@ pub(super) async fn write(id: String, mut begun: Begun, sink: Sink) {
     }
     let (reason, sequence) = stop_reason(&choice);
     let delta = json!({ "stop_reason": reason, "stop_sequence": sequence });
-    sink.named("message_delta", &json!({ "type": "message_delta", "delta": delta, "usage": usage(tokens) }));
+    sink.named(
+        "message_delta",
+        &json!({ "type": "message_delta", "delta": delta, "usage": usage(tokens) }),
+    );
     sink.named("message_stop", &json!({ "type": "message_stop" }));
 }
 
@@ -49,13 +55,17 @@ pub(super) async fn write(id: String, mut begun: Begun, sink: Sink) {
 fn event(id: &str, change: Change, choice: &Choice) -> (&'static str, Json) {
     let start = |index: usize, block: Json| {
         let name = "content_block_start";
-        (name, json!({ "type": name, "index": index, "content_block": block }))
+        (
+            name,
+            json!({ "type": name, "index": index, "content_block": block }),
+        )
     };
     match change {
         Change::Text(index) => start(index, json!({ "type": "text", "text": "" })),
-        Change::Call(index, tool) => {
-            start(index, json!({ "type": "tool_use", "id": tool_id(id, index), "name": tool, "input": {} }))
-        }
+        Change::Call(index, tool) => start(
+            index,
+            json!({ "type": "tool_use", "id": tool_id(id, index), "name": tool, "input": {} }),
+        ),
         Change::More(index, piece) => {
             let delta = match choice.blocks.get(index) {
                 Some(Block::Call { .. }) => json!({ "type": "input_json_delta", "partial_json": piece }),

@@ -164,7 +164,10 @@ impl ResponsesRequest {
         };
         let form = form(self.text)?;
         let mut messages = Vec::new();
-        messages.extend(self.instructions.map(|text| message("system", Content::Text(text))));
+        messages.extend(
+            self.instructions
+                .map(|text| message("system", Content::Text(text))),
+        );
         match self.input {
             Input::Text(text) => messages.push(message("user", Content::Text(text))),
             Input::Items(items) => items.into_iter().try_for_each(|item| item.write(&mut messages))?,
@@ -176,13 +179,16 @@ impl ResponsesRequest {
             single_call: self.parallel_tool_calls == Some(false),
             form,
         };
-        let ask = dialog.ask(live, sampling.config(defaults)?).map_err(|error| match error.param.as_deref() {
-            Some("messages") => ApiError {
-                param: Some("input".into()),
-                ..error
-            },
-            _ => error,
-        })?;
+        let ask =
+            dialog
+                .ask(live, sampling.config(defaults)?)
+                .map_err(|error| match error.param.as_deref() {
+                    Some("messages") => ApiError {
+                        param: Some("input".into()),
+                        ..error
+                    },
+                    _ => error,
+                })?;
         Ok(Ask {
             max_tokens,
             conversation: conversation(&[self.prompt_cache_key.as_deref(), self.user.as_deref()]),
@@ -213,7 +219,10 @@ impl Item {
         let wrong = |text: String| Err(ApiError::field("input", text));
         match (self.ty.as_deref().unwrap_or("message"), self.role) {
             ("message", Some(role)) => {
-                messages.push(message(&role, self.content.unwrap_or_else(|| Content::Text(String::new()))));
+                messages.push(message(
+                    &role,
+                    self.content.unwrap_or_else(|| Content::Text(String::new())),
+                ));
             }
             ("message", None) => return wrong("a message has no role".into()),
             ("function_call", _) => {
@@ -236,7 +245,10 @@ impl Item {
                 };
                 messages.push(Message {
                     tool_call_id: Some(id),
-                    ..message("tool", self.output.unwrap_or_else(|| Content::Text(String::new())))
+                    ..message(
+                        "tool",
+                        self.output.unwrap_or_else(|| Content::Text(String::new())),
+                    )
                 });
             }
             // What other models thought is not shown to this one.

@@ -40,7 +40,9 @@ pub(super) async fn write(told: Told, mut begun: Begun, sink: Sink) {
             continue;
         }
         match choice.add(part) {
-            Ok(changes) => changes.into_iter().for_each(|change| change_event(&told, &choice, change, &mut out)),
+            Ok(changes) => changes
+                .into_iter()
+                .for_each(|change| change_event(&told, &choice, change, &mut out)),
             Err(error) => {
                 let mut failed = told.response("failed", Vec::new(), Json::Null);
                 failed["error"] = json!({ "code": "server_error", "message": error.message });
@@ -64,7 +66,10 @@ fn change_event(told: &Told, choice: &Choice, change: Change, out: &mut Numbered
         Change::Text(index) => {
             let item = json!({ "id": told.item_id("msg", index), "type": "message", "status": "in_progress",
                 "role": "assistant", "content": [] });
-            out.send("response.output_item.added", json!({ "output_index": index, "item": item }));
+            out.send(
+                "response.output_item.added",
+                json!({ "output_index": index, "item": item }),
+            );
             out.send(
                 "response.content_part.added",
                 json!({ "item_id": told.item_id("msg", index), "output_index": index, "content_index": 0,
@@ -73,7 +78,10 @@ fn change_event(told: &Told, choice: &Choice, change: Change, out: &mut Numbered
         }
         Change::Call(index, _) => {
             let item = told.item(choice, index, false);
-            out.send("response.output_item.added", json!({ "output_index": index, "item": item }));
+            out.send(
+                "response.output_item.added",
+                json!({ "output_index": index, "item": item }),
+            );
         }
         Change::More(index, piece) => match choice.blocks.get(index) {
             Some(Block::Call { .. }) => out.send(
@@ -93,7 +101,8 @@ fn change_event(told: &Told, choice: &Choice, change: Change, out: &mut Numbered
 fn closed(told: &Told, choice: &Choice, index: usize, out: &mut Numbered) {
     match choice.blocks.get(index) {
         Some(Block::Text(text)) => {
-            let place = json!({ "item_id": told.item_id("msg", index), "output_index": index, "content_index": 0 });
+            let place =
+                json!({ "item_id": told.item_id("msg", index), "output_index": index, "content_index": 0 });
             let mut done = place.clone();
             done["text"] = text.as_str().into();
             done["logprobs"] = json!([]);
@@ -109,5 +118,8 @@ fn closed(told: &Told, choice: &Choice, index: usize, out: &mut Numbered) {
         ),
         None => {}
     }
-    out.send("response.output_item.done", json!({ "output_index": index, "item": told.item(choice, index, true) }));
+    out.send(
+        "response.output_item.done",
+        json!({ "output_index": index, "item": told.item(choice, index, true) }),
+    );
 }

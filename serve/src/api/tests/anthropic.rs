@@ -9,7 +9,9 @@ const PATH: &str = "/v1/messages";
 fn body(fields: Json) -> Json {
     let mut body = json!({"model": "storyteller", "max_tokens": 8, "temperature": 0,
         "messages": [{"role": "user", "content": "Tell me a story."}]});
-    body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+    body.as_object_mut()
+        .expect("an object")
+        .extend(fields.as_object().expect("an object").clone());
     body
 }
 
@@ -66,11 +68,26 @@ async fn a_stream_says_what_the_whole_message_says() {
             "message_stop"
         ]
     );
-    let text: String = events.iter().filter_map(|event| event.pointer("/delta/text")?.as_str()).collect();
+    let text: String = events
+        .iter()
+        .filter_map(|event| event.pointer("/delta/text")?.as_str())
+        .collect();
     assert_eq!(json!(text), *at(&whole, "/content/0/text"));
-    check(&events[0], &[("/message/content", json!([])), ("/message/stop_reason", Json::Null)]);
+    check(
+        &events[0],
+        &[
+            ("/message/content", json!([])),
+            ("/message/stop_reason", Json::Null),
+        ],
+    );
     let delta = &events[events.len() - 2];
-    check(delta, &[("/delta/stop_reason", json!("max_tokens")), ("/usage/output_tokens", json!(8))]);
+    check(
+        delta,
+        &[
+            ("/delta/stop_reason", json!("max_tokens")),
+            ("/usage/output_tokens", json!(8)),
+        ],
+    );
 }
 
 #[tokio::test]
@@ -90,18 +107,37 @@ async fn a_tool_is_used_whole_and_in_pieces() {
         );
         assert!(at(&whole, "/content/0/input/ok").is_boolean());
         let events = events(&asked).await;
-        let pieces = events.iter().filter_map(|event| event.pointer("/delta/partial_json")?.as_str());
+        let pieces = events
+            .iter()
+            .filter_map(|event| event.pointer("/delta/partial_json")?.as_str());
         let input: Json = serde_json::from_str(&pieces.collect::<String>()).expect("JSON");
         assert_eq!(&input, at(&whole, "/content/0/input"));
-        let start = events.iter().find(|event| event["type"] == "content_block_start").expect("a block");
-        check(start, &[("/content_block/type", json!("tool_use")), ("/content_block/input", json!({}))]);
-        check(&events[events.len() - 2], &[("/delta/stop_reason", json!("tool_use"))]);
+        let start = events
+            .iter()
+            .find(|event| event["type"] == "content_block_start")
+            .expect("a block");
+        check(
+            start,
+            &[
+                ("/content_block/type", json!("tool_use")),
+                ("/content_block/input", json!({})),
+            ],
+        );
+        check(
+            &events[events.len() - 2],
+            &[("/delta/stop_reason", json!("tool_use"))],
+        );
     }
 }
 
 #[tokio::test]
 async fn stop_sequences_and_systems_and_results_are_read() {
-    let reply = post(PATH, &body(json!({"stop_sequences": [",", "."], "max_tokens": 100}))).await.json();
+    let reply = post(
+        PATH,
+        &body(json!({"stop_sequences": [",", "."], "max_tokens": 100})),
+    )
+    .await
+    .json();
     check(&reply, &[("/stop_reason", json!("stop_sequence"))]);
     assert!([json!(","), json!(".")].contains(at(&reply, "/stop_sequence")));
     let messages = json!([
@@ -144,6 +180,12 @@ async fn what_is_wrong_is_refused() {
     ] {
         let reply = post(PATH, &body(fields.clone())).await;
         assert_eq!(reply.status, 400, "{fields}: {}", reply.text());
-        check(&reply.json(), &[("/type", json!("error")), ("/error/type", json!("invalid_request_error"))]);
+        check(
+            &reply.json(),
+            &[
+                ("/type", json!("error")),
+                ("/error/type", json!("invalid_request_error")),
+            ],
+        );
     }
 }

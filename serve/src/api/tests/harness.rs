@@ -1,5 +1,6 @@
 //! Requests without a socket, and strict readers of what comes back.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -44,7 +45,12 @@ pub(crate) fn new_app() -> Arc<App> {
 /// The service that tests share.
 pub(crate) fn app() -> Arc<App> {
     static APP: OnceLock<Arc<App>> = OnceLock::new();
-    APP.get_or_init(new_app).clone()
+    let opened = || {
+        let app = new_app();
+        app.opened.store(true, Ordering::Relaxed);
+        app
+    };
+    APP.get_or_init(opened).clone()
 }
 
 /// A response.

@@ -8,10 +8,16 @@ use super::harness::{CONTEXT, at, check, get, post};
 async fn tokens_and_texts_lead_to_each_other() {
     for text in ["Once upon a time", "Ünïcödé 🦜 text", "", "  two  spaces "] {
         let tokens = post("/tokenize", &json!({"content": text})).await.json();
-        let again = post("/detokenize", &json!({"tokens": at(&tokens, "/tokens")})).await.json();
+        let again = post("/detokenize", &json!({"tokens": at(&tokens, "/tokens")}))
+            .await
+            .json();
         // SentencePiece writes a space before the first word.
         let content = at(&again, "/content").as_str().expect("a text");
-        assert_eq!(content.strip_prefix(' ').unwrap_or(content), text.strip_prefix(' ').unwrap_or(text), "{text:?}");
+        assert_eq!(
+            content.strip_prefix(' ').unwrap_or(content),
+            text.strip_prefix(' ').unwrap_or(text),
+            "{text:?}"
+        );
         assert_eq!(at(&again, "/prompt"), at(&again, "/content"));
     }
 }
@@ -20,7 +26,14 @@ async fn tokens_and_texts_lead_to_each_other() {
 async fn both_names_of_the_text_and_of_the_beginning_are_known() {
     let count = async |body: Json| {
         let reply = post("/tokenize", &body).await.json();
-        assert_eq!(at(&reply, "/tokens").as_array().map(Vec::len).map(Json::from).as_ref(), Some(at(&reply, "/count")));
+        assert_eq!(
+            at(&reply, "/tokens")
+                .as_array()
+                .map(Vec::len)
+                .map(Json::from)
+                .as_ref(),
+            Some(at(&reply, "/count"))
+        );
         at(&reply, "/count").as_u64().expect("a number")
     };
     let plain = count(json!({"content": "Once upon"})).await;
@@ -32,9 +45,14 @@ async fn both_names_of_the_text_and_of_the_beginning_are_known() {
     ] {
         assert_eq!(count(body.clone()).await, plain + more, "{body}");
     }
-    let pieces = post("/tokenize", &json!({"content": "Once é", "with_pieces": true})).await.json();
+    let pieces = post("/tokenize", &json!({"content": "Once é", "with_pieces": true}))
+        .await
+        .json();
     for piece in at(&pieces, "/tokens").as_array().expect("a list") {
-        assert!(at(piece, "/id").is_number() && (at(piece, "/piece").is_string() || at(piece, "/piece").is_array()));
+        assert!(
+            at(piece, "/id").is_number()
+                && (at(piece, "/piece").is_string() || at(piece, "/piece").is_array())
+        );
     }
     for body in [json!({}), json!({"content": "a", "prompt": "b"})] {
         assert_eq!(post("/tokenize", &body).await.status, 400);
@@ -45,24 +63,45 @@ async fn both_names_of_the_text_and_of_the_beginning_are_known() {
 async fn programs_that_score_texts_find_their_tokens() {
     let info = get("/tokenizer_info").await.json();
     let eos = at(&info, "/eos_token").as_str().expect("a text");
-    let tokens = post("/tokenize", &json!({"prompt": eos, "add_special_tokens": false})).await.json();
-    assert_eq!(at(&tokens, "/tokens").as_array().map(Vec::len), Some(1), "{eos} is one token: {tokens}");
-    let text = post("/detokenize", &json!({"tokens": at(&tokens, "/tokens")})).await.json();
+    let tokens = post("/tokenize", &json!({"prompt": eos, "add_special_tokens": false}))
+        .await
+        .json();
+    assert_eq!(
+        at(&tokens, "/tokens").as_array().map(Vec::len),
+        Some(1),
+        "{eos} is one token: {tokens}"
+    );
+    let text = post("/detokenize", &json!({"tokens": at(&tokens, "/tokens")}))
+        .await
+        .json();
     check(&text, &[("/prompt", json!(eos))]);
-    assert_eq!(post("/detokenize", &json!({"tokens": [99_999_999]})).await.status, 400);
+    assert_eq!(
+        post("/detokenize", &json!({"tokens": [99_999_999]})).await.status,
+        400
+    );
 }
 
 #[tokio::test]
 async fn a_conversation_is_written_as_its_prompt() {
     let messages = json!([{"role": "user", "content": "Hello"}]);
-    let reply = post("/apply-template", &json!({"messages": messages})).await.json();
+    let reply = post("/apply-template", &json!({"messages": messages}))
+        .await
+        .json();
     check(&reply, &[("/prompt", json!("User: Hello\nAssistant:"))]);
 }
 
 #[tokio::test]
 async fn state_is_told_but_no_prompts_or_places() {
     // Something is computed first.
-    assert_eq!(post("/v1/completions", &json!({"prompt": "secret words", "max_tokens": 1})).await.status, 200);
+    assert_eq!(
+        post(
+            "/v1/completions",
+            &json!({"prompt": "secret words", "max_tokens": 1})
+        )
+        .await
+        .status,
+        200
+    );
     for path in ["/health", "/v1/health", "/readyz", "/livez"] {
         check(&get(path).await.json(), &[("/status", json!("ok"))]);
     }

@@ -36,15 +36,22 @@ fn errors() -> Map<String, Json> {
             "n_ctx": { "type": "integer" },
         },
     });
-    let outer = |error: &Json| json!({ "type": "object", "required": ["error"], "properties": { "error": error } });
+    let outer =
+        |error: &Json| json!({ "type": "object", "required": ["error"], "properties": { "error": error } });
     let mut anthropic = outer(&json!({
         "type": "object",
         "required": ["type", "message"],
         "properties": { "type": text, "message": text },
     }));
     anthropic["properties"]["type"] = json!({ "const": "error" });
-    let list = [("Error", outer(&inner)), ("OllamaError", outer(&text)), ("AnthropicError", anthropic)];
-    list.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+    let list = [
+        ("Error", outer(&inner)),
+        ("OllamaError", outer(&text)),
+        ("AnthropicError", anthropic),
+    ];
+    list.into_iter()
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .collect()
 }
 
 fn answer(route: &Route) -> Json {
@@ -72,7 +79,10 @@ fn operation(route: &Route, body: Option<Json>) -> Json {
         (status.to_string(), response)
     });
     let mut operation = json!({ "summary": route.summary, "responses": responses.collect::<Map<_, _>>() });
-    let parameters = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let parameters = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameters: Vec<Json> = parameters
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
@@ -80,7 +90,8 @@ fn operation(route: &Route, body: Option<Json>) -> Json {
         operation["parameters"] = parameters.into();
     }
     if let Some(schema) = body {
-        operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+        operation["requestBody"] =
+            json!({ "required": true, "content": { "application/json": { "schema": schema } } });
     }
     // Health tells nothing that a key would keep.
     if route.statuses.contains(&401) {
@@ -119,14 +130,23 @@ fn written(document: &Json) -> String {
     let mut text = String::from("{\n");
     let map = |value: &Json| value.as_object().cloned().unwrap_or_default();
     let lines = |name: &str, values: Map<String, Json>| {
-        let lines: Vec<String> = values.iter().map(|(key, value)| format!("{}:{value}", json!(key))).collect();
+        let lines: Vec<String> = values
+            .iter()
+            .map(|(key, value)| format!("{}:{value}", json!(key)))
+            .collect();
         format!("\"{name}\":{{\n{}\n}}", lines.join(",\n"))
     };
-    text += &format!("\"openapi\":{},\n\"info\":{},\n", document["openapi"], document["info"]);
+    text += &format!(
+        "\"openapi\":{},\n\"info\":{},\n",
+        document["openapi"], document["info"]
+    );
     text += &lines("paths", map(&document["paths"]));
     text += ",\n\"components\":{\n";
     text += &lines("schemas", map(&document["components"]["schemas"]));
-    text += &format!(",\n\"securitySchemes\":{}\n}}\n}}\n", document["components"]["securitySchemes"]);
+    text += &format!(
+        ",\n\"securitySchemes\":{}\n}}\n}}\n",
+        document["components"]["securitySchemes"]
+    );
     text
 }
 
@@ -135,9 +155,16 @@ fn the_document_that_is_served_is_that_of_the_types() {
     let text = written(&document());
     assert_eq!(serde_json::from_str::<Json>(&text).expect("JSON"), document());
     if std::env::var_os(WRITE).is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/openapi.json"), &text).expect("writes");
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/openapi.json"),
+            &text,
+        )
+        .expect("writes");
     } else {
-        assert!(text == DOCUMENT, "serve/src/api/openapi.json is old: run this test with {WRITE}=1");
+        assert!(
+            text == DOCUMENT,
+            "serve/src/api/openapi.json is old: run this test with {WRITE}=1"
+        );
     }
 }
 
@@ -145,7 +172,11 @@ fn the_document_that_is_served_is_that_of_the_types() {
 fn every_reference_leads_somewhere() {
     let document = document();
     let text = document.to_string();
-    let references: BTreeSet<&str> = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let references: BTreeSet<&str> = text
+        .split("\"$ref\":\"#")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
     assert!(references.len() > 10, "{references:?}");
     for reference in references {
         assert!(document.pointer(reference).is_some(), "{reference}");
@@ -155,14 +186,21 @@ fn every_reference_leads_somewhere() {
 #[tokio::test]
 async fn every_path_of_the_table_is_there_and_answers_as_it_says() {
     for route in ROUTES {
-        let body = if route.method == "GET" { Body::empty() } else { Body::from("{}") };
+        let body = if route.method == "GET" {
+            Body::empty()
+        } else {
+            Body::from("{}")
+        };
         let reply = send(request(route.method, &route.example(), body)).await;
         let status = reply.status.as_u16();
         let place = format!("{} {}: {status} {}", route.method, route.path, reply.text());
         assert!(route.statuses.contains(&status) && status != 404, "{place}");
         if status == 200 {
             let body = reply.json();
-            assert!(route.fields.iter().all(|field| body.get(field).is_some()), "{place}");
+            assert!(
+                route.fields.iter().all(|field| body.get(field).is_some()),
+                "{place}"
+            );
         }
         assert_eq!(reply.header("content-type"), Some("application/json"), "{place}");
         assert!(reply.header("x-request-id").is_some(), "{place}");

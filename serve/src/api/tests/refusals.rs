@@ -120,7 +120,11 @@ async fn ids_of_requests_come_back() {
     };
     assert_eq!(send(with_id("abc-1")).await.header("x-request-id"), Some("abc-1"));
     let other = send(with_id("a b")).await;
-    assert!(other.header("x-request-id").is_some_and(|id| id.starts_with("req_")));
+    assert!(
+        other
+            .header("x-request-id")
+            .is_some_and(|id| id.starts_with("req_"))
+    );
     let reply = post("/v1/messages", &json!({})).await;
     assert_eq!(reply.header("request-id"), reply.header("x-request-id"));
 }
@@ -128,7 +132,14 @@ async fn ids_of_requests_come_back() {
 #[tokio::test]
 async fn nothing_is_loaded_until_it_is_asked_for() {
     let app = new_app();
-    for path in ["/health", "/v1/models", "/api/tags", "/api/ps", "/props", "/slots"] {
+    for path in [
+        "/health",
+        "/v1/models",
+        "/api/tags",
+        "/api/ps",
+        "/props",
+        "/slots",
+    ] {
         let reply = send_to(app.clone(), request("GET", path, Body::empty())).await;
         assert_eq!(reply.status, if path == "/health" { 503 } else { 200 }, "{path}");
     }

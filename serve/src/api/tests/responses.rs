@@ -8,7 +8,9 @@ const PATH: &str = "/v1/responses";
 
 fn body(fields: Json) -> Json {
     let mut body = json!({"input": "Tell me a story.", "max_output_tokens": 8, "temperature": 0});
-    body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+    body.as_object_mut()
+        .expect("an object")
+        .extend(fields.as_object().expect("an object").clone());
     body
 }
 
@@ -32,7 +34,9 @@ async fn events(body: &Json) -> Vec<Json> {
 }
 
 fn names(events: &[Json]) -> Vec<&str> {
-    let names = events.iter().filter_map(|event| event["type"].as_str()?.strip_prefix("response."));
+    let names = events
+        .iter()
+        .filter_map(|event| event["type"].as_str()?.strip_prefix("response."));
     let mut names: Vec<&str> = names.collect();
     names.dedup();
     names
@@ -40,7 +44,12 @@ fn names(events: &[Json]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_stream_says_what_the_whole_response_says() {
-    let whole = post(PATH, &body(json!({"instructions": "Be brief.", "metadata": {"a": "b"}}))).await.json();
+    let whole = post(
+        PATH,
+        &body(json!({"instructions": "Be brief.", "metadata": {"a": "b"}})),
+    )
+    .await
+    .json();
     check(
         &whole,
         &[
@@ -57,7 +66,10 @@ async fn a_stream_says_what_the_whole_response_says() {
             ("/instructions", json!("Be brief.")),
         ],
     );
-    let events = events(&body(json!({"instructions": "Be brief.", "metadata": {"a": "b"}}))).await;
+    let events = events(&body(
+        json!({"instructions": "Be brief.", "metadata": {"a": "b"}}),
+    ))
+    .await;
     assert_eq!(
         names(&events),
         [
@@ -72,7 +84,9 @@ async fn a_stream_says_what_the_whole_response_says() {
             "incomplete",
         ]
     );
-    let deltas = events.iter().filter(|event| event["type"] == "response.output_text.delta");
+    let deltas = events
+        .iter()
+        .filter(|event| event["type"] == "response.output_text.delta");
     let text: String = deltas.filter_map(|event| event["delta"].as_str()).collect();
     assert_eq!(json!(text), *at(&whole, "/output/0/content/0/text"));
     let last = at(events.last().expect("events"), "/response");
@@ -82,8 +96,10 @@ async fn a_stream_says_what_the_whole_response_says() {
 
 #[tokio::test]
 async fn a_function_is_called_and_its_output_read() {
-    let asked = body(json!({"tools": [weather()], "tool_choice": "required", "parallel_tool_calls": false,
-        "max_output_tokens": 200}));
+    let asked = body(
+        json!({"tools": [weather()], "tool_choice": "required", "parallel_tool_calls": false,
+        "max_output_tokens": 200}),
+    );
     let whole = post(PATH, &asked).await.json();
     check(
         &whole,
@@ -121,7 +137,12 @@ async fn a_schema_is_kept() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"],
         "additionalProperties": false});
     let format = json!({"type": "json_schema", "name": "x", "strict": true, "schema": schema});
-    let reply = post(PATH, &body(json!({"text": {"format": format}, "max_output_tokens": 60}))).await.json();
+    let reply = post(
+        PATH,
+        &body(json!({"text": {"format": format}, "max_output_tokens": 60})),
+    )
+    .await
+    .json();
     let text = at(&reply, "/output/0/content/0/text").as_str().expect("a text");
     assert!(at(&serde_json::from_str(text).expect("JSON"), "/a").is_boolean());
     check(&reply, &[("/status", json!("completed"))]);
@@ -157,8 +178,14 @@ async fn inputs_of_embeddings_are_checked() {
         ("/v1/embeddings", json!({"input": "x", "encoding_format": "hex"})),
         ("/v1/embeddings", json!({"input": [99_999_999]})),
         ("/v1/embeddings", json!({"input": "word ".repeat(5000)})),
-        ("/api/embed", json!({"model": "storyteller", "input": "word ".repeat(5000)})),
-        ("/api/embed", json!({"model": "storyteller", "input": "x", "dimensions": 8})),
+        (
+            "/api/embed",
+            json!({"model": "storyteller", "input": "word ".repeat(5000)}),
+        ),
+        (
+            "/api/embed",
+            json!({"model": "storyteller", "input": "x", "dimensions": 8}),
+        ),
         ("/api/embeddings", json!({"model": "storyteller"})),
     ] {
         let reply = post(path, &fields).await;

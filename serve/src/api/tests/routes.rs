@@ -28,7 +28,9 @@ impl Route {
 
     /// The path with a model's name in it.
     pub(crate) fn example(&self) -> String {
-        self.path.replace("{id}", "storyteller").replace("{digest}", "sha256:0")
+        self.path
+            .replace("{id}", "storyteller")
+            .replace("{digest}", "sha256:0")
     }
 }
 
@@ -47,7 +49,12 @@ macro_rules! schema {
     };
 }
 
-const fn get(path: &'static str, summary: &'static str, statuses: &'static [u16], fields: &'static [&'static str]) -> Route {
+const fn get(
+    path: &'static str,
+    summary: &'static str,
+    statuses: &'static [u16],
+    fields: &'static [&'static str],
+) -> Route {
     Route {
         method: "GET",
         path,
@@ -94,9 +101,26 @@ const CHAT: &[&str] = &["id", "object", "created", "model", "choices", "usage"];
 /// The paths.
 pub(crate) const ROUTES: &[Route] = &[
     get("/v1/models", "Every model", READS, &["object", "data"]),
-    get("/v1/models/{id}", "One model", READS, &["id", "object", "created", "owned_by"]),
-    post("/v1/chat/completions", "Answer a conversation", schema!(openai::chat::ChatRequest), CHAT, EVENTS),
-    post("/chat/completions", "The same", schema!(openai::chat::ChatRequest), CHAT, EVENTS),
+    get(
+        "/v1/models/{id}",
+        "One model",
+        READS,
+        &["id", "object", "created", "owned_by"],
+    ),
+    post(
+        "/v1/chat/completions",
+        "Answer a conversation",
+        schema!(openai::chat::ChatRequest),
+        CHAT,
+        EVENTS,
+    ),
+    post(
+        "/chat/completions",
+        "The same",
+        schema!(openai::chat::ChatRequest),
+        CHAT,
+        EVENTS,
+    ),
     post(
         "/v1/completions",
         "Continue texts, and score them",
@@ -180,10 +204,27 @@ pub(crate) const ROUTES: &[Route] = &[
     get("/v1/health", "The same", HEALTH, &["status"]),
     get("/readyz", "The same", HEALTH, &["status"]),
     get("/livez", "Whether HTTP works", HEALTH, &["status"]),
-    get("/props", "The settings in force", READS, &["default_generation_settings", "total_slots"]),
+    get(
+        "/props",
+        "The settings in force",
+        READS,
+        &["default_generation_settings", "total_slots"],
+    ),
     get("/slots", "The places at which requests are computed", READS, &[]),
-    post("/tokenize", "The tokens of a text", schema!(llama_cpp::tokens::TokenizeRequest), &["tokens"], None),
-    post("/detokenize", "The text of tokens", schema!(llama_cpp::tokens::DetokenizeRequest), &["content"], None),
+    post(
+        "/tokenize",
+        "The tokens of a text",
+        schema!(llama_cpp::tokens::TokenizeRequest),
+        &["tokens"],
+        None,
+    ),
+    post(
+        "/detokenize",
+        "The text of tokens",
+        schema!(llama_cpp::tokens::DetokenizeRequest),
+        &["content"],
+        None,
+    ),
     post(
         "/apply-template",
         "The text of a conversation",
@@ -191,6 +232,11 @@ pub(crate) const ROUTES: &[Route] = &[
         &["prompt"],
         None,
     ),
-    get("/tokenizer_info", "What programs that tokenize need to know", READS, &["eos_token"]),
+    get(
+        "/tokenizer_info",
+        "What programs that tokenize need to know",
+        READS,
+        &["eos_token"],
+    ),
     get("/openapi.json", "This document", READS, &["openapi", "paths"]),
 ];
