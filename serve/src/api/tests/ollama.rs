@@ -120,7 +120,8 @@ async fn an_answer_comes_in_lines_unless_it_is_asked_for_at_once() {
 
 #[tokio::test]
 async fn forms_are_kept_and_calls_come_whole() {
-    let schema = json!({"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]});
+    let schema = json!({"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"],
+        "additionalProperties": false});
     let options = json!({"num_predict": 100, "temperature": 0});
     let reply = post(
         "/api/chat",
