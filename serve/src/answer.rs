@@ -1,5 +1,6 @@
 //! An answer as it is made, whatever the dialect: choices of one prompt, their text and their calls of tools.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use siskin_grammar::{CallEvent, CallParser, Constraint, Form, ToolSet};
@@ -9,9 +10,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::engine::{Engine, Events};
 use crate::error::{ApiError, Kind};
+use crate::front::{Tally, Work};
 use crate::live::Live;
 use crate::models::Lease;
-use crate::request::{Drawn, End, Event, Finish, Request, Scored};
+use crate::request::{Drawn, End, Event, Finish, Request, Scored, Timings};
 
 /// What a dialect asks for.
 #[derive(Debug, Clone)]
@@ -20,7 +22,7 @@ pub(crate) struct Ask {
     pub(crate) prompt: Vec<Token>,
     /// Answers to it.
     pub(crate) choices: usize,
-    /// Tokens of each at most; `None` for what the context has room for.
+    /// Tokens of each at most; `None` for what is left of a fair share of the context.
     pub(crate) max_tokens: Option<u32>,
     /// How tokens are chosen.
     pub(crate) sampler: SamplerConfig,
@@ -142,6 +144,8 @@ pub(crate) struct Answer {
     pub(crate) prompt_tokens: u32,
     ticks: Interval,
     next: usize,
+    /// Where what it took is noted, and when it was asked for.
+    tally: Option<(Arc<Tally>, Instant)>,
 }
 
 impl Answer {
@@ -162,7 +166,7 @@ impl Answer {
         }
         ask.compile(live)?;
         let constraint = ask.constraint.take();
-        let prompt: std::sync::Arc<[Token]> = ask.prompt.into();
+        let prompt: Arc<[Token]> = ask.prompt.into();
         let prompt_tokens = prompt.len() as u32;
         let max_tokens = length(ask.max_tokens, prompt_tokens, live.context, live.fair_share);
         let seed = ask.sampler.with_seed().seed.unwrap_or_default();
@@ -214,7 +218,17 @@ impl Answer {
             prompt_tokens,
             ticks,
             next: 0,
+            tally: None,
         })
+    }
+
+    /// Has what it takes noted for the log.
+    pub(crate) fn note_in(&mut self, tally: Arc<Tally>) {
+        tally.note(|work| {
+            work.model = Some(self.lease.live.name.clone());
+            work.prompt = Some((self.prompt_tokens as usize, 0));
+        });
+        self.tally = Some((tally, Instant::now()));
     }
 
     /// Whether a choice has called a tool.
@@ -224,6 +238,14 @@ impl Answer {
 
     /// What comes next, and of which choice; `None` after the last end.
     pub(crate) async fn next(&mut self) -> Option<(usize, Part)> {
+        let next = self.part().await;
+        if let (Some((tally, since)), Some((_, part))) = (&self.tally, &next) {
+            tally.note(|work| note(work, part, since.elapsed()));
+        }
+        next
+    }
+
+    async fn part(&mut self) -> Option<(usize, Part)> {
         loop {
             // Choices take turns.
             let count = self.choices.len();
@@ -262,6 +284,33 @@ impl Answer {
                 }
             }
         }
+    }
+}
+
+/// Notes what a part tells of an answer's work.
+fn note(work: &mut Work, part: &Part, since: Duration) {
+    match part {
+        Part::Waiting(_) | Part::Prompt(_) => {}
+        Part::Text { .. } | Part::Call(_) => drop(work.first.get_or_insert(since)),
+        Part::End(end) => {
+            let Timings {
+                cache_n,
+                predicted_n,
+                queue_ms,
+                ..
+            } = &end.timings;
+            // Later choices find the first one's prompt: only the first tells what was known before.
+            if work.end.is_none() {
+                work.prompt = work.prompt.map(|(all, _)| (all, *cache_n as usize));
+                work.queued = Duration::try_from_secs_f64(queue_ms / 1e3).ok();
+            }
+            work.answer = Some(work.answer.unwrap_or(0) + *predicted_n as usize);
+            work.end = Some(match end.finish {
+                Finish::Stop | Finish::StopString => "stop",
+                Finish::Length => "length",
+            });
+        }
+        Part::Failed(_) => work.end = Some("failed"),
     }
 }
 

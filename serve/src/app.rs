@@ -96,6 +96,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(api::openai::router())
         .merge(api::llama_cpp::router())
         .merge(api::ollama::router())
+        .merge(api::anthropic::router())
+        .merge(api::responses::router())
+        .merge(api::openapi::router())
         .merge(api::operations::router())
         .fallback(|request: Request<Body>| async move {
             let path: String = request.uri().path().chars().take(200).collect();
@@ -107,6 +110,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             let error = ApiError::new(Kind::Method, format!("{path} does not take {method}"));
             Dialect::of_path(path).refuse(&error)
         })
+        .layer(axum::middleware::from_fn_with_state(app.clone(), api::edge::edge))
         .with_state(app)
 }
 

@@ -21,10 +21,6 @@ use crate::journal::Journal;
 use crate::keys::Keys;
 use crate::metrics::{Metrics, Reason};
 use entry::{Entry, Logged};
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "handlers do not note their work yet")
-)]
 pub(crate) use entry::{Tally, Work};
 use need::Need;
 

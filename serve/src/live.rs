@@ -1,7 +1,6 @@
 //! A model that is loaded: what handlers need of it. No handler touches its context; the engine does.
 
 use std::sync::OnceLock;
-use std::time::SystemTime;
 
 use siskin_grammar::{CallStyle, Constraint, Form, GrammarError, TokenText, Vocabulary};
 use siskin_runtime::chat::{self, PromptMessage, Prompter, Template};
@@ -25,8 +24,6 @@ pub(crate) struct Live {
     pub(crate) fair_share: u32,
     /// What its header says.
     pub(crate) facts: Facts,
-    /// When it was loaded.
-    pub(crate) loaded: SystemTime,
     prompter: Prompter,
     style: CallStyle,
     vocabulary: OnceLock<Result<Vocabulary, GrammarError>>,
@@ -60,7 +57,6 @@ impl Live {
             context,
             fair_share,
             facts,
-            loaded: SystemTime::now(),
             prompter: Prompter::new(&model, template),
             style,
             vocabulary: OnceLock::new(),

@@ -11,6 +11,7 @@ use siskin_runtime::scheduler::Class;
 use crate::answer::{Answer, Ask};
 use crate::app::{App, Caller};
 use crate::error::ApiError;
+use crate::front::Tally;
 use crate::models::{Lease, blocking};
 
 /// Who asks.
@@ -22,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) class: Class,
     /// The conversation, from `X-Session-ID`.
     pub(crate) session: Option<String>,
+    /// Where what its answer takes is noted for the log.
+    pub(crate) tally: Option<Arc<Tally>>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Client {
@@ -32,6 +35,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
             caller: parts.extensions.get::<Caller>().cloned().unwrap_or_default(),
             class: class(&parts.headers),
             session: text(&parts.headers, "x-session-id"),
+            tally: parts.extensions.get::<Arc<Tally>>().cloned(),
         })
     }
 }
@@ -93,5 +97,9 @@ pub(crate) async fn start(
         conversation: conversation(&[client.session.as_deref()]).or(ask.conversation),
         ..ask
     };
-    Answer::begin(&app.engine, lease, ask)
+    let mut answer = Answer::begin(&app.engine, lease, ask)?;
+    if let Some(tally) = &client.tally {
+        answer.note_in(tally.clone());
+    }
+    Ok(answer)
 }

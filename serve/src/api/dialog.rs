@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::live::Live;
 
 /// The turn of another speaker ends an answer on the plain template.
-const NEXT_SPEAKER: &str = "\nUser:";
+pub(crate) const NEXT_SPEAKER: &str = "\nUser:";
 
 /// A conversation.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 //! OpenAI's API.
 
-mod chat;
+pub(crate) mod chat;
 mod classic;
 pub(crate) mod common;
-mod completions;
+pub(crate) mod completions;
 pub(crate) mod embeddings;
 pub(crate) mod messages;
 mod models;

@@ -1,5 +1,12 @@
 //! Every path of the real router, with the embedded storyteller and without a socket.
 
+mod anthropic;
 mod chat;
 mod completions;
 mod harness;
+mod llama_cpp;
+mod ollama;
+mod openapi;
+mod refusals;
+mod responses;
+mod routes;

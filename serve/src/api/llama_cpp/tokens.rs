@@ -176,6 +176,7 @@ pub(super) async fn tokenizer_info(State(app): Shared) -> Response<Body> {
             "add_bos_token": live.model.bos().is_some(),
             "chat_template": live.template(),
             "model_max_length": live.context,
+            "n_ctx_train": live.facts.training_context,
             "vocab_size": live.model.vocabulary_len(),
         }),
     )

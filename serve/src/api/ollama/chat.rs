@@ -22,7 +22,7 @@ use crate::error::ApiError;
 
 /// A request.
 #[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "OllamaChatRequest"))]
 pub(crate) struct ChatRequest {
     /// The model's name.
     model: String,

@@ -36,7 +36,11 @@ pub(crate) struct EmbedRequest {
 
 /// A text to embed, as older clients ask.
 #[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(rename = "OllamaEmbeddingsRequest")
+)]
 pub(crate) struct EmbeddingsRequest {
     /// The model's name.
     model: String,

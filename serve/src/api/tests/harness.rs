@@ -1,5 +1,6 @@
 //! Requests without a socket, and strict readers of what comes back.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::models::{ModelConfig, Models, Sharing};
 
 /// Tokens of the context of the model of the tests.
-pub(crate) const CONTEXT: u32 = 512;
+pub(crate) const CONTEXT: u32 = 2048;
 
 /// A service with the storyteller, named `storyteller`, of its own.
 pub(crate) fn new_app() -> Arc<App> {
@@ -44,7 +45,12 @@ pub(crate) fn new_app() -> Arc<App> {
 /// The service that tests share.
 pub(crate) fn app() -> Arc<App> {
     static APP: OnceLock<Arc<App>> = OnceLock::new();
-    APP.get_or_init(new_app).clone()
+    let opened = || {
+        let app = new_app();
+        app.opened.store(true, Ordering::Relaxed);
+        app
+    };
+    APP.get_or_init(opened).clone()
 }
 
 /// A response.

@@ -1,0 +1,371 @@
+//! Requests for messages.
+
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+use siskin_runtime::SamplerConfig;
+
+use crate::answer::Ask;
+use crate::api::client::conversation;
+use crate::api::dialog::Dialog;
+use crate::api::openai::common::{self, Sampling, Stop};
+use crate::api::openai::messages::{Content, Message};
+use crate::api::refused::{self, Neutral, Refused};
+use crate::body::Fields;
+use crate::error::ApiError;
+use crate::live::Live;
+
+/// A request for an answer.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct MessagesRequest {
+    #[serde(flatten)]
+    said: CountRequest,
+    /// Tokens to draw at most.
+    max_tokens: i64,
+    /// Texts that end an answer.
+    stop_sequences: Option<Vec<String>>,
+    /// Send events as they come.
+    stream: Option<bool>,
+    /// Softmax temperature.
+    temperature: Option<f32>,
+    /// Only the most likely tokens that together have this probability.
+    top_p: Option<f32>,
+    /// Only so many of the most likely tokens.
+    top_k: Option<i32>,
+    /// Who asks.
+    metadata: Option<Metadata>,
+}
+
+/// A request for the number of its tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct CountRequest {
+    /// The model's name.
+    model: String,
+    /// The conversation.
+    messages: Vec<Turn>,
+    /// The system prompt: a text, or blocks of text.
+    system: Option<Blocks>,
+    /// Tools that may be called.
+    tools: Option<Vec<ToolSpec>>,
+    /// auto, any, tool or none.
+    tool_choice: Option<Choice>,
+    #[serde(flatten)]
+    #[cfg_attr(test, schemars(skip))]
+    unknown: Map<String, Json>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Metadata {
+    /// The conversation: the same one finds its prefix again.
+    user_id: Option<String>,
+}
+
+/// A turn of a conversation.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Turn {
+    /// user or assistant.
+    role: Role,
+    /// A text, or blocks.
+    content: Blocks,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// The person's.
+    User,
+    /// The model's.
+    Assistant,
+}
+
+/// A text, or blocks.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub(crate) enum Blocks {
+    /// As it is.
+    Text(String),
+    /// In blocks.
+    Many(Vec<Block>),
+}
+
+/// A block: of the types text, tool_use and tool_result; others are refused.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Block {
+    /// text, tool_use or tool_result.
+    #[serde(rename = "type")]
+    ty: String,
+    /// The text of a text.
+    text: Option<String>,
+    /// The id of a call.
+    id: Option<String>,
+    /// The tool of a call.
+    name: Option<String>,
+    /// The arguments of a call.
+    input: Option<Json>,
+    /// The call that a result is of.
+    tool_use_id: Option<String>,
+    /// A result: a text, or blocks of text.
+    content: Option<Box<Blocks>>,
+}
+
+/// A tool.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ToolSpec {
+    /// custom; tools that Anthropic's servers run are refused.
+    #[serde(rename = "type")]
+    ty: Option<String>,
+    /// Its name.
+    name: String,
+    /// What it does.
+    description: Option<String>,
+    /// The schema of its arguments.
+    input_schema: Option<Json>,
+}
+
+/// Which tool is to be called.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Choice {
+    /// auto, any, tool or none.
+    #[serde(rename = "type")]
+    ty: String,
+    /// The tool.
+    name: Option<String>,
+    /// Whether there may be only one call.
+    disable_parallel_tool_use: Option<bool>,
+}
+
+impl Fields for MessagesRequest {
+    fn unknown(&self) -> &Map<String, Json> {
+        &self.said.unknown
+    }
+}
+
+impl Fields for CountRequest {
+    fn unknown(&self) -> &Map<String, Json> {
+        &self.unknown
+    }
+}
+
+/// Fields that would change what the answer means, and are not known here.
+const REFUSED: &[Refused] = &[
+    ("container", Neutral::None),
+    ("mcp_servers", Neutral::None),
+    ("output_format", Neutral::None),
+    ("thinking", Neutral::Type("disabled")),
+];
+
+impl MessagesRequest {
+    /// Whether events are sent as they come.
+    pub(super) fn stream(&self) -> bool {
+        self.stream.unwrap_or(false)
+    }
+
+    /// The model.
+    pub(super) fn model(&self) -> &str {
+        &self.said.model
+    }
+
+    /// The ask.
+    ///
+    /// # Errors
+    /// Something of it is refused.
+    pub(super) fn ask(self, live: &Live, defaults: &SamplerConfig) -> Result<Ask, ApiError> {
+        let sampling = Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            ..Sampling::default()
+        };
+        if self.max_tokens < 1 {
+            let message = format!("max_tokens is {}; it must be 1 or more", self.max_tokens);
+            return Err(ApiError::field("max_tokens", message));
+        }
+        let stop = common::stops(self.stop_sequences.map(Stop::Many)).map_err(|error| ApiError {
+            param: Some("stop_sequences".into()),
+            ..error
+        })?;
+        let user = self.metadata.and_then(|metadata| metadata.user_id);
+        let ask = self.said.dialog()?.ask(live, sampling.config(defaults)?)?;
+        Ok(Ask {
+            max_tokens: Some(u32::try_from(self.max_tokens).unwrap_or(u32::MAX)),
+            stop: [stop, ask.stop].concat(),
+            conversation: conversation(&[user.as_deref()]),
+            ..ask
+        })
+    }
+}
+
+impl CountRequest {
+    /// The model.
+    pub(super) fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The tokens of its prompt.
+    ///
+    /// # Errors
+    /// Something of it is refused.
+    pub(super) fn count(self, live: &Live, defaults: &SamplerConfig) -> Result<usize, ApiError> {
+        Ok(self.dialog()?.ask(live, *defaults)?.prompt.len())
+    }
+
+    fn dialog(self) -> Result<Dialog, ApiError> {
+        refused::check(&self.unknown, &[REFUSED])?;
+        let mut messages = Vec::new();
+        if let Some(system) = self.system {
+            messages.push(message("system", system.text("system")?));
+        }
+        for turn in self.messages {
+            turn.write(&mut messages)?;
+        }
+        let tools = self.tools.map(|tools| {
+            tools
+                .into_iter()
+                .map(ToolSpec::openai)
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let single_call = self
+            .tool_choice
+            .as_ref()
+            .and_then(|choice| choice.disable_parallel_tool_use);
+        Ok(Dialog {
+            messages,
+            tools: tools.transpose()?,
+            choice: self.tool_choice.map(Choice::openai).transpose()?,
+            single_call: single_call.unwrap_or(false),
+            form: None,
+        })
+    }
+}
+
+fn message(role: &str, text: String) -> Message {
+    Message {
+        role: role.into(),
+        content: Some(Content::Text(text)),
+        ..Message::default()
+    }
+}
+
+impl Blocks {
+    /// The text of blocks of text.
+    fn text(self, field: &str) -> Result<String, ApiError> {
+        let blocks = match self {
+            Blocks::Text(text) => return Ok(text),
+            Blocks::Many(blocks) => blocks,
+        };
+        let texts = blocks
+            .into_iter()
+            .map(|block| match (block.ty.as_str(), block.text) {
+                ("text", Some(text)) => Ok(text),
+                (ty, _) => Err(unknown_block(field, ty)),
+            });
+        Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
+    }
+}
+
+fn unknown_block(field: &str, ty: &str) -> ApiError {
+    let ty: String = ty.chars().take(40).collect();
+    ApiError::field(
+        field,
+        format!("a block has the type {ty:?}; this model reads text and results of tools only"),
+    )
+}
+
+impl Turn {
+    /// Results of tools are messages of their own; they come before what the person says.
+    fn write(self, messages: &mut Vec<Message>) -> Result<(), ApiError> {
+        let blocks = match self.content {
+            Blocks::Text(text) => {
+                messages.push(message(
+                    if self.role == Role::User {
+                        "user"
+                    } else {
+                        "assistant"
+                    },
+                    text,
+                ));
+                return Ok(());
+            }
+            Blocks::Many(blocks) => blocks,
+        };
+        let (mut texts, mut calls) = (Vec::new(), Vec::new());
+        let mut results = false;
+        for block in blocks {
+            match (self.role, block.ty.as_str()) {
+                (_, "text") => texts.push(block.text.unwrap_or_default()),
+                // What other models thought is not shown to this one.
+                (Role::Assistant, "thinking" | "redacted_thinking") => {}
+                (Role::Assistant, "tool_use") => calls.push(json!({
+                    "id": block.id,
+                    "type": "function",
+                    "function": { "name": block.name, "arguments": block.input.unwrap_or_else(|| json!({})) },
+                })),
+                (Role::User, "tool_result") => {
+                    results = true;
+                    let text = block
+                        .content
+                        .map_or(Ok(String::new()), |content| content.text("messages"))?;
+                    messages.push(Message {
+                        tool_call_id: block.tool_use_id,
+                        ..message("tool", text)
+                    });
+                }
+                (_, ty) => return Err(unknown_block("messages", ty)),
+            }
+        }
+        let text = texts.join("\n");
+        match self.role {
+            Role::User if results && text.is_empty() => {}
+            Role::User => messages.push(message("user", text)),
+            Role::Assistant => messages.push(Message {
+                tool_calls: Some(calls),
+                ..message("assistant", text)
+            }),
+        }
+        Ok(())
+    }
+}
+
+impl ToolSpec {
+    fn openai(self) -> Result<Json, ApiError> {
+        match self.ty.as_deref() {
+            None | Some("custom") => {}
+            Some(ty) => {
+                let ty: String = ty.chars().take(40).collect();
+                return Err(ApiError::field(
+                    "tools",
+                    format!("a tool has the type {ty:?}; only custom tools are known here"),
+                ));
+            }
+        }
+        Ok(json!({ "type": "function", "function": {
+            "name": self.name,
+            "description": self.description.unwrap_or_default(),
+            "parameters": self.input_schema,
+        } }))
+    }
+}
+
+impl Choice {
+    fn openai(self) -> Result<Json, ApiError> {
+        match (self.ty.as_str(), self.name) {
+            ("auto" | "none", _) => Ok(self.ty.into()),
+            ("any", _) => Ok("required".into()),
+            ("tool", Some(name)) => Ok(json!({ "type": "function", "function": { "name": name } })),
+            _ => Err(ApiError::field(
+                "tool_choice",
+                "tool_choice.type must be auto, any, none, or tool with a name",
+            )),
+        }
+    }
+}
