@@ -118,7 +118,13 @@ impl Flags<'_> {
         let names = match row.here {
             Here::As(flag) => flag,
             // Another command's flags.
-            Here::Say(answer) if answer.contains("siskin run") || answer.contains("siskin chat") => "",
+            Here::Say(answer)
+                if ["run", "chat", "serve"]
+                    .iter()
+                    .any(|name| answer.contains(&format!("siskin {name}"))) =>
+            {
+                ""
+            }
             Here::Say(answer) => answer,
             Here::Always(_) => "",
         };

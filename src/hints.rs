@@ -15,6 +15,8 @@ use siskin_model::files::{FileError, Found, PathKind};
 use siskin_model::gguf::{GgufError, HeaderError, NotGguf, Problem};
 use siskin_quant::convert::ConvertError;
 use siskin_quant::imatrix::ImatrixError;
+use siskin_serve::ServeError;
+use siskin_serve::listen::ListenError;
 
 use crate::habits::DOWNLOAD;
 
@@ -61,8 +63,27 @@ pub(crate) fn hint(error: &anyhow::Error, flags: &Flags) -> Option<String> {
                 _ => None,
             };
         }
+        if let Some(error) = cause.downcast_ref::<ServeError>() {
+            return serving(error, flags);
+        }
         measuring(cause, flags).or_else(|| file(cause, flags))
     })
+}
+
+/// What the service reports before it serves.
+fn serving(error: &ServeError, flags: &Flags) -> Option<String> {
+    let hint = match error {
+        ServeError::Model(error) => return runtime(error, flags),
+        ServeError::Exposed(_) => {
+            "--api-key-file FILE has the keys (siskin serve --new-key NAME makes one), --no-auth lets everyone ask, and \
+             --host 127.0.0.1 listens on this machine only"
+        }
+        ServeError::Listen(ListenError::Taken { address }) if address.tcp().is_some() => {
+            "--port N chooses another port, and --port 0 a free one"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// What the harness reports.

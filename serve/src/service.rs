@@ -60,8 +60,6 @@ pub struct Config {
     pub limits: listen::Limits,
     /// What is logged.
     pub level: Level,
-    /// Whether prompts and answers are logged.
-    pub log_prompts: bool,
     /// This machine's name.
     pub hostname: Option<String>,
 }

@@ -9,6 +9,16 @@ pub(crate) struct SamplingArgs {
     /// Maximum number of tokens to generate; -1 for no limit
     #[arg(short, long, value_name = "N", default_value = "-1", allow_negative_numbers = true, value_parser = number::limit)]
     n_predict: Limit,
+    #[command(flatten)]
+    sampler: SamplerArgs,
+    /// Stop when this text appears; it is not printed (may be given several times)
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+}
+
+/// How tokens are chosen.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SamplerArgs {
     /// Temperature; 0 always picks the most likely token
     #[arg(long, value_name = "T", default_value_t = SamplerConfig::default().temp, allow_negative_numbers = true, value_parser = number::temperature)]
     temp: f32,
@@ -36,9 +46,6 @@ pub(crate) struct SamplingArgs {
     /// Random seed; -1 for a random one [default: random]
     #[arg(short, long, value_name = "N", default_value = "-1", hide_default_value = true, allow_negative_numbers = true, value_parser = number::seed)]
     seed: Seed,
-    /// Stop when this text appears; it is not printed (may be given several times)
-    #[arg(long, value_name = "TEXT")]
-    stop: Vec<String>,
 }
 
 // clap takes a field of the type Option for a flag that may be missing.
@@ -48,6 +55,17 @@ type Seed = std::option::Option<u32>;
 impl SamplingArgs {
     /// What was typed, checked, with a seed: a text can be had again.
     pub(crate) fn sampling(&self) -> anyhow::Result<Sampling> {
+        Ok(Sampling {
+            config: self.sampler.config()?.with_seed(),
+            max_tokens: self.n_predict,
+            stop: self.stop.clone(),
+        })
+    }
+}
+
+impl SamplerArgs {
+    /// What was typed, checked.
+    pub(crate) fn config(&self) -> anyhow::Result<SamplerConfig> {
         let config = SamplerConfig {
             temp: self.temp,
             top_k: self.top_k.max(0),
@@ -58,13 +76,8 @@ impl SamplingArgs {
             presence_penalty: self.presence_penalty,
             repeat_last_n: self.repeat_last_n,
             seed: self.seed,
-        }
-        .with_seed();
+        };
         config.check()?;
-        Ok(Sampling {
-            config,
-            max_tokens: self.n_predict,
-            stop: self.stop.clone(),
-        })
+        Ok(config)
     }
 }

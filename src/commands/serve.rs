@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use siskin::Model;
 use siskin::device::settings::{Kernels, Overrides};
-use siskin::{Model, SamplerConfig};
 use siskin_serve::address::Address;
 use siskin_serve::journal::Level;
 use siskin_serve::keys::{KeySource, new_key};
@@ -14,6 +14,7 @@ use siskin_serve::store::{self, DailyWrites};
 use siskin_serve::unit::Unit;
 use siskin_serve::{Config, ModelConfig, StoreConfig};
 
+use super::sampling_args::SamplerArgs;
 use super::session_args::TuningArgs;
 use super::{kernels, session_args};
 use crate::environment;
@@ -98,9 +99,6 @@ pub(crate) struct ServeArgs {
     /// End if nobody used the service for so long and systemd keeps its socket; 0 for never
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time, help_heading = "Operation")]
     idle_exit: Duration,
-    /// Write prompts and answers to the log
-    #[arg(long, help_heading = "Operation")]
-    log_prompts: bool,
     /// Print the units for systemd, and end
     #[arg(long, help_heading = "Operation")]
     unit: bool,
@@ -109,6 +107,8 @@ pub(crate) struct ServeArgs {
     explain: bool,
     #[command(flatten)]
     tuning: TuningArgs,
+    #[command(flatten, next_help_heading = "Sampling, unless a request says otherwise")]
+    sampler: SamplerArgs,
     /// Run an architecture that siskin cannot check; llama.cpp may abort if such a file is damaged
     #[arg(long)]
     any_arch: bool,
@@ -160,7 +160,7 @@ impl ServeArgs {
             deterministic: self.deterministic,
             max_wait: self.max_wait,
             memory: self.memory,
-            sampler: SamplerConfig::default(),
+            sampler: self.sampler.config()?,
             addresses,
             keys: KeySource::choose(self.api_key_file.as_deref(), credentials.as_deref()),
             no_auth: self.no_auth,
@@ -172,7 +172,6 @@ impl ServeArgs {
             store: self.store(),
             limits: Limits::default(),
             level: Level::Info,
-            log_prompts: self.log_prompts,
             hostname: rustix::system::uname()
                 .nodename()
                 .to_str()

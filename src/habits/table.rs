@@ -1,6 +1,6 @@
 //! What people type, and what happens here.
 //!
-//! Sources: the help texts of llama-cli, llama-bench, llama-quantize, llama-tokenize, llama-imatrix and
+//! Sources: the help texts of llama-cli, llama-server, llama-bench, llama-quantize, llama-tokenize, llama-imatrix and
 //! convert_hf_to_gguf.py of llama.cpp, and of ollama.
 
 /// What a flag of another program means here.
@@ -52,8 +52,11 @@ const MIXES: &str = "siskin writes llama-quantize's mixes; the type of a single 
 const ONE_FILE: &str = "siskin writes one file";
 const SURROUNDED: &str =
     "the chat template has what surrounds a message; --chat-template-file FILE gives another";
-const NO_PROMPT_CACHE: &str =
-    "siskin does not save computed prompts; siskin chat keeps its context from turn to turn";
+const NO_PROMPT_CACHE: &str = "siskin chat keeps its context from turn to turn; siskin serve MODEL --prefix-store DIR saves computed prompts";
+const SERVED: &str = "siskin serve MODEL serves a model over HTTP; its --help lists its flags";
+const IN_REQUEST: &str = "each request says it; leave it out";
+const SAVES: &str = "known beginnings of prompts stay in the context by themselves; --prefix-store DIR keeps them over restarts";
+const WAITS: &str = "connections that do not move are closed by themselves, and --max-wait TIME limits how long requests wait";
 
 use Here::{Always, As, Say};
 
@@ -76,6 +79,8 @@ pub(super) const FLAGS: &[Row] = &[
     row(&["--outtype"], As("--type")),
     row(&["--repetition-penalty"], As("--repeat-penalty")),
     row(&["--temperature"], As("--temp")),
+    row(&["-np"], As("--parallel")),
+    row(&["--sleep-idle-seconds"], As("--idle-unload")),
     // What siskin does anyway.
     only(
         &["chat"],
@@ -91,12 +96,27 @@ pub(super) const FLAGS: &[Row] = &[
     ),
     only(&["run"], &["-st", "--single-turn"], Always(0)),
     only(
-        &["run", "chat"],
+        &["run", "chat", "serve"],
         &["--jinja", "--no-escape", "--simple-io", "--nowordwrap"],
         Always(0),
     ),
     only(
-        &["run", "chat", "bench"],
+        &["serve"],
+        &[
+            "-cb",
+            "--cont-batching",
+            "-kvu",
+            "--kv-unified",
+            "--metrics",
+            "--slots",
+            "--cache-prompt",
+            "--embedding",
+            "--embeddings",
+        ],
+        Always(0),
+    ),
+    only(
+        &["run", "chat", "bench", "serve"],
         &[
             "--no-warmup",
             "--warmup",
@@ -174,9 +194,10 @@ pub(super) const FLAGS: &[Row] = &[
         Say("keys and values have one type: --cache-type TYPE"),
     ),
     row(&["-mmp"], Say("type --mmap or --no-mmap")),
-    row(
+    only(
+        &["run", "chat", "bench", "tune", "imatrix", "tokenize"],
         &["-np", "--parallel", "-cb", "--cont-batching"],
-        Say("siskin computes one sequence at a time; leave it out"),
+        Say("this command computes one sequence at a time; siskin serve computes several"),
     ),
     row(
         &[
@@ -330,9 +351,93 @@ pub(super) const FLAGS: &[Row] = &[
     ),
     row(&["--lora", "--lora-scaled", "--control-vector"], Say(NO_ADAPTER)),
     row(&["-mm", "--mmproj", "--image", "--audio"], Say(TEXT_ONLY)),
-    row(
-        &["--host", "--port"],
-        Say("siskin has no server yet; siskin run MODEL PROMPT answers from a script"),
+    row(&["--host", "--port"], Say(SERVED)),
+    // Services.
+    only(
+        &["serve"],
+        &["--api-key"],
+        Say(
+            "everyone on this machine can see a command line; put the key into a file that only you can read: --api-key-file FILE",
+        ),
+    ),
+    only(
+        &["serve"],
+        &[
+            "--cache-ram",
+            "-cram",
+            "--slot-save-path",
+            "--cache-reuse",
+            "-sps",
+            "--slot-prompt-similarity",
+            "--ctx-checkpoints",
+        ],
+        Say(SAVES),
+    ),
+    only(&["serve"], &["-to", "--timeout"], Say(WAITS)),
+    only(
+        &["serve"],
+        &["--ssl-key-file", "--ssl-cert-file"],
+        Say("siskin serves plain HTTP; a proxy before it, such as Caddy or nginx, adds TLS"),
+    ),
+    only(
+        &["serve"],
+        &[
+            "--no-webui",
+            "--webui",
+            "--webui-config",
+            "--path",
+            "--api-prefix",
+        ],
+        Say("the page is small, loads nothing from elsewhere and is always at /; leave it out"),
+    ),
+    only(
+        &["serve"],
+        &["--threads-http"],
+        Say("one thread is enough to serve HTTP; leave it out"),
+    ),
+    only(
+        &["serve"],
+        &[
+            "--no-slots",
+            "--props",
+            "--no-cont-batching",
+            "-nocb",
+            "--no-cache-prompt",
+        ],
+        Say("siskin serve always works the same way here; leave it out"),
+    ),
+    only(
+        &["serve"],
+        &[
+            "--models-dir",
+            "--models-max",
+            "--models-preset",
+            "--models-autoload",
+        ],
+        Say("name the files, as siskin serve A.gguf B.gguf; --memory SIZE limits how many are loaded"),
+    ),
+    only(
+        &["serve"],
+        &["--rerank", "--reranking", "--pooling"],
+        Say("siskin does not rank texts, and takes the pooling from the model's file"),
+    ),
+    only(
+        &["serve"],
+        &[
+            "-n",
+            "--n-predict",
+            "--stop",
+            "-p",
+            "--prompt",
+            "-sys",
+            "--grammar",
+            "--grammar-file",
+            "-j",
+            "--json-schema",
+            "-jf",
+            "--json-schema-file",
+        ],
+        Say(IN_REQUEST),
     ),
     // Logs.
     row(
@@ -393,15 +498,15 @@ pub(super) const COMMANDS: &[(&[&str], &str)] = &[
         &["list", "ls"],
         "siskin keeps no list of models; MODEL is the path of a GGUF file, so ls *.gguf lists them",
     ),
-    (&["ps", "stop"], "siskin keeps no model loaded between commands"),
+    (
+        &["ps", "stop"],
+        "only siskin serve keeps models loaded; GET /api/ps lists them, and SIGTERM ends it",
+    ),
     (
         &["rm", "cp"],
         "a model is a GGUF file; remove or copy it as any other file",
     ),
-    (
-        &["serve", "server", "llama-server"],
-        "siskin has no server yet; siskin run MODEL PROMPT answers from a script",
-    ),
+    (&["server", "llama-server"], "type siskin serve MODEL"),
     (&["show", "info"], "siskin inspect FILE.gguf shows a model"),
     (
         &["create"],

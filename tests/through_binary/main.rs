@@ -23,6 +23,7 @@ mod promises;
 mod quantize;
 mod report;
 mod sampling;
+mod serve;
 mod signals;
 mod terminal;
 mod util;
