@@ -2,6 +2,7 @@
 
 pub(crate) mod request;
 mod stream;
+pub(crate) mod turns;
 
 use std::sync::Arc;
 
