@@ -226,7 +226,11 @@ async fn what_is_wrong_is_refused_with_its_field() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_refused_with_numbers() {
-    let reply = post(PATH, &body(json!({"max_tokens": 3000}))).await;
+    let reply = post(
+        PATH,
+        &body(json!({"messages": [{"role": "user", "content": "word ".repeat(5000)}]})),
+    )
+    .await;
     assert_eq!(reply.status, 400);
     check(
         &reply.json(),

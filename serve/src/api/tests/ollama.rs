@@ -199,7 +199,6 @@ async fn what_is_not_done_is_refused_in_a_text() {
         }
     }
     for fields in [
-        json!({"options": {"num_ctx": 1_000_000}}),
         json!({"options": {"temperature": -1}}),
         json!({"options": {"mirostat": 1}}),
         json!({"options": {"top_k": "x"}}),
@@ -221,7 +220,7 @@ async fn what_is_not_done_is_refused_in_a_text() {
     .await;
     assert_eq!(
         reply.header("x-siskin-ignored"),
-        Some("other, options.num_thread"),
+        Some("other, options.num_ctx, options.num_thread"),
         "{}",
         reply.text()
     );
