@@ -108,7 +108,10 @@ async fn enter(State(front): State<Arc<Front>>, mut request: Request, next: Next
             return answer;
         }
     }
-    let id = front.id();
+    // A client's own id is kept, if it can be in a log.
+    let own = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let sane = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let id = own.filter(sane).map_or_else(|| front.id(), str::to_owned);
     let path = request.uri().path().to_owned();
     let cors = front.guard.cors(request.headers());
     let route = request

@@ -190,14 +190,14 @@ impl ServeArgs {
             };
             let overrides = Overrides {
                 kernels: self.kernels,
-                ..typed.clone()
+                ..typed
             };
             ModelConfig {
                 name: path.map_or_else(|| "storyteller".into(), |path| name(path)),
                 path: path.cloned(),
                 builder: builder
                     .overrides(overrides)
-                    .environment(environment.clone())
+                    .environment(environment)
                     .priority(priority)
                     .any_architecture(self.any_arch),
             }
