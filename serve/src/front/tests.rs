@@ -132,9 +132,10 @@ fn a_request_needs_a_host_a_key_and_its_role() {
     let site = site(true);
     let key = ("x-api-key", KEY);
     let watcher = ("x-api-key", WATCHER);
-    let cases: [Case<'_>; 13] = [
+    let cases: [Case<'_>; 14] = [
         ("GET", "/livez", &[HOST], 200),
-        ("GET", "/livez", &[], 400),
+        ("GET", "/livez", &[], 200),
+        ("GET", "/v1/models", &[], 400),
         ("GET", "/livez", &[("host", "evil.example")], 403),
         ("POST", "/v1/chat/completions", &[HOST], 401),
         (
