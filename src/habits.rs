@@ -1,14 +1,16 @@
 //! What users of other programs type: flags, commands and names of llama.cpp and ollama either work or are answered with
 //! what to type here.
 
+mod commands;
 mod table;
 
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command};
 
+use commands::COMMANDS;
 pub(crate) use table::DOWNLOAD;
-use table::{COMMANDS, FLAGS, Here, Row};
+use table::{FLAGS, Here, Row};
 
 /// Flags that name the model; siskin has a place for it.
 const MODEL: [&str; 2] = ["-m", "--model"];

@@ -196,6 +196,8 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
         }
         drop(lease);
         app.opened.store(true, std::sync::atomic::Ordering::Relaxed);
+        // Who reads that it is ready may send a signal at once.
+        let mut signals = signals::Signals::listen();
         notifier.ready("ready");
         ready(&addresses);
         let beat = beat::Beat {
@@ -207,14 +209,14 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
         };
         tokio::select! {
             () = beat.run() => {}
-            () = signals::until_end(&keys, &notifier, &journal) => {}
+            () = signals.until_end(&keys, &notifier, &journal) => {}
         }
         app.draining.store(true, std::sync::atomic::Ordering::Relaxed);
         notifier.stopping("finishing what is running");
         let until = tokio::time::Instant::now() + config.drain;
         let _ = phase.send(Phase::Draining(until));
         // A second signal ends it at once.
-        signals::until_second(config.drain + Duration::from_secs(1)).await;
+        signals.until_second(config.drain + Duration::from_secs(1)).await;
         let _ = phase.send(Phase::Stopped);
         Ok(())
     };

@@ -1,5 +1,7 @@
 //! `siskin serve`: models over HTTP.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -102,6 +104,9 @@ pub(crate) struct ServeArgs {
     /// Print the units for systemd, and end
     #[arg(long, help_heading = "Operation")]
     unit: bool,
+    /// Serve on a free port, ask every path once, print figures and who could reach the service, and end
+    #[arg(long, help_heading = "Operation")]
+    check: bool,
     /// Print to stderr where each setting comes from, what will be in memory, and every limit
     #[arg(long, help_heading = "Operation")]
     explain: bool,
@@ -135,6 +140,9 @@ pub(crate) fn main(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config(addresses)?;
     if args.explain {
         args.explain(&config)?;
+    }
+    if args.check {
+        return check::main(config);
     }
     siskin_serve::run(config, |addresses| {
         for address in addresses {
@@ -243,7 +251,7 @@ impl ServeArgs {
         let plan = config.models[0].builder.clone().plan()?;
         crate::render::explain::print(&plan);
         for row in config.limits.rows() {
-            say!("{:<22} {:>10}  against {}", row.name, row.value, row.against);
+            say!("{:<27} {:>8}  against {}", row.name, row.value, row.against);
         }
         Ok(())
     }

@@ -207,3 +207,78 @@ fn a_second_model_is_loaded_when_it_is_asked_for() {
     assert!(unknown.text.contains("llama-tied-f32"), "{unknown:?}");
     service.stop();
 }
+
+#[test]
+fn a_prompt_that_was_asked_again_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("prefixes");
+    let store = store.to_string_lossy().into_owned();
+    // Small keys and values and slow passes: reading is faster than computing on a fast machine, too.
+    let settings = "-t 1 --threads-batch 1 --ubatch-size 4 --parallel 1 --cache-type q4_0 --prefix-store";
+    let settings: Vec<&str> = settings.split(' ').chain([store.as_str()]).collect();
+    let start = || Service::start(&settings);
+    let sentence =
+        "Once upon a time there was a little cat who liked to run and play in the big green garden. ";
+    let body = greedy(&sentence.repeat(14), 8, false);
+    let asked = |service: &Service| {
+        let reply = service.post("/v1/completions", &body);
+        let cached = reply.json()["timings"]["cache_n"].as_u64().expect("a number");
+        (reply.completion(), cached)
+    };
+    let service = start();
+    let want = asked(&service).0;
+    for _ in 0..2 {
+        assert_eq!(asked(&service).0, want);
+    }
+    until("a file", || {
+        (service.metric("siskin_prefix_store_writes_total") >= 1.0).then_some(())
+    });
+    service.stop();
+
+    let service = start();
+    let (text, cached) = asked(&service);
+    assert_eq!(text, want);
+    assert!(cached > 0);
+    assert_eq!(service.metric("siskin_prefix_store_hits_total"), 1.0);
+    service.stop();
+
+    for entry in std::fs::read_dir(&store).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|end| end == "state") {
+            let mut bytes = std::fs::read(&path).expect("a state");
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(&path, bytes).expect("written");
+        }
+    }
+    let service = start();
+    assert_eq!(asked(&service), (want, 0));
+    assert_eq!(service.metric("siskin_prefix_store_damaged_total"), 1.0);
+    service.stop();
+}
+
+#[test]
+fn a_check_asks_every_path_and_says_who_could_connect() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys");
+    secret(&keys, "a-key-of-sixteen-letters\n");
+    let mut check = siskin(["serve", "--check", "--host", "0.0.0.0", "--api-key-file"]);
+    let output = util::succeed(check.arg(&keys));
+    let text = String::from_utf8(output.stdout).expect("text");
+    for part in [
+        "/v1/chat/completions",
+        "/api/generate",
+        "ready after",
+        "64 tokens\n",
+        " predicted\n",
+        "http://0.0.0.0:8080",
+        "other machines",
+        "asked for",
+        "nothing is written",
+    ] {
+        assert!(text.contains(part), "no {part}: {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let line = util::fail(&mut siskin(["serve", "--check", "--host", "0.0.0.0"]), 1);
+    assert!(line.contains("--api-key-file FILE"), "{line}");
+}

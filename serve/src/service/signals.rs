@@ -17,37 +17,48 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// Waits for the signal that ends the service.
-pub(super) async fn until_end(keys: &Keys, notifier: &Notifier, journal: &Journal) {
-    let [mut terminate, mut interrupt, mut hangup] = [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ]
-    .map(|kind| signal(kind).ok());
-    loop {
-        tokio::select! {
-            () = next(&mut terminate) => return,
-            () = next(&mut interrupt) => return,
-            () = next(&mut hangup) => {
-                notifier.reloading();
-                match keys.reload() {
-                    Ok(count) => journal.log(Level::Info, format_args!("{count} keys were read again")),
-                    Err(error) => journal.log(Level::Error, format_args!("the keys stay as they were: {error}")),
+/// The signals, from the time on when this is made: none that comes afterwards is missed.
+pub(super) struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    pub(super) fn listen() -> Self {
+        Signals {
+            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            hangup: signal(SignalKind::hangup()).ok(),
+        }
+    }
+
+    /// Waits for the signal that ends the service.
+    pub(super) async fn until_end(&mut self, keys: &Keys, notifier: &Notifier, journal: &Journal) {
+        loop {
+            tokio::select! {
+                () = next(&mut self.terminate) => return,
+                () = next(&mut self.interrupt) => return,
+                () = next(&mut self.hangup) => {
+                    notifier.reloading();
+                    match keys.reload() {
+                        Ok(count) => journal.log(Level::Info, format_args!("{count} keys were read again")),
+                        Err(error) => {
+                            journal.log(Level::Error, format_args!("the keys stay as they were: {error}"));
+                        }
+                    }
+                    notifier.ready("ready");
                 }
-                notifier.ready("ready");
             }
         }
     }
-}
 
-/// Waits for a further signal, or for so long.
-pub(super) async fn until_second(most: Duration) {
-    let [mut terminate, mut interrupt] =
-        [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).ok());
-    tokio::select! {
-        () = next(&mut terminate) => {}
-        () = next(&mut interrupt) => {}
-        () = tokio::time::sleep(most) => {}
+    /// Waits for a further signal, or for so long.
+    pub(super) async fn until_second(&mut self, most: Duration) {
+        tokio::select! {
+            () = next(&mut self.terminate) => {}
+            () = next(&mut self.interrupt) => {}
+            () = tokio::time::sleep(most) => {}
+        }
     }
 }
