@@ -5,7 +5,7 @@ CARGO ?= cargo
 # A toolchain that rustup has just installed is not on the caller's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run setup build test embed check bench bench-full fuzz man cross cross-test dist clean
+.PHONY: run setup build test embed check bench bench-full soak fuzz man cross cross-test dist clean
 
 run: build
 	./target/release/siskin run
@@ -63,11 +63,15 @@ dist: build
 bench-full: build
 	./scripts/bench-full.sh
 
+# Ten thousand mixed requests to the service; its memory must not grow. SOAK is a model's file, or arguments.
+soak: build
+	./scripts/soak-serve.py $(SOAK)
+
 # Runs each target for FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz.
 FUZZ_SECONDS ?= 60
 fuzz: build
 	./fuzz/seeds.sh
-	for target in gguf safetensors template text tokenizer; do \
+	for target in grammar gguf safetensors template text tokenizer; do \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1000 -timeout=10 || exit 1; \
 	done
 
