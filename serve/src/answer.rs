@@ -11,6 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use crate::engine::{Engine, Events};
 use crate::error::{ApiError, Kind};
 use crate::front::{Tally, Work};
+use crate::journal::{Journal, Level};
 use crate::live::Live;
 use crate::models::Lease;
 use crate::request::{Drawn, End, Event, Finish, Request, Scored, Timings};
@@ -133,6 +134,20 @@ struct Choice {
     parts: std::collections::VecDeque<Part>,
     called: bool,
     ended: bool,
+    log: Option<Log>,
+}
+
+/// An answer's text, which is written to the log when it has ended, however it ends.
+struct Log {
+    journal: Arc<Journal>,
+    text: String,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.journal
+            .log(Level::Info, format_args!("answer: {}", self.text));
+    }
 }
 
 /// Choices that are made.
@@ -207,6 +222,7 @@ impl Answer {
                 parts: std::collections::VecDeque::new(),
                 called: false,
                 ended: false,
+                log: None,
             });
         }
         const FIRST: Duration = Duration::from_millis(900);
@@ -229,6 +245,17 @@ impl Answer {
             work.prompt = Some((self.prompt_tokens as usize, 0));
         });
         self.tally = Some((tally, Instant::now()));
+    }
+
+    /// Has the prompt and every answer written to the log.
+    pub(crate) fn log_in(&mut self, journal: &Arc<Journal>, prompt: &str) {
+        journal.log(Level::Info, format_args!("prompt: {prompt}"));
+        for choice in &mut self.choices {
+            choice.log = Some(Log {
+                journal: journal.clone(),
+                text: String::new(),
+            });
+        }
     }
 
     /// Whether a choice has called a tool.
@@ -366,6 +393,9 @@ impl Choice {
     }
 
     fn text(&mut self, text: String, scored: Option<Scored>) {
+        if let Some(log) = &mut self.log {
+            log.text += &text;
+        }
         match &mut self.parser {
             None => self.parts.push_back(Part::Text { text, scored }),
             Some(parser) => {

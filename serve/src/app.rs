@@ -15,6 +15,7 @@ use crate::body;
 use crate::dialect::Dialect;
 use crate::engine::Engine;
 use crate::error::{ApiError, Kind};
+use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::models::Models;
 
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) sampler: SamplerConfig,
     /// Figures.
     pub(crate) metrics: Arc<Metrics>,
+    /// Where prompts and answers are logged; `None` if they are not.
+    pub(crate) prompts: Option<Arc<Journal>>,
     /// The service ends: nothing new is begun.
     pub(crate) draining: AtomicBool,
     /// The first model has been loaded once.
@@ -57,6 +60,7 @@ impl App {
             models,
             sampler,
             metrics,
+            prompts: None,
             draining: AtomicBool::new(false),
             opened: AtomicBool::new(false),
             started: unix_time(),

@@ -119,6 +119,15 @@ impl Live {
         Ok(self.model.tokenize(text, options))
     }
 
+    /// The text of tokens, with those that only control.
+    pub(crate) fn text(&self, tokens: &[Token]) -> String {
+        let bytes: Vec<u8> = tokens
+            .iter()
+            .flat_map(|token| self.model.piece(*token, true))
+            .collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// The same token, if the vocabulary has it.
     pub(crate) fn token(&self, id: i64) -> Option<Token> {
         let id = i32::try_from(id).ok().filter(|id| *id >= 0)?;

@@ -60,6 +60,8 @@ pub struct Config {
     pub limits: listen::Limits,
     /// What is logged.
     pub level: Level,
+    /// Whether prompts and answers are logged.
+    pub log_prompts: bool,
     /// This machine's name.
     pub hostname: Option<String>,
 }
@@ -182,7 +184,9 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
         stores,
     };
     let models = Models::new(config.models, engine.clone(), config.memory, sharing)?;
-    let app = Arc::new(App::new(engine.clone(), models, config.sampler, metrics.clone()));
+    let mut app = App::new(engine.clone(), models, config.sampler, metrics.clone());
+    app.prompts = config.log_prompts.then(|| journal.clone());
+    let app = Arc::new(app);
     let front = Front::new(guard, keys.clone(), metrics.clone(), journal.clone());
     let router = front.wrap(app::router(app.clone()));
     let (phase, watched) = watch::channel(Phase::Serving);

@@ -101,6 +101,9 @@ pub(crate) struct ServeArgs {
     /// End if nobody used the service for so long and systemd keeps its socket; 0 for never
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time, help_heading = "Operation")]
     idle_exit: Duration,
+    /// Write prompts and answers to the log
+    #[arg(long, help_heading = "Operation")]
+    log_prompts: bool,
     /// Print the units for systemd, and end
     #[arg(long, help_heading = "Operation")]
     unit: bool,
@@ -180,6 +183,7 @@ impl ServeArgs {
             store: self.store(),
             limits: Limits::default(),
             level: Level::Info,
+            log_prompts: self.log_prompts,
             hostname: rustix::system::uname()
                 .nodename()
                 .to_str()

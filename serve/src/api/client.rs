@@ -97,7 +97,14 @@ pub(crate) async fn start(
         conversation: conversation(&[client.session.as_deref()]).or(ask.conversation),
         ..ask
     };
+    let prompt = app
+        .prompts
+        .as_ref()
+        .map(|journal| (journal, lease.live.text(&ask.prompt)));
     let mut answer = Answer::begin(&app.engine, lease, ask)?;
+    if let Some((journal, prompt)) = prompt {
+        answer.log_in(journal, &prompt);
+    }
     if let Some(tally) = &client.tally {
         answer.note_in(tally.clone());
     }
