@@ -153,6 +153,13 @@ fn has_kernels() -> bool {
     status.kernels == Kernels::Siskin
 }
 
+/// Whether a file has products with weights of f16.
+fn has_f16(path: &Path) -> bool {
+    let file = siskin::model::gguf::ModelFile::open(path).expect("a model");
+    let mut tensors = file.header.tensors.iter();
+    tensors.any(|tensor| tensor.ty == siskin::model::TensorType::F16)
+}
+
 fn load(path: &Path) -> Model {
     Model::load(path, &LoadOptions::default()).expect("a model")
 }
@@ -167,10 +174,13 @@ fn logits_do_not_depend_on_what_is_computed_beside_them() {
     let mut turns = ways().into_iter().cycle();
     for dir in siskin_testing::checkpoints() {
         for ty in TYPES {
-            let model = load(&siskin_testing::convert(PROGRAM, &dir, out.path(), ty));
+            let path = siskin_testing::convert(PROGRAM, &dir, out.path(), ty);
+            // Narrow fixtures have f16 weights in files of other types, too.
+            let f16 = has_f16(&path);
+            let model = load(&path);
             let text = text(&model, LENGTH, 0);
             let alone = digests(&model, &text, 0, ALONE, CacheType::F16);
-            let fits = |way: &Way| ty != "f16" || way.tokens + way.neighbours <= MOST_F16;
+            let fits = |way: &Way| !f16 || way.tokens + way.neighbours <= MOST_F16;
             for way in turns.by_ref().filter(fits).take(3) {
                 let other = digests(&model, &text, 0, way, CacheType::F16);
                 let differs = alone.iter().zip(&other).position(|(a, b)| a != b);

@@ -60,6 +60,7 @@ pub(crate) fn prepare(schema: &Value, reading: Reading) -> Result<Value, Grammar
             &format!("the schema has more than {} bytes", limits::MAX_BYTES),
         ));
     }
+    values::check_characters(schema)?;
     let mut root = match schema {
         Value::Bool(true) => Value::Object(serde_json::Map::new()),
         Value::Bool(false) => {

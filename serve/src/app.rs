@@ -24,7 +24,7 @@ pub(crate) struct App {
     /// Computes.
     pub(crate) engine: Engine,
     /// What is served.
-    pub(crate) models: Models,
+    pub(crate) models: Arc<Models>,
     /// The settings of requests that name none.
     pub(crate) sampler: SamplerConfig,
     /// Figures.
@@ -57,7 +57,7 @@ impl App {
     pub(crate) fn new(engine: Engine, models: Models, sampler: SamplerConfig, metrics: Arc<Metrics>) -> Self {
         App {
             engine,
-            models,
+            models: Arc::new(models),
             sampler,
             metrics,
             prompts: None,

@@ -43,6 +43,8 @@ struct Slot {
     incoming: BTreeMap<RequestId, (Request, UnboundedSender<Event>)>,
     /// Texts whose embedding is wanted.
     embeds: Vec<Embed>,
+    /// Whether the last step was one of those, so that streams go on before the next.
+    embedded: bool,
     /// What the thread needs for a context; taken once.
     open: Option<Open>,
     /// What states of its sequences depend on; `None` if they are not stored.
@@ -69,6 +71,8 @@ struct State {
     heat: Heat,
     /// What the store did.
     stored: Counters,
+    /// A text is being embedded, which no end of another request may interrupt.
+    embedding: bool,
     /// Since when nothing was computed.
     idle_since: Duration,
 }
@@ -218,6 +222,7 @@ impl Engine {
                 scheduler: Scheduler::new(limits, costs),
                 incoming: BTreeMap::new(),
                 embeds: Vec::new(),
+                embedded: false,
                 open: Some(Open { model, done }),
                 key,
                 unchecked: Vec::new(),
@@ -290,12 +295,13 @@ impl Engine {
     fn cancel(&self, slot: SlotId, id: RequestId) {
         let now = self.now();
         let mut state = self.lock();
+        let embedding = state.embedding;
         let others = state
             .slots
             .iter()
             .any(|(other, there)| *other != slot && there.scheduler.counts().1 > 0);
         if let Some(there) = state.slots.get_mut(&slot) {
-            if there.scheduler.only() == Some(id) && !others {
+            if there.scheduler.only() == Some(id) && !others && !embedding {
                 self.0.abort.store(true, Ordering::Relaxed);
             }
             there.incoming.remove(&id);

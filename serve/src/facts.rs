@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use siskin_model::TensorType;
 use siskin_model::gguf::{Header, ModelFile};
 use siskin_model::shape::Shape;
 
@@ -27,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) template: Option<String>,
     /// `general.license`.
     pub(crate) license: Option<String>,
+    /// Whether it has matrices of floats, whose products are ggml's.
+    pub(crate) has_float_weights: bool,
     /// When the file was changed, in seconds since 1970.
     pub(crate) modified: u64,
     /// SHA-256 of the header, and the size: what ollama calls a digest.
@@ -79,6 +82,10 @@ impl Facts {
             training_context: shape.as_ref().map_or(0, |shape| shape.training_context.into()),
             width: shape.as_ref().map_or(0, |shape| shape.width),
             vocabulary: shape.as_ref().map_or(0, |shape| shape.vocabulary),
+            has_float_weights: header.tensors.iter().any(|tensor| {
+                let float = matches!(tensor.ty, TensorType::F16 | TensorType::Bf16 | TensorType::F32);
+                float && tensor.shape.iter().filter(|size| **size > 1).count() > 1
+            }),
             template: text("tokenizer.chat_template"),
             license: text("general.license"),
             modified: modified.map_or(0, |time| time.as_secs()),

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siskin_model::FileType;
 use siskin_runtime::scheduler::{Costs, Limits};
 use siskin_runtime::{Builder, Error, LoadPlan};
 
@@ -35,8 +34,6 @@ pub(crate) struct Entry {
     path: Option<PathBuf>,
     builder: Builder,
     state: Mutex<Loaded>,
-    /// One loads, the others wait.
-    loading: tokio::sync::Mutex<()>,
     /// Handlers that use it.
     users: AtomicU32,
     /// When it was used last, in milliseconds of the engine's time.
@@ -77,16 +74,24 @@ impl Entry {
     }
 }
 
-/// A model in use: it is not unloaded before this is dropped.
+/// Somebody who uses a model, or waits for it: it is not unloaded before this is dropped.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    /// The model.
-    pub(crate) live: Arc<Live>,
+struct User {
     entry: Arc<Entry>,
     engine: Engine,
 }
 
-impl Drop for Lease {
+impl User {
+    fn new(entry: &Arc<Entry>, engine: &Engine) -> Self {
+        entry.users.fetch_add(1, Ordering::Relaxed);
+        User {
+            entry: entry.clone(),
+            engine: engine.clone(),
+        }
+    }
+}
+
+impl Drop for User {
     fn drop(&mut self) {
         let now = self.engine.now().as_millis() as u64;
         self.entry.used.store(now, Ordering::Relaxed);
@@ -94,11 +99,19 @@ impl Drop for Lease {
     }
 }
 
+/// A model in use.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// The model.
+    pub(crate) live: Arc<Live>,
+    user: User,
+}
+
 impl Lease {
     /// Has the model kept for so long after this.
     pub(crate) fn keep_for(&self, time: Duration) {
-        let until = (self.engine.now() + time).as_millis() as u64;
-        self.entry.keep.store(until, Ordering::Relaxed);
+        let until = (self.user.engine.now() + time).as_millis() as u64;
+        self.user.entry.keep.store(until, Ordering::Relaxed);
     }
 }
 
@@ -123,6 +136,8 @@ pub(crate) struct Models {
     /// Bytes for all of them; `None` for what the first plan may use.
     memory: Option<u64>,
     sharing: Sharing,
+    /// One model is loaded, the others wait.
+    loading: tokio::sync::Mutex<()>,
     /// Loads so far, and unloads.
     pub(crate) loads: AtomicU64,
     /// Unloads so far.
@@ -147,7 +162,6 @@ impl Models {
                 path: config.path,
                 builder: config.builder,
                 state: Mutex::default(),
-                loading: tokio::sync::Mutex::default(),
                 users: AtomicU32::new(0),
                 used: AtomicU64::new(0),
                 keep: AtomicU64::new(0),
@@ -158,6 +172,7 @@ impl Models {
             engine,
             memory,
             sharing,
+            loading: tokio::sync::Mutex::default(),
             loads: AtomicU64::new(0),
             unloads: AtomicU64::new(0),
         })
@@ -206,32 +221,26 @@ impl Models {
     ///
     /// # Errors
     /// There is no such model, it does not fit into memory beside those in use, or its file is damaged by now.
-    pub(crate) async fn lease(&self, name: Option<&str>) -> Result<Lease, ApiError> {
+    pub(crate) async fn lease(self: &Arc<Self>, name: Option<&str>) -> Result<Lease, ApiError> {
         let entry = self.find(name)?;
         // Counted before it is looked for, so that it is not unloaded in between.
-        entry.users.fetch_add(1, Ordering::Relaxed);
-        let lease = |live| Lease {
-            live,
-            entry: entry.clone(),
-            engine: self.engine.clone(),
-        };
+        let user = User::new(entry, &self.engine);
         if let Some(live) = entry.live() {
-            return Ok(lease(live));
+            return Ok(Lease { live, user });
         }
-        let loaded = {
-            let _one = entry.loading.lock().await;
-            match entry.live() {
+        // Loading goes on if the client leaves, so that nothing is half-loaded. One model loads at a time, so that each
+        // sees what the others take.
+        let (models, wanted) = (self.clone(), entry.clone());
+        let loading = tokio::spawn(async move {
+            let _one = models.loading.lock().await;
+            match wanted.live() {
                 Some(live) => Ok(live),
-                None => self.load(entry).await,
+                None => models.load(&wanted).await,
             }
-        };
-        match loaded {
-            Ok(live) => Ok(lease(live)),
-            Err(error) => {
-                entry.users.fetch_sub(1, Ordering::Relaxed);
-                Err(error)
-            }
-        }
+        });
+        let loaded = loading.await;
+        let live = loaded.map_err(|_| ApiError::new(Kind::Internal, "loading the model failed"))??;
+        Ok(Lease { live, user })
     }
 
     async fn load(&self, entry: &Arc<Entry>) -> Result<Arc<Live>, ApiError> {
@@ -245,7 +254,7 @@ impl Models {
         };
         entry.state().planned = bytes;
         self.make_room(entry, bytes, self.memory.unwrap_or(usable))?;
-        let limits = self.limits(&plan);
+        let limits = self.limits(&plan, &entry.facts);
         let costs = entry.state().costs.clone().unwrap_or_default();
         let (path, stores) = (entry.path.clone(), self.sharing.stores);
         let loaded = blocking(move || {
@@ -282,7 +291,7 @@ impl Models {
         Ok(live)
     }
 
-    fn limits(&self, plan: &LoadPlan) -> Limits {
+    fn limits(&self, plan: &LoadPlan, facts: &Facts) -> Limits {
         let values = &plan.settings.values;
         let Sharing {
             parallel,
@@ -306,10 +315,9 @@ impl Models {
         }
         // A token's bits depend on the order of its sequence's cells, so each sequence has cells of its own, which are in
         // the order of its tokens. Products of f16 weights are ggml's from nine columns on, whose bits depend on them.
-        let file_type = plan.shape.as_ref().and_then(|shape| shape.file_type);
-        let pass_tokens = match file_type.is_some_and(FileType::is_quantized) {
-            true => values.ubatch.max(parallel as u32),
-            false => 8.max(parallel as u32),
+        let pass_tokens = match facts.has_float_weights {
+            true => 8.max(parallel as u32),
+            false => values.ubatch.max(parallel as u32),
         };
         Limits {
             sequences: parallel,

@@ -24,6 +24,49 @@ pub(crate) fn check_depth(value: &Value) -> Result<(), GrammarError> {
     Ok(())
 }
 
+/// Refuses texts and patterns with characters that have no short escape in JSON: an answer has no `\u` escapes, so none
+/// of its strings could have them. Annotations may have any.
+pub(crate) fn check_characters(schema: &Value) -> Result<(), GrammarError> {
+    const ANNOTATIONS: [&str; 5] = ["title", "description", "$comment", "default", "examples"];
+    let has_no_escape = |c: char| c == '\u{7f}' || c < ' ' && !"\n\r\t\u{8}\u{c}".contains(c);
+    let mut open = vec![schema];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) if text.chars().any(has_no_escape) || names_control_character(text) => {
+                return Err(GrammarError::new(
+                    ErrorKind::Unsupported,
+                    "",
+                    "a text or pattern has a control character, which no string of an answer can have",
+                ));
+            }
+            Value::Array(items) => open.extend(items),
+            Value::Object(map) => {
+                let values = map.iter().filter(|(key, _)| !ANNOTATIONS.contains(&key.as_str()));
+                open.extend(values.map(|(_, value)| value));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a pattern writes a control character as `\x01`, `\u0001` or `\cA`. A text that is no pattern and has these
+/// letters is refused too.
+fn names_control_character(text: &str) -> bool {
+    let after = |escape: &str| -> Vec<&str> { text.split(escape).skip(1).collect() };
+    let control = |digits: &str| {
+        digits
+            .get(..2)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+            .is_some_and(|code| code == 0x7f || code < 0x20 && !matches!(code, 8 | 9 | 10 | 12 | 13))
+    };
+    let short = after("\\x").into_iter().chain(after("\\u00")).any(control);
+    let letter = after("\\c")
+        .into_iter()
+        .any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+    short || letter
+}
+
 pub(crate) fn too_deep() -> GrammarError {
     let message = format!(
         "the schema is nested more than {} levels deep",

@@ -217,3 +217,25 @@ fn a_part_that_needs_itself_without_end_is_never_written() {
     let (length, _) = feed(&mut constraint.clone(), r#"{"b":[["#);
     assert_eq!(length, 5);
 }
+
+/// An answer has no `\u` escapes, so these characters could not be in it: the text would silently lose them.
+#[test]
+fn control_characters_are_refused_and_those_with_a_short_escape_are_not() {
+    let schemas = [
+        (json!({"const": "a\u{1}b"}), false),
+        (json!({"enum": ["x", "\u{7f}"]}), false),
+        (json!({"const": {"x": ["\u{0}"]}}), false),
+        (json!({"type": "string", "pattern": "^a\\u0001b$"}), false),
+        (json!({"type": "string", "pattern": "^[\\x01-\\x05]{3}$"}), false),
+        (json!({"const": "a\n\t\"b"}), true),
+        (json!({"type": "string", "pattern": "^a\\x20b$"}), true),
+        (json!({"type": "string", "description": "\u{1}"}), true),
+    ];
+    for (schema, fine) in schemas {
+        let form = Form::JsonSchema {
+            schema: schema.clone(),
+            strict: false,
+        };
+        assert_eq!(compile(&form).is_ok(), fine, "{schema}");
+    }
+}

@@ -58,6 +58,7 @@ impl Engine {
                 continue;
             };
             state.last = id;
+            state.embedding = matches!(work, Work::Embed(..));
             let heat = state.heat;
             self.0.busy.store(true, Ordering::Relaxed);
             self.0.abort.store(false, Ordering::Relaxed);
@@ -199,10 +200,13 @@ impl Slot {
         if self.open.is_some() {
             return None;
         }
-        // A text to embed takes a pass; streams go on after it.
-        if let Some(embed) = self.embeds.first()
+        // A text to embed takes a step; streams go on before the next one does.
+        let turn = !self.embedded || self.scheduler.is_idle();
+        self.embedded = false;
+        if let Some(embed) = self.embeds.first().filter(|_| turn)
             && let Some((sequence, moves)) = self.scheduler.room_for(embed.tokens.len() as u32)
         {
+            self.embedded = true;
             return Some(Work::Embed(self.embeds.remove(0), sequence, moves));
         }
         if let Some(restore) = self.stored(prefixes) {
