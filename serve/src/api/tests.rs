@@ -4,6 +4,7 @@ mod anthropic;
 mod chat;
 mod completions;
 mod harness;
+mod leaving;
 mod llama_cpp;
 mod ollama;
 mod openapi;
