@@ -26,8 +26,8 @@ fn commands() -> Vec<String> {
     listed.chain(["man"]).map(str::to_owned).collect()
 }
 
-/// Commands without `--json`: what they print or write is already for machines.
-const NO_JSON: [&str; 2] = ["completions", "man"];
+/// Commands without `--json`: what they print or write is for machines, or they answer over HTTP.
+const NO_JSON: [&str; 3] = ["completions", "man", "serve"];
 
 /// Commands that measure for long and write files of their own; their own tests run them.
 const SLOW: [&str; 2] = ["report", "tune"];
