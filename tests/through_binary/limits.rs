@@ -78,8 +78,8 @@ fn limits_of_memory_threads_and_stacks_end_in_one_line() {
     {
         ends_well(&format!("{limit}: {arguments:?}"), &limited(limit, arguments));
     }
-    // The limits at which a conversion has its buffers, and little else.
-    for kib in (28_000..48_000).step_by(500) {
+    // The limits at which a conversion has its buffers, and little else. With less, the loader cannot map the program.
+    for kib in (38_000..58_000).step_by(500) {
         let arguments = commands[1];
         ends_well(
             &format!("{kib} KiB"),
