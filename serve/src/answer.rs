@@ -82,11 +82,7 @@ impl Ask {
     /// The form cannot be enforced.
     pub(crate) fn compile(&mut self, live: &Live) -> Result<(), ApiError> {
         let of_tools = self.tools.as_ref().and_then(ToolSet::form);
-        let Some(form) = of_tools
-            .as_ref()
-            .or(self.form.as_ref())
-            .filter(|_| self.constraint.is_none())
-        else {
+        let Some(form) = of_tools.as_ref().or(self.form.as_ref()) else {
             return Ok(());
         };
         let constraint = live.constraint(form).map_err(|error| {
@@ -164,11 +160,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Has an answer made.
+    /// Has an answer made; the form of `ask` is compiled.
     ///
     /// # Errors
-    /// A setting or form is refused, it does not fit, or it would wait too long.
-    pub(crate) fn begin(engine: &Engine, lease: Lease, mut ask: Ask) -> Result<Self, ApiError> {
+    /// A setting is refused, it does not fit, or it would wait too long.
+    pub(crate) fn begin(engine: &Engine, lease: Lease, ask: Ask) -> Result<Self, ApiError> {
         let live = &lease.live;
         ask.sampler
             .check()
@@ -179,8 +175,6 @@ impl Answer {
                 "the prompt is empty, and this model adds no token that begins texts",
             ));
         }
-        ask.compile(live)?;
-        let constraint = ask.constraint.take();
         let prompt: Arc<[Token]> = ask.prompt.into();
         let prompt_tokens = prompt.len() as u32;
         let max_tokens = length(ask.max_tokens, prompt_tokens, live.context, live.fair_share);
@@ -202,20 +196,20 @@ impl Answer {
                 strip_space: ask.strip_space,
                 logprobs: ask.logprobs,
                 prompt_logprobs: (ask.score_prompt && index == 0).then_some(0),
-                constraint: constraint.clone(),
+                constraint: ask.constraint.clone(),
                 class: ask.class,
                 namespace: ask.namespace,
                 conversation: ask.conversation,
                 follows: first,
             };
-            let (admitted, events) = engine
+            let events = engine
                 .submit(live.slot, request)
                 .map_err(|refusal| match refusal {
                     Some(refusal) => ApiError::refusal(&refusal),
                     None => ApiError::new(Kind::Loading, "the model was unloaded; try again")
                         .retry_after(Duration::from_secs(1)),
                 })?;
-            first.get_or_insert(admitted.id);
+            first.get_or_insert(events.id);
             choices.push(Choice {
                 events,
                 parser: ask.tools.as_ref().and_then(ToolSet::parser),
@@ -366,7 +360,6 @@ async fn first_event(choices: &mut [Choice], start: usize) -> (usize, Event) {
 impl Choice {
     fn take(&mut self, event: Event) {
         match event {
-            Event::Started => {}
             Event::Prompt(scores) => self.parts.push_back(Part::Prompt(scores)),
             Event::Token(Drawn { text, scored }) => self.text(text, scored),
             Event::End(mut end) => {

@@ -91,8 +91,7 @@ struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     start: Instant,
-    beats: AtomicU64,
-    /// When it began its last step, in milliseconds of its time.
+    /// When the thread began its last step, in milliseconds of its time.
     last_step: AtomicU64,
     busy: AtomicBool,
     /// Ends the pass that is computed.
@@ -170,7 +169,6 @@ impl Engine {
             state: Mutex::default(),
             wake: Condvar::new(),
             start: Instant::now(),
-            beats: AtomicU64::new(0),
             last_step: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             abort: AtomicBool::new(false),
@@ -197,9 +195,9 @@ impl Engine {
         self.0.start.elapsed()
     }
 
-    /// A number that grows while the thread lives.
+    /// A number that grows while the thread lives, once a second at least.
     pub(crate) fn beats(&self) -> u64 {
-        self.0.beats.load(Ordering::Relaxed)
+        self.0.last_step.load(Ordering::Relaxed)
     }
 
     /// Makes a context for a model; returns its slot once it has computed a token.
@@ -254,32 +252,27 @@ impl Engine {
     ///
     /// # Errors
     /// It does not fit, or would wait too long. `None` if the model was unloaded meanwhile.
-    pub(crate) fn submit(
-        &self,
-        slot: SlotId,
-        request: Request,
-    ) -> Result<(Admitted, Events), Option<Refusal>> {
+    pub(crate) fn submit(&self, slot: SlotId, request: Request) -> Result<Events, Option<Refusal>> {
         let ask = ask(&request);
         let (sender, receiver) = unbounded_channel();
-        let admitted = {
+        let id = {
             let now = self.now();
             let mut state = self.lock();
             let there = state.slots.get_mut(&slot).ok_or(None)?;
-            let admitted = there.scheduler.admit(ask, now).map_err(Some)?;
-            there.incoming.insert(admitted.id, (request, sender));
-            there.unchecked.push(admitted.id);
-            admitted
+            let Admitted { id, .. } = there.scheduler.admit(ask, now).map_err(Some)?;
+            there.incoming.insert(id, (request, sender));
+            there.unchecked.push(id);
+            id
         };
         self.0.metrics.requests.one();
         self.0.wake.notify_one();
-        let events = Events {
+        Ok(Events {
             engine: self.clone(),
             slot,
-            id: admitted.id,
+            id,
             receiver,
             ended: false,
-        };
-        Ok((admitted, events))
+        })
     }
 
     /// Has a text's embedding computed, between passes.
@@ -332,7 +325,7 @@ impl Engine {
 
     /// True if a step takes longer than any can, or the thread has ended.
     pub(crate) fn is_stuck(&self) -> bool {
-        let last = Duration::from_millis(self.0.last_step.load(Ordering::Relaxed));
+        let last = Duration::from_millis(self.beats());
         self.now().saturating_sub(last) > STUCK
     }
 

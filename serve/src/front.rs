@@ -13,6 +13,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 
+use crate::api::edge;
 use crate::app::Caller;
 use crate::dialect::Dialect;
 use crate::error::{ApiError, Kind};
@@ -108,10 +109,12 @@ async fn enter(State(front): State<Arc<Front>>, mut request: Request, next: Next
             return answer;
         }
     }
-    // A client's own id is kept, if it can be in a log.
-    let own = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let sane = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let id = own.filter(sane).map_or_else(|| front.id(), str::to_owned);
+    let own = edge::own_id(request.headers()).and_then(|id| id.to_str().ok().map(str::to_owned));
+    let id = own.unwrap_or_else(|| front.id());
+    // Whoever names the request after this does so by the same id.
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        request.headers_mut().insert(REQUEST_ID, id);
+    }
     let path = request.uri().path().to_owned();
     let cors = front.guard.cors(request.headers());
     let route = request

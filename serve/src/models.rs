@@ -47,8 +47,6 @@ struct Loaded {
     live: Option<Arc<Live>>,
     /// The plan's figure for everything that it takes, in bytes; 0 until it was planned.
     planned: u64,
-    /// How long loading took, in seconds; 0 if it never was.
-    seconds: f64,
     /// Costs that were measured before it was unloaded.
     costs: Option<Costs>,
 }
@@ -244,10 +242,9 @@ impl Models {
     }
 
     async fn load(&self, entry: &Arc<Entry>) -> Result<Arc<Live>, ApiError> {
-        let start = self.engine.now();
         let builder = entry.builder.clone();
         let planned = blocking(move || builder.plan()).await?;
-        let plan = planned.map_err(|error| no_memory(&error))?;
+        let plan = planned.map_err(no_memory)?;
         let (bytes, usable) = match &plan.settings.plan {
             Some(plan) => (plan.total_bytes, plan.usable_bytes),
             None => (entry.facts.bytes, u64::MAX),
@@ -262,11 +259,9 @@ impl Models {
             let key = fingerprint.and_then(|fingerprint| StateKey::new(&plan, fingerprint, &limits));
             plan.load().map(|model| (model, key))
         });
-        let (model, key) = loaded
-            .await?
-            .map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
+        let (model, key) = loaded.await?.map_err(no_memory)?;
         let slot = self.engine.open(model.clone(), limits, costs, key).await;
-        let slot = slot.map_err(|error| ApiError::new(Kind::NoMemory, error.to_string()))?;
+        let slot = slot.map_err(no_memory)?;
         let share = if limits.shared {
             limits.cells / limits.parallel as u32
         } else {
@@ -281,9 +276,7 @@ impl Models {
                 return Err(error.into());
             }
         };
-        let mut state = entry.state();
-        state.live = Some(live.clone());
-        state.seconds = (self.engine.now() - start).as_secs_f64();
+        entry.state().live = Some(live.clone());
         entry
             .used
             .store(self.engine.now().as_millis() as u64, Ordering::Relaxed);
@@ -383,8 +376,8 @@ impl Models {
         true
     }
 
-    /// Unloads what nobody used for so long; true if nothing is loaded afterwards.
-    pub(crate) fn unload_idle(&self, after: Duration) -> bool {
+    /// Unloads what nobody used for so long.
+    pub(crate) fn unload_idle(&self, after: Duration) {
         let now = self.engine.now().as_millis() as u64;
         for entry in &self.entries {
             let used = entry.used.load(Ordering::Relaxed);
@@ -393,11 +386,10 @@ impl Models {
                 self.unload(entry);
             }
         }
-        self.entries.iter().all(|entry| entry.live().is_none())
     }
 }
 
-fn no_memory(error: &Error) -> ApiError {
+fn no_memory(error: Error) -> ApiError {
     ApiError::new(Kind::NoMemory, error.to_string())
 }
 

@@ -44,8 +44,6 @@ pub(crate) struct Request {
 /// What happens to a request. After [`Event::End`] or [`Event::Failed`] nothing comes.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Its prompt is in the cache up to where tokens are scored or drawn.
-    Started,
     /// Probabilities of tokens of the prompt, in order; the first of a text has none.
     Prompt(Vec<Option<Scored>>),
     /// A token was drawn. Its text may come later: characters are whole, and the beginning of a stop string is held back.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::middleware::Next;
 
 use crate::app::App;
@@ -14,11 +14,7 @@ use crate::error::{ApiError, Kind};
 /// Names the request, and writes refusals that are not JSON in the dialect of its path.
 pub(crate) async fn edge(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response<Body> {
     let dialect = Dialect::of_path(request.uri().path());
-    let id = request
-        .headers()
-        .get("x-request-id")
-        .filter(|id| is_sane(id))
-        .cloned();
+    let id = own_id(request.headers());
     let id = id.or_else(|| HeaderValue::from_str(&app.id("req_")).ok());
     let mut response = translate(dialect, next.run(request).await);
     if let Some(id) = id {
@@ -30,9 +26,14 @@ pub(crate) async fn edge(State(app): State<Arc<App>>, request: Request<Body>, ne
     response
 }
 
+/// The id that a client gave its request, if it can be in a log.
+pub(crate) fn own_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get("x-request-id").filter(|id| is_sane(id)).cloned()
+}
+
 /// Ids go to logs and back to clients.
 fn is_sane(id: &HeaderValue) -> bool {
-    (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    (1..=64).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 /// The refusal of a status, if it is one and has not the dialect's form yet.

@@ -14,7 +14,7 @@ use crate::models::{Lease, blocking};
 /// Texts as vectors.
 #[derive(Debug)]
 pub(crate) struct Embeddings {
-    /// A vector a text.
+    /// A vector of length 1 for each text.
     pub(crate) vectors: Vec<Vec<f32>>,
     /// Tokens of all texts.
     pub(crate) tokens: usize,
@@ -83,18 +83,6 @@ fn tokens(lease: &Lease, given: &Given, field: &str) -> Result<Vec<Token>, ApiEr
     }
 }
 
-/// A vector of the length 1 in the same direction.
-pub(crate) fn unit(mut vector: Vec<f32>) -> Vec<f32> {
-    let sum: f64 = vector.iter().map(|number| f64::from(*number).powi(2)).sum();
-    if sum > 0.0 {
-        let length = sum.sqrt();
-        vector
-            .iter_mut()
-            .for_each(|number| *number = (f64::from(*number) / length) as f32);
-    }
-    vector
-}
-
 /// The bytes of a vector in base64: numbers of 32 bits, the lowest byte first.
 pub(crate) fn base64(vector: &[f32]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -128,11 +116,5 @@ mod tests {
         ] {
             assert_eq!(base64(vector), text);
         }
-    }
-
-    #[test]
-    fn a_unit_vector_has_the_length_1() {
-        assert_eq!(unit(vec![3.0, 4.0]), [0.6, 0.8]);
-        assert_eq!(unit(vec![0.0, 0.0]), [0.0, 0.0]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, header};
 use axum::routing::get;
 use serde_json::json;
 
@@ -44,9 +44,7 @@ async fn figures(State(app): Shared) -> Response<Body> {
 
 /// HTTP is answered.
 async fn live() -> Response<Body> {
-    let mut response = json_response(200, &json!({ "status": "ok" }));
-    *response.status_mut() = StatusCode::OK;
-    response
+    json_response(200, &json!({ "status": "ok" }))
 }
 
 /// The engine moves, and requests are taken.

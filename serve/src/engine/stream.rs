@@ -230,11 +230,6 @@ impl Stream {
     pub(super) fn fail(self, reason: String) {
         let _ = self.sender.send(Event::Failed(reason));
     }
-
-    /// Tells that its first pass is about to be computed.
-    pub(super) fn started(&self) {
-        let _ = self.sender.send(Event::Started);
-    }
 }
 
 /// Kept small: an event of each token goes through a queue.

@@ -18,7 +18,6 @@ impl Engine {
     pub(super) fn run(self, mut prefixes: Option<Prefixes>) {
         let mut workers: HashMap<SlotId, Worker> = HashMap::new();
         loop {
-            self.0.beats.fetch_add(1, Ordering::Relaxed);
             let step = self.now().as_millis() as u64;
             self.0.last_step.store(step, Ordering::Relaxed);
             let mut state = self.lock();
@@ -132,7 +131,6 @@ impl Engine {
             return;
         };
         let now = self.now();
-        let ended = |id| slot.scheduler.progress(id, now).is_none();
         match outcome {
             Ok(Some(drawn)) => {
                 slot.scheduler.computed(&pass, took);
@@ -142,11 +140,9 @@ impl Engine {
                         worker.end(id, slot.scheduler.end(id, now), heat, metrics);
                     }
                 }
-                // Requests whose clients have left.
-                worker.forget(|id| slot.scheduler.progress(id, now).is_none());
             }
             // It was ended: what is still wanted is computed again.
-            Ok(None) => drop(worker.forget(ended)),
+            Ok(None) => {}
             Err(error) => {
                 for part in &pass.parts {
                     slot.scheduler.end(part.id, now);
@@ -156,6 +152,8 @@ impl Engine {
                 worker.reset(slot.scheduler.forget_prefixes());
             }
         }
+        // Requests whose clients have left.
+        worker.forget(|id| slot.scheduler.progress(id, now).is_none());
         drop(state);
         if heat.rest > 0.0 {
             let rest = took

@@ -75,10 +75,7 @@ impl Worker {
         let capacity = self.context.capacity();
         let failed = sender.clone();
         match Stream::new(self.context.model(), request, sender, capacity, now) {
-            Ok(stream) => {
-                stream.started();
-                self.streams.insert(id, stream);
-            }
+            Ok(stream) => drop(self.streams.insert(id, stream)),
             Err(error) => drop(failed.send(Event::Failed(error.to_string()))),
         }
     }
@@ -198,11 +195,9 @@ impl Worker {
         }
     }
 
-    /// Drops the streams of requests that have ended; how many there were.
-    pub(super) fn forget(&mut self, has_ended: impl Fn(RequestId) -> bool) -> usize {
-        let before = self.streams.len();
+    /// Drops the streams of requests that have ended.
+    pub(super) fn forget(&mut self, has_ended: impl Fn(RequestId) -> bool) {
         self.streams.retain(|id, _| !has_ended(*id));
-        before - self.streams.len()
     }
 
     /// Empties sequences.

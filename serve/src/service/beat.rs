@@ -69,7 +69,6 @@ impl Beat<'_> {
                 }
                 self.notifier.status(&self.app.status());
             }
-            self.app.measure();
             if let Some(after) = self.idle_unload {
                 self.app.models.unload_idle(after);
             }

@@ -84,7 +84,7 @@ pub(super) async fn embed(State(app): Shared, bytes: Bytes) -> Response<Body> {
             200,
             &json!({
                 "model": request.model,
-                "embeddings": vectors.into_iter().map(embed::unit).collect::<Vec<_>>(),
+                "embeddings": vectors,
                 "total_duration": begun.elapsed().as_nanos() as u64,
                 "load_duration": load.as_nanos() as u64,
                 "prompt_eval_count": tokens,
@@ -94,7 +94,7 @@ pub(super) async fn embed(State(app): Shared, bytes: Bytes) -> Response<Body> {
     .await
 }
 
-/// Embeds a text; the vector is as the model gives it.
+/// Embeds a text; the vector has the length 1.
 pub(super) async fn embeddings(State(app): Shared, bytes: Bytes) -> Response<Body> {
     app::answer(Dialect::Ollama, bytes, async |request: EmbeddingsRequest| {
         refused::check(&request.unknown, &[REFUSED])?;

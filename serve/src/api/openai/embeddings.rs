@@ -61,7 +61,7 @@ pub(super) async fn embed(State(app): Shared, bytes: Bytes) -> Response<Body> {
         let lease = app.models.lease(request.model.as_deref()).await?;
         let model = lease.live.name.clone();
         let embedded = embed::compute(&app, lease, inputs, "input").await?;
-        let vectors = embedded.vectors.into_iter().map(embed::unit).enumerate();
+        let vectors = embedded.vectors.into_iter().enumerate();
         let data: Vec<Json> = vectors
             .map(|(index, vector)| {
                 let vector = match request.encoding_format {
