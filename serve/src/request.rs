@@ -125,9 +125,6 @@ pub(crate) struct Timings {
     pub(crate) temp_c: Option<f64>,
     /// The service slowed down, so that the firmware need not.
     pub(crate) throttled: bool,
-    /// Energy in joules, if the machine reports it and nothing else was computed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) joules: Option<f64>,
 }
 
 impl Timings {

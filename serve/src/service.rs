@@ -30,7 +30,7 @@ pub struct Config {
     pub models: Vec<ModelConfig>,
     /// Requests computed at the same time.
     pub parallel: usize,
-    /// Whether a request's bits depend on nothing but the request, with f16 weights too.
+    /// Whether a request's bits depend on nothing but the request: each has a part of the context of its own.
     pub deterministic: bool,
     /// Requests that would wait longer are refused.
     pub max_wait: Duration,

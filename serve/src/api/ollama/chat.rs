@@ -10,7 +10,6 @@ use serde_json::{Map, Value as Json};
 
 use super::options::{self, Options};
 use super::reply::Reply;
-use crate::answer::Ask;
 use crate::api::client::{Client, start};
 use crate::api::dialog::Dialog;
 use crate::api::openai::common;
@@ -159,14 +158,7 @@ pub(super) async fn chat(State(app): Shared, client: Client, bytes: Bytes) -> Re
                 form: options::form(request.format.as_ref())?,
             };
             let ask = dialog.ask(live, options.sampler)?;
-            Ok(Ask {
-                max_tokens: options.max_tokens,
-                bias: options.bias,
-                stop: [options.stop, ask.stop].concat(),
-                ignore_end: options.ignore_end,
-                logprobs: request.logprobs.unwrap_or(false).then_some(top),
-                ..ask
-            })
+            Ok(options.of(ask, request.logprobs.unwrap_or(false).then_some(top)))
         });
         reply.write(answer.await?, stream).await
     })

@@ -122,14 +122,7 @@ pub(super) async fn generate(State(app): Shared, client: Client, bytes: Bytes) -
                     dialog.ask(live, options.sampler)?
                 }
             };
-            Ok(Ask {
-                max_tokens: options.max_tokens,
-                bias: options.bias,
-                stop: [options.stop, ask.stop].concat(),
-                ignore_end: options.ignore_end,
-                logprobs: request.logprobs.unwrap_or(false).then_some(top),
-                ..ask
-            })
+            Ok(options.of(ask, request.logprobs.unwrap_or(false).then_some(top)))
         });
         reply.write(answer.await?, stream).await
     })

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use siskin_grammar::Form;
 use siskin_runtime::SamplerConfig;
 
+use crate::answer::Ask;
 use crate::api::openai::common::{self, Sampling, Stop};
 use crate::api::openai::messages;
 use crate::api::refused;
@@ -57,6 +58,20 @@ impl Options {
             bias: self.sampling.bias(live)?,
             ignore_end: self.sampling.ignore_eos.unwrap_or(false),
         })
+    }
+}
+
+impl Checked {
+    /// An ask with these options; with each token so many of the likeliest are told, if any.
+    pub(super) fn of(self, ask: Ask, logprobs: Option<usize>) -> Ask {
+        Ask {
+            max_tokens: self.max_tokens,
+            bias: self.bias,
+            stop: [self.stop, ask.stop].concat(),
+            ignore_end: self.ignore_end,
+            logprobs,
+            ..ask
+        }
     }
 }
 
