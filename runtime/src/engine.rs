@@ -29,7 +29,7 @@ pub use memory::{share_one_heap, trim as release_memory};
 pub use model::{LoadOptions, Model, Token};
 pub use mul_mat::MulMat;
 pub use restart::restart;
-pub use sampler::{Sampler, SamplerConfig, argmax};
+pub use sampler::{Sampler, SamplerConfig, argmax, check_logits};
 pub(crate) use session::{Draw, Drawn};
 pub use session::{Progress, Samples, Session};
 pub(crate) use vocab::SpecialToken;

@@ -221,6 +221,19 @@ impl Sampler {
     }
 }
 
+/// Refuses a row of logits that are not all numbers, after so many tokens.
+///
+/// # Errors
+/// One is not: the model is damaged.
+pub fn check_logits(logits: &[f32], tokens: usize) -> Result<(), Error> {
+    match logits.iter().all(|logit| logit.is_finite()) {
+        true => Ok(()),
+        false => Err(Error::NotANumber {
+            position: u32::try_from(tokens).unwrap_or(u32::MAX),
+        }),
+    }
+}
+
 /// The most likely token; the first of equals.
 pub fn argmax(logits: &[f32]) -> Token {
     let ids = (0..).zip(logits);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Batch, Context, ContextOptions, Model, Rows, Sampler, SamplerConfig, SequenceId, Token, Tokenize,
+    check_logits,
 };
 use crate::Error;
 
@@ -140,14 +141,7 @@ impl Session {
     /// # Errors
     /// As [`Session::decode`]'s.
     pub fn decode_until(&mut self, tokens: &[Token], stop: Option<&AtomicBool>) -> Result<bool, Error> {
-        let room = self.context.room(self.sequence);
-        if tokens.len() > room as usize {
-            return Err(Error::ContextFull {
-                tokens: tokens.len(),
-                room,
-                context: self.capacity(),
-            });
-        }
+        self.context.check_room(self.sequence, tokens.len())?;
         let count = tokens.len().div_ceil(self.step);
         self.tell(0, tokens.len());
         for (index, piece) in tokens.chunks(self.step).enumerate() {
@@ -275,10 +269,7 @@ impl Draw {
         }
         // Samplers sort by probability, and NaN cannot be sorted.
         let logits = session.logits().ok_or(Error::EmptyPrompt)?;
-        if logits.iter().any(|x| !x.is_finite()) {
-            let position = u32::try_from(session.len()).unwrap_or(u32::MAX);
-            return Err(Error::NotANumber { position });
-        }
+        check_logits(logits, session.len())?;
         let token = self.sampler.draw(logits);
         if session.model().is_eog(token) {
             return Ok(Drawn::End);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use siskin_runtime::scheduler::Ended;
-use siskin_runtime::{Cut, Error, Model, Sampler, TextDecoder, Token};
+use siskin_runtime::{Cut, Error, Model, Sampler, TextDecoder, Token, check_logits};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Heat;
@@ -78,13 +78,7 @@ impl Stream {
         now: Duration,
         metrics: &Metrics,
     ) -> Result<Option<Token>, Error> {
-        if logits
-            .iter()
-            .any(|logit| logit.is_nan() || *logit == f32::INFINITY)
-        {
-            let position = self.request.prompt.len() as u32 + self.drawn;
-            return Err(Error::NotANumber { position });
-        }
+        check_logits(logits, self.request.prompt.len() + self.drawn as usize)?;
         if self.first.is_some() {
             metrics.next_token.time(now.saturating_sub(self.last));
         }

@@ -79,4 +79,17 @@ impl Context {
         let cells = state.cells.split_off(len.min(state.cells.len()));
         self.cells.give_back(&cells);
     }
+
+    /// Refuses so many tokens if a sequence has no room for them.
+    pub(in crate::engine) fn check_room(&self, sequence: SequenceId, tokens: usize) -> Result<(), Error> {
+        let room = self.room(sequence);
+        if tokens <= room as usize {
+            return Ok(());
+        }
+        Err(Error::ContextFull {
+            tokens,
+            room,
+            context: self.capacity,
+        })
+    }
 }

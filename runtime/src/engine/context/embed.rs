@@ -77,14 +77,7 @@ impl Context {
         if unsafe { sys::llama_pooling_type(self.raw.0.as_ptr()) } != sys::LLAMA_POOLING_TYPE_NONE {
             return Err(Error::Pooling);
         }
-        let room = self.room(sequence);
-        if tokens.len() > room as usize {
-            return Err(Error::ContextFull {
-                tokens: tokens.len(),
-                room,
-                context: self.capacity,
-            });
-        }
+        self.check_room(sequence, tokens.len())?;
         let silent = match pooling {
             Pooling::Last => tokens.len().checked_sub(1).ok_or(Error::EmptyPrompt)?,
             Pooling::Mean if tokens.is_empty() => return Err(Error::EmptyPrompt),

@@ -79,14 +79,7 @@ impl Context {
         if !self.tokens(sequence).is_empty() {
             return Err(failed("the sequence is not empty".into()));
         }
-        let room = self.room(sequence);
-        if tokens.len() > room as usize {
-            return Err(Error::ContextFull {
-                tokens: tokens.len(),
-                room,
-                context: self.capacity,
-            });
-        }
+        self.check_room(sequence, tokens.len())?;
         let name = name(file).map_err(failed)?;
         let size = self.check(file, tokens).map_err(failed)?;
         self.carry_out_copies(sequence);

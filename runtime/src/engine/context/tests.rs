@@ -12,7 +12,7 @@ const PROMPTS: [&str; 4] = [
     "In the forest",
 ];
 
-fn model() -> Model {
+pub(super) fn model() -> Model {
     Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model")
 }
 
@@ -28,6 +28,32 @@ fn context(model: &Model, sequences: u32, layout: CacheLayout) -> Context {
 
 fn prompt(model: &Model, text: &str) -> Vec<Token> {
     model.tokenize(text, Tokenize::PROMPT)
+}
+
+/// A text of some twenty tokens.
+pub(super) const TEXT: &str =
+    "Once upon a time there was a little bird who wanted to see the whole wide world";
+
+/// The bits of the logits of `count` greedy tokens after `first`.
+pub(super) fn continued(
+    context: &mut Context,
+    sequence: SequenceId,
+    first: Token,
+    count: usize,
+) -> Vec<Vec<u32>> {
+    let mut next = first;
+    let mut rows = Vec::new();
+    for _ in 0..count {
+        let mut batch = Batch::new();
+        batch.push(sequence, &[next], Rows::Last);
+        context
+            .decode(&batch, |row| {
+                rows.push(row.logits.iter().map(|x| x.to_bits()).collect());
+                next = argmax(row.logits);
+            })
+            .expect("room");
+    }
+    rows
 }
 
 /// Greedy continuations of 24 tokens, each step of all sequences in one batch.

@@ -3,14 +3,9 @@ use std::sync::atomic::Ordering;
 use siskin_device::settings::Values;
 
 use super::*;
+use crate::engine::context::tests::{TEXT, continued, model};
 use crate::engine::context::{Batch, CacheLayout, ContextOptions, Rows};
-use crate::engine::{LoadOptions, Model, STORYTELLER, Tokenize, argmax};
-
-const TEXT: &str = "Once upon a time there was a little bird who wanted to see the whole wide world";
-
-fn model() -> Model {
-    Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model")
-}
+use crate::engine::{Model, Tokenize};
 
 fn context(model: &Model, ubatch: u32) -> Context {
     let options = ContextOptions {
@@ -30,23 +25,6 @@ fn context(model: &Model, ubatch: u32) -> Context {
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// The bits of the logits of greedy tokens.
-fn continued(context: &mut Context, sequence: SequenceId, first: Token) -> Vec<Vec<u32>> {
-    let mut next = first;
-    let mut rows = Vec::new();
-    for _ in 0..6 {
-        let mut batch = Batch::new();
-        batch.push(sequence, &[next], Rows::Last);
-        context
-            .decode(&batch, |row| {
-                rows.push(row.logits.iter().map(|x| x.to_bits()).collect());
-                next = argmax(row.logits);
-            })
-            .expect("room");
-    }
-    rows
 }
 
 #[test]
@@ -116,8 +94,8 @@ fn other_sequences_and_what_is_decoded_afterwards_are_as_without_it() {
             }
         }
         [
-            continued(&mut context, a, *last),
-            continued(&mut context, b, *last),
+            continued(&mut context, a, *last, 6),
+            continued(&mut context, b, *last, 6),
         ]
     };
     assert!(run(true) == run(false));

@@ -4,16 +4,11 @@ use std::io::{Read, Seek, Write};
 use siskin_device::settings::{CacheType, FlashAttention, Values};
 
 use super::*;
+use crate::engine::context::tests::{TEXT, continued, model};
 use crate::engine::context::{Batch, ContextOptions, Rows};
-use crate::engine::{LoadOptions, Model, STORYTELLER, Tokenize, argmax};
+use crate::engine::{Model, Tokenize};
 
 const LAYOUTS: [CacheLayout; 2] = [CacheLayout::Separate, CacheLayout::Unified];
-const TEXT: &str = "Once upon a time there was a little bird who wanted to see the whole wide world";
-
-fn model() -> Model {
-    Model::load_bytes(STORYTELLER, &LoadOptions::default()).expect("the embedded model")
-}
-
 /// On one thread: threads that wait for each other take long on a machine that does other work.
 fn context(model: &Model, layout: CacheLayout, values: Values) -> Context {
     let values = Values {
@@ -41,23 +36,6 @@ fn feed(context: &mut Context, sequence: SequenceId, tokens: &[Token]) {
         batch.push(sequence, piece, Rows::None);
         context.decode(&batch, |_| {}).expect("room");
     }
-}
-
-/// The bits of the logits of `count` greedy tokens after `first`.
-fn continued(context: &mut Context, sequence: SequenceId, first: Token, count: usize) -> Vec<Vec<u32>> {
-    let mut next = first;
-    let mut rows = Vec::new();
-    for _ in 0..count {
-        let mut batch = Batch::new();
-        batch.push(sequence, &[next], Rows::Last);
-        context
-            .decode(&batch, |row| {
-                rows.push(row.logits.iter().map(|x| x.to_bits()).collect());
-                next = argmax(row.logits);
-            })
-            .expect("room");
-    }
-    rows
 }
 
 /// A file with the state of `tokens`, and its length.
