@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use siskin::Model;
-use siskin::device::settings::{Kernels, Overrides};
 use siskin_serve::address::Address;
 use siskin_serve::journal::Level;
 use siskin_serve::keys::{KeySource, new_key};
@@ -17,8 +15,7 @@ use siskin_serve::unit::Unit;
 use siskin_serve::{Config, ModelConfig, StoreConfig};
 
 use super::sampling_args::SamplerArgs;
-use super::session_args::TuningArgs;
-use super::{kernels, session_args};
+use super::session_args::{EngineArgs, TuningArgs};
 use crate::environment;
 use crate::exit::usage_error;
 use crate::render::text;
@@ -75,7 +72,8 @@ pub(crate) struct ServeArgs {
     /// Memory for all models together [default: what the machine has]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory: Option<u64>,
-    /// The same bits for the same request and seed with f16 weights too; prompts are read slower
+    /// The same request and seed give the same bits whatever else is computed: each request computed at the same time has
+    /// a part of the context of its own
     #[arg(long)]
     deterministic: bool,
     /// Folder in which computed prompts are kept over restarts, or off [default: $STATE_DIRECTORY under systemd, else off]
@@ -117,15 +115,8 @@ pub(crate) struct ServeArgs {
     tuning: TuningArgs,
     #[command(flatten, next_help_heading = "Sampling, unless a request says otherwise")]
     sampler: SamplerArgs,
-    /// Run an architecture that siskin cannot check; llama.cpp may abort if such a file is damaged
-    #[arg(long)]
-    any_arch: bool,
-    /// Kernels to decode with [default: $SISKIN_KERNELS, else tuned, else siskin's if this CPU can run them]
-    #[arg(long, value_name = "KERNELS", value_parser = session_args::kernels(), ignore_case = true)]
-    kernels: Option<Kernels>,
-    /// Show llama.cpp's log
-    #[arg(short, long)]
-    verbose: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 pub(crate) fn main(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -137,9 +128,7 @@ pub(crate) fn main(args: ServeArgs) -> anyhow::Result<ExitCode> {
         return args.print_unit(addresses);
     }
     environment::prepare();
-    if args.verbose {
-        siskin::show_log(text::note);
-    }
+    args.engine.show_log();
     let config = args.config(addresses)?;
     if args.explain {
         args.explain(&config)?;
@@ -193,30 +182,20 @@ impl ServeArgs {
     }
 
     fn models(&self) -> anyhow::Result<Vec<ModelConfig>> {
-        let (typed, priority) = self.tuning.overrides()?;
-        let environment = kernels::environment()?;
-        let model = |path: Option<&PathBuf>| {
-            let builder = match path {
-                Some(path) => Model::builder(path),
-                None => Model::embedded(),
-            };
-            let overrides = Overrides {
-                kernels: self.kernels,
-                ..typed
-            };
-            ModelConfig {
-                name: path.map_or_else(|| "storyteller".into(), |path| name(path)),
-                path: path.cloned(),
-                builder: builder
-                    .overrides(overrides)
-                    .environment(environment)
-                    .priority(priority)
-                    .any_architecture(self.any_arch),
-            }
+        let model = |path: Option<&Path>| -> anyhow::Result<ModelConfig> {
+            Ok(ModelConfig {
+                name: path.map_or_else(|| "storyteller".into(), name),
+                path: path.map(Path::to_owned),
+                builder: self.engine.builder(path, &self.tuning)?,
+            })
         };
         let mut models: Vec<ModelConfig> = match self.models.is_empty() {
-            true => vec![model(None)],
-            false => self.models.iter().map(|path| model(Some(path))).collect(),
+            true => vec![model(None)?],
+            false => self
+                .models
+                .iter()
+                .map(|path| model(Some(path)))
+                .collect::<Result<_, _>>()?,
         };
         if let Some(alias) = &self.alias {
             models[0].name.clone_from(alias);

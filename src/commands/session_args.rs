@@ -1,11 +1,11 @@
 //! The flags of a model and its context, shared by the commands that make text.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use siskin::device::settings::{CacheType, FlashAttention, Kernels, Overrides, Priority};
-use siskin::{LoadPlan, Model};
+use siskin::{Builder, LoadPlan, Model};
 
 use super::number;
 use super::{kernels, notices};
@@ -26,6 +26,13 @@ pub(crate) struct SessionArgs {
     /// Run even if the model does not fit into memory
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// What llama.cpp is allowed, and what computes in its place.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EngineArgs {
     /// Run an architecture that siskin cannot check; llama.cpp may abort if such a file is damaged
     #[arg(long)]
     any_arch: bool,
@@ -36,6 +43,32 @@ pub(crate) struct SessionArgs {
     /// Show llama.cpp's log
     #[arg(short, long)]
     verbose: bool,
+}
+
+impl EngineArgs {
+    /// Shows llama.cpp's log if it is to be shown.
+    pub(crate) fn show_log(&self) {
+        if self.verbose {
+            siskin::show_log(text::note);
+        }
+    }
+
+    /// How the model at `path` is loaded, or the embedded one, with what was typed.
+    pub(crate) fn builder(&self, path: Option<&Path>, tuning: &TuningArgs) -> anyhow::Result<Builder> {
+        let (typed, priority) = tuning.overrides()?;
+        let builder = match path {
+            Some(path) => Model::builder(path),
+            None => Model::embedded(),
+        };
+        Ok(builder
+            .overrides(Overrides {
+                kernels: self.kernels,
+                ..typed
+            })
+            .environment(kernels::environment()?)
+            .priority(priority)
+            .any_architecture(self.any_arch))
+    }
 }
 
 /// Settings that are otherwise chosen: by what was measured, by the device's profile, by what fits.
@@ -98,24 +131,9 @@ impl SessionArgs {
     /// its environment.
     pub(crate) fn plan(&self) -> anyhow::Result<LoadPlan> {
         environment::prepare();
-        if self.verbose {
-            siskin::show_log(text::note);
-        }
-        let (typed, priority) = self.tuning.overrides()?;
-        let builder = match &self.model {
-            Some(path) => Model::builder(path),
-            None => Model::embedded(),
-        };
-        let plan = builder
-            .overrides(Overrides {
-                kernels: self.kernels,
-                ..typed
-            })
-            .environment(kernels::environment()?)
-            .priority(priority)
-            .force(self.force)
-            .any_architecture(self.any_arch)
-            .plan()?;
+        self.engine.show_log();
+        let builder = self.engine.builder(self.model.as_deref(), &self.tuning)?;
+        let plan = builder.force(self.force).plan()?;
         // Nothing is printed before: it would be printed twice.
         let weight_bytes = plan.shape.as_ref().map_or(0, |shape| shape.weight_bytes);
         environment::apply(&plan.settings, weight_bytes);
