@@ -155,7 +155,7 @@ fn the_library_brings_nothing_of_the_program() {
 /// Who opens files without `siskin_model::files`, which looks at a path before it opens it, and why.
 const OPENS_ITSELF: [(&str, &str); 10] = [
     ("device/src/memory.rs", "reads /proc"),
-    ("harness/src/energy.rs", "reads /sys"),
+    ("device/src/energy.rs", "reads /sys"),
     ("harness/src/llama_bench.rs", "reads /proc"),
     ("harness/src/worker.rs", "reads /proc"),
     ("model/src/atomic_file/sibling.rs", "makes outputs"),

@@ -9,11 +9,12 @@
 //!
 //! [`settings`] has the one family of settings. [`mod@budget`] plans every byte of memory, pure. [`probe`] reads the
 //! machine from a root that tests replace; [`profile`] has the devices of `targets/`; [`tuned`] keeps what measuring
-//! found, [`pages`] what the size of pages costs.
+//! found, [`pages`] what the size of pages costs. [`energy`] reads meters.
 
 #![deny(unsafe_code)]
 
 pub mod budget;
+pub mod energy;
 pub mod isa;
 pub mod memory;
 pub mod pages;

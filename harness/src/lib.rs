@@ -27,7 +27,6 @@ mod bandwidth;
 pub mod catalog;
 pub mod compare;
 mod cpu_load;
-mod energy;
 mod error;
 mod event;
 mod harness;

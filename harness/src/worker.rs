@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use siskin_device::energy::Meter;
 use siskin_device::probe::Root;
 use siskin_device::settings::Values;
 use siskin_model::gguf;
@@ -18,7 +19,6 @@ use siskin_runtime::{ContextOptions, Error, ErrorKind, LoadOptions, Model, Sessi
 
 use crate::bandwidth;
 use crate::cpu_load::{CpuLoad, Watch};
-use crate::energy::Meter;
 use crate::protocol::{Ask, Failure, Loaded, ModelFile, Ready, serve};
 pub(crate) use bench::PASSES;
 use bench::{Bench, pseudo_random};
@@ -31,7 +31,7 @@ const MEASURING_TIME: Duration = Duration::from_secs(4);
 /// # Errors
 /// The pipe breaks.
 pub fn run(input: impl BufRead, output: impl Write) -> std::io::Result<()> {
-    let meter = Meter::find(Path::new("/"), Path::new("vcgencmd"));
+    let meter = Meter::of_this_machine();
     let mut bench: Option<Bench> = None;
     serve(input, output, |ask| match ask {
         Ask::Start {

@@ -332,6 +332,7 @@ impl Builder {
             settings,
             notices,
             mark: placed.and_then(|placed| placed.mark),
+            tuned,
         })
     }
 
@@ -378,6 +379,8 @@ pub struct LoadPlan {
     pub settings: Resolved,
     /// What a user should know.
     pub notices: Vec<Notice>,
+    /// What was measured for such a model on this machine, if it was.
+    pub tuned: Option<Tuned>,
     mark: Option<placement::Mark>,
 }
 

@@ -60,6 +60,9 @@ pub struct Limits {
     pub patience: Duration,
     /// Requests that wait at most.
     pub queue: usize,
+    /// Requests of one namespace that wait at most, so that one client does not fill the queue. Namespace 0 is everybody,
+    /// so it has no such limit.
+    pub queue_each: usize,
 }
 
 impl Default for Limits {
@@ -76,6 +79,7 @@ impl Default for Limits {
             max_wait: Duration::from_secs(60),
             patience: Duration::from_secs(20),
             queue: 256,
+            queue_each: 4,
         }
     }
 }
@@ -108,6 +112,8 @@ pub struct Ask {
     pub rows_from: Option<usize>,
     /// It wants the same prompt as this request, which came before: it starts when that prompt is computed.
     pub follows: Option<RequestId>,
+    /// It is part of what an earlier request was taken for, so it does not count as one more that waits.
+    pub joined: bool,
 }
 
 /// Why a request is not taken.
@@ -127,6 +133,14 @@ pub enum Refusal {
     #[error("about {} s of work come before it", .wait.as_secs())]
     Busy {
         /// How long it would wait; a retry after that time starts soon.
+        wait: Duration,
+    },
+    /// As many requests of its namespace wait as may.
+    #[error("{waiting} requests wait already")]
+    Share {
+        /// Those that wait.
+        waiting: usize,
+        /// How long it would wait.
         wait: Duration,
     },
 }
@@ -286,6 +300,7 @@ impl Scheduler {
             conversation: None,
             rows_from: None,
             follows: None,
+            joined: false,
         };
         self.predict(&self.order(now), &short)
     }

@@ -51,6 +51,10 @@ pub(crate) struct Ask {
     pub(crate) namespace: u64,
     /// The conversation.
     pub(crate) conversation: Option<u64>,
+    /// How the last message of the person begins.
+    pub(crate) said: Option<String>,
+    /// It is one of several prompts of one request, and not the first.
+    pub(crate) joined: bool,
 }
 
 impl Ask {
@@ -73,6 +77,8 @@ impl Ask {
             class: Class::Chat,
             namespace: 0,
             conversation: None,
+            said: None,
+            joined: false,
         }
     }
 
@@ -201,6 +207,7 @@ impl Answer {
                 namespace: ask.namespace,
                 conversation: ask.conversation,
                 follows: first,
+                joined: ask.joined,
             };
             let events = engine
                 .submit(live.slot, request)

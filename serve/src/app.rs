@@ -31,6 +31,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// Where prompts and answers are logged; `None` if they are not.
     pub(crate) prompts: Option<Arc<Journal>>,
+    /// Requests whose last message of the person begins with one of these are of the background class.
+    pub(crate) background: Vec<String>,
     /// The service ends: nothing new is begun.
     pub(crate) draining: AtomicBool,
     /// The first model has been loaded once.
@@ -61,6 +63,7 @@ impl App {
             sampler,
             metrics,
             prompts: None,
+            background: Vec::new(),
             draining: AtomicBool::new(false),
             opened: AtomicBool::new(false),
             started: unix_time(),

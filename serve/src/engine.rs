@@ -14,8 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use siskin_device::energy::Meter;
 use siskin_runtime::Model;
-use siskin_runtime::scheduler::{Admitted, Ask, Costs, Limits, Progress, Refusal, RequestId, Scheduler};
+use siskin_runtime::scheduler::{
+    Admitted, Ask, Class, Costs, Limits, Progress, Refusal, RequestId, Scheduler,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -84,6 +87,8 @@ pub(crate) struct Heat {
     pub(crate) celsius: Option<f64>,
     /// Share of the time in which nothing is computed, so that the machine cools down.
     pub(crate) rest: f64,
+    /// The power that the machine draws, in watts, if a meter tells power and not energy.
+    pub(crate) watts: Option<f64>,
 }
 
 /// What the thread shares with the others.
@@ -160,11 +165,15 @@ pub(crate) struct Load {
 }
 
 impl Engine {
-    /// Starts the thread; prefixes go into `store`, if there is one.
+    /// Starts the thread; prefixes go into `store`, if there is one; `meter` tells what passes draw.
     ///
     /// # Errors
     /// The system starts no thread.
-    pub(crate) fn start(store: Option<Store>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        store: Option<Store>,
+        meter: Option<Meter>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let engine = Engine(Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -178,7 +187,7 @@ impl Engine {
         std::thread::Builder::new()
             .name("engine".into())
             .stack_size(4 << 20)
-            .spawn(move || thread.run(store.map(Prefixes::new)))?;
+            .spawn(move || thread.run(store.map(Prefixes::new), meter.as_ref()))?;
         Ok(engine)
     }
 
@@ -254,6 +263,7 @@ impl Engine {
     /// It does not fit, or would wait too long. `None` if the model was unloaded meanwhile.
     pub(crate) fn submit(&self, slot: SlotId, request: Request) -> Result<Events, Option<Refusal>> {
         let ask = ask(&request);
+        let background = ask.class == Class::Background;
         let (sender, receiver) = unbounded_channel();
         let id = {
             let now = self.now();
@@ -265,6 +275,9 @@ impl Engine {
             id
         };
         self.0.metrics.requests.one();
+        if background {
+            self.0.metrics.background.one();
+        }
         self.0.wake.notify_one();
         Ok(Events {
             engine: self.clone(),
@@ -372,5 +385,6 @@ fn ask(request: &Request) -> Ask {
         conversation: request.conversation,
         rows_from: request.prompt_logprobs,
         follows: request.follows,
+        joined: request.joined || request.follows.is_some(),
     }
 }

@@ -146,6 +146,11 @@ impl ApiError {
                     ),
                 )
             },
+            Refusal::Share { waiting, wait } => ApiError::new(
+                Kind::TooMany,
+                format!("{waiting} requests with this key wait already; try again when one has ended"),
+            )
+            .retry_after(Duration::from_secs(wait.as_secs() + 1)),
             Refusal::Busy { wait } => {
                 let seconds = wait.as_secs() + 1;
                 ApiError::new(

@@ -15,7 +15,7 @@ use siskin_device::memory::Memory;
 use crate::listen::{Doorman, Peer};
 pub use labels::{Reason, StatusClass};
 use series::Series;
-pub use series::{Bounds, Counter, Counters, Gauge, Histogram, Label, Reading, Seconds};
+pub use series::{Bounds, Counter, Counters, Gauge, Histogram, Joules, Label, Reading, Seconds};
 
 /// The type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -82,6 +82,7 @@ metrics! {
     busy_slots: Counter = "siskin_n_busy_slots_total", "Requests in all passes through the model together.";
     busy_slots_per_decode: Gauge = "siskin_n_busy_slots_per_decode", "Requests in a pass through the model, on average.";
     requests: Counter = "siskin_requests_total", "Requests that were admitted.";
+    background: Counter = "siskin_requests_background_total", "Requests of the background class that were admitted.";
     cancelled: Counter = "siskin_requests_cancelled_total", "Requests whose client left before the end.";
     refused: Counters<Reason> = "siskin_requests_refused_total", "Requests that were refused.";
     responses: Counters<StatusClass> = "siskin_http_responses_total", "Answers by class of status.";
@@ -106,6 +107,7 @@ metrics! {
     model_loads: Counter = "siskin_model_loads_total", "Models loaded.";
     model_unloads: Counter = "siskin_model_unloads_total", "Models unloaded.";
     temperature: Reading = "siskin_temperature_celsius", "Temperature of the sensor that is nearest to its limit.";
+    energy: Joules = "siskin_energy_joules_total", "Energy that the machine drew in passes through the model, where a meter tells.";
     duty: Gauge = "siskin_duty_ratio", "The part of the time in which the service computes; below 1 the machine is too hot.";
     throttled: Seconds = "siskin_throttled_seconds_total", "Time in which the service paused because the machine was too hot.";
     memory_predicted: Gauge = "siskin_memory_predicted_bytes", "Memory that this process is predicted to use.";

@@ -252,7 +252,7 @@ impl Models {
         entry.state().planned = bytes;
         self.make_room(entry, bytes, self.memory.unwrap_or(usable))?;
         let limits = self.limits(&plan, &entry.facts);
-        let costs = entry.state().costs.clone().unwrap_or_default();
+        let costs = entry.state().costs.clone().unwrap_or_else(|| costs(&plan));
         let (path, stores) = (entry.path.clone(), self.sharing.stores);
         let loaded = blocking(move || {
             let fingerprint = stores.then(|| engine::fingerprint(path.as_deref())).flatten();
@@ -387,6 +387,18 @@ impl Models {
             }
         }
     }
+}
+
+/// What passes cost, as far as `siskin tune` measured it; it is learnt from the first passes on.
+fn costs(plan: &LoadPlan) -> Costs {
+    let Some(tuned) = &plan.tuned else {
+        return Costs::default();
+    };
+    Costs::measured(
+        1.0 / tuned.decode_tokens_per_second.max(1e-3),
+        tuned.prefill_tokens_per_second,
+        |streams| tuned.pass_cost(streams, 0),
+    )
 }
 
 fn no_memory(error: Error) -> ApiError {

@@ -39,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) conversation: Option<u64>,
     /// The request with the same prompt that comes before it.
     pub(crate) follows: Option<RequestId>,
+    /// It is one of several texts of one request over HTTP, and not the first.
+    pub(crate) joined: bool,
 }
 
 /// What happens to a request. After [`Event::End`] or [`Event::Failed`] nothing comes.
@@ -123,6 +125,10 @@ pub(crate) struct Timings {
     /// The hottest sensor at the end, in degrees Celsius.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) temp_c: Option<f64>,
+    /// Energy that the machine drew in the passes over these tokens, in joules, shared with the other tokens of each pass;
+    /// of the whole package or board, idle power included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) joules: Option<f64>,
     /// The service slowed down, so that the firmware need not.
     pub(crate) throttled: bool,
 }

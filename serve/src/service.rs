@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use siskin_runtime::SamplerConfig;
+use siskin_device::energy::Meter;
+use siskin_runtime::{SamplerConfig, scheduler};
 use tokio::sync::watch;
 
 use crate::address::{self, Address, Exposed};
@@ -17,7 +18,7 @@ use crate::front::Front;
 use crate::guard::{Guard, OriginError};
 use crate::journal::{Journal, Level};
 use crate::keys::{KeySource, Keys, KeysError};
-use crate::listen::{self, ListenError, Listeners, Phase};
+use crate::listen::{self, LimitRow, ListenError, Listeners, Phase};
 use crate::metrics::Metrics;
 use crate::models::{ModelConfig, Models, Sharing};
 use crate::notify::Notifier;
@@ -44,6 +45,8 @@ pub struct Config {
     pub keys: KeySource,
     /// Listen beyond this machine without keys.
     pub no_auth: bool,
+    /// Requests whose last message of the person begins with one of these are of the background class.
+    pub background: Vec<String>,
     /// Further names of this machine.
     pub allowed_hosts: Vec<String>,
     /// Pages of other origins that may ask.
@@ -64,6 +67,28 @@ pub struct Config {
     pub log_prompts: bool,
     /// This machine's name.
     pub hostname: Option<String>,
+}
+
+impl Config {
+    /// All limits of connections and of the queue, for a table.
+    pub fn limit_rows(&self) -> Vec<LimitRow> {
+        let queue = scheduler::Limits::default();
+        let row = |name, value, against| LimitRow { name, value, against };
+        let mut rows = self.limits.rows();
+        rows.extend([
+            row(
+                "wait",
+                format!("{} s", self.max_wait.as_secs_f64()),
+                "requests that nobody waits for any more",
+            ),
+            row(
+                "requests of one key that wait",
+                queue.queue_each.to_string(),
+                "one client that fills the queue",
+            ),
+        ]);
+        rows
+    }
 }
 
 /// The store of prefixes.
@@ -176,7 +201,9 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
         }
     });
     let stores = store.is_some();
-    let engine = Engine::start(store, metrics.clone()).map_err(system("the engine's thread"))?;
+    let meter = Meter::of_this_machine();
+    let engine =
+        Engine::start(store, meter.clone(), metrics.clone()).map_err(system("the engine's thread"))?;
     let sharing = Sharing {
         parallel: config.parallel.clamp(1, 64),
         deterministic: config.deterministic,
@@ -185,6 +212,7 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
     };
     let models = Models::new(config.models, engine.clone(), config.memory, sharing)?;
     let mut app = App::new(engine.clone(), models, config.sampler, metrics.clone());
+    app.background = config.background;
     app.prompts = config.log_prompts.then(|| journal.clone());
     let app = Arc::new(app);
     let front = Front::new(guard, keys.clone(), metrics.clone(), journal.clone());
@@ -208,6 +236,7 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
             app: &app,
             notifier: &notifier,
             journal: &journal,
+            meter: meter.as_ref(),
             idle_unload: config.idle_unload,
             idle_exit: config.idle_exit.filter(|_| activated),
         };

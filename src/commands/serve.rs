@@ -69,6 +69,10 @@ pub(crate) struct ServeArgs {
     /// Refuse requests that would wait longer
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
     max_wait: Duration,
+    /// Requests whose last message begins with this text wait for all others, as titles and tags that chat pages ask for
+    /// (may be given several times)
+    #[arg(long, value_name = "TEXT")]
+    background: Vec<String>,
     /// Memory for all models together [default: what the machine has]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory: Option<u64>,
@@ -160,6 +164,7 @@ impl ServeArgs {
             deterministic: self.deterministic,
             max_wait: self.max_wait,
             memory: self.memory,
+            background: self.background.clone(),
             sampler: self.sampler.config()?,
             addresses,
             keys: KeySource::choose(self.api_key_file.as_deref(), credentials.as_deref()),
@@ -233,8 +238,8 @@ impl ServeArgs {
     fn explain(&self, config: &Config) -> anyhow::Result<()> {
         let plan = config.models[0].builder.clone().plan()?;
         crate::render::explain::print(&plan);
-        for row in config.limits.rows() {
-            say!("{:<27} {:>8}  against {}", row.name, row.value, row.against);
+        for row in config.limit_rows() {
+            say!("{:<30} {:>8}  against {}", row.name, row.value, row.against);
         }
         Ok(())
     }

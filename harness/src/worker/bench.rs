@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use siskin_device::energy::Meter;
 use siskin_device::memory::Memory;
 use siskin_device::settings::Values;
 use siskin_runtime::{Batch, Context, ContextOptions, Error, Model, Rows, SequenceId, Token, argmax};
 
 use super::load;
-use crate::energy::Meter;
 use crate::protocol::{ModelFile, Sample, Turn};
 use crate::result::{Kind, Test};
 use crate::stats::median;

@@ -42,6 +42,17 @@ impl Costs {
         }
     }
 
+    /// The same, with the time of a pass that decodes so many streams relative to that of one: `None` for what was not
+    /// measured.
+    pub fn measured(step_seconds: f64, prefill_rate: f64, relative: impl Fn(u32) -> Option<f64>) -> Self {
+        let mut costs = Costs::new(step_seconds, prefill_rate);
+        for streams in 2..=STREAMS as u32 {
+            let times = relative(streams).filter(|times| times.is_finite() && *times >= 1.0);
+            costs.step[streams as usize - 1] = times.map_or(0.0, |times| costs.step[0] * times);
+        }
+        costs
+    }
+
     /// Seconds of a pass that decodes so many streams.
     pub fn step(&self, streams: usize) -> f64 {
         let index = streams.clamp(1, STREAMS) - 1;

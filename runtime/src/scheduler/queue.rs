@@ -8,7 +8,7 @@ impl Scheduler {
     /// Takes a request into the queue.
     ///
     /// # Errors
-    /// It never fits, or it would wait too long.
+    /// It never fits, it would wait too long, or too many of its namespace wait.
     pub fn admit(&mut self, ask: Ask, now: Duration) -> Result<Admitted, Refusal> {
         let prompt = ask.prompt.len() as u32;
         let need = cells(&ask);
@@ -22,6 +22,10 @@ impl Scheduler {
         self.promised.retain(|(until, _)| *until > now);
         let order = self.order(now);
         let wait = self.predict(&order, &ask);
+        let waiting = self.waiting_of(ask.namespace);
+        if ask.namespace != 0 && !ask.joined && waiting >= self.limits.queue_each {
+            return Err(Refusal::Share { waiting, wait });
+        }
         if wait > self.limits.max_wait || self.queue.len() >= self.limits.queue {
             // Whoever was refused before comes again too, and first.
             let work = Duration::from_secs_f64(self.work(&ask) / self.limits.parallel as f64);
@@ -42,6 +46,12 @@ impl Scheduler {
             predicted: wait,
         });
         Ok(Admitted { id, wait })
+    }
+
+    /// Requests of a namespace that wait.
+    fn waiting_of(&self, namespace: u64) -> usize {
+        let own = |waiting: &&Waiting| waiting.ask.namespace == namespace && !waiting.ask.joined;
+        self.queue.iter().filter(own).count()
     }
 
     /// Seconds of a request's work in a place of its own. A prompt takes the whole machine, so it holds up every place.

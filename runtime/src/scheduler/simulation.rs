@@ -124,6 +124,7 @@ fn simulate(seed: u64, limits: Limits, requests: usize, mean_gap_ms: u64) -> Out
                 conversation: (random.below(2) == 0).then(|| random.below(5)),
                 rows_from: (random.below(8) == 0).then(|| random.below(100) as usize),
                 follows: None,
+                joined: false,
             };
             let prompt = ask.prompt.clone();
             match scheduler.admit(ask, now) {
@@ -283,6 +284,7 @@ fn waits_are_predicted_and_retries_are_taken() {
                     conversation: None,
                     rows_from: None,
                     follows: None,
+                    joined: false,
                 };
                 match scheduler.admit(ask, now) {
                     Ok(Admitted { id, wait }) => {

@@ -26,6 +26,7 @@ fn ask(prompt: impl IntoIterator<Item = i32>, max_tokens: u32) -> Ask {
         conversation: None,
         rows_from: None,
         follows: None,
+        joined: false,
     }
 }
 
@@ -228,6 +229,42 @@ fn a_background_request_spares_the_chats_prefix() {
         finish(&mut scheduler, id);
     }
     assert_eq!(scheduler.known(&ask(0..30, 1)), 29);
+}
+
+#[test]
+fn one_key_does_not_fill_the_queue() {
+    let limits = Limits {
+        parallel: 1,
+        queue_each: 2,
+        ..limits()
+    };
+    let mut scheduler = Scheduler::new(limits, fast());
+    let of = |namespace, joined| Ask {
+        namespace,
+        joined,
+        ..ask(0..5, 2)
+    };
+    let full = |refused: Result<Admitted, Refusal>| matches!(refused, Err(Refusal::Share { waiting: 2, .. }));
+    assert!((0..2).all(|_| scheduler.admit(of(1, false), NOW).is_ok()));
+    assert!(full(scheduler.admit(of(1, false), NOW)));
+    // Parts of what was taken, other keys, and a service without keys.
+    for (namespace, joined) in [(1, true), (2, false), (0, false), (0, false), (0, false)] {
+        scheduler.admit(of(namespace, joined), NOW).expect("room");
+    }
+    // One of them is computed now.
+    scheduler.next(NOW).expect("work");
+    scheduler.admit(of(1, false), NOW).expect("room");
+    assert!(full(scheduler.admit(of(1, false), NOW)));
+}
+
+#[test]
+fn what_was_measured_is_believed_until_passes_tell_more() {
+    let known = [None, Some(1.5), None, Some(f64::NAN), Some(0.2)];
+    let costs = Costs::measured(0.1, 50.0, |streams| {
+        known.get(streams as usize - 1).copied().flatten()
+    });
+    let steps = [1, 2, 3].map(|streams| (costs.step(streams) * 1000.0).round());
+    assert_eq!((steps, costs.prefill_rate()), ([100.0, 150.0, 180.0], 50.0));
 }
 
 #[test]

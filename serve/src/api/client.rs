@@ -91,8 +91,12 @@ pub(crate) async fn start(
     })
     .await?;
     let ask = ask?;
+    let background = |said: &String| app.background.iter().any(|start| said.starts_with(start));
     let ask = Ask {
-        class: client.class,
+        class: match ask.said.as_ref().is_some_and(background) {
+            true => Class::Background,
+            false => client.class,
+        },
         namespace: client.caller.namespace,
         conversation: conversation(&[client.session.as_deref()]).or(ask.conversation),
         ..ask

@@ -12,6 +12,9 @@ use crate::live::Live;
 /// The turn of another speaker ends an answer on the plain template.
 pub(crate) const NEXT_SPEAKER: &str = "\nUser:";
 
+/// Characters of the person's last message that tell what kind of request it is.
+const SAID: usize = 256;
+
 /// A conversation.
 #[derive(Debug, Default)]
 pub(crate) struct Dialog {
@@ -42,10 +45,13 @@ impl Dialog {
             ));
         }
         let mut prompt = messages::prompt(self.messages)?;
+        let said = prompt.iter().rev().find(|message| message.role == "user");
+        let said = said.map(|message| message.content.chars().take(SAID).collect());
         let known = tools
             .as_ref()
             .and_then(|tools| messages::with_tools(&mut prompt, tools));
         Ok(Ask {
+            said,
             stop: Vec::from_iter(live.is_plain().then(|| NEXT_SPEAKER.to_owned())),
             strip_space: live.is_plain(),
             form: self.form,

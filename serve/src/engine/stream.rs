@@ -24,6 +24,8 @@ pub(super) struct Stream {
     drawn: u32,
     finish: Finish,
     stop: Option<String>,
+    /// Energy so far, if it is known.
+    joules: Option<f64>,
     /// When its prompt began, when its first token was drawn, and its last.
     begun: Duration,
     first: Option<Duration>,
@@ -56,10 +58,16 @@ impl Stream {
             drawn: 0,
             finish: Finish::Length,
             stop: None,
+            joules: None,
             begun: now,
             first: None,
             last: now,
         })
+    }
+
+    /// A pass drew so many joules for it.
+    pub(super) fn charge(&mut self, joules: f64) {
+        *self.joules.get_or_insert(0.0) += joules;
     }
 
     /// The row after the token at `position` of the prompt: the next token's probability is told.
@@ -181,6 +189,7 @@ impl Stream {
             predicted_ms: ms(self.last.saturating_sub(first)),
             differs_at: ended.differs_at,
             temp_c: heat.celsius,
+            joules: self.joules,
             throttled: heat.rest > 0.0,
             ..Timings::default()
         }

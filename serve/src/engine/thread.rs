@@ -5,6 +5,7 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use siskin_device::energy::Meter;
 use siskin_runtime::scheduler::{Move, Pass, RequestId};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -15,7 +16,7 @@ use crate::request::{Event, Request};
 
 impl Engine {
     /// The thread.
-    pub(super) fn run(self, mut prefixes: Option<Prefixes>) {
+    pub(super) fn run(self, mut prefixes: Option<Prefixes>, meter: Option<&Meter>) {
         let mut workers: HashMap<SlotId, Worker> = HashMap::new();
         loop {
             let step = self.now().as_millis() as u64;
@@ -63,7 +64,7 @@ impl Engine {
             self.0.abort.store(false, Ordering::Relaxed);
             drop(state);
             if let Some(worker) = workers.get_mut(&id) {
-                self.carry_out(id, worker, work, &heat, &mut prefixes);
+                self.carry_out(id, worker, work, (&heat, meter), &mut prefixes);
             }
             self.lock().idle_since = self.now();
             self.0.busy.store(false, Ordering::Relaxed);
@@ -104,7 +105,7 @@ impl Engine {
         id: SlotId,
         worker: &mut Worker,
         work: Work,
-        heat: &Heat,
+        (heat, meter): (&Heat, Option<&Meter>),
         prefixes: &mut Option<Prefixes>,
     ) {
         let (pass, started) = match work {
@@ -121,9 +122,21 @@ impl Engine {
             worker.begin(id, request, sender, self.now());
         }
         let metrics = &self.0.metrics;
+        let rapl = match meter {
+            Some(Meter::Rapl(rapl)) => Some((rapl, rapl.read())),
+            _ => None,
+        };
         let begun = Instant::now();
         let outcome = worker.compute(&pass, &self.0.abort, || self.now(), metrics);
         let took = begun.elapsed();
+        let joules = match rapl {
+            Some((rapl, before)) => rapl.joules_since(&before),
+            None => heat.watts.map(|watts| watts * took.as_secs_f64()),
+        };
+        if let Some(joules) = joules {
+            worker.charge(&pass, joules);
+            metrics.energy.add(joules);
+        }
         metrics.decodes.one();
         metrics.busy_slots.add(pass.parts.len() as u64);
         let mut state = self.lock();

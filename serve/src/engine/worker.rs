@@ -145,6 +145,16 @@ impl Worker {
         Ok(done.then_some(drawn))
     }
 
+    /// Shares the energy of a pass among its tokens.
+    pub(super) fn charge(&mut self, pass: &Pass, joules: f64) {
+        let tokens: usize = pass.parts.iter().map(|part| part.tokens.len()).sum();
+        for part in &pass.parts {
+            if let Some(stream) = self.streams.get_mut(&part.id) {
+                stream.charge(joules * part.tokens.len() as f64 / tokens.max(1) as f64);
+            }
+        }
+    }
+
     /// Carries out what happens before a pass.
     ///
     /// # Errors

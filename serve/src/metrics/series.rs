@@ -77,6 +77,31 @@ impl Series for Seconds {
     }
 }
 
+/// A sum of energy, kept in microjoules; not told if no meter ever told any.
+#[derive(Debug, Default)]
+pub struct Joules(AtomicU64);
+
+impl Joules {
+    /// Adds joules.
+    pub fn add(&self, joules: f64) {
+        self.0
+            .fetch_add((joules.max(0.0) * 1e6) as u64, Ordering::Relaxed);
+    }
+}
+
+impl Series for Joules {
+    fn kind(&self) -> &'static str {
+        "counter"
+    }
+
+    fn write(&self, name: &str, text: &mut String) {
+        match self.0.load(Ordering::Relaxed) {
+            0 => {}
+            micros => sample(text, name, "", micros as f64 / 1e6),
+        }
+    }
+}
+
 /// A value that goes up and down; 0 at first.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use siskin_device::energy::{Meter, Pmic};
 use siskin_device::probe::Root;
 
 use crate::app::App;
@@ -19,6 +20,7 @@ pub(super) struct Beat<'s> {
     pub(super) app: &'s App,
     pub(super) notifier: &'s Notifier,
     pub(super) journal: &'s Journal,
+    pub(super) meter: Option<&'s Meter>,
     pub(super) idle_unload: Option<Duration>,
     pub(super) idle_exit: Option<Duration>,
 }
@@ -45,14 +47,13 @@ impl Beat<'_> {
     async fn tick(&self) {
         let sensor = Sensor::find(Root::system());
         let mut governor = Governor::new();
+        let mut heat = Heat::default();
         let mut was_hot = false;
         for second in 0u64.. {
             if second % SELDOM == 0 {
                 governor.observe(sensor.as_ref().and_then(Sensor::read));
-                let heat = Heat {
-                    celsius: governor.sample().map(|sample| sample.celsius),
-                    rest: 1.0 - governor.duty(),
-                };
+                heat.celsius = governor.sample().map(|sample| sample.celsius);
+                heat.rest = 1.0 - governor.duty();
                 self.app.engine.set_heat(heat);
                 let metrics = &self.app.metrics;
                 metrics.temperature.set(heat.celsius);
@@ -69,6 +70,12 @@ impl Beat<'_> {
                 }
                 self.notifier.status(&self.app.status());
             }
+            if let Some(Meter::Pmic(pmic)) = self.meter
+                && !self.app.engine.is_idle()
+            {
+                heat.watts = watts(pmic).await;
+                self.app.engine.set_heat(heat);
+            }
             if let Some(after) = self.idle_unload {
                 self.app.models.unload_idle(after);
             }
@@ -81,4 +88,10 @@ impl Beat<'_> {
             tokio::time::sleep(SECOND).await;
         }
     }
+}
+
+/// Asks the power chip, which takes milliseconds, apart from the thread that serves.
+async fn watts(pmic: &Pmic) -> Option<f64> {
+    let pmic = pmic.clone();
+    tokio::task::spawn_blocking(move || pmic.watts()).await.ok()?
 }

@@ -280,7 +280,7 @@ fn exposure(config: &Config, has_keys: bool) -> String {
     ];
     let mut text = "\n".to_owned();
     table(&mut text, &rows);
-    let limits = config.limits.rows();
+    let limits = config.limit_rows();
     let limits = limits.iter().map(|row| (row.name, row.value.clone()));
     table(&mut text, &limits.collect::<Vec<_>>());
     text

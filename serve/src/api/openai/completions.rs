@@ -130,11 +130,15 @@ pub(super) async fn complete(State(app): Shared, client: Client, bytes: Bytes) -
             return Err(ApiError::field("prompt", message));
         }
         let mut jobs = Vec::new();
-        for given in prompts {
+        for (index, given) in prompts.into_iter().enumerate() {
             let (model, sampler, fields) = (request.model.clone(), app.sampler, request.clone());
             let shown = given.clone();
             let answer = begin(&app, &client, model.as_deref(), move |lease| {
-                ask(&lease.live, &given, fields, &sampler)
+                let ask = ask(&lease.live, &given, fields, &sampler)?;
+                Ok(Ask {
+                    joined: index > 0,
+                    ..ask
+                })
             });
             let answer = answer.await?;
             let echo = echo.then(|| Echo::new(&answer.lease.live, &shown)).transpose()?;

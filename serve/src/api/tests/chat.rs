@@ -1,8 +1,10 @@
 //! `/v1/chat/completions`.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 
-use super::harness::{CONTEXT, at, check, joined, post};
+use super::harness::{CONTEXT, at, check, joined, new_app, post, request, send_to};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -241,4 +243,53 @@ async fn what_does_not_fit_is_refused_with_numbers() {
         ],
     );
     assert!(at(&reply.json(), "/error/n_prompt_tokens").is_number());
+}
+
+#[tokio::test]
+async fn energy_is_told_if_the_machine_tells_power() {
+    let app = new_app();
+    let ask = || {
+        let body = json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8});
+        send_to(
+            app.clone(),
+            request("POST", "/v1/chat/completions", body.to_string()),
+        )
+    };
+    let without = ask().await.json();
+    assert!(without.pointer("/timings/joules").is_none(), "{without}");
+    let heat = |watts| crate::engine::Heat {
+        watts,
+        ..Default::default()
+    };
+    app.engine.set_heat(heat(Some(5.0)));
+    let begun = std::time::Instant::now();
+    let with = ask().await.json();
+    let most = 5.0 * begun.elapsed().as_secs_f64();
+    let joules = at(&with, "/timings/joules").as_f64().expect("a number");
+    assert!(joules > 0.0 && joules <= most, "{joules} of {most}");
+}
+
+#[tokio::test]
+async fn requests_that_begin_as_configured_are_of_the_background_class() {
+    let mut app = new_app();
+    Arc::get_mut(&mut app).expect("only here").background = vec!["### Task:".into()];
+    let chat = |said: &str| json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi!"}, {"role": "user", "content": said}]);
+    let cases = [
+        ("Tell a story", 0),
+        ("### Task:\nGenerate a title", 1),
+        ("a ### Task:", 1),
+    ];
+    for (said, counted) in cases {
+        let body = json!({"messages": chat(said), "max_tokens": 1});
+        let reply = send_to(
+            app.clone(),
+            request("POST", "/v1/chat/completions", body.to_string()),
+        )
+        .await;
+        assert_eq!(
+            (reply.status.as_u16(), app.metrics.background.get()),
+            (200, counted),
+            "{said}"
+        );
+    }
 }

@@ -22,7 +22,7 @@ pub(crate) const CONTEXT: u32 = 2048;
 /// A service with the storyteller, named `storyteller`, of its own.
 pub(crate) fn new_app() -> Arc<App> {
     let metrics = Arc::new(Metrics::new(Vec::new()));
-    let engine = Engine::start(None, metrics.clone()).expect("a thread");
+    let engine = Engine::start(None, None, metrics.clone()).expect("a thread");
     let sharing = Sharing {
         parallel: 2,
         deterministic: false,

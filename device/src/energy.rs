@@ -13,16 +13,28 @@ const INTERVAL: Duration = Duration::from_millis(200);
 
 /// A way to measure energy.
 #[derive(Debug, Clone)]
-pub(crate) enum Meter {
-    /// Counters of microjoules, one per package.
-    Rapl(Vec<Zone>),
-    /// The program that reads a Pi's power chip.
-    Pmic(PathBuf),
+pub enum Meter {
+    /// Counters of microjoules.
+    Rapl(Rapl),
+    /// A Pi's power chip.
+    Pmic(Pmic),
 }
+
+/// RAPL's counters, one per package. Reading them takes microseconds.
+#[derive(Debug, Clone)]
+pub struct Rapl(Vec<Zone>);
+
+/// The program that reads a Pi's power chip. It takes milliseconds.
+#[derive(Debug, Clone)]
+pub struct Pmic(PathBuf);
+
+/// What RAPL's counters were.
+#[derive(Debug, Clone)]
+pub struct Reading(Vec<Option<u64>>);
 
 /// A RAPL package.
 #[derive(Debug, Clone)]
-pub(crate) struct Zone {
+struct Zone {
     counter: PathBuf,
     /// The counter's maximum, after which it restarts at zero.
     range: u64,
@@ -30,20 +42,26 @@ pub(crate) struct Zone {
 
 impl Meter {
     /// Finds a meter of the machine under `root` (`/`), if it has one that this user may read.
-    pub(crate) fn find(root: &Path, vcgencmd: &Path) -> Option<Self> {
+    pub fn find(root: &Path, vcgencmd: &Path) -> Option<Self> {
         let zones = fs::read_dir(root.join("sys/class/powercap"))
             .into_iter()
             .flatten()
             .flatten();
         let zones: Vec<Zone> = zones.filter_map(|entry| Zone::open(&entry.path())).collect();
         if !zones.is_empty() {
-            return Some(Meter::Rapl(zones));
+            return Some(Meter::Rapl(Rapl(zones)));
         }
-        watts(vcgencmd).map(|_| Meter::Pmic(vcgencmd.to_owned()))
+        let pmic = Pmic(vcgencmd.to_owned());
+        pmic.watts().map(|_| Meter::Pmic(pmic))
+    }
+
+    /// The meter of this machine.
+    pub fn of_this_machine() -> Option<Self> {
+        Meter::find(Path::new("/"), Path::new("vcgencmd"))
     }
 
     /// The meter's name for people.
-    pub(crate) fn source(&self) -> &'static str {
+    pub fn source(&self) -> &'static str {
         match self {
             Meter::Rapl(_) => "RAPL package",
             Meter::Pmic(_) => "Raspberry Pi PMIC",
@@ -51,20 +69,29 @@ impl Meter {
     }
 
     /// Runs `work`; returns its result and the joules drawn meanwhile.
-    pub(crate) fn measure<T>(&self, work: impl FnOnce() -> T) -> (T, Option<f64>) {
+    pub fn measure<T>(&self, work: impl FnOnce() -> T) -> (T, Option<f64>) {
         match self {
-            Meter::Rapl(zones) => {
-                let before: Vec<Option<u64>> = zones.iter().map(Zone::read).collect();
+            Meter::Rapl(rapl) => {
+                let before = rapl.read();
                 let result = work();
-                let drawn = zones
-                    .iter()
-                    .zip(before)
-                    .map(|(zone, before)| zone.since(before?))
-                    .sum();
+                let drawn = rapl.joules_since(&before);
                 (result, drawn)
             }
-            Meter::Pmic(program) => measure_power(program, work),
+            Meter::Pmic(pmic) => pmic.measure(work),
         }
+    }
+}
+
+impl Rapl {
+    /// Reads the counters.
+    pub fn read(&self) -> Reading {
+        Reading(self.0.iter().map(Zone::read).collect())
+    }
+
+    /// Joules drawn since; `None` if a counter cannot be read. A counter may have wrapped around once.
+    pub fn joules_since(&self, before: &Reading) -> Option<f64> {
+        let zones = self.0.iter().zip(&before.0);
+        zones.map(|(zone, before)| zone.since((*before)?)).sum()
     }
 }
 
@@ -107,35 +134,38 @@ impl Zone {
     }
 }
 
-/// Averages the power read while `work` runs, and multiplies it by the duration.
-fn measure_power<T>(program: &Path, work: impl FnOnce() -> T) -> (T, Option<f64>) {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let reader = thread::Builder::new().spawn_scoped(scope, || {
-            let mut readings = Vec::new();
-            loop {
-                readings.extend(watts(program));
-                if done.load(Ordering::Relaxed) {
-                    return readings;
+impl Pmic {
+    /// Averages the power read while `work` runs, and multiplies it by the duration.
+    fn measure<T>(&self, work: impl FnOnce() -> T) -> (T, Option<f64>) {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reader = thread::Builder::new().spawn_scoped(scope, || {
+                let mut readings = Vec::new();
+                loop {
+                    readings.extend(self.watts());
+                    if done.load(Ordering::Relaxed) {
+                        return readings;
+                    }
+                    thread::sleep(INTERVAL);
                 }
-                thread::sleep(INTERVAL);
-            }
-        });
-        let start = Instant::now();
-        let result = work();
-        let seconds = start.elapsed().as_secs_f64();
-        done.store(true, Ordering::Relaxed);
-        // Without a thread there are no readings.
-        let readings = reader.map(|reader| reader.join().unwrap_or_default());
-        let readings = readings.unwrap_or_default();
-        let mean = readings.iter().sum::<f64>() / readings.len() as f64;
-        (result, (!readings.is_empty()).then_some(mean * seconds))
-    })
-}
+            });
+            let start = Instant::now();
+            let result = work();
+            let seconds = start.elapsed().as_secs_f64();
+            done.store(true, Ordering::Relaxed);
+            // Without a thread there are no readings.
+            let readings = reader.map(|reader| reader.join().unwrap_or_default());
+            let readings = readings.unwrap_or_default();
+            let mean = readings.iter().sum::<f64>() / readings.len() as f64;
+            (result, (!readings.is_empty()).then_some(mean * seconds))
+        })
+    }
 
-fn watts(program: &Path) -> Option<f64> {
-    let output = Command::new(program).arg("pmic_read_adc").output().ok()?;
-    sum_of_rails(&String::from_utf8_lossy(&output.stdout))
+    /// The board's power now, in watts.
+    pub fn watts(&self) -> Option<f64> {
+        let output = Command::new(&self.0).arg("pmic_read_adc").output().ok()?;
+        sum_of_rails(&String::from_utf8_lossy(&output.stdout))
+    }
 }
 
 /// Each rail has a line with its current, `VDD_CORE_A current(7)=1.2A`, and one with its voltage, `VDD_CORE_V
