@@ -60,14 +60,14 @@ def soak(server, args):
                 if taken[0] in (500, args.requests) or taken[0] % 1000 == 0:
                     note(taken[0])
             try:
-                status = send(server.port, path, body, cut)
+                status, answer = send(server.port, path, body, cut)
             except Exception as error:  # pylint: disable=broad-except
                 # Whatever it is, it is a finding.
-                status = repr(error)
+                status, answer = repr(error), b""
             with lock:
                 statuses[status] = statuses.get(status, 0) + 1
                 if status not in right:
-                    wrong.append((status, path, str(body)[:200]))
+                    wrong.append(f"{status} for {path} {str(body)[:200]}: {answer.decode(errors='replace')}")
 
     note(0)
     clients = [threading.Thread(target=client) for _ in range(args.clients)]
@@ -79,7 +79,7 @@ def soak(server, args):
     end = time.monotonic() + 10
     while server.metric("siskin_requests_processing") > 0 and time.monotonic() < end:
         time.sleep(0.1)
-    problems = [f"{status} for {path} {body}" for status, path, body in wrong[:10]]
+    problems = [f"{len(wrong)} answers are not right:", *wrong[:10]] if wrong else []
     base = next((row for row in kept if row[0] >= min(500, args.requests)), kept[0])
     _, private, descriptors = watch(server)
     grown = private - base[2]
