@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use siskin_grammar::Constraint;
+use siskin_grammar::{CallParser, Constraint};
 use siskin_runtime::scheduler::{Class, RequestId};
 use siskin_runtime::{SamplerConfig, Token};
 
@@ -21,6 +21,8 @@ pub(crate) struct Request {
     pub(crate) bias: Vec<(Token, f32)>,
     /// The text ends before any of these.
     pub(crate) stop: Vec<String>,
+    /// Reads calls from it; what ends the text then counts around them only.
+    pub(crate) calls: Option<CallParser>,
     /// The tokens that end texts are never drawn.
     pub(crate) ignore_end: bool,
     /// Leave out the space that SentencePiece writes before a text's first word.

@@ -1,6 +1,7 @@
 //! Every path of the real router, with the embedded storyteller and without a socket.
 
 mod anthropic;
+mod calls;
 mod chat;
 mod completions;
 mod harness;
