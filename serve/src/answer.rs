@@ -121,7 +121,7 @@ pub(crate) enum Part {
     /// The choice has ended.
     End(Box<End>),
     /// The choice cannot be computed.
-    Failed(String),
+    Failed(Box<ApiError>),
 }
 
 struct Choice {
@@ -377,9 +377,9 @@ impl Choice {
                 self.ended = true;
                 self.parts.push_back(Part::End(end));
             }
-            Event::Failed(reason) => {
+            Event::Failed(error) => {
                 self.ended = true;
-                self.parts.push_back(Part::Failed(reason));
+                self.parts.push_back(Part::Failed(error));
             }
         }
     }

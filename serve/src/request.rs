@@ -8,6 +8,8 @@ use siskin_grammar::{CallParser, Constraint};
 use siskin_runtime::scheduler::{Class, RequestId};
 use siskin_runtime::{SamplerConfig, Token};
 
+use crate::error::{ApiError, Kind};
+
 /// What is to be computed.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -53,7 +55,14 @@ pub(crate) enum Event {
     /// The text has ended.
     End(Box<End>),
     /// It could not be computed.
-    Failed(String),
+    Failed(Box<ApiError>),
+}
+
+impl Event {
+    /// The engine could not compute it.
+    pub(crate) fn failed(reason: impl Into<String>) -> Self {
+        Event::Failed(Box::new(ApiError::new(Kind::Internal, reason)))
+    }
 }
 
 /// A token that was drawn.

@@ -12,3 +12,4 @@ mod openapi;
 mod refusals;
 mod responses;
 mod routes;
+mod stopping;

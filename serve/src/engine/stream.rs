@@ -232,7 +232,7 @@ impl Stream {
 
     /// Tells that it cannot be computed.
     pub(super) fn fail(self, reason: String) {
-        let _ = self.sender.send(Event::Failed(reason));
+        let _ = self.sender.send(Event::failed(reason));
     }
 }
 
