@@ -3,6 +3,7 @@
 mod client;
 mod numbers;
 mod refusals;
+mod start;
 mod systemd;
 
 use std::io::Read;
