@@ -22,9 +22,9 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether the command has its own way to end.
-    pub(crate) fn handles_signals(&self) -> bool {
-        matches!(&self.command, Command::Serve(_))
+    /// Whether the command serves until it is asked to end.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(&self.command, Command::Serve(args) if args.serves())
     }
 
     /// Whether this process works for another siskin.

@@ -24,8 +24,10 @@ static SIGNAL: AtomicUsize = AtomicUsize::new(SIGINT as usize);
 /// A line editor has changed the terminal's settings, which must be restored before the process ends.
 static EDITING: AtomicBool = AtomicBool::new(false);
 
-/// Handles signals from now on.
-pub(crate) fn install() {
+/// Handles signals from now on. A service that is asked to end before it serves has nothing to finish: it ends well.
+/// SIGHUP asks it to read its keys again, which it has not read yet.
+pub(crate) fn install(is_service: bool) {
+    static HEARD: AtomicBool = AtomicBool::new(false);
     // A write beyond the file-size limit (`ulimit -f`) fails like any other write, instead of ending the process.
     static BEYOND: AtomicBool = AtomicBool::new(false);
     let _ = flag::register(SIGXFSZ, &BEYOND);
@@ -33,6 +35,13 @@ pub(crate) fn install() {
     for signal in ASK_TO_END {
         // One that the parent process set to be ignored, as nohup does, stays so.
         if ignored & (1 << (signal - 1)) != 0 {
+            continue;
+        }
+        if is_service {
+            let _ = match signal {
+                SIGHUP => flag::register(signal, &HEARD),
+                signal => flag::register_conditional_shutdown(signal, 0, &AT_ONCE),
+            };
             continue;
         }
         // In this order. If a handler cannot be set, the signal ends the process as usual.
@@ -43,7 +52,8 @@ pub(crate) fn install() {
     }
 }
 
-/// What must be ended cleanly begins: from now on the first signal only sets this flag.
+/// What must be ended cleanly begins: from now on the first signal only sets this flag. A service has handlers of its own
+/// by then, and hears of every signal through them.
 pub(crate) fn listen() -> &'static AtomicBool {
     // One that came before has ended the process.
     if !INTERRUPTED.load(Ordering::Relaxed) {

@@ -32,8 +32,8 @@ fn command() -> ExitCode {
         Err(refused) => return exit::refused(&refused),
     };
     // A worker dies of a signal, so that the process which it works for sees that it did.
-    if !args.is_worker() && !args.handles_signals() {
-        interrupt::install();
+    if !args.is_worker() {
+        interrupt::install(args.is_service());
     }
     match cli::run(args) {
         Ok(code) => code,

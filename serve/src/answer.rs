@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use siskin_grammar::{CallEvent, CallParser, Constraint, Form, ToolSet};
+use siskin_grammar::{CallEvent, Constraint, Form, ToolSet};
 use siskin_runtime::scheduler::{Class, Progress};
 use siskin_runtime::{SamplerConfig, Token};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -14,6 +14,7 @@ use crate::front::{Tally, Work};
 use crate::journal::{Journal, Level};
 use crate::live::Live;
 use crate::models::Lease;
+use crate::reader::Reader;
 use crate::request::{Drawn, End, Event, Finish, Request, Scored, Timings};
 
 /// What a dialect asks for.
@@ -29,7 +30,7 @@ pub(crate) struct Ask {
     pub(crate) sampler: SamplerConfig,
     /// Added to the logits of tokens.
     pub(crate) bias: Vec<(Token, f32)>,
-    /// Texts that end it.
+    /// Texts that end it; within a call they do not.
     pub(crate) stop: Vec<String>,
     /// Whether end tokens are never drawn.
     pub(crate) ignore_end: bool,
@@ -126,12 +127,12 @@ pub(crate) enum Part {
     /// The choice has ended.
     End(Box<End>),
     /// The choice cannot be computed.
-    Failed(String),
+    Failed(Box<ApiError>),
 }
 
 struct Choice {
     events: Events,
-    parser: Option<CallParser>,
+    reader: Option<Reader>,
     /// Parts that came of one event, to be given one by one.
     parts: std::collections::VecDeque<Part>,
     called: bool,
@@ -185,6 +186,7 @@ impl Answer {
         let prompt_tokens = prompt.len() as u32;
         let max_tokens = length(ask.max_tokens, prompt_tokens, live.context, live.fair_share);
         let seed = ask.sampler.with_seed().seed.unwrap_or_default();
+        let calls = ask.tools.as_ref().and_then(ToolSet::parser);
         let mut choices = Vec::new();
         let mut first = None;
         for index in 0..ask.choices.max(1) as u32 {
@@ -198,6 +200,7 @@ impl Answer {
                 },
                 bias: ask.bias.clone(),
                 stop: ask.stop.clone(),
+                calls: calls.clone(),
                 ignore_end: ask.ignore_end,
                 strip_space: ask.strip_space,
                 logprobs: ask.logprobs,
@@ -219,7 +222,7 @@ impl Answer {
             first.get_or_insert(events.id);
             choices.push(Choice {
                 events,
-                parser: ask.tools.as_ref().and_then(ToolSet::parser),
+                reader: calls.clone().map(|calls| Reader::new(calls, &ask.stop)),
                 parts: std::collections::VecDeque::new(),
                 called: false,
                 ended: false,
@@ -374,20 +377,16 @@ impl Choice {
                 if !rest.is_empty() {
                     self.text(rest, None);
                 }
-                if let Some(parser) = &mut self.parser {
-                    let mut events = parser.finish();
-                    if self.called && end.finish == Finish::Length {
-                        // The beginning of one more call, which was cut.
-                        events.retain(|event| !matches!(event, CallEvent::Text(_)));
-                    }
+                if let Some(reader) = &mut self.reader {
+                    let events = reader.finish(end.finish);
                     self.calls(events, None);
                 }
                 self.ended = true;
                 self.parts.push_back(Part::End(end));
             }
-            Event::Failed(reason) => {
+            Event::Failed(error) => {
                 self.ended = true;
-                self.parts.push_back(Part::Failed(reason));
+                self.parts.push_back(Part::Failed(error));
             }
         }
     }
@@ -396,10 +395,10 @@ impl Choice {
         if let Some(log) = &mut self.log {
             log.text += &text;
         }
-        match &mut self.parser {
+        match &mut self.reader {
             None => self.parts.push_back(Part::Text { text, scored }),
-            Some(parser) => {
-                let events = parser.push(&text);
+            Some(reader) => {
+                let events = reader.push(&text);
                 self.calls(events, scored);
             }
         }

@@ -85,7 +85,7 @@ impl App {
     pub(crate) fn check_open(&self) -> Result<(), ApiError> {
         match self.draining.load(Ordering::Relaxed) {
             false => Ok(()),
-            true => Err(ApiError::new(Kind::Draining, "the service is shutting down")),
+            true => Err(ApiError::draining()),
         }
     }
 }

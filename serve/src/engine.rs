@@ -22,6 +22,7 @@ use siskin_runtime::scheduler::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::request::{Event, Request};
 use crate::store::{Counters, Store};
@@ -132,7 +133,7 @@ impl Events {
         }
         let event = self.receiver.recv().await;
         self.ended = matches!(event, None | Some(Event::End(_) | Event::Failed(_)));
-        event.or_else(|| Some(Event::Failed("the model was unloaded".into())))
+        event.or_else(|| Some(self.engine.lost()))
     }
 
     /// Where it is; `None` once it has ended.
@@ -367,11 +368,24 @@ impl Engine {
         }
     }
 
-    /// Ends the thread; requests that are computed fail.
-    pub(crate) fn stop(&self) {
-        self.lock().stopped = true;
+    /// Ends the thread; requests that wait or are computed fail. Returns how many these are.
+    pub(crate) fn stop(&self) -> usize {
+        let mut state = self.lock();
+        state.stopped = true;
+        let counts = state.slots.values().map(|slot| slot.scheduler.counts());
+        let open = counts.map(|(queued, active)| queued + active).sum();
+        drop(state);
         self.0.abort.store(true, Ordering::Relaxed);
         self.0.wake.notify_one();
+        open
+    }
+
+    /// Why nothing more comes of a request that has not ended.
+    fn lost(&self) -> Event {
+        match self.lock().stopped {
+            true => Event::Failed(Box::new(ApiError::draining())),
+            false => Event::failed("the model was unloaded"),
+        }
     }
 }
 

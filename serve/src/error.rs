@@ -116,6 +116,11 @@ impl ApiError {
         }
     }
 
+    /// The service ends.
+    pub(crate) fn draining() -> Self {
+        ApiError::new(Kind::Draining, "the service is shutting down")
+    }
+
     /// The same, to be tried again after a time.
     pub(crate) fn retry_after(self, time: Duration) -> Self {
         ApiError {

@@ -33,6 +33,7 @@ mod front;
 mod live;
 mod models;
 mod page;
+mod reader;
 mod request;
 mod service;
 mod stream_body;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use siskin_grammar::Constraint;
+use siskin_grammar::{CallParser, Constraint};
 use siskin_runtime::scheduler::{Class, RequestId};
 use siskin_runtime::{SamplerConfig, Token};
+
+use crate::error::{ApiError, Kind};
 
 /// What is to be computed.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Request {
     pub(crate) bias: Vec<(Token, f32)>,
     /// The text ends before any of these.
     pub(crate) stop: Vec<String>,
+    /// Reads calls from it; what ends the text then counts around them only.
+    pub(crate) calls: Option<CallParser>,
     /// The tokens that end texts are never drawn.
     pub(crate) ignore_end: bool,
     /// Leave out the space that SentencePiece writes before a text's first word.
@@ -53,7 +57,14 @@ pub(crate) enum Event {
     /// The text has ended.
     End(Box<End>),
     /// It could not be computed.
-    Failed(String),
+    Failed(Box<ApiError>),
+}
+
+impl Event {
+    /// The engine could not compute it.
+    pub(crate) fn failed(reason: impl Into<String>) -> Self {
+        Event::Failed(Box::new(ApiError::new(Kind::Internal, reason)))
+    }
 }
 
 /// A token that was drawn.

@@ -24,6 +24,9 @@ use crate::models::{ModelConfig, Models, Sharing};
 use crate::notify::Notifier;
 use crate::store::{self, Store};
 
+/// How long connections are kept after the last word to their clients.
+const FAREWELL: Duration = Duration::from_millis(300);
+
 /// What is served, and how.
 #[derive(Debug)]
 pub struct Config {
@@ -247,16 +250,22 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
         app.draining.store(true, std::sync::atomic::Ordering::Relaxed);
         notifier.stopping("finishing what is running");
         let until = tokio::time::Instant::now() + config.drain;
-        let _ = phase.send(Phase::Draining(until));
+        let _ = phase.send(Phase::Draining(until + FAREWELL));
         // A second signal ends it at once.
-        signals.until_second(config.drain + Duration::from_secs(1)).await;
+        signals.until_second(config.drain).await;
+        // Clients hear that nothing more comes, before their connections are closed.
+        let cut = engine.stop();
+        if cut > 0 {
+            journal.log(Level::Warning, format_args!("{cut} answers were cut"));
+        }
+        tokio::time::sleep(FAREWELL).await;
         let _ = phase.send(Phase::Stopped);
         Ok(())
     };
     let served = tokio::select! {
         closed = serving => match closed {
             Ok(closed) if closed.cut > 0 => {
-                journal.log(Level::Warning, format_args!("{} answers were cut", closed.cut));
+                journal.log(Level::Warning, format_args!("{} clients took no end of their answers", closed.cut));
                 Ok(())
             }
             Ok(_) => Ok(()),

@@ -16,9 +16,9 @@ use siskin_serve::{Config, ModelConfig, StoreConfig};
 
 use super::sampling_args::SamplerArgs;
 use super::session_args::{EngineArgs, TuningArgs};
-use crate::environment;
 use crate::exit::usage_error;
 use crate::render::text;
+use crate::{environment, interrupt};
 
 /// Serves models over HTTP, with the OpenAI API, ollama's and llama.cpp's
 #[derive(Debug, clap::Args)]
@@ -141,6 +141,7 @@ pub(crate) fn main(args: ServeArgs) -> anyhow::Result<ExitCode> {
         return check::main(config);
     }
     siskin_serve::run(config, |addresses| {
+        interrupt::listen();
         for address in addresses {
             say!("siskin: serving at {address}");
         }
@@ -149,6 +150,11 @@ pub(crate) fn main(args: ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl ServeArgs {
+    /// Whether it serves, and not only prints something.
+    pub(crate) fn serves(&self) -> bool {
+        !self.check && !self.unit && self.new_key.is_none()
+    }
+
     fn addresses(&self) -> anyhow::Result<Vec<Address>> {
         match &self.unix {
             Some(path) => Ok(vec![Address::Unix(path.clone())]),

@@ -1,7 +1,9 @@
 //! The service, as its clients and systemd see it.
 
 mod client;
+mod numbers;
 mod refusals;
+mod start;
 mod systemd;
 
 use std::io::Read;
@@ -92,6 +94,35 @@ fn a_second_sigterm_ends_at_once() {
     });
     service.send(Signal::TERM);
     let status = service.end();
+    assert_eq!(status.code(), Some(0), "{:?}", service.said);
+}
+
+#[test]
+fn a_stream_that_outlives_the_drain_hears_of_it() {
+    let mut service = Service::start(&["--drain", "0s"]);
+    let mut stream = service.connect();
+    let mut body = greedy(PROMPT, 1500, true);
+    body["ignore_eos"] = true.into();
+    let headers = format!("Host: {}\r\nContent-Type: application/json\r\n", service.address);
+    write(
+        &mut stream,
+        "POST",
+        "/v1/completions",
+        &headers,
+        &body.to_string(),
+    );
+    let mut first = [0; 256];
+    stream.read_exact(&mut first).expect("a beginning");
+    service.send(Signal::TERM);
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("the rest");
+    let last = rest.lines().rfind(|line| line.starts_with("data: "));
+    assert!(last.is_some_and(|line| line.contains("\"draining\"")), "{last:?}");
+    assert!(!rest.contains("[DONE]"));
+    // The body is whole: its last chunk has come.
+    assert!(rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+    let status = service.end();
+    service.line("1 answers were cut");
     assert_eq!(status.code(), Some(0), "{:?}", service.said);
 }
 

@@ -53,8 +53,8 @@ struct Nesting {
 }
 
 /// Reads calls from an answer that has the form of a [`crate::ToolSet`]. The pieces may be split anywhere: what all events
-/// together say depends on the whole text only. An answer that breaks off is given as far as it goes: an unfinished
-/// beginning of a call is text, unfinished arguments have no end. Nothing is lost or made up.
+/// together say depends on the whole text only. Unfinished arguments have no end. The unfinished beginning of a call is
+/// text if the answer ended there ([`CallParser::finish`]), and nothing if it was cut ([`CallParser::cut`]).
 #[derive(Debug, Clone)]
 pub struct CallParser {
     syntax: &'static Syntax,
@@ -103,6 +103,16 @@ impl CallParser {
         }
         self.state = State::Between;
         events
+    }
+
+    /// The text was cut, because it is as long as it may be: what may be the beginning of a call is not text.
+    pub fn cut(&mut self) -> Vec<CallEvent> {
+        // At the start only blanks are held.
+        if self.state != State::Start {
+            self.held.clear();
+            self.state = State::Between;
+        }
+        self.finish()
     }
 
     /// Goes on by one state; false if more text is needed.

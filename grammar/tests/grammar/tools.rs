@@ -227,7 +227,11 @@ fn read<'a>(style: CallStyle, pieces: impl IntoIterator<Item = &'a str>) -> Vec<
     let mut parser = CallParser::new(style);
     let mut events: Vec<CallEvent> = pieces.into_iter().flat_map(|piece| parser.push(piece)).collect();
     events.extend(parser.finish());
-    // What is written in two pieces is the same as in one.
+    joined(events)
+}
+
+/// What is written in two pieces is the same as in one.
+fn joined(events: Vec<CallEvent>) -> Vec<CallEvent> {
     let mut joined: Vec<CallEvent> = Vec::new();
     for event in events {
         match (joined.last_mut(), event) {
@@ -323,6 +327,48 @@ fn calls_are_read_in_the_same_way_however_the_text_is_split() {
             whole,
             "{text:?} by characters"
         );
+    }
+}
+
+#[test]
+fn the_beginning_of_a_call_that_was_cut_is_no_text() {
+    use CallStyle::{Bare, Tagged};
+    let call = r#"{"name": "f", "arguments": {"x": 1}}"#;
+    for (style, text, expected) in [
+        (Tagged, "Hello".to_owned(), "Hello"),
+        (Tagged, " ".to_owned(), " "),
+        (Tagged, "a <to".to_owned(), "a "),
+        (Tagged, "a <tool_cat".to_owned(), "a <tool_cat"),
+        (Tagged, "a <tool_call>".to_owned(), "a "),
+        (Tagged, "<tool_call>\n{\"name\": \"f\", \"argu".to_owned(), ""),
+        (
+            Tagged,
+            "<tool_call>{\"name\": \"f\", \"arguments\": {\"x".to_owned(),
+            "[0 f: {\"x",
+        ),
+        (Tagged, format!("<tool_call>{call}"), "[0 f: {\"x\": 1} 0]"),
+        (
+            Tagged,
+            format!("<tool_call>{call}</tool_call>\n<tool_call>{{"),
+            "[0 f: {\"x\": 1} 0]",
+        ),
+        (
+            Tagged,
+            format!("<tool_call>{call}</tool_call>\n<too"),
+            "[0 f: {\"x\": 1} 0]",
+        ),
+        (Bare, "{\"name\": \"f".to_owned(), ""),
+        (Bare, "{\"nome\"".to_owned(), "{\"nome\""),
+        (Bare, "Hi {".to_owned(), "Hi {"),
+    ] {
+        for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+            let mut parser = CallParser::new(style);
+            let mut events = parser.push(&text[..end]);
+            events.extend(parser.push(&text[end..]));
+            events.extend(parser.cut());
+            assert_eq!(shown(&joined(events)), expected, "{text:?} at {end}");
+            assert_eq!(parser.finish(), [], "{text:?}: nothing comes after the end");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use siskin_grammar::CallEvent;
 use siskin_runtime::scheduler::Progress;
 
 use crate::answer::{Answer, Part};
-use crate::error::{ApiError, Kind};
+use crate::error::ApiError;
 use crate::live::Live;
 use crate::request::{End, Finish, Scored, Timings};
 
@@ -22,7 +22,7 @@ impl Begun {
     /// The answer cannot be computed.
     pub(crate) async fn new(mut answer: Answer) -> Result<Self, ApiError> {
         match answer.next().await {
-            Some((_, Part::Failed(reason))) => Err(ApiError::new(Kind::Internal, reason)),
+            Some((_, Part::Failed(error))) => Err(*error),
             first => Ok(Begun { first, answer }),
         }
     }
@@ -131,7 +131,7 @@ impl Choice {
                 self.close(&mut changes);
                 self.end = Some(end);
             }
-            Part::Failed(reason) => return Err(ApiError::new(Kind::Internal, reason)),
+            Part::Failed(error) => return Err(*error),
         }
         Ok(changes)
     }
@@ -323,6 +323,7 @@ mod tests {
         assert_eq!(choice.all_text(), "abc");
         assert_eq!(choice.calls().collect::<Vec<_>>(), [("f", "{}", true)]);
         assert_eq!(choice.finish(), Finish::Length);
-        assert!(choice.add(Part::Failed("x".into())).is_err());
+        let failed = Part::Failed(Box::new(ApiError::draining()));
+        assert_eq!(choice.add(failed), Err(ApiError::draining()));
     }
 }

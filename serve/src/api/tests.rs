@@ -1,6 +1,7 @@
 //! Every path of the real router, with the embedded storyteller and without a socket.
 
 mod anthropic;
+mod calls;
 mod chat;
 mod completions;
 mod harness;
@@ -11,3 +12,4 @@ mod openapi;
 mod refusals;
 mod responses;
 mod routes;
+mod stopping;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::Heat;
 use super::score::score;
 use crate::metrics::Metrics;
+use crate::reader::Reader;
 use crate::request::{Drawn, End, Event, Finish, Request, Scored, Timings, ms};
 
 /// The least logit: a token that is never drawn.
@@ -19,6 +20,8 @@ pub(super) struct Stream {
     sender: UnboundedSender<Event>,
     sampler: Sampler,
     decoder: TextDecoder,
+    /// Finds the stop strings of an answer that may call tools.
+    reader: Option<Reader>,
     /// A row of logits with what the request adds to it.
     row: Vec<f32>,
     drawn: u32,
@@ -42,7 +45,12 @@ impl Stream {
     ) -> Result<Self, Error> {
         let mut sampler = request.sampler.build(model.vocabulary_len(), context)?;
         sampler.see(&request.prompt);
-        let mut decoder = TextDecoder::new(request.stop.iter().cloned());
+        let reader = request
+            .calls
+            .clone()
+            .map(|calls| Reader::new(calls, &request.stop));
+        let stops = if reader.is_some() { &[][..] } else { &request.stop };
+        let mut decoder = TextDecoder::new(stops.iter().cloned());
         if request.strip_space {
             decoder.strip_leading_space();
         }
@@ -54,6 +62,7 @@ impl Stream {
             sender,
             sampler,
             decoder,
+            reader,
             row: Vec::new(),
             drawn: 0,
             finish: Finish::Length,
@@ -104,15 +113,16 @@ impl Stream {
         self.drawn += 1;
         let scored = self.request.logprobs.map(|top| score(logits, token, top));
         let cut = self.decoder.push(&model.piece(token, false));
-        let (text, stopped) = match cut {
-            Cut::More(text) => (text, false),
-            Cut::Stop(text) => (text, true),
-        };
+        let (Cut::More(text) | Cut::Stop(text)) = cut;
+        if let Some(reader) = &mut self.reader {
+            reader.push(&text);
+        }
+        let by_reader = self.reader.as_ref().and_then(Reader::stopped_by);
+        self.stop = by_reader.or(self.decoder.stopped_by()).map(str::to_owned);
         // The client is gone if nobody receives; its request is ended by the one who dropped the receiver.
         let _ = self.sender.send(Event::Token(Drawn { text, scored }));
-        if stopped {
+        if self.stop.is_some() {
             self.finish = Finish::StopString;
-            self.stop = self.decoder.stopped_by().map(str::to_owned);
             return Ok(None);
         }
         if let Some(constraint) = &mut self.request.constraint {
@@ -231,7 +241,7 @@ impl Stream {
 
     /// Tells that it cannot be computed.
     pub(super) fn fail(self, reason: String) {
-        let _ = self.sender.send(Event::Failed(reason));
+        let _ = self.sender.send(Event::failed(reason));
     }
 }
 

@@ -23,7 +23,10 @@ impl Engine {
             self.0.last_step.store(step, Ordering::Relaxed);
             let mut state = self.lock();
             if state.stopped {
+                // Whose requests these are hears of it at once: their senders are dropped.
+                state.slots.clear();
                 drop(state);
+                drop(workers);
                 prefixes.iter_mut().for_each(Prefixes::flush);
                 return;
             }

@@ -76,7 +76,7 @@ impl Worker {
         let failed = sender.clone();
         match Stream::new(self.context.model(), request, sender, capacity, now) {
             Ok(stream) => drop(self.streams.insert(id, stream)),
-            Err(error) => drop(failed.send(Event::Failed(error.to_string()))),
+            Err(error) => drop(failed.send(Event::failed(error.to_string()))),
         }
     }
 

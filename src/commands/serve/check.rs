@@ -12,6 +12,7 @@ use siskin_serve::journal::Level;
 use siskin_serve::keys::{KeySource, Keys};
 use siskin_serve::{Config, ServeError};
 
+use crate::interrupt;
 use crate::render::size;
 use crate::render::text;
 
@@ -125,6 +126,8 @@ pub(super) fn main(mut config: Config) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let mut asking = None;
     siskin_serve::run(config, |addresses| {
+        // The end of the check is a signal to the service.
+        interrupt::listen();
         let ready = start.elapsed();
         let address = addresses.iter().find_map(Address::tcp);
         asking = address.map(|address| {

@@ -8,7 +8,7 @@ use super::turns::{Blocks, Turn, message};
 use crate::answer::Ask;
 use crate::api::client::conversation;
 use crate::api::dialog::Dialog;
-use crate::api::openai::common::{self, Sampling, Stop};
+use crate::api::openai::common::{self, Fraction, Sampling, Stop};
 use crate::api::refused::{self, Neutral, Refused};
 use crate::body::Fields;
 use crate::error::ApiError;
@@ -128,8 +128,8 @@ impl MessagesRequest {
     /// Something of it is refused.
     pub(super) fn ask(self, live: &Live, defaults: &SamplerConfig) -> Result<Ask, ApiError> {
         let sampling = Sampling {
-            temperature: self.temperature,
-            top_p: self.top_p,
+            temperature: self.temperature.map(Fraction),
+            top_p: self.top_p.map(Fraction),
             top_k: self.top_k,
             ..Sampling::default()
         };

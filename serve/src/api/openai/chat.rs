@@ -19,7 +19,7 @@ use crate::api::refused::{self, Neutral, Refused};
 use crate::app::{self, Shared};
 use crate::body::Fields;
 use crate::dialect::Dialect;
-use crate::error::{ApiError, Kind};
+use crate::error::ApiError;
 use crate::live::Live;
 use crate::request::{Finish, Scored};
 use crate::stream_body::{Format, Sink, respond};
@@ -256,8 +256,8 @@ async fn pieces(told: Envelope, mut begun: Begun, sink: Sink) {
                 let piece = delta(index, json!({}), Json::Null, Some(reason));
                 sink.json(&told.chunk(piece, Some(&end.timings)));
             }
-            Part::Failed(reason) => {
-                sink.json(&Dialect::OpenAi.body(&ApiError::new(Kind::Internal, reason)));
+            Part::Failed(error) => {
+                sink.json(&Dialect::OpenAi.body(&error));
                 return;
             }
         }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::http::Response;
-use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Number, Value as Json};
 use siskin_runtime::{SamplerConfig, Token};
 
 use crate::api::parts::Usage;
@@ -15,30 +16,59 @@ use crate::live::Live;
 use crate::request::Timings;
 use crate::stream_body::Sink;
 
+/// A number of a flattened field that may have a fraction. serde holds such fields in values of its own, in which the
+/// number is an object if serde_json's feature `arbitrary_precision` is on. Any crate of a build can turn it on; serde_json's
+/// own type reads both.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Fraction(pub(crate) f32);
+
+impl<'de> Deserialize<'de> for Fraction {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Number::deserialize(deserializer)?.as_f64();
+        let number = number.ok_or_else(|| D::Error::custom("the number is too large"))?;
+        Ok(Fraction(number as f32))
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Fraction {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        f32::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        f32::json_schema(generator)
+    }
+}
+
 /// How tokens are chosen.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Sampling {
     /// Softmax temperature, from 0 to 2; 0 always takes the most likely token.
-    pub(crate) temperature: Option<f32>,
+    pub(crate) temperature: Option<Fraction>,
     /// Only the most likely tokens that together have this probability.
-    pub(crate) top_p: Option<f32>,
+    pub(crate) top_p: Option<Fraction>,
     /// Only so many of the most likely tokens; 0 for all.
     pub(crate) top_k: Option<i32>,
     /// Only tokens at least this likely relative to the most likely one.
-    pub(crate) min_p: Option<f32>,
+    pub(crate) min_p: Option<Fraction>,
     /// Divides the logits of recent tokens.
-    pub(crate) repeat_penalty: Option<f32>,
+    pub(crate) repeat_penalty: Option<Fraction>,
     /// Tokens that the penalties see; -1 for the whole context.
     pub(crate) repeat_last_n: Option<i32>,
     /// Taken from logits once for each time a token came, from -2 to 2.
-    pub(crate) frequency_penalty: Option<f32>,
+    pub(crate) frequency_penalty: Option<Fraction>,
     /// Taken from the logits of tokens that came, from -2 to 2.
-    pub(crate) presence_penalty: Option<f32>,
+    pub(crate) presence_penalty: Option<Fraction>,
     /// Seed of the random numbers; a negative one for a new one.
     pub(crate) seed: Option<i64>,
     /// From token ids to what is added to their logits, from -100 to 100.
-    pub(crate) logit_bias: Option<BTreeMap<String, f32>>,
+    pub(crate) logit_bias: Option<BTreeMap<String, Fraction>>,
     /// Never end before the limit.
     pub(crate) ignore_eos: Option<bool>,
 }
@@ -49,13 +79,14 @@ impl Sampling {
     /// # Errors
     /// A number is out of its range.
     pub(crate) fn config(&self, defaults: &SamplerConfig) -> Result<SamplerConfig, ApiError> {
-        let range = |name: &str, value: Option<f32>, least: f32, most: f32| match value {
-            Some(value) if !(least..=most).contains(&value) => Err(ApiError::field(
-                name,
-                format!("{name} is {value}; it must be from {least} to {most}"),
-            )),
-            value => Ok(value),
-        };
+        let range =
+            |name: &str, value: Option<Fraction>, least: f32, most: f32| match value.map(|value| value.0) {
+                Some(value) if !(least..=most).contains(&value) => Err(ApiError::field(
+                    name,
+                    format!("{name} is {value}; it must be from {least} to {most}"),
+                )),
+                value => Ok(value),
+            };
         let config = SamplerConfig {
             temp: range("temperature", self.temperature, 0.0, 100.0)?.unwrap_or(defaults.temp),
             top_p: range("top_p", self.top_p, 0.0, 1.0)?.unwrap_or(defaults.top_p),
@@ -89,7 +120,7 @@ impl Sampling {
     pub(crate) fn bias(&self, live: &Live) -> Result<Vec<(Token, f32)>, ApiError> {
         let entries = self.logit_bias.iter().flatten();
         entries
-            .map(|(id, bias)| {
+            .map(|(id, Fraction(bias))| {
                 let token = id.parse().ok().and_then(|id| live.token(id));
                 let token = token.ok_or_else(|| {
                     ApiError::field(

@@ -8,7 +8,7 @@ use siskin_runtime::SamplerConfig;
 use crate::answer::Ask;
 use crate::api::client::conversation;
 use crate::api::dialog::Dialog;
-use crate::api::openai::common::{self, Sampling};
+use crate::api::openai::common::{self, Fraction, Sampling};
 use crate::api::openai::messages::{self, Content, Message};
 use crate::api::refused::{self, Neutral, Refused};
 use crate::body::Fields;
@@ -158,8 +158,8 @@ impl ResponsesRequest {
         refused::check(&self.unknown, &[REFUSED, refused::SAMPLERS])?;
         let max_tokens = common::max_tokens(&[("max_output_tokens", self.max_output_tokens)])?;
         let sampling = Sampling {
-            temperature: self.temperature,
-            top_p: self.top_p,
+            temperature: self.temperature.map(Fraction),
+            top_p: self.top_p.map(Fraction),
             ..Sampling::default()
         };
         let form = form(self.text)?;

@@ -9,7 +9,7 @@ use super::super::common::Envelope;
 use crate::answer::{Answer, Part};
 use crate::api::parts::{Begun, Choice, Usage, collect, waiting};
 use crate::dialect::Dialect;
-use crate::error::{ApiError, Kind};
+use crate::error::ApiError;
 use crate::request::{Finish, Timings};
 use crate::stream_body::Sink;
 
@@ -181,7 +181,7 @@ impl Told {
                     };
                     send(index, "", None, Some((reason, &end.timings)));
                 }
-                Part::Failed(reason) => return Err(ApiError::new(Kind::Internal, reason)),
+                Part::Failed(error) => return Err(*error),
             }
         }
         Ok(usage)
