@@ -10,4 +10,4 @@ mod ollama;
 mod openapi;
 mod refusals;
 mod responses;
-mod routes;
+pub(crate) mod routes;
