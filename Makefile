@@ -71,8 +71,10 @@ soak: build
 FUZZ_SECONDS ?= 60
 fuzz: build
 	./fuzz/seeds.sh
-	for target in grammar gguf safetensors template text tokenizer; do \
-		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1000 -timeout=10 || exit 1; \
+	for target in grammar gguf request safetensors template text tokenizer; do \
+		words=fuzz/corpus/$$target.dict; \
+		if [ -f $$words ]; then words=-dict=$$words; else words=; fi; \
+		$(CARGO) +nightly fuzz run $$target -- $$words -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1000 -timeout=10 || exit 1; \
 	done
 
 clean:

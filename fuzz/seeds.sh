@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 siskin=${1:-target/release/siskin}
 checkpoints=tests/data/checkpoints
-mkdir -p fuzz/corpus/{gguf,grammar,safetensors,template,text,tokenizer}
+mkdir -p fuzz/corpus/{gguf,grammar,request,safetensors,template,text,tokenizer}
 for fixture in llama-tied stablelm-qknorm gptneox-sequential; do
     out=fuzz/corpus/gguf/$fixture.gguf
     "$siskin" convert "$checkpoints/$fixture" -o "$out" --type q4_0 --force --quiet
@@ -23,9 +23,22 @@ for dir in "$checkpoints"/*/; do
     fi
 done
 python3 - <<'EOF'
-import json
+import glob, json, re
 for at, (source, _) in enumerate(json.load(open("jinja/tests/data/jinja2.json"))["cases"]):
     open(f"fuzz/corpus/template/{at}", "w", newline="").write(source)
+
+# The first byte chooses what a request's seed is: a letter for each kind, in their order.
+for kind, (_, seeds) in enumerate(sorted(json.load(open("serve/tests/data/fuzz_seeds.json")).items())):
+    for at, (_status, seed) in enumerate(seeds):
+        text = seed if isinstance(seed, str) else json.dumps(seed)
+        letter = chr(ord("a") + kind)
+        open(f"fuzz/corpus/request/{letter}{at}", "w", newline="").write(letter + text)
+
+# Words that the fuzzer would not guess: fields of requests, and what the seeds have between quotes.
+words = set(re.findall(r'"([A-Za-z_][\w./:-]{1,40})"', open("serve/tests/data/fuzz_seeds.json").read()))
+for path in glob.glob("serve/src/api/**/*.rs", recursive=True):
+    words.update(re.findall(r"^    (?:pub\S* )?([a-z_]+): ", open(path).read(), re.MULTILINE))
+open("fuzz/corpus/request.dict", "w").writelines(f'"\\"{word}\\""\n' for word in sorted(words))
 EOF
 # The first byte chooses the vocabulary: 0 to 3 are those of fixtures, 4 to 7 are listed in the input.
 text=$' Once upon\ta time, there\'re 12345 <s>  </s>\r\n\n 中 e\xcc\x81 👩'

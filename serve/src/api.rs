@@ -14,4 +14,4 @@ pub(crate) mod parts;
 pub(crate) mod refused;
 pub(crate) mod responses;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

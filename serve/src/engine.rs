@@ -5,6 +5,8 @@
 
 mod prefixes;
 mod score;
+#[cfg(any(feature = "fuzzing", test))]
+mod scripted;
 mod stream;
 mod thread;
 mod worker;
@@ -175,7 +177,18 @@ impl Engine {
         meter: Option<Meter>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let engine = Engine(Arc::new(Shared {
+        let engine = Engine::new(metrics);
+        let thread = engine.clone();
+        std::thread::Builder::new()
+            .name("engine".into())
+            .stack_size(4 << 20)
+            .spawn(move || thread.run(store.map(Prefixes::new), meter.as_ref()))?;
+        Ok(engine)
+    }
+
+    /// An engine without its thread.
+    fn new(metrics: Arc<Metrics>) -> Self {
+        Engine(Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
             start: Instant::now(),
@@ -183,13 +196,7 @@ impl Engine {
             busy: AtomicBool::new(false),
             abort: AtomicBool::new(false),
             metrics,
-        }));
-        let thread = engine.clone();
-        std::thread::Builder::new()
-            .name("engine".into())
-            .stack_size(4 << 20)
-            .spawn(move || thread.run(store.map(Prefixes::new), meter.as_ref()))?;
-        Ok(engine)
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -203,6 +210,12 @@ impl Engine {
     /// Time since the engine started.
     pub(crate) fn now(&self) -> Duration {
         self.0.start.elapsed()
+    }
+
+    /// The thread begins a step.
+    fn beat(&self) {
+        let step = self.now().as_millis() as u64;
+        self.0.last_step.store(step, Ordering::Relaxed);
     }
 
     /// A number that grows while the thread lives, once a second at least.

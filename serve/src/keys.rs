@@ -293,6 +293,15 @@ impl Keys {
         })
     }
 
+    /// These keys and no file.
+    #[cfg(any(feature = "fuzzing", test))]
+    pub(crate) fn fixed(set: KeySet) -> Self {
+        Keys {
+            source: KeySource::Nowhere,
+            set: RwLock::new(Arc::new(set)),
+        }
+    }
+
     /// Reads the keys again and returns their number. Requests that run are not affected.
     ///
     /// # Errors

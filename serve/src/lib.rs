@@ -11,6 +11,9 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+#[cfg(any(feature = "fuzzing", test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 pub mod heat;
 pub mod journal;

@@ -41,6 +41,8 @@ pub use folder::StoreError;
 pub use key::{Key, KeyId, Scope, fingerprint};
 pub use limits::{DailyWrites, Limits, SizeError, parse_size};
 pub use manifest::EntryId;
+#[cfg(any(feature = "fuzzing", test))]
+pub(crate) use manifest::take_manifest;
 pub use policy::{MIN_HITS, MIN_TOKENS, Rates, SLOW_DISK, Verdict, Worth, worth_loading, worth_saving};
 
 use folder::{Folder, LEDGER};

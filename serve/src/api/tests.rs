@@ -11,5 +11,5 @@ mod ollama;
 mod openapi;
 mod refusals;
 mod responses;
-mod routes;
+pub(crate) mod routes;
 mod stopping;

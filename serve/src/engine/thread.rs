@@ -19,8 +19,7 @@ impl Engine {
     pub(super) fn run(self, mut prefixes: Option<Prefixes>, meter: Option<&Meter>) {
         let mut workers: HashMap<SlotId, Worker> = HashMap::new();
         loop {
-            let step = self.now().as_millis() as u64;
-            self.0.last_step.store(step, Ordering::Relaxed);
+            self.beat();
             let mut state = self.lock();
             if state.stopped {
                 // Whose requests these are hears of it at once: their senders are dropped.

@@ -164,6 +164,28 @@ impl Manifest {
     }
 }
 
+/// Takes any bytes, as they are and with a digest that fits; whether they are a manifest. What is read is written again as
+/// it was.
+#[cfg(any(feature = "fuzzing", test))]
+pub(crate) fn take_manifest(bytes: &[u8]) -> bool {
+    let sealed = seal(bytes.to_vec());
+    let read = [bytes, &sealed].map(|bytes| match Manifest::decode(bytes) {
+        Ok(manifest) => {
+            assert_eq!(manifest.encode(), bytes);
+            let id = manifest.id();
+            assert_eq!(EntryId::parse(&id.to_string()), Some(id));
+            true
+        }
+        Err(_) => false,
+    });
+    if let Ok(name) = std::str::from_utf8(bytes)
+        && let Some(id) = EntryId::parse(name)
+    {
+        assert_eq!(id.to_string(), name);
+    }
+    read.contains(&true)
+}
+
 /// Bytes with their digest after them.
 pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
     let digest = Sha256::digest(&bytes);
