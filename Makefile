@@ -74,7 +74,7 @@ fuzz: build
 	for target in grammar gguf request safetensors template text tokenizer; do \
 		words=fuzz/corpus/$$target.dict; \
 		if [ -f $$words ]; then words=-dict=$$words; else words=; fi; \
-		$(CARGO) +nightly fuzz run $$target -- $$words -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1000 -timeout=10 || exit 1; \
+		$(CARGO) +nightly fuzz run $$target -- $$words -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2000 -timeout=10 || exit 1; \
 	done
 
 clean:

@@ -115,6 +115,7 @@ impl Site {
         let journal = Arc::new(journal);
         let mut app = App::new(engine, models, SamplerConfig::default(), metrics.clone());
         app.prompts = Some(journal.clone());
+        app.background = vec!["### Task:".to_owned()];
         *app.opened.get_mut() = true;
         let origins = ["https://chat.example.org".to_owned(), "null".to_owned()];
         let hosts = ["*.example.org".to_owned(), "box".to_owned()];

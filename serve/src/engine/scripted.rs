@@ -97,6 +97,7 @@ impl Engine {
         }
         for _ in 0..most {
             noise.fill(&mut row);
+            stream.charge(0.5);
             match stream.draw(model, &row, self.now(), metrics) {
                 Ok(Some(_)) => {}
                 Ok(None) => break,
