@@ -193,6 +193,9 @@ pub struct Ended {
 struct Waiting {
     id: RequestId,
     ask: Ask,
+    /// Tokens of its prompt that the cache had when it came, or when another request last started. Comparing prompts takes
+    /// long, and for a prediction this is good enough.
+    known: u32,
     since: Duration,
     predicted: Duration,
 }
@@ -302,7 +305,7 @@ impl Scheduler {
             follows: None,
             joined: false,
         };
-        self.predict(&self.order(now), &short)
+        self.predict(&self.order(now), &short, 0)
     }
 
     /// Where a request is; `None` if it has ended.
@@ -318,7 +321,8 @@ impl Scheduler {
         }
         let order = self.order(now);
         let ahead = order.iter().position(|&index| self.queue[index].id == id)?;
-        let wait = self.predict(&order[..ahead], &self.queue[order[ahead]].ask);
+        let waiting = &self.queue[order[ahead]];
+        let wait = self.predict(&order[..ahead], &waiting.ask, waiting.known);
         Some(Progress::Queued { ahead, wait })
     }
 

@@ -21,14 +21,15 @@ impl Scheduler {
         }
         self.promised.retain(|(until, _)| *until > now);
         let order = self.order(now);
-        let wait = self.predict(&order, &ask);
+        let known = self.known(&ask);
+        let wait = self.predict(&order, &ask, known);
         let waiting = self.waiting_of(ask.namespace);
         if ask.namespace != 0 && !ask.joined && waiting >= self.limits.queue_each {
             return Err(Refusal::Share { waiting, wait });
         }
         if wait > self.limits.max_wait || self.queue.len() >= self.limits.queue {
             // Whoever was refused before comes again too, and first.
-            let work = Duration::from_secs_f64(self.work(&ask) / self.limits.parallel as f64);
+            let work = Duration::from_secs_f64(self.work(&ask, known) / self.limits.parallel as f64);
             let before: Duration = self.promised.iter().map(|(_, work)| *work).sum();
             let wait = wait + before;
             self.promised.push((now + wait + wait / 4, work));
@@ -42,6 +43,7 @@ impl Scheduler {
         self.queue.push(Waiting {
             id,
             ask,
+            known,
             since: now,
             predicted: wait,
         });
@@ -54,17 +56,17 @@ impl Scheduler {
         self.queue.iter().filter(own).count()
     }
 
-    /// Seconds of a request's work in a place of its own. A prompt takes the whole machine, so it holds up every place.
-    fn work(&self, ask: &Ask) -> f64 {
-        let known = self.cells.best(ask);
-        let rest = (ask.prompt.len() as u32).saturating_sub(known.map_or(0, |best| best.common));
+    /// Seconds of a request's work in a place of its own, if the cache has the first `known` tokens of its prompt. A prompt
+    /// takes the whole machine, so it holds up every place.
+    fn work(&self, ask: &Ask, known: u32) -> f64 {
+        let rest = (ask.prompt.len() as u32).saturating_sub(known);
         let step = self.costs.step(self.limits.parallel);
         let prompt = self.costs.prefill(rest) * self.limits.parallel as f64;
         prompt + self.costs.expected_length(ask.max_tokens) * step
     }
 
     /// The time until `ask` starts, which comes after those: each starts when there is a place, and cells for it.
-    pub(super) fn predict(&self, before: &[usize], ask: &Ask) -> Duration {
+    pub(super) fn predict(&self, before: &[usize], ask: &Ask, known: u32) -> Duration {
         let step = self.costs.step(self.limits.parallel);
         let many = self.limits.parallel as f64;
         // When each that is computed ends, and the cells that it has until then.
@@ -80,8 +82,9 @@ impl Scheduler {
             })
             .collect();
         let mut start = 0.0;
-        let asks = before.iter().map(|&index| &self.queue[index].ask);
-        for ask in asks.chain([ask]) {
+        let before = before.iter().map(|&index| &self.queue[index]);
+        let asks = before.map(|waiting| (&waiting.ask, waiting.known));
+        for (ask, known) in asks.chain([(ask, known)]) {
             let fits = |running: &[(f64, u32)]| {
                 let used = running
                     .iter()
@@ -94,7 +97,7 @@ impl Scheduler {
                 let (end, _) = running.swap_remove(first.unwrap_or(0));
                 start = end.max(start);
             }
-            running.push((start + self.work(ask), cells(ask)));
+            running.push((start + self.work(ask, known), cells(ask)));
         }
         Duration::from_secs_f64(start.clamp(0.0, 1e6))
     }
@@ -177,6 +180,12 @@ impl Scheduler {
                 ask: waiting.ask,
             });
             started.push(id);
+        }
+        if !started.is_empty() {
+            // What began now may have taken the cells of a prefix, or is one for others.
+            for waiting in &mut self.queue {
+                waiting.known = self.cells.best(&waiting.ask).map_or(0, |best| best.common);
+            }
         }
         started
     }
