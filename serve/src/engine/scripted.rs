@@ -88,7 +88,7 @@ impl Engine {
         let failed = sender.clone();
         let mut stream = match Stream::new(model, request, sender, MOST + prompt.len() as u32, self.now()) {
             Ok(stream) => stream,
-            Err(error) => return drop(failed.send(Event::Failed(error.to_string()))),
+            Err(error) => return drop(failed.send(Event::failed(error.to_string()))),
         };
         let mut row = vec![0.0; model.vocabulary_len()];
         for position in (0..prompt.len()).filter(|_| rows) {
