@@ -237,7 +237,8 @@ enum Left {
 fn left(disk: &KeptFile, fresh: &Journal, route: &Route, bytes: u64) -> Result<Left, ArrivingError> {
     let (len, journal) = (disk.len()?, disk.journal());
     Ok(match journal {
-        None if len == 0 => Left::Nothing,
+        // A journal without its file: the run that it is of was killed after it had moved the file to its name.
+        _ if len == 0 => Left::Nothing,
         Some(journal) if len == bytes => match fresh.resumed(&journal, route) {
             Ok(journal) if journal.consumed() > 0 => Left::Continued(journal),
             Ok(_) => Left::Nothing,

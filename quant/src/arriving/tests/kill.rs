@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use super::*;
 
@@ -81,6 +82,7 @@ fn kill(kills: u64, seed: u64) -> Tally {
     let target = dir.path().join("out.gguf");
     let mut random = fastrand::Rng::with_seed(seed);
     let mut tally = Tally::default();
+    let mut whole = None;
     while tally.kills < kills {
         let has_journal = dir.path().join(".out.gguf.pull.json").exists();
         let child = Command::new(std::env::current_exe().expect("this program"))
@@ -106,10 +108,19 @@ fn kill(kills: u64, seed: u64) -> Tally {
             "what a killed process leaves is continued: {begun}"
         );
         tally.resumed += u64::from(!begun.starts_with("begin 0"));
-        // A conversion takes some ten milliseconds, so any moment of one is as likely as another.
-        std::thread::sleep(Duration::from_micros(random.u64(..15_000)));
+        match whole {
+            // The first is not killed: it tells how long a conversion takes here.
+            None => {
+                let start = Instant::now();
+                assert!(child.0.wait().expect("it ends").success());
+                whole = Some(start.elapsed());
+            }
+            Some(whole) => {
+                std::thread::sleep(whole.mul_f64(random.f64()));
+                tally.kills += 1;
+            }
+        }
         drop(child);
-        tally.kills += 1;
         if target.exists() {
             assert!(std::fs::read(&target).expect("there") == expected, "{tally:?}");
             std::fs::remove_file(&target).expect("removed");
