@@ -10,6 +10,7 @@ use siskin_model::config::Config;
 use siskin_model::gguf::{Header, Metadata};
 use siskin_model::tokenizer::{Outline, TokenType, Tokenizer, bytes};
 use siskin_model::validate;
+use siskin_quant::checkpoint::Folder;
 use siskin_quant::tokenizer::vocabulary;
 
 /// One fixture of each tokenizer and pre-tokenizer.
@@ -70,7 +71,7 @@ fn fixture(name: &str) -> Tokenizer {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/checkpoints").join(name);
     let config = std::fs::read(dir.join("config.json")).expect("a configuration");
     let config: Config = serde_json::from_slice(&config).expect("a configuration");
-    let mut metadata = vocabulary(&dir, &config).expect("a vocabulary");
+    let mut metadata = vocabulary(&Folder::Disk(dir), &config).expect("a vocabulary");
     let outline = Outline::from_metadata(&metadata).expect("a supported vocabulary");
     Tokenizer::new(outline, &mut metadata).expect("a whole vocabulary")
 }

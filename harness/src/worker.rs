@@ -143,7 +143,9 @@ fn load_once(file: &ModelFile, values: Values, cold: bool) -> Result<Loaded, Fai
 fn drop_pages(path: &Path) -> std::io::Result<()> {
     let model = gguf::ModelFile::open(path).map_err(std::io::Error::other)?;
     for part in 0..model.parts() {
-        let file = model.files.file(part);
+        let Some(file) = model.files.file(part) else {
+            continue;
+        };
         file.sync_all()?;
         rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
     }

@@ -5,6 +5,7 @@
 //! reservation or hard links work too, with what they have.
 
 mod error;
+mod kept;
 mod sibling;
 mod target;
 
@@ -17,6 +18,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 pub use error::AtomicFileError;
+pub use kept::KeptFile;
 pub use target::{check, check_inputs};
 
 /// What to do if the target already exists.
@@ -95,7 +97,7 @@ impl AtomicFile {
     /// Fails if the system cannot write or move the file, or if the target appeared meanwhile and must not be
     /// replaced.
     pub fn commit(mut self) -> Result<(), AtomicFileError> {
-        self.keep_mode();
+        keep_mode(self.file(), &self.target);
         sync(self.file()).map_err(|e| self.error(e))?;
         match self.existing {
             Overwrite::Replace => std::fs::rename(&self.partial, &self.target),
@@ -108,21 +110,6 @@ impl AtomicFile {
         self.file = None;
         target::sync_folder(target::folder_of(&self.target));
         Ok(())
-    }
-
-    /// Takes over mode and owner of a file that will be replaced. If the owner cannot be set, as is usual, the file
-    /// belongs to the user, as any that an editor saves.
-    fn keep_mode(&self) {
-        let Ok(old) = std::fs::symlink_metadata(&self.target) else {
-            return;
-        };
-        let mine = |meta: std::fs::Metadata| (meta.uid(), meta.gid()) == (old.uid(), old.gid());
-        if !self.file().metadata().is_ok_and(mine) {
-            let _ = std::os::unix::fs::fchown(self.file(), Some(old.uid()), Some(old.gid()));
-        }
-        let _ = self
-            .file()
-            .set_permissions(Permissions::from_mode(old.mode() & 0o777));
     }
 
     /// A system's error as one of this file.
@@ -151,6 +138,19 @@ fn is_unsupported(error: &io::Error) -> bool {
         Errno::NOTTY,
     ];
     Errno::from_io_error(error).is_some_and(|errno| unsupported.contains(&errno))
+}
+
+/// Takes over mode and owner of a file that will be replaced. If the owner cannot be set, as is usual, the file
+/// belongs to the user, as any that an editor saves.
+fn keep_mode(file: &File, target: &Path) {
+    let Ok(old) = std::fs::symlink_metadata(target) else {
+        return;
+    };
+    let mine = |meta: std::fs::Metadata| (meta.uid(), meta.gid()) == (old.uid(), old.gid());
+    if !file.metadata().is_ok_and(mine) {
+        let _ = std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()));
+    }
+    let _ = file.set_permissions(Permissions::from_mode(old.mode() & 0o777));
 }
 
 fn sync(file: &File) -> io::Result<()> {

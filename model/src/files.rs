@@ -5,20 +5,26 @@
 //!
 //! [`open()`] is the one way to open an input, in every crate: it looks at a path before it opens it, so that a FIFO or
 //! a device cannot make the program wait.
+//!
+//! A file need not be on this machine: [`Files::add`] takes anything that reads a range of bytes.
 
+mod elsewhere;
 mod error;
 mod found;
 mod open;
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Advice, fadvise};
 
+pub use elsewhere::ReadAt;
+use elsewhere::Reader;
 pub use error::FileError;
 pub use found::Found;
 pub use open::{FileId, PathKind, open, open_text, read, read_text};
@@ -30,8 +36,17 @@ pub struct Files(Vec<Opened>);
 #[derive(Debug)]
 struct Opened {
     path: PathBuf,
-    file: File,
+    content: Content,
     len: u64,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug)]
+enum Content {
+    /// In a file of this machine.
+    Disk(File),
+    /// Elsewhere, e.g. on a server.
+    Elsewhere(Arc<dyn ReadAt>),
 }
 
 impl Files {
@@ -48,27 +63,47 @@ impl Files {
     pub fn open(&mut self, path: &Path) -> Result<usize, FileError> {
         let file = open(path)?;
         let io = |source| FileError::io(path, source);
-        match Found::in_file(&file).map_err(io)? {
-            Some(Found::LfsPointer) => {
-                return Err(FileError::LfsPointer {
-                    path: path.to_owned(),
-                });
-            }
-            Some(found) if found.is_never_part_of_a_model() => {
-                return Err(FileError::Strange {
-                    path: path.to_owned(),
-                    found,
-                });
-            }
-            _ => {}
-        }
+        refuse(path, Found::in_file(&file).map_err(io)?)?;
         let len = file.metadata().map_err(io)?.len();
+        Ok(self.push(path, Content::Disk(file), len))
+    }
+
+    /// Adds a file of `len` bytes that is not on this machine and returns its index. Errors name it as `path`. Nothing
+    /// is read yet; [`Self::check_start`] makes the checks of [`Self::open`].
+    pub fn add(&mut self, path: &Path, len: u64, content: Arc<dyn ReadAt>) -> usize {
+        self.push(path, Content::Elsewhere(content), len)
+    }
+
+    fn push(&mut self, path: &Path, content: Content, len: u64) -> usize {
         self.0.push(Opened {
             path: path.to_owned(),
-            file,
+            content,
             len,
         });
-        Ok(self.0.len() - 1)
+        self.0.len() - 1
+    }
+
+    /// What file `index` is, by its first bytes, if it is one of the known kinds.
+    ///
+    /// # Errors
+    /// Fails if the first bytes cannot be read.
+    pub fn found(&self, index: usize) -> Result<Option<Found>, FileError> {
+        let Opened { path, content, len } = &self.0[index];
+        match content {
+            Content::Disk(file) => Found::in_file(file).map_err(|source| FileError::io(path, source)),
+            Content::Elsewhere(_) => {
+                let start = self.read(index, 0..(*len).min(found::ENOUGH as u64))?;
+                Ok(Found::from_start(&start))
+            }
+        }
+    }
+
+    /// Checks that file `index` does not begin as something that is never a part of a model, as [`Self::open`] does.
+    ///
+    /// # Errors
+    /// Fails if it does, or if the first bytes cannot be read.
+    pub fn check_start(&self, index: usize) -> Result<(), FileError> {
+        refuse(&self.0[index].path, self.found(index)?)
     }
 
     /// Number of open files.
@@ -96,9 +131,12 @@ impl Files {
         self.0.is_empty()
     }
 
-    /// The open file `index`.
-    pub fn file(&self, index: usize) -> &File {
-        &self.0[index].file
+    /// The open file `index`, if it is on this machine.
+    pub fn file(&self, index: usize) -> Option<&File> {
+        match &self.0[index].content {
+            Content::Disk(file) => Some(file),
+            Content::Elsewhere(_) => None,
+        }
     }
 
     /// Path of file `index`.
@@ -108,23 +146,18 @@ impl Files {
 
     /// True if `path` refers to one of these files, even under another name or through links.
     pub fn hold(&self, path: &Path) -> bool {
-        FileId::of_path(path)
-            .is_some_and(|id| self.0.iter().any(|opened| FileId::of(&opened.file) == Some(id)))
+        let mut open = (0..self.count()).filter_map(|index| self.file(index));
+        FileId::of_path(path).is_some_and(|id| open.any(|file| FileId::of(file) == Some(id)))
     }
 
-    /// Returns a buffered reader that starts at the first byte of file `index`. Use only one reader per file
-    /// at a time.
+    /// Returns a buffered reader that starts at the first byte of file `index`.
     ///
     /// # Errors
-    /// Fails if the file cannot seek to its first byte.
+    /// None so far.
     pub fn reader(&self, index: usize) -> Result<impl io::BufRead, FileError> {
-        let Opened { path, file, .. } = &self.0[index];
-        let mut input = file;
-        input.rewind().map_err(|source| FileError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        Ok(io::BufReader::with_capacity(1 << 16, input))
+        let opened = &self.0[index];
+        let step = opened.content.step();
+        Ok(io::BufReader::with_capacity(step, Reader::new(opened)))
     }
 
     /// Reads the bytes `range` of file `index`.
@@ -142,11 +175,8 @@ impl Files {
     /// # Errors
     /// The same as for [`Self::read`].
     pub fn read_into(&self, index: usize, range: Range<u64>, bytes: &mut Vec<u8>) -> Result<(), FileError> {
-        let Opened { path, file, .. } = &self.0[index];
-        let io = |source| FileError::Io {
-            path: path.clone(),
-            source,
-        };
+        let Opened { path, content, len } = &self.0[index];
+        let io = |source| FileError::io(path, source);
         let past_end = |len| FileError::PastEnd {
             path: path.clone(),
             start: range.start,
@@ -154,7 +184,10 @@ impl Files {
             len,
         };
         // Check the length before allocating: a damaged header may ask for any size.
-        let len = file.metadata().map_err(io)?.len();
+        let len = match content {
+            Content::Disk(file) => file.metadata().map_err(io)?.len(),
+            Content::Elsewhere(_) => *len,
+        };
         if range.start > range.end || range.end > len {
             return Err(past_end(len));
         }
@@ -164,18 +197,41 @@ impl Files {
             .try_reserve(wanted.saturating_sub(bytes.len()))
             .map_err(|_| io(io::Error::from(io::ErrorKind::OutOfMemory)))?;
         bytes.resize(wanted, 0); // clears only the part that the buffer grows by
-        match file.read_exact_at(bytes, range.start) {
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(past_end(range.start)),
-            read => read.map_err(io),
+        match content {
+            Content::Disk(file) => match file.read_exact_at(bytes, range.start) {
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(past_end(range.start)),
+                read => read.map_err(io),
+            },
+            Content::Elsewhere(content) => content.read_at(range.start, bytes).map_err(io),
         }
     }
 
     /// Asks the system to fetch the bytes `range` of file `index` from the disk, before [`Self::read_into`]
-    /// needs them. This is a hint: errors are ignored.
+    /// needs them. This is a hint: errors are ignored. It does nothing for a file that is not on this machine.
     pub fn prefetch(&self, index: usize, range: Range<u64>) {
         let len = NonZeroU64::new(range.end.saturating_sub(range.start));
-        let _ = fadvise(&self.0[index].file, range.start, len, Advice::WillNeed);
+        if let Some(file) = self.file(index) {
+            let _ = fadvise(file, range.start, len, Advice::WillNeed);
+        }
     }
+}
+
+/// Refuses what is never a part of a model: every reader would report it as damaged, without the reason.
+fn refuse(path: &Path, found: Option<Found>) -> Result<(), FileError> {
+    let path = || path.to_owned();
+    match found {
+        Some(Found::LfsPointer) => Err(FileError::LfsPointer { path: path() }),
+        Some(found) if found.is_never_part_of_a_model() => Err(FileError::Strange { path: path(), found }),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the checks of [`Files::open`] for a file of which `start` are the first bytes, or all bytes.
+///
+/// # Errors
+/// Fails if it begins as something that is never a part of a model.
+pub fn check_start(path: &Path, start: &[u8]) -> Result<(), FileError> {
+    refuse(path, Found::from_start(&start[..start.len().min(found::ENOUGH)]))
 }
 
 #[cfg(test)]

@@ -1,28 +1,36 @@
 //! A Hugging Face checkpoint folder: `config.json` and the tensors of its safetensors files.
 
+mod folder;
 mod hub;
 mod index;
 pub mod safetensors;
+mod shards;
 mod tied;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use siskin_model::ErrorKind;
 use siskin_model::config::{Config, Sampling};
-use siskin_model::files::{FileError, Files, Found};
+use siskin_model::files::{FileError, Files, Found, ReadAt};
 use siskin_model::json;
 
 use crate::view::View;
+pub use folder::{Content, Folder};
 pub use hub::snapshot;
 use index::Index;
 use safetensors::HeaderError;
+use shards::Shards;
 
 /// A checkpoint whose headers have been read; tensor bytes stay on disk.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// Path of the checkpoint folder.
-    pub dir: PathBuf,
+    /// The small files of the checkpoint.
+    pub folder: Folder,
+    /// The name for the model, if it is not [`Checkpoint::model_name`]'s to find.
+    pub name: Option<String>,
     /// The content of `config.json`.
     pub config: Config,
     /// The sampling settings of `generation_config.json`; empty if that file is missing or damaged.
@@ -160,22 +168,44 @@ impl Checkpoint {
         if dir.exists() && !dir.is_dir() {
             return Err(CheckpointError::NotAFolder(dir.to_owned()));
         }
-        let dir = &hub::snapshot(dir)?;
-        let missing = |what| CheckpointError::Missing {
-            dir: dir.to_owned(),
+        Self::read(Folder::Disk(hub::snapshot(dir)?), Shards::Beside)
+    }
+
+    /// The checkpoint whose small files are in `folder` and whose shards are elsewhere: their names in the checkpoint,
+    /// sizes in bytes and contents. The checks are those of [`Self::open`], in the same order; of a shard, only the
+    /// header is read.
+    ///
+    /// # Errors
+    /// As [`Self::open`]'s.
+    pub fn from_remote(
+        folder: Folder,
+        shards: Vec<(String, u64, Arc<dyn ReadAt>)>,
+    ) -> Result<Self, CheckpointError> {
+        Self::read(folder, Shards::Elsewhere(shards))
+    }
+
+    fn read(folder: Folder, shards: Shards) -> Result<Self, CheckpointError> {
+        let missing = |folder: &Folder, what| CheckpointError::Missing {
+            dir: folder.root().to_owned(),
             what,
         };
-        let instead = || INSTEAD.iter().find(|(name, _)| is_there(&dir.join(name)));
-        let config: Config = match read_json(&dir.join("config.json"), MAX_JSON)? {
+        let is_there = |name: &str| shards.has_entry(&folder, name) || folder.has_entry(name);
+        let instead = || INSTEAD.iter().find(|(name, _)| is_there(name));
+        let config: Config = match read_json(&folder, "config.json", MAX_JSON)? {
             Some(config) => config,
-            None if dir.exists() => {
+            None if folder.is_there() => {
                 let none = "no config.json in this folder; name a checkpoint folder";
-                return Err(missing(instead().map_or(none, |(_, what)| what)));
+                return Err(missing(&folder, instead().map_or(none, |(_, what)| what)));
             }
-            None => return Err(missing("no such folder; name the folder that holds config.json")),
+            None => {
+                let none = "no such folder; name the folder that holds config.json";
+                return Err(missing(&folder, none));
+            }
         };
+        let without = instead().map_or(NO_SAFETENSORS, |(_, what)| what);
         let mut checkpoint = Checkpoint {
-            dir: dir.to_owned(),
+            folder,
+            name: None,
             config,
             sampling: Sampling::default(),
             files: Files::new(),
@@ -184,26 +214,26 @@ impl Checkpoint {
             notices: Vec::new(),
         };
         checkpoint.read_sampling();
-        let index_path = dir.join("model.safetensors.index.json");
-        let single = dir.join("model.safetensors");
-        if is_there(&single) {
-            checkpoint.add_shard(&single)?;
-        } else if let Some(index) = read_json::<Index>(&index_path, MAX_INDEX)? {
+        const SINGLE: &str = "model.safetensors";
+        const INDEX: &str = "model.safetensors.index.json";
+        let index_path = checkpoint.folder.path(INDEX);
+        if shards.has_entry(&checkpoint.folder, SINGLE) {
+            checkpoint.add_shard(&shards, SINGLE)?;
+        } else if let Some(index) = read_json::<Index>(&checkpoint.folder, INDEX, MAX_INDEX)? {
             index.check(&index_path)?;
             for shard in index.shards() {
-                let path = dir.join(shard);
-                if !path.exists() {
+                if !shards.exist(&checkpoint.folder, shard) {
                     let shard = shard.to_owned();
                     return Err(CheckpointError::MissingShard {
                         path: index_path,
                         shard,
                     });
                 }
-                checkpoint.add_shard(&path)?;
+                checkpoint.add_shard(&shards, shard)?;
             }
             index.compare(&index_path, &checkpoint)?;
         } else {
-            return Err(missing(instead().map_or(NO_SAFETENSORS, |(_, what)| what)));
+            return Err(missing(&checkpoint.folder, without));
         }
         checkpoint.untie()?;
         Ok(checkpoint)
@@ -211,8 +241,9 @@ impl Checkpoint {
 
     /// Reads `generation_config.json`. The model is the same without it, so a damaged one is passed over.
     fn read_sampling(&mut self) {
-        let path = self.dir.join("generation_config.json");
-        let read = read_text(&path, MAX_JSON).and_then(|text| match text {
+        const FILE: &str = "generation_config.json";
+        let path = self.folder.path(FILE);
+        let read = read_text(&self.folder, FILE, MAX_JSON).and_then(|text| match text {
             Some(text) => Sampling::from_json(&text).map_err(|error| unreadable(&path, &text, error)),
             None => Ok(Sampling::default()),
         });
@@ -224,13 +255,13 @@ impl Checkpoint {
         }
     }
 
-    fn add_shard(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let file = self.files.open(path)?;
+    fn add_shard(&mut self, shards: &Shards, name: &str) -> Result<(), CheckpointError> {
+        let file = shards.open(&self.folder, name, &mut self.files)?;
         let tensors = safetensors::read_header(&self.files, file)?;
         for (name, view) in tensors.views {
             if self.tensors.insert(name.clone(), view).is_some() {
                 return Err(CheckpointError::Twice {
-                    path: path.to_owned(),
+                    path: self.files.path(file).to_owned(),
                     tensor: name,
                 });
             }
@@ -239,10 +270,16 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The name for the model: the repository's in a hub cache, else the folder's; of a folder named by a commit,
-    /// the one that transformers wrote into `config.json`.
+    /// The name for the model: the one that was set, else the repository's in a hub cache, else the folder's; of a
+    /// folder named by a commit, the one that transformers wrote into `config.json`.
     pub fn model_name(&self) -> String {
-        let dir = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        let dir = match &self.folder {
+            Folder::Disk(dir) => dir.canonicalize().unwrap_or_else(|_| dir.clone()),
+            Folder::Memory { name, .. } => name.clone(),
+        };
         let folder = || Some(dir.file_name()?.to_string_lossy().into_owned());
         let folder = || folder().filter(|name| !hub::is_commit(name));
         let configured = || self.config.name().filter(|name| !hub::is_commit(name));
@@ -251,11 +288,6 @@ impl Checkpoint {
             .or_else(configured)
             .unwrap_or_else(|| "model".into())
     }
-}
-
-/// True if the folder has an entry of this name, even a link to a file that is gone: opening it then says so.
-fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
 
 fn unreadable(path: &Path, bytes: &[u8], error: json::JsonError) -> CheckpointError {
@@ -293,35 +325,35 @@ pub fn inputs(dir: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// Fails if the file cannot be read, exceeds `limit`, or is not JSON of the expected shape.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
-    path: &Path,
+    folder: &Folder,
+    name: &str,
     limit: u64,
 ) -> Result<Option<T>, CheckpointError> {
-    let Some(text) = read_text(path, limit)? else {
+    let Some(text) = read_text(folder, name, limit)? else {
         return Ok(None);
     };
     json::from_slice(&text)
         .map(Some)
-        .map_err(|error| unreadable(path, &text, error))
+        .map_err(|error| unreadable(&folder.path(name), &text, error))
 }
 
 /// Reads a file of at most `limit` bytes; returns `None` if it does not exist.
-fn read_text(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, CheckpointError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let mut files = Files::new();
-    let file = files.open(path)?;
-    let len = files.len(file);
-    if len > limit {
-        return Err(CheckpointError::Json {
-            path: path.to_owned(),
+fn read_text<'f>(
+    folder: &'f Folder,
+    name: &str,
+    limit: u64,
+) -> Result<Option<Cow<'f, [u8]>>, CheckpointError> {
+    match folder.read(name, limit)? {
+        Content::Absent => Ok(None),
+        Content::Whole(bytes) => Ok(Some(bytes)),
+        Content::TooLarge(len) => Err(CheckpointError::Json {
+            path: folder.path(name),
             reason: format!(
                 "{len} bytes, larger than the {} MiB limit for this file",
                 limit >> 20
             ),
-        });
+        }),
     }
-    Ok(Some(files.read(file, 0..len)?))
 }
 
 #[cfg(test)]

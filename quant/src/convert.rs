@@ -141,7 +141,7 @@ pub struct Conversion {
     pub unweighed: Vec<String>,
     /// Lines for the user: what was passed over, and settings that siskin does not know.
     pub notices: Vec<String>,
-    files: Files,
+    pub(crate) files: Files,
 }
 
 impl Conversion {
@@ -157,7 +157,35 @@ impl Conversion {
         file_type: Option<FileType>,
         imatrix: Option<&Imatrix>,
     ) -> Result<Self, ConvertError> {
-        let checkpoint = Checkpoint::open(dir)?;
+        Self::planned(Checkpoint::open(dir)?, dir, file_type, imatrix)
+    }
+
+    /// Plans the conversion of a checkpoint, as [`Self::from_checkpoint`] does. `name` is the model's name in place of
+    /// the one that the checkpoint's folder gives it.
+    ///
+    /// # Errors
+    /// Fails if the checkpoint or its tokenizer cannot be converted, or if the importance matrix does not
+    /// fit.
+    pub fn of(
+        mut checkpoint: Checkpoint,
+        name: Option<&str>,
+        file_type: Option<FileType>,
+        imatrix: Option<&Imatrix>,
+    ) -> Result<Self, ConvertError> {
+        if let Some(name) = name {
+            checkpoint.name = Some(name.to_owned());
+        }
+        let root = checkpoint.folder.root().to_owned();
+        Self::planned(checkpoint, &root, file_type, imatrix)
+    }
+
+    /// Errors name the checkpoint as `dir`.
+    fn planned(
+        checkpoint: Checkpoint,
+        dir: &Path,
+        file_type: Option<FileType>,
+        imatrix: Option<&Imatrix>,
+    ) -> Result<Self, ConvertError> {
         let file_type = file_type.unwrap_or_else(|| planner::stored_type(&checkpoint));
         let plan_error = |source| ConvertError::Plan {
             dir: dir.display().to_string(),
@@ -165,7 +193,7 @@ impl Conversion {
         };
         // Check the architecture first: its error message is more useful than one about the tokenizer.
         planner::check(&checkpoint).map_err(plan_error)?;
-        let vocabulary = tokenizer::vocabulary(&checkpoint.dir, &checkpoint.config)?;
+        let vocabulary = tokenizer::vocabulary(&checkpoint.folder, &checkpoint.config)?;
         let plan = planner::plan_checkpoint(&checkpoint, file_type, vocabulary, imatrix.is_some());
         let plan = plan.map_err(plan_error)?;
         let mut notices = checkpoint.notices;
@@ -298,7 +326,7 @@ pub fn write_plan(
     Ok(target.commit()?)
 }
 
-fn infos(plan: &Plan) -> Vec<TensorInfo> {
+pub(crate) fn infos(plan: &Plan) -> Vec<TensorInfo> {
     let info = |t: &crate::plan::PlannedTensor| TensorInfo {
         name: t.name.clone(),
         shape: t.shape.clone(),

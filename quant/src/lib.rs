@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arriving;
 pub mod block;
 pub mod checkpoint;
 pub mod convert;

@@ -95,6 +95,20 @@ impl PlannedTensor {
         }
     }
 
+    /// The first output row of the group whose rows in source `source` begin at row `row`: the inverse of
+    /// [`Self::source_row`].
+    pub fn output_row(&self, source: usize, row: u64) -> u64 {
+        let group = self.group_rows();
+        match self.transform {
+            Transform::Copy | Transform::Generated { .. } | Transform::PermuteRotary { .. } => row,
+            Transform::Stack => source as u64,
+            Transform::RegroupQkv { heads } => {
+                let (head, part) = (row / (3 * group), row / group % 3);
+                (part * heads + head) * group + row % group
+            }
+        }
+    }
+
     /// Size of the tensor in the file in bytes, without padding.
     pub fn bytes(&self) -> u64 {
         self.ty
@@ -190,6 +204,8 @@ mod tests {
                 sorted.sort_unstable();
                 assert!(sorted.windows(2).all(|w| w[1] == w[0] + 1), "{tensor:?}");
                 assert_eq!(sorted[0], group[0], "{tensor:?}");
+                let first = got.iter().position(|row| *row == group[0]);
+                assert_eq!(first, Some(tensor.output_row(0, group[0]) as usize), "{tensor:?}");
             }
         }
     }
@@ -202,5 +218,6 @@ mod tests {
             (0..3).map(|r| tensor.source_row(r)).collect::<Vec<_>>(),
             [(0, 0), (1, 0), (2, 0)]
         );
+        assert_eq!([0, 1, 2].map(|source| tensor.output_row(source, 0)), [0, 1, 2]);
     }
 }

@@ -6,9 +6,10 @@
 //! computing and writing overlap, and none can run ahead of the disk. Written bytes are flushed to the disk
 //! in steps, in parallel with the rest of the work (`flush`).
 
+pub(crate) mod converter;
 mod flush;
 mod piece;
-mod workers;
+pub(crate) mod workers;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use converter::{Buffers, Largest};
 use flush::Flusher;
-use piece::Buffers;
 
 use crate::block::Effort;
 use crate::imatrix::Imatrix;
@@ -29,7 +30,7 @@ use siskin_model::{ErrorKind, TensorType};
 
 /// Approximate number of weights per piece: large enough to hide the cost of handing it over, small enough
 /// that the buffers of sixteen workers stay far below the memory budget.
-const PIECE_WEIGHTS: u64 = 256 * 1024;
+pub(crate) const PIECE_WEIGHTS: u64 = 256 * 1024;
 
 /// How to run a plan.
 #[derive(Debug, Clone, Copy)]
@@ -191,14 +192,14 @@ pub fn write_data(
         let writer = writer.map_err(|error| workers::refused(1, &error))?;
         // If these fail, the writer hears no more and ends.
         let pool = workers::start(options.threads)?;
-        let largest = piece::Largest::of(plan, PIECE_WEIGHTS);
+        let largest = Largest::of(plan, PIECE_WEIGHTS);
         for _ in 0..2 * pool.current_num_threads() + 2 {
             let _ = free_tx.send(largest.buffers()?); // cannot fail: the receiver is alive on this stack
         }
         drop(free_tx);
         // The threads allocate small things meanwhile. If those cannot be had, the process ends and leaves its
         // temporary file.
-        drop(piece::with_room::<u8>(
+        drop(converter::with_room::<u8>(
             SPARE + pool.current_num_threads() * SPARE_OF_THREAD,
         )?);
         pool.in_place_scope_fifo(|workers| {

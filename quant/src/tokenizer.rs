@@ -18,9 +18,9 @@ mod templates;
 mod tokens;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::checkpoint::{CheckpointError, MAX_JSON, read_json};
+use crate::checkpoint::{CheckpointError, Folder, MAX_JSON, read_json};
 use siskin_model::ErrorKind;
 use siskin_model::arch::Arch;
 use siskin_model::config::{Config, TokenIds};
@@ -103,19 +103,21 @@ impl TokenizerError {
     }
 }
 
-/// Returns the `tokenizer.*` keys for the checkpoint in `dir`.
+/// Returns the `tokenizer.*` keys for the checkpoint in `folder`.
 ///
 /// # Errors
 /// Fails if a tokenizer file is missing, damaged or of an unknown kind, or if the vocabulary does not fit.
-pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerError> {
-    let mut settings: Option<hf::TokenizerConfig> = read_json(&dir.join("tokenizer_config.json"), MAX_JSON)?;
-    if let Some(names) = read_json(&dir.join("special_tokens_map.json"), MAX_JSON)? {
+pub fn vocabulary(folder: &Folder, config: &Config) -> Result<Metadata, TokenizerError> {
+    const JSON: &str = "tokenizer.json";
+    const MODEL: &str = "tokenizer.model";
+    let mut settings: Option<hf::TokenizerConfig> = read_json(folder, "tokenizer_config.json", MAX_JSON)?;
+    if let Some(names) = read_json(folder, "special_tokens_map.json", MAX_JSON)? {
         settings.get_or_insert_default().merge(names);
     }
     // `Checkpoint::open` names a damaged one; the model is the same without it.
     let generation: Option<Generation> =
-        read_json(&dir.join("generation_config.json"), MAX_JSON).unwrap_or_default();
-    let listed: Option<BTreeMap<String, u64>> = read_json(&dir.join("added_tokens.json"), MAX_JSON)?;
+        read_json(folder, "generation_config.json", MAX_JSON).unwrap_or_default();
+    let listed: Option<BTreeMap<String, u64>> = read_json(folder, "added_tokens.json", MAX_JSON)?;
     let is_llama = Arch::from_config(config).is_ok_and(|arch| arch == Arch::Llama);
     let files = Files {
         settings: settings.as_ref(),
@@ -124,24 +126,23 @@ pub fn vocabulary(dir: &Path, config: &Config) -> Result<Metadata, TokenizerErro
         config,
         is_llama,
     };
-    let (json_path, model) = (dir.join("tokenizer.json"), dir.join("tokenizer.model"));
     let at_json = |source| TokenizerError::File {
-        path: json_path.clone(),
+        path: folder.path(JSON),
         source,
     };
     // Some repositories have a tokenizer.model of tiktoken; transformers reads tokenizer.json then.
-    let is_spm = model.exists() && (sentencepiece::is_one(&model)? || !json_path.exists());
+    let is_spm = folder.exists(MODEL) && (sentencepiece::is_one(folder, MODEL)? || !folder.exists(JSON));
     let mut keys = if is_llama && is_spm {
-        let processing: hf::Processing = read_json(&json_path, MAX_TOKENIZER)?.unwrap_or_default();
+        let processing: hf::Processing = read_json(folder, JSON, MAX_TOKENIZER)?.unwrap_or_default();
         let rows = config.vocab_size.unwrap_or_default();
-        let (tokens, settings) = sentencepiece::read(dir, &model, rows)?;
+        let (tokens, settings) = sentencepiece::read(folder, MODEL, rows)?;
         spm_keys(tokens, settings, &processing, files).map_err(at_json)?
     } else {
-        let json: hf::Tokenizer =
-            read_json(&json_path, MAX_TOKENIZER)?.ok_or_else(|| TokenizerError::Missing(dir.to_owned()))?;
+        let json: Option<hf::Tokenizer> = read_json(folder, JSON, MAX_TOKENIZER)?;
+        let json = json.ok_or_else(|| TokenizerError::Missing(folder.root().to_owned()))?;
         json_keys(json, files).map_err(at_json)?
     };
-    keys.extend(templates::keys(dir, settings.as_ref())?);
+    keys.extend(templates::keys(folder, settings.as_ref())?);
     Ok(keys)
 }
 

@@ -13,6 +13,9 @@ pub enum AtomicFileError {
     /// The target exists, and the caller did not ask to replace it.
     #[error("{}: already exists", .0.display())]
     Exists(PathBuf),
+    /// Another process is writing the target.
+    #[error("{}: another process is writing it; wait until it has ended", .0.display())]
+    Busy(PathBuf),
     /// The target is a folder or a device, or its name ends in `/`.
     #[error("{}: {}not a regular file; name a file to write to", path.display(), kind.map_or(String::new(), |kind| format!("{kind}, ")))]
     NotAFile {
@@ -85,7 +88,7 @@ impl AtomicFileError {
             | AtomicFileError::Dangling { .. }
             | AtomicFileError::NoFolder { .. }
             | AtomicFileError::IsInput { .. } => ErrorKind::Path,
-            AtomicFileError::Io { .. } => ErrorKind::Io,
+            AtomicFileError::Busy(_) | AtomicFileError::Io { .. } => ErrorKind::Io,
         }
     }
 }

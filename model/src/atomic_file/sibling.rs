@@ -61,13 +61,13 @@ fn random() -> u64 {
 }
 
 /// Whether `path` still names this file.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     let file = FileId::of(file);
     file.is_some() && file == FileId::of_entry(path)
 }
 
 /// What the name of a target's siblings begins with.
-fn prefix(name: &OsStr) -> String {
+pub(super) fn prefix(name: &OsStr) -> String {
     let name = name.to_string_lossy();
     format!(".{}.", &name[..name.floor_char_boundary(MAX_NAME)])
 }

@@ -38,7 +38,7 @@ pub enum Found {
 }
 
 /// Bytes that are enough to recognize every kind; `ustar` is at position 257.
-const ENOUGH: usize = 512;
+pub(super) const ENOUGH: usize = 512;
 
 /// The first bytes of a kind; none is the start of another.
 const STARTS: [(&[u8], Found); 16] = [

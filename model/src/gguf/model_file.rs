@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{GgufError, NotGguf, SplitProblem};
 use super::{Header, Problem, TensorInfo, Value};
-use crate::files::{FileError, Files, Found};
+use crate::files::{FileError, Files};
 
 /// The most parts of a model: each is an open file and a mapping.
 const MAX_PARTS: u64 = 512;
@@ -182,7 +182,7 @@ impl GgufError {
     pub fn of_header(files: &Files, index: usize, source: super::HeaderError) -> Self {
         let path = files.path(index).to_owned();
         let no_gguf = matches!(source.problem, Problem::Magic(_)) || files.len(index) == 0;
-        match Found::in_file(files.file(index)) {
+        match files.found(index) {
             Ok(Some(found)) if no_gguf => GgufError::NotGguf {
                 path,
                 source: NotGguf(found),

@@ -13,7 +13,7 @@ use serde::de::{Error as _, IntoDeserializer, MapAccess, Visitor};
 use super::CheckpointError;
 use crate::view::View;
 use siskin_model::TensorType;
-use siskin_model::files::{FileError, Files, Found};
+use siskin_model::files::{Files, Found};
 
 /// Size limit of a header in bytes: enough for a hundred thousand tensors, a thousand times as many as any
 /// supported model has.
@@ -144,10 +144,7 @@ pub(super) fn read_header(files: &Files, file: usize) -> Result<Tensors, Checkpo
         source,
     };
     let file_len = files.len(file);
-    let found = Found::in_file(files.file(file)).map_err(|source| FileError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let found = files.found(file)?;
     if let Some(found) = found.filter(|found| *found != Found::Safetensors) {
         return Err(damaged(HeaderError::Other(found)));
     }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::checkpoint::Folder;
 use crate::view::View;
 use siskin_model::config::Config;
 use siskin_model::files::Files;
@@ -26,9 +27,9 @@ fn checkpoint(config: &str) -> Checkpoint {
             );
         }
     }
-    let dir = "model".into();
     Checkpoint {
-        dir,
+        folder: Folder::Disk("model".into()),
+        name: None,
         config,
         sampling: Default::default(),
         files: Files::new(),

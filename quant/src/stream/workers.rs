@@ -5,7 +5,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::StreamError;
 
 /// Stack of a thread, in bytes: workers keep their rows in buffers.
-pub(super) const STACK: usize = 1 << 20;
+pub(crate) const STACK: usize = 1 << 20;
 
 /// The most threads: more never help, and each owns two buffers.
 const MOST: usize = 256;
@@ -14,7 +14,7 @@ const MOST: usize = 256;
 ///
 /// # Errors
 /// Not even one can be started.
-pub(super) fn start(threads: usize) -> Result<ThreadPool, StreamError> {
+pub(crate) fn start(threads: usize) -> Result<ThreadPool, StreamError> {
     let mut count = threads.clamp(1, MOST);
     loop {
         let pool = ThreadPoolBuilder::new()
@@ -31,7 +31,7 @@ pub(super) fn start(threads: usize) -> Result<ThreadPool, StreamError> {
 }
 
 /// The error for threads that the system refused.
-pub(super) fn refused(threads: usize, error: &dyn std::error::Error) -> StreamError {
+pub(crate) fn refused(threads: usize, error: &dyn std::error::Error) -> StreamError {
     StreamError::Threads {
         threads,
         reason: error.to_string(),

@@ -4,12 +4,11 @@
 //! type (3); field 2 says how the model was trained, field 3 how text is normalised. Everything in them that changes
 //! the tokens of a text is honoured or refused by its name.
 
-use std::path::Path;
-
 use super::protobuf::{Field, Message};
 use super::tokens::Tokens;
 use super::{ContentError, TokenizerError};
-use siskin_model::files::{Files, Found};
+use crate::checkpoint::{CheckpointError, Content, Folder};
+use siskin_model::files::Found;
 use siskin_model::gguf::Metadata;
 use siskin_model::tokenizer::{PREFIX_AFTER_USER_DEFINED, TokenType};
 
@@ -60,36 +59,25 @@ impl Default for Spec {
 }
 
 /// True if the file begins as a SentencePiece model does: with a piece, a message in field 1.
-pub(super) fn is_one(path: &Path) -> Result<bool, TokenizerError> {
-    let mut files = Files::new();
-    let file = files
-        .open(path)
-        .map_err(crate::checkpoint::CheckpointError::from)?;
-    let start = 0..files.len(file).min(1);
-    let first = files
-        .read(file, start)
-        .map_err(crate::checkpoint::CheckpointError::from)?;
-    Ok(first == [0x0a])
+pub(super) fn is_one(folder: &Folder, name: &str) -> Result<bool, TokenizerError> {
+    let first = folder.first_byte(name).map_err(CheckpointError::from)?;
+    Ok(first == Some(0x0a))
 }
 
-/// Returns the vocabulary of the model at `path`, padded to `rows` tokens, and the keys of its settings.
-pub(super) fn read(dir: &Path, path: &Path, rows: u64) -> Result<(Tokens, Metadata), TokenizerError> {
+/// Returns the vocabulary of the model in file `name`, padded to `rows` tokens, and the keys of its settings.
+pub(super) fn read(folder: &Folder, name: &str, rows: u64) -> Result<(Tokens, Metadata), TokenizerError> {
     let error = |source: ContentError| TokenizerError::File {
-        path: path.to_owned(),
+        path: folder.path(name),
         source,
     };
-    let mut files = Files::new();
-    let file = files
-        .open(path)
-        .map_err(crate::checkpoint::CheckpointError::from)?;
-    let len = files.len(file);
-    if len > MAX_FILE {
-        let limit = MAX_FILE;
-        return Err(error(ContentError::TooLarge { len, limit }));
-    }
-    let bytes = files
-        .read(file, 0..len)
-        .map_err(crate::checkpoint::CheckpointError::from)?;
+    let bytes = match folder.read(name, MAX_FILE).map_err(CheckpointError::from)? {
+        Content::Whole(bytes) => bytes,
+        Content::TooLarge(len) => {
+            let limit = MAX_FILE;
+            return Err(error(ContentError::TooLarge { len, limit }));
+        }
+        Content::Absent => return Err(TokenizerError::Missing(folder.root().to_owned())),
+    };
     let parsed = model(&bytes).map_err(|reason| {
         let reason = match Found::from_start(&bytes) {
             Some(found) => format!("not a SentencePiece model but {found}"),
@@ -101,7 +89,7 @@ pub(super) fn read(dir: &Path, path: &Path, rows: u64) -> Result<(Tokens, Metada
     let count = parsed.pieces.len() as u64;
     if count > rows {
         return Err(TokenizerError::TooSmall {
-            dir: dir.to_owned(),
+            dir: folder.root().to_owned(),
             size: rows,
             tokens: count,
         });

@@ -4,15 +4,12 @@
 //! `tokenizer_config.json`, whose `chat_template` is one template or several with names. The older `chat_template.json`
 //! is read last.
 
-use std::path::Path;
-
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::hf::TokenizerConfig;
 use super::{ContentError, TokenizerError};
-use crate::checkpoint::{CheckpointError, MAX_JSON, read_json};
-use siskin_model::files::Files;
+use crate::checkpoint::{CheckpointError, Content, Folder, MAX_JSON, read_json};
 use siskin_model::gguf::Metadata;
 
 /// Size limit of a chat template in bytes.
@@ -66,23 +63,27 @@ struct Older {
 }
 
 /// The keys of the chat templates: the default one under the plain key, each other one under its own.
-pub(super) fn keys(dir: &Path, settings: Option<&TokenizerConfig>) -> Result<Metadata, TokenizerError> {
+pub(super) fn keys(folder: &Folder, settings: Option<&TokenizerConfig>) -> Result<Metadata, TokenizerError> {
+    const ADDITIONAL: &str = "additional_chat_templates";
     let mut named = Named::default();
-    if let Some(older) = read_json::<Older>(&dir.join("chat_template.json"), MAX_JSON)? {
+    if let Some(older) = read_json::<Older>(folder, "chat_template.json", MAX_JSON)? {
         named.add(&older.chat_template.unwrap_or_default());
     }
     if let Some(json) = settings.and_then(|settings| settings.chat_template.as_ref()) {
         named.add(json);
     }
-    if let Some(template) = read_text(&dir.join("chat_template.jinja"))? {
+    if let Some(template) = read_text(folder, "chat_template.jinja")? {
         named.set(DEFAULT, &template);
     }
-    for name in additional(&dir.join("additional_chat_templates")) {
-        let file = dir
-            .join("additional_chat_templates")
-            .join(format!("{name}.jinja"));
-        if let Some(template) = read_text(&file)? {
-            named.set(&name, &template);
+    let entries = folder.names_under(ADDITIONAL);
+    let mut additional: Vec<&str> = entries
+        .iter()
+        .filter_map(|name| name.strip_suffix(".jinja"))
+        .collect();
+    additional.sort_unstable();
+    for name in additional.into_iter().take(MAX_TEMPLATES) {
+        if let Some(template) = read_text(folder, &format!("{ADDITIONAL}/{name}.jinja"))? {
+            named.set(name, &template);
         }
     }
     let mut keys = Metadata::new();
@@ -106,38 +107,20 @@ pub(super) fn keys(dir: &Path, settings: Option<&TokenizerConfig>) -> Result<Met
     Ok(keys)
 }
 
-/// The names of the templates in a folder, in order; none if there is no such folder.
-fn additional(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let name = |entry: std::io::Result<std::fs::DirEntry>| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
-        Some(name.strip_suffix(".jinja")?.to_owned())
-    };
-    let mut names: Vec<String> = entries.take(16 * MAX_TEMPLATES).filter_map(name).collect();
-    names.sort();
-    names.truncate(MAX_TEMPLATES);
-    names
-}
-
 /// A template's file as Python reads text: every line ends with LF.
-fn read_text(path: &Path) -> Result<Option<String>, TokenizerError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let mut files = Files::new();
-    let file = files.open(path).map_err(CheckpointError::from)?;
-    let len = files.len(file);
+fn read_text(folder: &Folder, name: &str) -> Result<Option<String>, TokenizerError> {
     let error = |source: ContentError| TokenizerError::File {
-        path: path.to_owned(),
+        path: folder.path(name),
         source,
     };
-    if len > MAX_TEMPLATE {
-        let limit = MAX_TEMPLATE;
-        return Err(error(ContentError::TooLarge { len, limit }));
-    }
-    let bytes = files.read(file, 0..len).map_err(CheckpointError::from)?;
+    let bytes = match folder.read(name, MAX_TEMPLATE).map_err(CheckpointError::from)? {
+        Content::Absent => return Ok(None),
+        Content::TooLarge(len) => {
+            let limit = MAX_TEMPLATE;
+            return Err(error(ContentError::TooLarge { len, limit }));
+        }
+        Content::Whole(bytes) => bytes,
+    };
     let text = std::str::from_utf8(&bytes).map_err(|_| error(ContentError::Damaged("not UTF-8".into())))?;
     Ok(Some(text.replace("\r\n", "\n").replace('\r', "\n")))
 }
@@ -210,7 +193,7 @@ mod tests {
             }
             let settings = json!({"chat_template": setting});
             let settings: TokenizerConfig = serde_json::from_value(settings).expect("settings");
-            let keys = keys(dir.path(), Some(&settings)).expect("templates");
+            let keys = keys(&Folder::Disk(dir.path().to_owned()), Some(&settings)).expect("templates");
             let templates = keys.iter().filter_map(|(key, _)| {
                 let name = key
                     .strip_prefix("tokenizer.chat_template")
@@ -225,10 +208,11 @@ mod tests {
     #[test]
     fn a_file_that_is_no_text_is_refused() {
         let dir = tempfile::tempdir().expect("a temporary folder");
+        let folder = Folder::Disk(dir.path().to_owned());
         std::fs::write(dir.path().join("chat_template.jinja"), [0xff]).expect("written");
-        assert!(keys(dir.path(), None).is_err());
+        assert!(keys(&folder, None).is_err());
         let long = " ".repeat(MAX_TEMPLATE as usize + 1);
         std::fs::write(dir.path().join("chat_template.jinja"), long).expect("written");
-        assert!(keys(dir.path(), None).is_err());
+        assert!(keys(&folder, None).is_err());
     }
 }

@@ -119,7 +119,9 @@ impl Model {
             for index in 0..files.count() {
                 let lookup = lookup.as_ref().filter(|(file, _)| *file == index);
                 let lookup = lookup.map_or(0..0, |(_, bytes)| bytes.clone());
-                pages::make_huge(files.file(index), files.path(index), &lookup);
+                if let Some(file) = files.file(index) {
+                    pages::make_huge(file, files.path(index), &lookup);
+                }
             }
         }
         let (llama, vocab) = load(&names, options, &mut header).map_err(|reason| Error::Load {
@@ -130,11 +132,12 @@ impl Model {
             _ if !values.mmap => {
                 memory::make_huge(&before);
                 if !options.vocab_only {
-                    (0..files.count()).for_each(|index| pages::release(files.file(index)));
+                    let on_disk = (0..files.count()).filter_map(|index| files.file(index));
+                    on_disk.for_each(pages::release);
                 }
             }
             Some((file, bytes)) if !values.mlock => {
-                if let Some(name) = opened::mapped_name(files.file(file)) {
+                if let Some(name) = files.file(file).and_then(opened::mapped_name) {
                     memory::drop_mapped(&name, bytes);
                 }
             }

@@ -27,7 +27,8 @@ pub(super) fn name(file: &File, path: &Path) -> PathBuf {
 pub(super) fn names(files: &Files) -> Result<Vec<CString>, Error> {
     let name = |index| {
         let path = files.path(index);
-        let name = name(files.file(index), path);
+        let file = files.file(index);
+        let name = file.map_or_else(|| path.to_owned(), |file| name(file, path));
         CString::new(name.as_os_str().as_bytes()).map_err(|_| Error::Path(path.to_owned()))
     };
     (0..files.count()).map(name).collect()

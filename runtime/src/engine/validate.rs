@@ -29,8 +29,11 @@ pub(super) fn check(path: &Path, options: &LoadOptions) -> Result<ModelFile, Err
 
 /// Reads a header through a mapping: llama.cpp needs the pages next, and those of the weights if `weights` is true.
 fn read(files: &Files, index: usize, weights: bool) -> Result<Header, GgufError> {
-    lost_file::note(files.file(index), files.path(index));
-    match Mapped::new(files.file(index)) {
+    let file = files.file(index);
+    if let Some(file) = file {
+        lost_file::note(file, files.path(index));
+    }
+    match file.and_then(Mapped::new) {
         Some(mapped) => {
             let header = Header::parse(mapped.bytes(), files.len(index));
             if let (Ok(header), true) = (&header, weights) {
@@ -39,7 +42,7 @@ fn read(files: &Files, index: usize, weights: bool) -> Result<Header, GgufError>
             }
             header.map_err(|source| GgufError::of_header(files, index, source))
         }
-        // A file system without mappings.
+        // A file system without mappings, or a file that is elsewhere.
         None => Header::read(files, index),
     }
 }
