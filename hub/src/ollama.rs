@@ -1,0 +1,1 @@
+//! Models that ollama has on this disk, used without a copy.
