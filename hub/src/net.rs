@@ -11,11 +11,11 @@
 
 mod answer;
 pub mod body;
-//pub mod cache;
+pub mod cache;
 pub mod client;
-//pub mod download;
+pub mod download;
 mod refusal;
-//pub mod registry;
+pub mod registry;
 pub mod remote;
 pub mod repo;
 mod retry;

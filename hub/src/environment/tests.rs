@@ -75,11 +75,11 @@ fn wrong_values_are_named_by_their_variable_and_not_shown() {
     let cases = [
         ("HF_TOKEN", "two words"),
         ("HF_TOKEN", "line\r\nHost: evil"),
-        ("HF_ENDPOINT", "huggingface.co"),
+        ("HF_ENDPOINT", "my.mirror"),
         ("HF_ENDPOINT", "ftp://x"),
         ("HF_ENDPOINT", "https://user@x"),
         ("HF_HUB_ETAG_TIMEOUT", "soon"),
-        ("HF_HUB_DOWNLOAD_TIMEOUT", "0"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "-5"),
     ];
     for (name, value) in cases {
         let error = read(&[(name, value)]).expect_err(value).to_string();

@@ -12,7 +12,7 @@ pub(super) fn name(text: &str) -> Result<Name, Problem> {
     if text.len() > MAX_LEN {
         return Err(Problem::TooLong);
     }
-    if text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
+    if text.contains(|c: char| c.is_control() || c == '\\') {
         return Err(Problem::Character);
     }
     if let Some((scheme, rest)) = text.split_once("://") {

@@ -198,7 +198,10 @@ impl Client {
                 return Err(Failure::Again(format!("{} answers {status}", url.site())));
             }
             _ => {
-                let (code, message) = (text("x-error-code"), text("x-error-message"));
+                let (code, mut message) = (text("x-error-code"), text("x-error-message"));
+                if message.is_empty() {
+                    message = text("www-authenticate");
+                }
                 let refusal = Refusal {
                     host: url.site(),
                     status,

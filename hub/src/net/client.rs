@@ -299,6 +299,7 @@ impl Client {
             .accept_encoding("identity")
             .timeout_resolve(Some(settings.connect))
             .timeout_connect(Some(settings.connect))
+            .timeout_recv_response(Some(settings.stall.saturating_mul(3)))
             .build();
         let watch = Watch {
             cancel: Arc::clone(&self.0.cancel),

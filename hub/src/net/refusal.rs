@@ -24,7 +24,7 @@ pub(crate) struct Refusal<'a> {
     pub(crate) status: u16,
     /// `X-Error-Code`.
     pub(crate) code: &'a str,
-    /// `X-Error-Message`.
+    /// `X-Error-Message`, or the challenge of a registry.
     pub(crate) message: &'a str,
     /// Whether a token was sent.
     pub(crate) had_token: bool,
@@ -80,7 +80,7 @@ fn plain(subject: &Subject, refusal: &Refusal<'_>) -> HubError {
             .message
             .chars()
             .filter(|c| !c.is_control())
-            .take(200)
+            .take(600)
             .collect(),
     }
 }
