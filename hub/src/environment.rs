@@ -41,6 +41,16 @@ impl fmt::Debug for Token {
     }
 }
 
+/// A proxy's address, which may have a password in it. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+struct ProxyAddress(String);
+
+impl fmt::Debug for ProxyAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProxyAddress(hidden)")
+    }
+}
+
 /// Where a token comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TokenSource {
@@ -66,12 +76,10 @@ pub struct Environment {
     pub body_timeout: Option<Duration>,
     /// The folder of ollama's models: `OLLAMA_MODELS`, else `~/.ollama/models`.
     pub ollama: Option<PathBuf>,
-    /// The proxy for `https` addresses.
-    pub https_proxy: Option<String>,
-    /// The proxy for `http` addresses.
-    pub http_proxy: Option<String>,
+    https_proxy: Option<ProxyAddress>,
+    http_proxy: Option<ProxyAddress>,
     /// Hosts that are reached without a proxy.
-    pub no_proxy: Vec<String>,
+    no_proxy: Vec<String>,
     token: TokenSource,
 }
 
@@ -111,7 +119,7 @@ impl Environment {
             }
         };
         // Proxies are known in both spellings.
-        let proxy = |upper: &'static str, lower: &'static str| -> Result<Option<String>, HubError> {
+        let either = |upper: &'static str, lower: &'static str| -> Result<Option<String>, HubError> {
             Ok(text(lower)?.or(text(upper)?))
         };
 
@@ -139,8 +147,11 @@ impl Environment {
                 token = TokenSource::Given(given);
             }
         }
+        let proxy = |upper, lower| -> Result<Option<ProxyAddress>, HubError> {
+            Ok(either(upper, lower)?.map(ProxyAddress))
+        };
         let all = proxy("ALL_PROXY", "all_proxy")?;
-        let no_proxy = proxy("NO_PROXY", "no_proxy")?.unwrap_or_default();
+        let no_proxy = either("NO_PROXY", "no_proxy")?.unwrap_or_default();
         Ok(Environment {
             endpoint: endpoint(text("HF_ENDPOINT")?)?,
             cache,
@@ -198,9 +209,10 @@ impl Environment {
             return None;
         }
         match scheme {
-            "https" => self.https_proxy.as_deref(),
-            _ => self.http_proxy.as_deref(),
+            "https" => self.https_proxy.as_ref(),
+            _ => self.http_proxy.as_ref(),
         }
+        .map(|proxy| proxy.0.as_str())
     }
 }
 
@@ -211,7 +223,7 @@ fn wrong(variable: &'static str, problem: &str) -> HubError {
     }
 }
 
-/// A mirror's address. The token goes there, so `http` is for this machine only.
+/// The hub's or a mirror's address.
 fn endpoint(text: Option<String>) -> Result<String, HubError> {
     let Some(text) = text else {
         return Ok(ENDPOINT.to_owned());

@@ -23,4 +23,5 @@ mod url;
 mod watch;
 
 pub use client::{Client, Notice, Settings};
+pub use remote::ReadAt;
 pub use repo::{RemoteFile, Repo};

@@ -1,5 +1,7 @@
 use super::*;
 
+type Variables = &'static [(&'static str, &'static str)];
+
 fn read(variables: &[(&str, &str)]) -> Result<Environment, HubError> {
     Environment::read(|name| {
         let found = variables.iter().find(|(variable, _)| *variable == name);
@@ -9,7 +11,7 @@ fn read(variables: &[(&str, &str)]) -> Result<Environment, HubError> {
 
 #[test]
 fn folders_are_where_other_clients_look() {
-    let cases: [(&[(&str, &str)], &str); 6] = [
+    let cases: [(Variables, &str); 6] = [
         (&[("HOME", "/h")], "/h/.cache/huggingface/hub"),
         (&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")], "/c/huggingface/hub"),
         (&[("HOME", "/h"), ("HF_HOME", "/f")], "/f/hub"),
@@ -36,7 +38,7 @@ fn tokens_come_from_variables_before_files_and_are_never_printed() {
     let path = dir.path().join("token");
     std::fs::write(&path, "hf_file\n").expect("written");
     let path = path.to_str().expect("UTF-8");
-    let cases: [(&[(&str, &str)], Option<&str>); 6] = [
+    let cases: [(&[(&str, &str)], _); 6] = [
         (&[("HF_TOKEN_PATH", path)], Some("hf_file")),
         (
             &[("HF_HOME", dir.path().to_str().expect("UTF-8"))],

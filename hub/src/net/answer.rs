@@ -26,6 +26,8 @@ pub(super) struct Ask<'a> {
     pub(super) range: Option<(u64, Option<u64>)>,
     pub(super) accept: Option<&'a str>,
     pub(super) credential: Option<&'a Credential>,
+    /// Whether the address is one that a redirect led to before, and that may have expired.
+    pub(super) is_signed: bool,
 }
 
 /// A good answer: 200 or 206.
@@ -152,7 +154,10 @@ impl Client {
         let (sender, receiver) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("hub request".to_owned());
         thread
-            .spawn(move || sender.send(request.call()))
+            .spawn(move || {
+                // If nobody waits any more, the answer is not needed.
+                let _ = sender.send(request.call());
+            })
             .map_err(|error| Failure::Again(error.to_string()))?;
         loop {
             match receiver.recv_timeout(Duration::from_millis(100)) {
@@ -194,7 +199,7 @@ impl Client {
             }
             408 | 500..=599 => return Err(Failure::Again(format!("the server answers {status}"))),
             // A signed address that expired: the next attempt asks for a new one.
-            400 | 401 | 403 | 404 | 410 if !url.is_same_site(ask.url) => {
+            400 | 401 | 403 | 404 | 410 if ask.is_signed || !url.is_same_site(ask.url) => {
                 return Err(Failure::Again(format!("{} answers {status}", url.site())));
             }
             _ => {

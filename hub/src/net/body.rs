@@ -51,13 +51,9 @@ impl Source {
             range: (!is_whole).then(|| (range.start, (range.end < self.len).then_some(range.end))),
             accept: None,
             credential: self.credential.as_ref(),
+            is_signed: signed.is_some(),
         };
-        let answer = match client.ask(&ask) {
-            Err(Failure::Final(HubError::Status { status, .. })) if signed.is_some() => {
-                return Err(Failure::Again(format!("{} answers {status}", url.site())));
-            }
-            answer => answer?,
-        };
+        let answer = client.ask(&ask)?;
         let skip = self.check(client, &answer, &range)?;
         if !answer.url.is_same_site(&self.url) {
             *self.signed() = Some(answer.url.clone());

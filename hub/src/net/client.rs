@@ -135,7 +135,8 @@ impl Client {
             variable: "HF_ENDPOINT",
             problem: "the value is not an address".to_owned(),
         })?;
-        let token = environment.token()?;
+        // A mirror of plain HTTP gets no token: everybody on the way could read it.
+        let token = environment.token()?.filter(|_| site.keeps_secrets());
         Ok(Client(Arc::new(Inner {
             environment: environment.clone(),
             credential: token.map(|token| Credential { site, token }),
@@ -151,6 +152,11 @@ impl Client {
     /// The hub's address, without a slash at the end.
     pub fn endpoint(&self) -> &str {
         &self.0.environment.endpoint
+    }
+
+    /// True if there is a token that the hub would get.
+    pub fn has_token(&self) -> bool {
+        self.0.credential.is_some()
     }
 
     /// What the variables say.

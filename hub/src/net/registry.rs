@@ -172,6 +172,7 @@ fn manifest(
             range: None,
             accept: Some(ACCEPT),
             credential,
+            is_signed: false,
         };
         client.text(&ask, MAX_MANIFEST, |_| ())
     };
@@ -198,6 +199,7 @@ fn manifest(
         range: None,
         accept: Some("application/json"),
         credential: None,
+        is_signed: false,
     };
     #[derive(Deserialize)]
     struct Given {

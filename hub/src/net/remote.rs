@@ -15,6 +15,15 @@ const MOST: u64 = 4 << 20;
 /// What is kept in bytes. The header of a GGUF file, which holds the vocabulary, has up to 16 MiB.
 const KEPT: usize = 32 << 20;
 
+/// A file that can be read at any position.
+pub trait ReadAt: Send + Sync + fmt::Debug {
+    /// Fills `bytes` with the file's bytes from position `start` on.
+    ///
+    /// # Errors
+    /// Fails if not all of them can be had.
+    fn read_at(&self, start: u64, bytes: &mut [u8]) -> io::Result<()>;
+}
+
 /// A file that is read in ranges. What was read is kept; a reader that goes on where it stopped gets more at a time.
 pub struct RemoteReader {
     client: Client,
@@ -98,11 +107,20 @@ impl RemoteReader {
         self.len() == 0
     }
 
-    /// Fills `bytes` with the file's bytes from `start` on.
-    ///
-    /// # Errors
-    /// The file does not have them, or the server does not give them.
-    pub fn read_at(&self, start: u64, bytes: &mut [u8]) -> io::Result<()> {
+    fn fetch(&self, position: u64, size: u64) -> io::Result<Vec<u8>> {
+        let mut body = Body::new(
+            self.client.clone(),
+            Arc::clone(&self.source),
+            position..position + size,
+        );
+        let mut piece = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+        body.read_exact(&mut piece)?;
+        Ok(piece)
+    }
+}
+
+impl ReadAt for RemoteReader {
+    fn read_at(&self, start: u64, bytes: &mut [u8]) -> io::Result<()> {
         let end = start
             .checked_add(bytes.len() as u64)
             .filter(|end| *end <= self.len());
@@ -122,17 +140,6 @@ impl RemoteReader {
             rest = &mut rest[copied..];
         }
         Ok(())
-    }
-
-    fn fetch(&self, position: u64, size: u64) -> io::Result<Vec<u8>> {
-        let mut body = Body::new(
-            self.client.clone(),
-            Arc::clone(&self.source),
-            position..position + size,
-        );
-        let mut piece = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-        body.read_exact(&mut piece)?;
-        Ok(piece)
     }
 }
 

@@ -225,5 +225,6 @@ fn ask<'a>(client: &'a Client, url: &'a Url, subject: &'a Subject) -> Ask<'a> {
         range: None,
         accept: Some("application/json"),
         credential: client.0.credential.as_ref(),
+        is_signed: false,
     }
 }

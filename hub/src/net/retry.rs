@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn headers_say_how_long() {
-        let cases: [(&[(&str, &str)], Option<u64>); 5] = [
+        let cases: [(&[(&str, &str)], _); 5] = [
             (
                 &[("retry-after", "12"), ("ratelimit", "\"api\";r=0;t=99")],
                 Some(12),

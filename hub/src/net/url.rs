@@ -76,6 +76,11 @@ impl Url {
         !self.is_secure || next.is_secure || next.is_loopback()
     }
 
+    /// True if nobody on the way reads what is sent: TLS, or this machine.
+    pub(crate) fn keeps_secrets(&self) -> bool {
+        self.is_secure || self.is_loopback()
+    }
+
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host();
         let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();

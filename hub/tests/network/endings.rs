@@ -222,6 +222,41 @@ fn people_hear_why_they_wait() {
 }
 
 #[test]
+fn secrets_of_the_environment_are_not_printed_and_do_not_go_over_plain_http() {
+    let environment = siskin_hub::environment::Environment::read(|name| match name {
+        "HF_ENDPOINT" => Some("http://mirror.example".into()),
+        "HF_TOKEN" => Some("hf_secret".into()),
+        "HTTPS_PROXY" => Some("http://me:secret@proxy.example".into()),
+        _ => None,
+    })
+    .expect("good");
+    let client = Client::new(&environment, settings(), Arc::default(), |_| {}).expect("a client");
+    assert!(!client.has_token());
+    assert!(!format!("{client:?} {environment:?}").contains("secret"));
+    assert_eq!(
+        environment.proxy_for("https", "x"),
+        Some("http://me:secret@proxy.example")
+    );
+}
+
+#[test]
+fn a_server_that_does_not_speak_tls_is_said() {
+    let hub = start();
+    let url = hub.url().replace("http://", "https://");
+    let environment = siskin_hub::environment::Environment::read(|name| {
+        (name == "HF_ENDPOINT").then(|| url.clone().into())
+    });
+    let client =
+        Client::new(&environment.expect("good"), settings(), Arc::default(), |_| {}).expect("a client");
+    let error = read_all(&client, "a/b").expect_err("no TLS").to_string();
+    assert!(
+        error.starts_with("127.0.0.1:") && error.lines().count() == 1,
+        "{error}"
+    );
+    println!("{error}");
+}
+
+#[test]
 fn offline_asks_nobody() {
     let hub = start();
     let url = hub.url();

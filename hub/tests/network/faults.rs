@@ -20,7 +20,8 @@ fn start() -> Hub {
 #[test]
 fn bytes_are_right_whatever_happens_to_connections() {
     let cdn = "/cdn/";
-    let cases: Vec<(&str, Vec<(&str, Fault, usize)>)> = vec![
+    type Faults = Vec<(&'static str, Fault, usize)>;
+    let cases: Vec<(&str, Faults)> = vec![
         ("nothing", vec![]),
         ("cut at once", vec![(cdn, Fault::Cut(0), 2)]),
         ("cut in the middle, often", vec![(cdn, Fault::Cut(70_000), 8)]),
