@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 pub use fastrand::Rng;
 
+pub mod hub;
 pub mod synthetic;
 
 /// The project's root folder.
