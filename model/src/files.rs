@@ -46,6 +46,20 @@ impl Files {
     /// Fails if [`open()`] does, or if the file begins as something else than a model's file does, e.g. as a Git LFS
     /// pointer or an HTML page: every reader would report it as damaged, without the reason.
     pub fn open(&mut self, path: &Path) -> Result<usize, FileError> {
+        self.open_unless(path, Found::is_never_part_of_a_model)
+    }
+
+    /// The same for a file that is a ZIP archive: PyTorch's weights.
+    ///
+    /// # Errors
+    /// As [`Self::open`]'s.
+    pub fn open_archive(&mut self, path: &Path) -> Result<usize, FileError> {
+        self.open_unless(path, |found| {
+            found != Found::Zip && found.is_never_part_of_a_model()
+        })
+    }
+
+    fn open_unless(&mut self, path: &Path, is_strange: impl Fn(Found) -> bool) -> Result<usize, FileError> {
         let file = open(path)?;
         let io = |source| FileError::io(path, source);
         match Found::in_file(&file).map_err(io)? {
@@ -54,7 +68,7 @@ impl Files {
                     path: path.to_owned(),
                 });
             }
-            Some(found) if found.is_never_part_of_a_model() => {
+            Some(found) if is_strange(found) => {
                 return Err(FileError::Strange {
                     path: path.to_owned(),
                     found,

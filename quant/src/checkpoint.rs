@@ -1,7 +1,9 @@
-//! A Hugging Face checkpoint folder: `config.json` and the tensors of its safetensors files.
+//! A Hugging Face checkpoint folder: `config.json` and the tensors of its safetensors files, or of PyTorch's `.bin`
+//! files if there are no others.
 
 mod hub;
 mod index;
+pub mod pickle;
 pub mod safetensors;
 mod tied;
 
@@ -16,7 +18,8 @@ use siskin_model::json;
 use crate::view::View;
 pub use hub::snapshot;
 use index::Index;
-use safetensors::HeaderError;
+use pickle::PickleError;
+use safetensors::{HeaderError, Tensors};
 
 /// A checkpoint whose headers have been read; tensor bytes stay on disk.
 #[derive(Debug)]
@@ -27,7 +30,7 @@ pub struct Checkpoint {
     pub config: Config,
     /// The sampling settings of `generation_config.json`; empty if that file is missing or damaged.
     pub sampling: Sampling,
-    /// The safetensors files, open.
+    /// The files of weights, open.
     pub files: Files,
     /// Every tensor of floats that a conversion can read, by name.
     pub tensors: BTreeMap<String, View>,
@@ -87,6 +90,14 @@ pub enum CheckpointError {
         /// What is wrong with the header.
         source: HeaderError,
     },
+    /// A file of PyTorch's cannot be read.
+    #[error("{}: {source}", path.display())]
+    Pickle {
+        /// Path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PickleError,
+    },
     /// Two shards contain the same tensor.
     #[error("{}: tensor {tensor} is also in another shard; the checkpoint is damaged", path.display())]
     Twice {
@@ -118,6 +129,7 @@ impl CheckpointError {
             | CheckpointError::Header { .. }
             | CheckpointError::Twice { .. }
             | CheckpointError::Index { .. } => ErrorKind::Damaged,
+            CheckpointError::Pickle { source, .. } => source.kind(),
         }
     }
 }
@@ -128,21 +140,46 @@ pub(crate) const MAX_JSON: u64 = 4 << 20;
 /// Size limit of the index of shards in bytes.
 const MAX_INDEX: u64 = 16 << 20;
 
-const NO_SAFETENSORS: &str =
-    "no model.safetensors or model.safetensors.index.json in this folder; name a checkpoint folder";
-/// Files of a folder that has no safetensors, and what they are.
-const INSTEAD: [(&str, &str); 8] = [
+/// The files that weights may be in.
+struct Weights {
+    /// The only file.
+    single: &'static str,
+    /// The index of several.
+    index: &'static str,
+    format: Format,
+}
+
+/// The format of a file of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Safetensors,
+    Pickle,
+}
+
+/// What is looked for, the best first: safetensors files have no program in them.
+const WEIGHTS: [Weights; 2] = [
+    Weights {
+        single: "model.safetensors",
+        index: "model.safetensors.index.json",
+        format: Format::Safetensors,
+    },
+    Weights {
+        single: "pytorch_model.bin",
+        index: "pytorch_model.bin.index.json",
+        format: Format::Pickle,
+    },
+];
+
+const NO_WEIGHTS: &str = "no model.safetensors or pytorch_model.bin in this folder, nor an index of several; name a checkpoint folder";
+/// Files of a folder that has no weights that can be read, and what they are.
+const INSTEAD: [(&str, &str); 6] = [
     ("adapter_model.safetensors", ADAPTER),
     ("adapter_config.json", ADAPTER),
-    ("pytorch_model.bin", PICKLE),
-    ("pytorch_model.bin.index.json", PICKLE),
     ("consolidated.00.pth", ORIGINAL),
     ("consolidated.safetensors", ORIGINAL),
     ("tf_model.h5", FRAMEWORK),
     ("flax_model.msgpack", FRAMEWORK),
 ];
-const PICKLE: &str = "only pickled weights (pytorch_model.bin), which can run code when opened; get the safetensors \
-                      version of the model, or re-save it with transformers: save_pretrained(DIR)";
 const ADAPTER: &str = "an adapter, not a whole model; merge it into its base model and save that: \
                        merge_and_unload().save_pretrained(DIR)";
 const ORIGINAL: &str = "weights in the format of the model's authors; get the version for transformers, with \
@@ -184,26 +221,12 @@ impl Checkpoint {
             notices: Vec::new(),
         };
         checkpoint.read_sampling();
-        let index_path = dir.join("model.safetensors.index.json");
-        let single = dir.join("model.safetensors");
-        if is_there(&single) {
-            checkpoint.add_shard(&single)?;
-        } else if let Some(index) = read_json::<Index>(&index_path, MAX_INDEX)? {
-            index.check(&index_path)?;
-            for shard in index.shards() {
-                let path = dir.join(shard);
-                if !path.exists() {
-                    let shard = shard.to_owned();
-                    return Err(CheckpointError::MissingShard {
-                        path: index_path,
-                        shard,
-                    });
-                }
-                checkpoint.add_shard(&path)?;
-            }
-            index.compare(&index_path, &checkpoint)?;
-        } else {
-            return Err(missing(instead().map_or(NO_SAFETENSORS, |(_, what)| what)));
+        let read = WEIGHTS
+            .iter()
+            .map(|weights| checkpoint.read_weights(weights))
+            .find(|read| !matches!(read, Ok(false)));
+        if !read.unwrap_or(Ok(false))? {
+            return Err(missing(instead().map_or(NO_WEIGHTS, |(_, what)| what)));
         }
         checkpoint.untie()?;
         Ok(checkpoint)
@@ -224,9 +247,36 @@ impl Checkpoint {
         }
     }
 
-    fn add_shard(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let file = self.files.open(path)?;
-        let tensors = safetensors::read_header(&self.files, file)?;
+    /// Reads the headers of weights; false if there are none of this kind.
+    fn read_weights(&mut self, weights: &Weights) -> Result<bool, CheckpointError> {
+        let single = self.dir.join(weights.single);
+        let index_path = self.dir.join(weights.index);
+        if is_there(&single) {
+            self.add_shard(&single, weights.format)?;
+            return Ok(true);
+        }
+        let Some(index) = read_json::<Index>(&index_path, MAX_INDEX)? else {
+            return Ok(false);
+        };
+        index.check(&index_path)?;
+        for shard in index.shards() {
+            let path = self.dir.join(shard);
+            if !path.exists() {
+                let shard = shard.to_owned();
+                return Err(CheckpointError::MissingShard {
+                    path: index_path,
+                    shard,
+                });
+            }
+            self.add_shard(&path, weights.format)?;
+        }
+        index.compare(&index_path, self)?;
+        Ok(true)
+    }
+
+    fn add_shard(&mut self, path: &Path, format: Format) -> Result<(), CheckpointError> {
+        let file = format.open(&mut self.files, path)?;
+        let tensors = format.read_header(&self.files, file)?;
         for (name, view) in tensors.views {
             if self.tensors.insert(name.clone(), view).is_some() {
                 return Err(CheckpointError::Twice {
@@ -250,6 +300,22 @@ impl Checkpoint {
             .or_else(folder)
             .or_else(configured)
             .unwrap_or_else(|| "model".into())
+    }
+}
+
+impl Format {
+    fn open(self, files: &mut Files, path: &Path) -> Result<usize, FileError> {
+        match self {
+            Format::Safetensors => files.open(path),
+            Format::Pickle => files.open_archive(path),
+        }
+    }
+
+    fn read_header(self, files: &Files, file: usize) -> Result<Tensors, CheckpointError> {
+        match self {
+            Format::Safetensors => safetensors::read_header(files, file),
+            Format::Pickle => pickle::read_header(files, file),
+        }
     }
 }
 
