@@ -11,12 +11,14 @@
 pub mod block;
 pub mod checkpoint;
 pub mod convert;
+pub mod hash;
 pub mod imatrix;
 pub mod outline;
 pub mod plan;
 pub mod planner;
 pub mod recipe;
 pub mod requantize;
+pub mod split;
 pub mod stream;
 pub mod tokenizer;
 pub mod view;
