@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 siskin=${1:-target/release/siskin}
 checkpoints=tests/data/checkpoints
-mkdir -p fuzz/corpus/{gguf,grammar,request,safetensors,template,text,tokenizer}
+mkdir -p fuzz/corpus/{gguf,grammar,pickle,request,safetensors,template,text,tokenizer}
 for fixture in llama-tied stablelm-qknorm gptneox-sequential; do
     out=fuzz/corpus/gguf/$fixture.gguf
     "$siskin" convert "$checkpoints/$fixture" -o "$out" --type q4_0 --force --quiet
@@ -22,6 +22,10 @@ for dir in "$checkpoints"/*/; do
         cp "$dir/tokenizer.json" "fuzz/corpus/tokenizer/$name.json"
     fi
 done
+# The first byte of a pickle's seed chooses: 0 is a whole file as torch writes it, 1 a pickle in an archive.
+{ printf '\x00'; cat quant/tests/data/torch_like.bin; } > fuzz/corpus/pickle/file
+python3 -c 'import sys, zipfile; sys.stdout.buffer.write(b"\x01" + zipfile.ZipFile(sys.argv[1]).read("archive/data.pkl"))' \
+    quant/tests/data/torch_like.bin > fuzz/corpus/pickle/pickle
 python3 - <<'EOF'
 import glob, json, re
 for at, (source, _) in enumerate(json.load(open("jinja/tests/data/jinja2.json"))["cases"]):

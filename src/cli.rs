@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, convert, device, fit, imatrix, inspect, models, quantize, report, run, serve,
-    tokenize, tune,
+    bench, chat, completions, convert, device, fit, hash, imatrix, inspect, models, quantize, report, run,
+    serve, tokenize, tune,
 };
 use crate::hints::Flags;
 use crate::render::style;
@@ -40,6 +40,7 @@ enum Command {
     Convert(convert::ConvertArgs),
     Quantize(quantize::QuantizeArgs),
     Inspect(inspect::InspectArgs),
+    Hash(hash::HashArgs),
     Tokenize(tokenize::TokenizeArgs),
     Bench(Box<bench::BenchArgs>),
     Report(report::ReportArgs),
@@ -102,6 +103,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Convert(args) => convert::main(args),
         Command::Quantize(args) => quantize::main(args),
         Command::Inspect(args) => inspect::main(args),
+        Command::Hash(args) => hash::main(args),
         Command::Tokenize(args) => tokenize::main(args),
         Command::Bench(args) => bench::main(*args),
         Command::Report(args) => report::main(args),

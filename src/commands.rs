@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod device;
 pub(crate) mod fit;
+pub(crate) mod hash;
 pub(crate) mod imatrix;
 pub(crate) mod inspect;
 mod kernels;

@@ -97,8 +97,37 @@ impl AtomicFile {
     /// Fails if the system cannot write or move the file, or if the target appeared meanwhile and must not be
     /// replaced.
     pub fn commit(mut self) -> Result<(), AtomicFileError> {
+        self.flush()?;
+        self.move_to_target()
+    }
+
+    /// Completes several files that belong together: flushes all, then moves them in their order, so that nothing is
+    /// half-written under its name. If one that must not replace another cannot be moved, those that were moved before
+    /// it are removed again.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::commit`]'s.
+    pub fn commit_all(mut files: Vec<AtomicFile>) -> Result<(), AtomicFileError> {
+        files.iter().try_for_each(AtomicFile::flush)?;
+        for number in 0..files.len() {
+            if let Err(error) = files[number].move_to_target() {
+                let moved = files[..number].iter();
+                for file in moved.filter(|file| file.existing == Overwrite::Refuse) {
+                    let _ = std::fs::remove_file(&file.target);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the file the mode that it is to have, and flushes it to the disk.
+    fn flush(&self) -> Result<(), AtomicFileError> {
         keep_mode(self.file(), &self.target);
-        sync(self.file()).map_err(|e| self.error(e))?;
+        sync(self.file()).map_err(|e| self.error(e))
+    }
+
+    fn move_to_target(&mut self) -> Result<(), AtomicFileError> {
         match self.existing {
             Overwrite::Replace => std::fs::rename(&self.partial, &self.target),
             Overwrite::Refuse => move_to_new(&self.partial, &self.target),

@@ -61,9 +61,21 @@ impl Files {
     /// Fails if [`open()`] does, or if the file begins as something else than a model's file does, e.g. as a Git LFS
     /// pointer or an HTML page: every reader would report it as damaged, without the reason.
     pub fn open(&mut self, path: &Path) -> Result<usize, FileError> {
+        self.open_unless(path, Found::is_never_part_of_a_model)
+    }
+
+    /// The same for a file that is a ZIP archive: PyTorch's weights.
+    ///
+    /// # Errors
+    /// As [`Self::open`]'s.
+    pub fn open_archive(&mut self, path: &Path) -> Result<usize, FileError> {
+        self.open_unless(path, no_archive)
+    }
+
+    fn open_unless(&mut self, path: &Path, is_strange: impl Fn(Found) -> bool) -> Result<usize, FileError> {
         let file = open(path)?;
         let io = |source| FileError::io(path, source);
-        refuse(path, Found::in_file(&file).map_err(io)?)?;
+        refuse(path, Found::in_file(&file).map_err(io)?, is_strange)?;
         let len = file.metadata().map_err(io)?.len();
         Ok(self.push(path, Content::Disk(file), len))
     }
@@ -103,7 +115,19 @@ impl Files {
     /// # Errors
     /// Fails if it does, or if the first bytes cannot be read.
     pub fn check_start(&self, index: usize) -> Result<(), FileError> {
-        refuse(&self.0[index].path, self.found(index)?)
+        refuse(
+            &self.0[index].path,
+            self.found(index)?,
+            Found::is_never_part_of_a_model,
+        )
+    }
+
+    /// The same for a file that is a ZIP archive, as [`Self::open_archive`] does.
+    ///
+    /// # Errors
+    /// As [`Self::check_start`]'s.
+    pub fn check_archive(&self, index: usize) -> Result<(), FileError> {
+        refuse(&self.0[index].path, self.found(index)?, no_archive)
     }
 
     /// Number of open files.
@@ -216,12 +240,17 @@ impl Files {
     }
 }
 
+/// What is no archive and never a part of a model.
+fn no_archive(found: Found) -> bool {
+    found != Found::Zip && found.is_never_part_of_a_model()
+}
+
 /// Refuses what is never a part of a model: every reader would report it as damaged, without the reason.
-fn refuse(path: &Path, found: Option<Found>) -> Result<(), FileError> {
+fn refuse(path: &Path, found: Option<Found>, is_strange: impl Fn(Found) -> bool) -> Result<(), FileError> {
     let path = || path.to_owned();
     match found {
         Some(Found::LfsPointer) => Err(FileError::LfsPointer { path: path() }),
-        Some(found) if found.is_never_part_of_a_model() => Err(FileError::Strange { path: path(), found }),
+        Some(found) if is_strange(found) => Err(FileError::Strange { path: path(), found }),
         _ => Ok(()),
     }
 }
@@ -231,7 +260,11 @@ fn refuse(path: &Path, found: Option<Found>) -> Result<(), FileError> {
 /// # Errors
 /// Fails if it begins as something that is never a part of a model.
 pub fn check_start(path: &Path, start: &[u8]) -> Result<(), FileError> {
-    refuse(path, Found::from_start(&start[..start.len().min(found::ENOUGH)]))
+    refuse(
+        path,
+        Found::from_start(&start[..start.len().min(found::ENOUGH)]),
+        Found::is_never_part_of_a_model,
+    )
 }
 
 #[cfg(test)]

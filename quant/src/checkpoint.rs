@@ -1,8 +1,10 @@
-//! A Hugging Face checkpoint folder: `config.json` and the tensors of its safetensors files.
+//! A Hugging Face checkpoint folder: `config.json` and the tensors of its safetensors files, or of PyTorch's `.bin`
+//! files if there are no others.
 
 mod folder;
 mod hub;
 mod index;
+pub mod pickle;
 pub mod safetensors;
 mod shards;
 mod tied;
@@ -21,7 +23,8 @@ use crate::view::View;
 pub use folder::{Content, Folder};
 pub use hub::snapshot;
 use index::Index;
-use safetensors::HeaderError;
+use pickle::PickleError;
+use safetensors::{HeaderError, Tensors};
 use shards::Shards;
 
 /// A checkpoint whose headers have been read; tensor bytes stay on disk.
@@ -35,7 +38,7 @@ pub struct Checkpoint {
     pub config: Config,
     /// The sampling settings of `generation_config.json`; empty if that file is missing or damaged.
     pub sampling: Sampling,
-    /// The safetensors files, open.
+    /// The files of weights, open.
     pub files: Files,
     /// Every tensor of floats that a conversion can read, by name.
     pub tensors: BTreeMap<String, View>,
@@ -95,6 +98,14 @@ pub enum CheckpointError {
         /// What is wrong with the header.
         source: HeaderError,
     },
+    /// A file of PyTorch's cannot be read.
+    #[error("{}: {source}", path.display())]
+    Pickle {
+        /// Path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PickleError,
+    },
     /// Two shards contain the same tensor.
     #[error("{}: tensor {tensor} is also in another shard; the checkpoint is damaged", path.display())]
     Twice {
@@ -126,6 +137,7 @@ impl CheckpointError {
             | CheckpointError::Header { .. }
             | CheckpointError::Twice { .. }
             | CheckpointError::Index { .. } => ErrorKind::Damaged,
+            CheckpointError::Pickle { source, .. } => source.kind(),
         }
     }
 }
@@ -136,21 +148,46 @@ pub(crate) const MAX_JSON: u64 = 4 << 20;
 /// Size limit of the index of shards in bytes.
 const MAX_INDEX: u64 = 16 << 20;
 
-const NO_SAFETENSORS: &str =
-    "no model.safetensors or model.safetensors.index.json in this folder; name a checkpoint folder";
-/// Files of a folder that has no safetensors, and what they are.
-const INSTEAD: [(&str, &str); 8] = [
+/// The files that weights may be in.
+struct Weights {
+    /// The only file.
+    single: &'static str,
+    /// The index of several.
+    index: &'static str,
+    format: Format,
+}
+
+/// The format of a file of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Safetensors,
+    Pickle,
+}
+
+/// What is looked for, the best first: safetensors files have no program in them.
+const WEIGHTS: [Weights; 2] = [
+    Weights {
+        single: "model.safetensors",
+        index: "model.safetensors.index.json",
+        format: Format::Safetensors,
+    },
+    Weights {
+        single: "pytorch_model.bin",
+        index: "pytorch_model.bin.index.json",
+        format: Format::Pickle,
+    },
+];
+
+const NO_WEIGHTS: &str = "no model.safetensors or pytorch_model.bin in this folder, nor an index of several; name a checkpoint folder";
+/// Files of a folder that has no weights that can be read, and what they are.
+const INSTEAD: [(&str, &str); 6] = [
     ("adapter_model.safetensors", ADAPTER),
     ("adapter_config.json", ADAPTER),
-    ("pytorch_model.bin", PICKLE),
-    ("pytorch_model.bin.index.json", PICKLE),
     ("consolidated.00.pth", ORIGINAL),
     ("consolidated.safetensors", ORIGINAL),
     ("tf_model.h5", FRAMEWORK),
     ("flax_model.msgpack", FRAMEWORK),
 ];
-const PICKLE: &str = "only pickled weights (pytorch_model.bin), which can run code when opened; get the safetensors \
-                      version of the model, or re-save it with transformers: save_pretrained(DIR)";
 const ADAPTER: &str = "an adapter, not a whole model; merge it into its base model and save that: \
                        merge_and_unload().save_pretrained(DIR)";
 const ORIGINAL: &str = "weights in the format of the model's authors; get the version for transformers, with \
@@ -202,7 +239,7 @@ impl Checkpoint {
                 return Err(missing(&folder, none));
             }
         };
-        let without = instead().map_or(NO_SAFETENSORS, |(_, what)| what);
+        let without = instead().map_or(NO_WEIGHTS, |(_, what)| what);
         let mut checkpoint = Checkpoint {
             folder,
             name: None,
@@ -214,25 +251,11 @@ impl Checkpoint {
             notices: Vec::new(),
         };
         checkpoint.read_sampling();
-        const SINGLE: &str = "model.safetensors";
-        const INDEX: &str = "model.safetensors.index.json";
-        let index_path = checkpoint.folder.path(INDEX);
-        if shards.has_entry(&checkpoint.folder, SINGLE) {
-            checkpoint.add_shard(&shards, SINGLE)?;
-        } else if let Some(index) = read_json::<Index>(&checkpoint.folder, INDEX, MAX_INDEX)? {
-            index.check(&index_path)?;
-            for shard in index.shards() {
-                if !shards.exist(&checkpoint.folder, shard) {
-                    let shard = shard.to_owned();
-                    return Err(CheckpointError::MissingShard {
-                        path: index_path,
-                        shard,
-                    });
-                }
-                checkpoint.add_shard(&shards, shard)?;
-            }
-            index.compare(&index_path, &checkpoint)?;
-        } else {
+        let read = WEIGHTS
+            .iter()
+            .map(|weights| checkpoint.read_weights(&shards, weights))
+            .find(|read| !matches!(read, Ok(false)));
+        if !read.unwrap_or(Ok(false))? {
             return Err(missing(&checkpoint.folder, without));
         }
         checkpoint.untie()?;
@@ -255,9 +278,34 @@ impl Checkpoint {
         }
     }
 
-    fn add_shard(&mut self, shards: &Shards, name: &str) -> Result<(), CheckpointError> {
-        let file = shards.open(&self.folder, name, &mut self.files)?;
-        let tensors = safetensors::read_header(&self.files, file)?;
+    /// Reads the headers of weights; false if there are none of this kind.
+    fn read_weights(&mut self, shards: &Shards, weights: &Weights) -> Result<bool, CheckpointError> {
+        if shards.has_entry(&self.folder, weights.single) {
+            self.add_shard(shards, weights.single, weights.format)?;
+            return Ok(true);
+        }
+        let Some(index) = read_json::<Index>(&self.folder, weights.index, MAX_INDEX)? else {
+            return Ok(false);
+        };
+        let index_path = self.folder.path(weights.index);
+        index.check(&index_path)?;
+        for shard in index.shards() {
+            if !shards.exist(&self.folder, shard) {
+                let shard = shard.to_owned();
+                return Err(CheckpointError::MissingShard {
+                    path: index_path,
+                    shard,
+                });
+            }
+            self.add_shard(shards, shard, weights.format)?;
+        }
+        index.compare(&index_path, self)?;
+        Ok(true)
+    }
+
+    fn add_shard(&mut self, shards: &Shards, name: &str, format: Format) -> Result<(), CheckpointError> {
+        let file = shards.open(&self.folder, name, format, &mut self.files)?;
+        let tensors = format.read_header(&self.files, file)?;
         for (name, view) in tensors.views {
             if self.tensors.insert(name.clone(), view).is_some() {
                 return Err(CheckpointError::Twice {
@@ -287,6 +335,15 @@ impl Checkpoint {
             .or_else(folder)
             .or_else(configured)
             .unwrap_or_else(|| "model".into())
+    }
+}
+
+impl Format {
+    fn read_header(self, files: &Files, file: usize) -> Result<Tensors, CheckpointError> {
+        match self {
+            Format::Safetensors => safetensors::read_header(files, file),
+            Format::Pickle => pickle::read_header(files, file),
+        }
     }
 }
 

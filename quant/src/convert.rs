@@ -1,13 +1,14 @@
 //! Whole conversions: from a checkpoint or a GGUF file through plan and stream to the output file.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::imatrix::{Imatrix, ImatrixError};
 use crate::plan::Plan;
 use crate::planner::{self, PlanError};
 use crate::requantize::{self, RequantizeError};
+use crate::split::{self, SplitError, SplitOptions};
 use crate::stream::{self, Progress, StreamError, StreamOptions};
 use crate::tokenizer::{self, TokenizerError};
 use siskin_model::arch::Arch;
@@ -66,6 +67,9 @@ pub enum ConvertError {
     /// The output could not be written.
     #[error(transparent)]
     Target(#[from] AtomicFileError),
+    /// The output cannot be split as asked.
+    #[error(transparent)]
+    Split(#[from] SplitError),
 }
 
 impl ConvertError {
@@ -82,6 +86,7 @@ impl ConvertError {
             ConvertError::Imatrix(source) => source.kind(),
             ConvertError::Stream(source) => source.kind(),
             ConvertError::Target(source) => source.kind(),
+            ConvertError::Split(source) => source.kind(),
         }
     }
 }
@@ -222,15 +227,11 @@ impl Conversion {
         // Files that no language model runs from can be quantized as well: encoders, parts of other programs' models.
         let refused = validate::check_model(&header, true).err();
         let plan = requantize::plan_requantize(header, 0, file_type, allow_requantize, imatrix.is_some());
-        let mut plan = plan.map_err(|source| ConvertError::Requantize {
+        let plan = plan.map_err(|source| ConvertError::Requantize {
             file: path.display().to_string(),
             source,
         })?;
-        // Positions are those of all parts one after the other.
-        let sources = plan.tensors.iter_mut().flat_map(|tensor| &mut tensor.sources);
-        for source in sources {
-            (source.view.file, source.view.start) = files.locate(source.view.start);
-        }
+        let plan = located(plan, &files);
         if refused.is_none() {
             judged(&plan, path)?;
         }
@@ -238,6 +239,30 @@ impl Conversion {
         let notice = |reason| format!("the model cannot be run, before or after: {reason}");
         conversion.notices.extend(refused.map(notice));
         Ok(conversion)
+    }
+
+    /// Plans the model of the GGUF file at `path`, or of all parts of a split model, as it is: every tensor and every key
+    /// is kept. Written, it joins parts; written in parts, it splits. `file_type` is what the file says, or f32 if that is
+    /// a type that siskin does not write.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, or contains no tensors.
+    pub fn copy_of(path: &Path) -> Result<Self, ConvertError> {
+        let ModelFile { files, header } = ModelFile::open(path)?;
+        let file_type = match header.metadata.get("general.file_type") {
+            Some(gguf::Value::U32(id)) => FileType::from_id(*id),
+            _ => None,
+        };
+        let plan = requantize::plan_copy(header).map_err(|source| ConvertError::Requantize {
+            file: path.display().to_string(),
+            source,
+        })?;
+        Self::weighed(
+            located(plan, &files),
+            file_type.unwrap_or(FileType::F32),
+            files,
+            None,
+        )
     }
 
     fn weighed(
@@ -292,10 +317,75 @@ impl Conversion {
         )?)
     }
 
+    /// The names of the parts that [`Self::write_split`] writes, and the size of each in bytes.
+    ///
+    /// # Errors
+    /// Fails if the model cannot be split like this.
+    pub fn parts(&self, path: &Path, options: SplitOptions) -> Result<Vec<(PathBuf, u64)>, ConvertError> {
+        let parts = split::parts(&self.plan, options)?;
+        let count = parts.len();
+        let named = parts.iter().enumerate();
+        let named =
+            named.map(|(number, part)| Ok((split::part_path(path, number, count)?, file_bytes(part))));
+        named.collect()
+    }
+
+    /// Writes the model in parts named after `path`. All are complete before the first has its name, and the first
+    /// part, which others are found by, gets its name last. Progress is that of all parts together.
+    ///
+    /// # Errors
+    /// Fails if the model cannot be split like this, if [`Self::check_target`] refuses the name of a part, or if an input
+    /// cannot be read, converted or written.
+    pub fn write_split(
+        &self,
+        path: &Path,
+        split: SplitOptions,
+        existing: Overwrite,
+        options: StreamOptions<'_>,
+        on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
+    ) -> Result<Vec<PathBuf>, ConvertError> {
+        let parts = split::parts(&self.plan, split)?;
+        let paths = (0..parts.len()).map(|number| split::part_path(path, number, parts.len()));
+        let paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
+        for path in &paths {
+            self.check_target(path, existing)?;
+        }
+        let total: u64 = parts.iter().map(Plan::data_bytes).sum();
+        let mut before = 0;
+        let mut targets = Vec::with_capacity(parts.len());
+        // Space is reserved for all of them first: a full disk is reported before the work.
+        for (part, path) in parts.iter().zip(&paths) {
+            targets.push(reserved(part, path, existing)?);
+        }
+        for (part, target) in parts.iter().zip(&targets) {
+            let mut whole = |progress: Progress<'_>| {
+                on_progress(Progress {
+                    written: before + progress.written,
+                    total,
+                    ..progress
+                });
+            };
+            fill(part, &self.files, target, options, &mut whole)?;
+            before += part.data_bytes();
+        }
+        targets.rotate_left(1);
+        AtomicFile::commit_all(targets)?;
+        Ok(paths)
+    }
+
     /// Size of the output file in bytes.
     pub fn file_bytes(&self) -> u64 {
         file_bytes(&self.plan)
     }
+}
+
+/// A plan whose sources have positions in all parts one after the other, with those in each part.
+fn located(mut plan: Plan, files: &Files) -> Plan {
+    let sources = plan.tensors.iter_mut().flat_map(|tensor| &mut tensor.sources);
+    for source in sources {
+        (source.view.file, source.view.start) = files.locate(source.view.start);
+    }
+    plan
 }
 
 /// Size of a plan's output file in bytes, including the header.
@@ -315,15 +405,32 @@ pub fn write_plan(
     options: StreamOptions<'_>,
     on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<(), StreamError> {
+    let target = reserved(plan, path, existing)?;
+    fill(plan, files, &target, options, on_progress)?;
+    Ok(target.commit()?)
+}
+
+/// The temporary file of a plan's output, with its space on the disk.
+fn reserved(plan: &Plan, path: &Path, existing: Overwrite) -> Result<AtomicFile, StreamError> {
     let target = AtomicFile::create(path, existing)?;
     target.reserve(file_bytes(plan))?;
+    Ok(target)
+}
+
+/// Writes header and data.
+fn fill(
+    plan: &Plan,
+    files: &Files,
+    target: &AtomicFile,
+    options: StreamOptions<'_>,
+    on_progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<(), StreamError> {
     let mut out = std::io::BufWriter::new(target.file());
     gguf::write_header(&mut out, &plan.metadata, &infos(plan), DEFAULT_ALIGNMENT)
         .and_then(|_| out.flush())
         .map_err(|source| target.error(source))?;
     drop(out);
-    stream::write_data(plan, files, &target, options, on_progress)?;
-    Ok(target.commit()?)
+    stream::write_data(plan, files, target, options, on_progress)
 }
 
 pub(crate) fn infos(plan: &Plan) -> Vec<TensorInfo> {

@@ -120,6 +120,38 @@ pub fn plan_requantize(
     })
 }
 
+/// Plans a copy of a GGUF file: every tensor keeps its type, every key its value. Positions are those of `header`.
+///
+/// # Errors
+/// Fails if the file has no tensors, or one with longer rows than any model.
+pub fn plan_copy(header: Header) -> Result<Plan, RequantizeError> {
+    if header.tensors.is_empty() {
+        return Err(RequantizeError::NoTensors);
+    }
+    let mut offset = 0;
+    let mut tensors = Vec::with_capacity(header.tensors.len());
+    for tensor in &header.tensors {
+        check_change(tensor, tensor.ty, true)?;
+        let (role, layer) = role_of(&tensor.name);
+        let planned = PlannedTensor {
+            name: tensor.name.clone(),
+            sources: vec![source(&header, 0, tensor)],
+            transform: Transform::Copy,
+            role,
+            layer,
+            ty: tensor.ty,
+            shape: tensor.shape.clone(),
+            offset,
+        };
+        offset = align_up(offset + planned.bytes(), DEFAULT_ALIGNMENT);
+        tensors.push(planned);
+    }
+    Ok(Plan {
+        metadata: aligned(header.metadata),
+        tensors,
+    })
+}
+
 fn type_context(header: &Header, imatrix: bool) -> Result<TypeContext, RequantizeError> {
     let metadata = &header.metadata;
     let missing = |key: &str, expected| RequantizeError::Key {
@@ -183,11 +215,17 @@ fn source(header: &Header, file: usize, tensor: &TensorInfo) -> Source {
     }
 }
 
-/// The keys of the new file. Tensors use the default alignment, whatever the alignment of the old file was.
-fn metadata(mut metadata: Metadata, file_type: FileType) -> Metadata {
-    metadata.retain(|key| !key.starts_with("split."));
+/// The keys of the new file.
+fn metadata(metadata: Metadata, file_type: FileType) -> Metadata {
+    let mut metadata = aligned(metadata);
     metadata.set("general.quantization_version", QUANTIZATION_VERSION);
     metadata.set("general.file_type", file_type.id());
+    metadata
+}
+
+/// The keys of a whole file. Tensors use the default alignment, whatever the alignment of the old file was.
+fn aligned(mut metadata: Metadata) -> Metadata {
+    metadata.retain(|key| !key.starts_with("split."));
     if metadata.get("general.alignment").is_some() {
         metadata.set("general.alignment", DEFAULT_ALIGNMENT as u32);
     }

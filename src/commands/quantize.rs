@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use siskin_quant::convert::Conversion;
 use siskin_quant::imatrix::Imatrix;
 
-use super::target_args::{TargetArgs, next_to};
+use super::target_args::{Target, TargetArgs, next_to};
 use super::write::WriteArgs;
 use crate::exit::usage_error;
 
@@ -25,12 +25,18 @@ pub(crate) struct QuantizeArgs {
     /// Accept a file that is already quantized, although it loses precision a second time
     #[arg(long)]
     allow_requantize: bool,
+    /// Keep every tensor as it is: joins the parts of a split model, or with --split splits one
+    #[arg(long, conflicts_with_all = ["imatrix", "allow_requantize"])]
+    copy: bool,
     #[command(flatten)]
     write: WriteArgs,
 }
 
 pub(crate) fn main(args: QuantizeArgs) -> anyhow::Result<ExitCode> {
     let target = args.target.target()?;
+    if args.copy {
+        return copy(&args, &target);
+    }
     let Some(file_type) = target.file_type.and_then(|ty| ty.0) else {
         if target.file_type.is_some() {
             return Err(usage_error("auto: give the type to write, for example q4_k_m"));
@@ -46,4 +52,23 @@ pub(crate) fn main(args: QuantizeArgs) -> anyhow::Result<ExitCode> {
     let task = format!("cannot quantize {}", args.input.display());
     let inputs = [args.input.clone()];
     args.write.carry_out(plan, &inputs, &target, name, &task)
+}
+
+/// Writes the same tensors and keys into one file, or into parts.
+fn copy(args: &QuantizeArgs, target: &Target) -> anyhow::Result<ExitCode> {
+    if target.file_type.is_some() && !target.by_name {
+        return Err(usage_error(
+            "--copy keeps the type of every tensor: leave TYPE out",
+        ));
+    }
+    if target.output.is_none() {
+        return Err(usage_error(
+            "OUT.gguf is missing, for example: siskin quantize --copy model-00001-of-00002.gguf model.gguf",
+        ));
+    }
+    let plan = |_: Option<&Imatrix>| Conversion::copy_of(&args.input);
+    let name = |ty| next_to(&args.input, ty);
+    let task = format!("cannot copy {}", args.input.display());
+    args.write
+        .carry_out(plan, &[args.input.clone()], target, name, &task)
 }

@@ -17,7 +17,8 @@ use siskin_model::atomic_file::{self, Overwrite};
 use siskin_quant::block::Effort;
 use siskin_quant::convert::{Conversion, ConvertError};
 use siskin_quant::imatrix::Imatrix;
-use siskin_quant::stream::{StreamError, StreamOptions};
+use siskin_quant::split::{self, SplitOptions};
+use siskin_quant::stream::{Progress, StreamError, StreamOptions};
 
 use crate::interrupt;
 use crate::render::progress::WriteProgress;
@@ -44,6 +45,12 @@ pub(crate) struct WriteArgs {
     /// Importance matrix that weights the search; siskin imatrix makes one
     #[arg(long, value_name = "FILE")]
     imatrix: Option<PathBuf>,
+    /// Write parts of at most SIZE, e.g. 2GiB, named OUT-00001-of-00003.gguf and so on
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    split: Option<u64>,
+    /// Write a first part without tensors, which has only the metadata
+    #[arg(long, requires = "split")]
+    split_empty_first: bool,
     /// Print no progress and no summary
     #[arg(short, long)]
     quiet: bool,
@@ -95,8 +102,19 @@ impl WriteArgs {
         self.write(&conversion, imatrix.as_ref(), &output, start, task)
     }
 
-    /// The output is no input, and may be written.
+    /// How the output is split, if it is.
+    fn split(&self) -> Option<SplitOptions> {
+        self.split.map(|most_bytes| SplitOptions {
+            most_bytes,
+            no_tensor_first: self.split_empty_first,
+        })
+    }
+
+    /// The output is no input, and may be written. The names of parts are known later, and checked then.
     fn check(&self, output: &Path, inputs: &[PathBuf]) -> anyhow::Result<()> {
+        if self.split.is_some() {
+            return Ok(());
+        }
         atomic_file::check_inputs(output, inputs.iter().chain(&self.imatrix))?;
         Ok(atomic_file::check(output, self.overwrite())?)
     }
@@ -138,6 +156,15 @@ impl WriteArgs {
     }
 
     fn print_plan(&self, conversion: &Conversion) -> anyhow::Result<ExitCode> {
+        if let Some(options) = self.split() {
+            let parts = split::parts(&conversion.plan, options)?.len();
+            if !self.quiet && !self.json {
+                say!(
+                    "siskin: {parts} parts of at most {}",
+                    size::bytes(options.most_bytes)
+                );
+            }
+        }
         let mut out = text::stdout();
         let (plan, file_type, bytes) = (&conversion.plan, conversion.file_type, conversion.file_bytes());
         if self.json {
@@ -157,7 +184,10 @@ impl WriteArgs {
         task: &str,
     ) -> anyhow::Result<ExitCode> {
         let overwrite = self.overwrite();
-        conversion.check_target(output, overwrite)?;
+        let split = self.split();
+        if split.is_none() {
+            conversion.check_target(output, overwrite)?;
+        }
         let threads = self.threads.unwrap_or_else(device::available_cpus);
         let options = StreamOptions {
             threads,
@@ -167,40 +197,57 @@ impl WriteArgs {
             cancel: interrupt::listen(),
         };
         let bar = WriteProgress::new(self.quiet || self.json, conversion.file_bytes());
-        let written = conversion.write(output, overwrite, options, &mut |progress| bar.show(&progress));
+        let mut show = |progress: Progress<'_>| bar.show(&progress);
+        let written = match split {
+            None => {
+                let written = conversion.write(output, overwrite, options, &mut show);
+                written.map(|()| vec![output.to_owned()])
+            }
+            Some(split) => conversion.write_split(output, split, overwrite, options, &mut show),
+        };
         bar.finish();
-        match written {
+        let written = match written {
             Err(ConvertError::Stream(StreamError::Interrupted)) => {
                 say!("siskin: interrupted; nothing was written");
                 return Ok(ExitCode::from(interrupt::exit_code()));
             }
             written => written.with_context(|| task.to_owned())?,
-        }
+        };
         let seconds = start.elapsed().as_secs_f64();
         if self.json {
-            let report = report(conversion, output, seconds, threads);
+            let report = report(conversion, &written, seconds, threads);
             writeln!(text::stdout(), "{}", text::json(&report)?)?;
         } else if !self.quiet {
-            say!("{}", closing_line(conversion, output, seconds));
+            say!("{}", closing_line(conversion, &written, seconds));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn report(conversion: &Conversion, output: &Path, seconds: f64, threads: usize) -> Value {
+fn report(conversion: &Conversion, written: &[PathBuf], seconds: f64, threads: usize) -> Value {
     let mut report = plan_table::json(&conversion.plan, conversion.file_type, conversion.file_bytes());
     report["seconds"] = json!(seconds);
     report["threads"] = json!(threads);
     report["peak_rss_bytes"] = json!(Memory::now().peak_bytes);
-    report["output"] = json!(output.display().to_string());
+    // Of several parts, the first is the one that the model is opened by.
+    let paths: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+    report["output"] = json!(paths.first());
+    if paths.len() > 1 {
+        report["parts"] = json!(paths);
+    }
     report
 }
 
-fn closing_line(conversion: &Conversion, output: &Path, seconds: f64) -> String {
+fn closing_line(conversion: &Conversion, written: &[PathBuf], seconds: f64) -> String {
     let bytes = conversion.file_bytes();
+    let first = written.first().map(|path| path.display().to_string());
+    let first = first.unwrap_or_default();
+    let output = match written.len() {
+        0 | 1 => first,
+        parts => format!("{first} and the other {} parts", parts - 1),
+    };
     format!(
-        "{}: {}, {}, {:.2} bits per weight, {seconds:.1} s, {:.0} MB/s, peak RSS {}",
-        output.display(),
+        "{output}: {}, {}, {:.2} bits per weight, {seconds:.1} s, {:.0} MB/s, peak RSS {}",
         conversion.file_type,
         size::bytes(bytes),
         plan_table::bits(&conversion.plan, bytes),

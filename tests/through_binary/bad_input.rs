@@ -187,13 +187,9 @@ fn checkpoints() {
             ],
         ),
         (
-            "only pickles",
+            "not what PyTorch saves",
             pickle,
-            &[
-                "only pickled weights (pytorch_model.bin)",
-                "get the safetensors version",
-                "save_pretrained(DIR)",
-            ],
+            &["pytorch_model.bin: not weights of PyTorch but a safetensors file"],
         ),
         (
             "a billion heads",

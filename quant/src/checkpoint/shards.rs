@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use siskin_model::files::{FileError, Files, ReadAt};
 
-use super::Folder;
+use super::{Folder, Format};
 
 /// The files with the tensors.
 #[derive(Debug)]
@@ -40,17 +40,29 @@ impl Shards {
     }
 
     /// Adds the shard `name` to `files` and returns its index.
-    pub(super) fn open(&self, folder: &Folder, name: &str, files: &mut Files) -> Result<usize, FileError> {
+    pub(super) fn open(
+        &self,
+        folder: &Folder,
+        name: &str,
+        format: Format,
+        files: &mut Files,
+    ) -> Result<usize, FileError> {
         let path = folder.path(name);
         match (self, self.find(name)) {
-            (Shards::Beside, _) => files.open(&path),
+            (Shards::Beside, _) => match format {
+                Format::Safetensors => files.open(&path),
+                Format::Pickle => files.open_archive(&path),
+            },
             (Shards::Elsewhere(_), None) => Err(FileError::Io {
                 path,
                 source: std::io::ErrorKind::NotFound.into(),
             }),
             (Shards::Elsewhere(_), Some((_, len, content))) => {
                 let file = files.add(&path, *len, Arc::clone(content));
-                files.check_start(file)?;
+                match format {
+                    Format::Safetensors => files.check_start(file)?,
+                    Format::Pickle => files.check_archive(file)?,
+                }
                 Ok(file)
             }
         }

@@ -38,7 +38,7 @@ fn folders_that_are_no_checkpoint_are_refused() {
         (
             "pickle",
             vec![("config.json", CONFIG.into()), ("pytorch_model.bin", vec![1])],
-            "save_pretrained",
+            "pytorch_model.bin: a ZIP archive without",
         ),
         (
             "bad json",
