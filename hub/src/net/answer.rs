@@ -299,11 +299,19 @@ fn of_request(error: ureq::Error, url: &Url, stall: Duration) -> Failure {
         Error::Timeout(_) => Failure::Again(nothing_came(stall)),
         Error::HostNotFound => Failure::Again("the host's name is not known; is there a network?".into()),
         Error::ConnectProxyFailed(problem) => Failure::Again(format!("the proxy refuses: {problem}")),
-        Error::Rustls(error) => end(format!("TLS: {error}")),
+        Error::Rustls(error) => end(tls(&error.to_string())),
         Error::Tls(problem) => end(format!("TLS: {problem}")),
         Error::BadUri(_) | Error::Http(_) => end("the address cannot be used".into()),
         other => Failure::Again(other.to_string()),
     }
+}
+
+/// What an error of TLS means.
+fn tls(error: &str) -> String {
+    if error.contains("CA certificates") {
+        return "this machine has no root certificates: install the package ca-certificates, or set SSL_CERT_FILE".into();
+    }
+    format!("TLS: {error}")
 }
 
 /// What an error of a body means.

@@ -12,7 +12,7 @@ use siskin_testing::hub::Hub;
 pub(crate) fn settings() -> Settings {
     Settings {
         connect: Duration::from_secs(5),
-        stall: Duration::from_millis(400),
+        stall: Duration::from_secs(1),
         attempts: 4,
         backoff: Duration::from_millis(1),
         longest_wait: Duration::from_secs(2),

@@ -272,7 +272,9 @@ fn pace(bytes: u64, state: &State) {
     }
     let at = {
         let mut next = state.next_byte.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = (*next).max(Instant::now());
+        // A sleep that took too long is made up for, so that the rate is that of the whole.
+        let earliest = Instant::now().checked_sub(Duration::from_millis(50));
+        let at = earliest.map_or(*next, |earliest| (*next).max(earliest));
         *next = at + Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / rate);
         at
     };
