@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, convert, device, fit, hash, imatrix, inspect, models, quantize, report, run,
-    serve, tokenize, tune,
+    bench, chat, completions, convert, device, fit, hash, imatrix, inspect, list, models, path, pull,
+    quantize, report, rm, run, serve, tokenize, tune,
 };
 use crate::hints::Flags;
 use crate::render::style;
@@ -36,6 +36,10 @@ impl Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Pull(pull::PullArgs),
+    List(list::ListArgs),
+    Rm(rm::RmArgs),
+    Path(path::PathArgs),
     Serve(Box<serve::ServeArgs>),
     Convert(convert::ConvertArgs),
     Quantize(quantize::QuantizeArgs),
@@ -99,6 +103,10 @@ pub(crate) fn parse() -> Result<(Args, Flags), Refused> {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Run(args) => run::main(args),
+        Command::Pull(args) => pull::main(args),
+        Command::List(args) => list::main(args),
+        Command::Rm(args) => rm::main(args),
+        Command::Path(args) => path::main(args),
         Command::Serve(args) => serve::main(*args),
         Command::Convert(args) => convert::main(args),
         Command::Quantize(args) => quantize::main(args),

@@ -4,8 +4,8 @@
 //! The handlers only store numbers, so no thread is needed, and the flag is set before any system call returns.
 
 use std::os::fd::AsFd;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::termios::{self, OptionalActions, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -60,6 +60,24 @@ pub(crate) fn listen() -> &'static AtomicBool {
         AT_ONCE.store(false, Ordering::Relaxed);
     }
     &INTERRUPTED
+}
+
+/// The same flag for a library that keeps one of its own.
+pub(crate) fn shared() -> &'static Arc<AtomicBool> {
+    static SHARED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let ignored = ignored();
+        let heard = ASK_TO_END
+            .iter()
+            .filter(|signal| ignored & (1 << (**signal - 1)) == 0);
+        for signal in heard {
+            let _ = flag::register(*signal, Arc::clone(&flag));
+        }
+        flag
+    });
+    shared.store(listen().load(Ordering::Relaxed), Ordering::Relaxed);
+    shared
 }
 
 /// The signals that are ignored, one bit each (proc(5), `SigIgn`).

@@ -103,6 +103,14 @@ pub struct Choice {
     pub commands: [String; 3],
 }
 
+/// The model of the catalogue with a short name, or with its whole name; in upper or lower case.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    let same = |known: &str| known.eq_ignore_ascii_case(name);
+    CATALOG
+        .iter()
+        .find(|entry| same(entry.name) || entry.short_names.iter().any(|short| same(short)))
+}
+
 /// Every model in each of `types`. `results` holds what was measured on this device.
 pub fn rows(types: &[FileType], memory: &DeviceMemory, results: Option<&Results>) -> Vec<Row> {
     let all = CATALOG

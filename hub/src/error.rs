@@ -209,7 +209,7 @@ pub enum HubError {
 /// How many branches an error names.
 const MAX_KNOWN: usize = 8;
 
-fn among(known: &[String]) -> String {
+pub(crate) fn among(known: &[String]) -> String {
     match known {
         [] => String::new(),
         _ if known.len() <= MAX_KNOWN => format!("; it has {}", known.join(", ")),

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`name`] | what people type: `OWNER/REPO`, `hf:…`, `ollama:…`, `oci:…`, addresses |
 //! | [`environment`] | the variables that other clients of the hub know |
-//! | [`gguf`] | which files of a repository are ready-made models, by type |
+//! | [`choose`] | what of a repository is needed, pure |
+//! | [`store`] | the models on this machine, by names |
 //! | [`ollama`] | models that ollama has on this disk, used without a copy |
 //! | [`net`] | HTTP with resuming; repositories; registries; the cache that other clients share (feature `net`) |
 //!
@@ -13,14 +14,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod choose;
 pub mod digest;
 pub mod environment;
 mod error;
-pub mod gguf;
 pub mod name;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod ollama;
+pub mod store;
 
 pub use error::HubError;
 pub use name::Name;

@@ -7,6 +7,7 @@
 //! | [`remote`] | a file that is read at any position, with what was read kept |
 //! | [`repo`] | a repository of the hub at one commit |
 //! | [`registry`] | manifests and blobs of ollama's and other OCI registries |
+//! | [`pull`] | what a name means, planned: a conversion, or files that are ready |
 //! | [`cache`], [`download`] | the cache that other clients share; files at a place of one's own |
 
 mod answer;
@@ -14,6 +15,7 @@ pub mod body;
 pub mod cache;
 pub mod client;
 pub mod download;
+pub mod pull;
 mod refusal;
 pub mod registry;
 pub mod remote;
@@ -23,5 +25,4 @@ mod url;
 mod watch;
 
 pub use client::{Client, Notice, Settings};
-pub use remote::ReadAt;
 pub use repo::{RemoteFile, Repo};

@@ -44,6 +44,19 @@ pub(crate) fn file_types() -> impl TypedValueParser<Value = FileType> {
     PossibleValuesParser::new(FileType::all().map(possible)).map(|text| named(&text).unwrap_or(FileType::F16))
 }
 
+/// The name of a type in lower case; also types that siskin does not write, which ready-made files may have.
+pub(crate) fn file_type_name(text: &str) -> Result<String, String> {
+    let known = named(text).map(|ty| ty.name().to_owned());
+    let word = text.to_lowercase();
+    let is_word = (2..=24).contains(&word.len())
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    known
+        .or_else(|| (is_word && word.bytes().any(|byte| byte.is_ascii_digit())).then_some(word))
+        .ok_or_else(|| "it is a type such as q4_k_m or q8_0".to_owned())
+}
+
 /// The same and `auto`.
 fn types() -> impl TypedValueParser<Value = TypeArg> {
     let all = FileType::all().map(possible).chain([PossibleValue::new("auto")]);

@@ -64,6 +64,66 @@ impl WriteProgress {
     }
 }
 
+/// What arrives, in bytes: a bar on a terminal, otherwise a line per tenth, or nothing.
+pub(crate) enum PullProgress {
+    Bar(ProgressBar),
+    Lines { total: u64, tenths: AtomicU64 },
+    Nothing,
+}
+
+impl PullProgress {
+    pub(crate) fn new(quiet: bool, total: u64) -> Self {
+        if quiet {
+            return PullProgress::Nothing;
+        }
+        if !style::redraws() {
+            return PullProgress::Lines {
+                total,
+                tenths: 0.into(),
+            };
+        }
+        let bar = ProgressBar::new(total);
+        bar.set_style(style_for(BAR, NARROW_BAR));
+        PullProgress::Bar(bar)
+    }
+
+    /// So many bytes are there.
+    pub(crate) fn show(&self, bytes: u64) {
+        match self {
+            PullProgress::Nothing => {}
+            PullProgress::Bar(bar) => bar.set_position(bytes),
+            PullProgress::Lines { total, tenths } => {
+                let tenth = bytes * 10 / (*total).max(1);
+                if tenths.swap(tenth, Ordering::Relaxed) < tenth {
+                    say!("{:>3}%", tenth * 10);
+                }
+            }
+        }
+    }
+
+    /// What is at work beside it.
+    pub(crate) fn message(&self, what: &str) {
+        if let PullProgress::Bar(bar) = self {
+            bar.set_message(text::bounded(what));
+        }
+    }
+
+    /// A line above the bar.
+    pub(crate) fn note(&self, line: &str) {
+        match self {
+            PullProgress::Nothing => {}
+            PullProgress::Bar(bar) => bar.suspend(|| say!("{}", text::escaped(line))),
+            PullProgress::Lines { .. } => say!("{}", text::escaped(line)),
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let PullProgress::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// ChunkProgress done: a bar on a terminal, otherwise a line per tenth, or nothing.
 pub(crate) struct ChunkProgress {
     bar: Option<ProgressBar>,

@@ -25,6 +25,8 @@ impl Purpose {
 pub struct Entry {
     /// Its name.
     pub name: &'static str,
+    /// Short names by which it is pulled and found, in lower case.
+    pub short_names: &'static [&'static str],
     /// The Hugging Face repository of its checkpoint.
     pub repository: &'static str,
     /// Whether its publisher asks for an account that has accepted the licence.
@@ -44,6 +46,7 @@ pub struct Entry {
 pub const CATALOG: [Entry; 4] = [
     Entry {
         name: "Llama-3.2-1B",
+        short_names: &["llama-3.2-1b", "llama3.2:1b", "llama32"],
         repository: "meta-llama/Llama-3.2-1B-Instruct",
         needs_account: true,
         purpose: Purpose::Chat,
@@ -55,6 +58,7 @@ pub const CATALOG: [Entry; 4] = [
     },
     Entry {
         name: "TinyLlama-1.1B",
+        short_names: &["tinyllama", "tinyllama-1.1b"],
         repository: "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
         needs_account: false,
         purpose: Purpose::Chat,
@@ -66,6 +70,7 @@ pub const CATALOG: [Entry; 4] = [
     },
     Entry {
         name: "StableLM-2-1.6B",
+        short_names: &["stablelm-2-1.6b", "stablelm2", "stablelm2:1.6b"],
         repository: "stabilityai/stablelm-2-zephyr-1_6b",
         needs_account: false,
         purpose: Purpose::Chat,
@@ -78,6 +83,7 @@ pub const CATALOG: [Entry; 4] = [
     },
     Entry {
         name: "Pythia-1B",
+        short_names: &["pythia-1b", "pythia"],
         repository: "EleutherAI/pythia-1b",
         needs_account: false,
         purpose: Purpose::Research,

@@ -9,7 +9,8 @@ use siskin_hub::name::OciName;
 use siskin_hub::net::cache::HubCache;
 use siskin_hub::net::download::{Expected, download, partial_of};
 use siskin_hub::net::registry::{Artifact, Role};
-use siskin_hub::net::{Client, ReadAt, Repo};
+use siskin_hub::net::{Client, Repo};
+use siskin_model::files::ReadAt;
 use siskin_testing::hub::{Fault, File, Hub};
 
 use crate::common::{client, hub_name, settings, weights};

@@ -61,6 +61,36 @@ impl ModelFile {
         }
     }
 
+    /// The model in files that are open already: one, or all parts in their order.
+    ///
+    /// # Errors
+    /// As [`ModelFile::open`]'s.
+    pub fn of(files: Files) -> Result<Self, GgufError> {
+        let first = if files.count() > 0 {
+            files.path(0).to_owned()
+        } else {
+            PathBuf::new()
+        };
+        let mut headers = (0..files.count()).map(|index| Header::read(&files, index));
+        let Some(header) = headers.next().transpose()? else {
+            return Err(FileError::io(&first, std::io::ErrorKind::NotFound.into()).into());
+        };
+        let Some(part) = Part::new(&header) else {
+            drop(headers);
+            return Ok(ModelFile { files, header });
+        };
+        let rest = headers.collect::<Result<Vec<_>, _>>()?;
+        let paths: Vec<PathBuf> = (0..files.count())
+            .map(|index| files.path(index).to_owned())
+            .collect();
+        let header = joined(
+            &first,
+            &part,
+            paths.into_iter().zip([header].into_iter().chain(rest)),
+        )?;
+        Ok(ModelFile { files, header })
+    }
+
     /// Number of files: 1, unless the model was split.
     pub fn parts(&self) -> usize {
         self.files.count()
@@ -125,37 +155,56 @@ fn join(
         });
     }
     let mut files = Files::new();
-    let mut whole: Option<Header> = None;
-    for (number, path) in paths.iter().enumerate() {
+    let mut headers = Vec::with_capacity(paths.len());
+    for path in &paths {
         let index = files.open(path)?;
-        let header = read(&files, index)?;
+        headers.push(read(&files, index)?);
+    }
+    let header = joined(path, part, paths.into_iter().zip(headers))?;
+    Ok(ModelFile { files, header })
+}
+
+/// The header of the whole model, from those of its parts in their order. `path` is one of them.
+fn joined(
+    path: &Path,
+    part: &Part,
+    headers: impl Iterator<Item = (PathBuf, Header)>,
+) -> Result<Header, GgufError> {
+    let problem = |path: &Path, number: u64, problem| GgufError::Split {
+        path: path.to_owned(),
+        number: number.saturating_add(1),
+        count: part.count,
+        problem,
+    };
+    let mut whole: Option<Header> = None;
+    let mut count = 0;
+    for (number, (path, header)) in headers.enumerate() {
         let expected = Part {
             number: number as u64,
             ..*part
         };
         if Part::new(&header) != Some(expected) || (number > 0 && header.metadata.len() > MAX_PART_KEYS) {
-            return Err(GgufError::Split {
-                path: path.clone(),
-                number: number as u64 + 1,
-                count: part.count,
-                problem: SplitProblem::Foreign,
-            });
+            return Err(problem(&path, number as u64, SplitProblem::Foreign));
         }
+        count += 1;
         match &mut whole {
             None => whole = Some(header),
             Some(whole) => append(whole, header),
         }
     }
-    let mut header = whole.ok_or_else(|| problem(path, SplitProblem::Number))?;
+    let mut header = whole.ok_or_else(|| problem(path, part.number, SplitProblem::Number))?;
+    if count != part.count {
+        return Err(problem(path, count, SplitProblem::Missing));
+    }
     header.metadata.retain(|key| !key.starts_with(SPLIT_KEYS));
     if part
         .tensors
         .is_some_and(|count| count != header.tensors.len() as u64)
         || has_duplicates(&header.tensors)
     {
-        return Err(problem(path, SplitProblem::Tensors));
+        return Err(problem(path, part.number, SplitProblem::Tensors));
     }
-    Ok(ModelFile { files, header })
+    Ok(header)
 }
 
 /// Adds the tensors of the next part, as if its file followed.

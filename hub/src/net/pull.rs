@@ -1,0 +1,285 @@
+//! From a name to what has to be done: a checkpoint that is converted while it arrives, or files that are ready.
+//!
+//! ```text
+//! name ─► repository at a commit ─► small files, headers ─► plan ─► shards, once, in order ─► GGUF
+//!     └─► manifest, or list of GGUF files ─► the one that is wanted, or fits ─► its files
+//! ```
+
+mod error;
+mod files;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use siskin_model::FileType;
+use siskin_model::files::ReadAt;
+use siskin_quant::arriving::{Shard, Shards};
+use siskin_quant::checkpoint::{Checkpoint, Folder};
+use siskin_quant::convert::Conversion;
+use siskin_quant::imatrix::Imatrix;
+
+use super::client::Client;
+use super::registry::Artifact;
+use super::repo::Repo;
+use crate::choose::{self, Contents, DEFAULT_TYPE, Listed};
+use crate::digest::hex;
+use crate::name::{HubName, Name, Wanted};
+use crate::store::Origin;
+
+pub use error::PullError;
+pub use files::{ReadyFile, ReadyFiles};
+
+/// The largest small file that is read, in bytes.
+const MOST_SMALL: u64 = 64 << 20;
+
+/// The small files that a conversion reads; a request for each.
+const READ: [&str; 10] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "chat_template.json",
+    "chat_template.jinja",
+    ".index.json",
+];
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// The type, as people type it: of the file that is made, or that is chosen.
+    pub file_type: Option<&'a str>,
+    /// An importance matrix for the file that is made.
+    pub imatrix: Option<&'a Imatrix>,
+    /// Bytes of memory that a ready file may need.
+    pub memory: u64,
+}
+
+/// What has to be done.
+#[derive(Debug)]
+pub enum Plan {
+    /// A checkpoint is converted.
+    Checkpoint(Box<ToConvert>),
+    /// Files are downloaded.
+    Ready(ReadyFiles),
+}
+
+/// A checkpoint of a repository, planned.
+#[derive(Debug)]
+pub struct ToConvert {
+    /// The repository.
+    pub repo: Repo,
+    /// What is written.
+    pub conversion: Conversion,
+    /// The files with weights.
+    pub shards: Vec<Shard>,
+    /// Its origin, for the store.
+    pub origin: Origin,
+    /// The name of the file, without its ending.
+    pub stem: String,
+}
+
+impl ToConvert {
+    /// What another run must have to go on with what this one left.
+    pub fn identity(&self) -> String {
+        format!("{} {} {}", self.origin.endpoint, self.repo.id, self.repo.commit)
+    }
+
+    /// Bytes of all weights.
+    pub fn source_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.bytes).sum()
+    }
+}
+
+impl Shards for ToConvert {
+    fn open(&self, shard: usize, offset: u64) -> io::Result<Box<dyn Read + Send + '_>> {
+        let name = self.shards.get(shard).map_or("", |shard| shard.name.as_str());
+        Ok(Box::new(self.repo.open_at(name, offset)?))
+    }
+}
+
+/// Finds what a name means and plans it. Of weights, only headers are read.
+///
+/// # Errors
+/// There is no such model, it is not for everybody, it has nothing that siskin can use, or the network fails.
+pub fn plan(client: &Client, name: &Name, options: &Options<'_>) -> Result<Plan, PullError> {
+    match name {
+        Name::Short(name) => Err(PullError::Short(name.clone())),
+        Name::Hub(name) => repository(client, name, options),
+        Name::Ollama(ollama) => {
+            let artifact = Artifact::of_ollama(client, ollama)?;
+            let stem = match ollama.tag.as_str() {
+                "latest" => ollama.model.clone(),
+                tag => format!("{}-{tag}", ollama.model),
+            };
+            files::of_artifact(name, artifact, &stem).map(Plan::Ready)
+        }
+        Name::Oci(oci) => {
+            let artifact = Artifact::open(client, oci)?;
+            let last = oci.repository.rsplit('/').next().unwrap_or("model");
+            let stem = match oci.reference.as_str() {
+                "latest" => last.to_owned(),
+                reference if reference.starts_with("sha256:") => last.to_owned(),
+                tag => format!("{last}-{tag}"),
+            };
+            files::of_artifact(name, artifact, &stem).map(Plan::Ready)
+        }
+    }
+}
+
+fn repository(client: &Client, name: &HubName, options: &Options<'_>) -> Result<Plan, PullError> {
+    let repo = Repo::open(client, name)?;
+    let listed: Vec<Listed> = repo
+        .files
+        .iter()
+        .map(|file| Listed {
+            path: file.path.clone(),
+            bytes: file.size,
+        })
+        .collect();
+    let ready = |model| files::of_repo(name, repo.clone(), model).map(Plan::Ready);
+    let contents = match &name.wanted {
+        Wanted::File(path) => return ready(choose::gguf_file(&listed, path)?),
+        Wanted::Model | Wanted::Type(_) => choose::contents(&listed),
+    };
+    let contents = match contents {
+        Ok(contents) => contents,
+        Err(error) if name.revision.is_some() => {
+            // Branches of a training run may be half-filled: the others are named.
+            let known = Repo::refs(client, name).unwrap_or_default().branches;
+            return Err(PullError::Revision {
+                revision: name.revision().to_owned(),
+                source: error,
+                known,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let wanted = match &name.wanted {
+        Wanted::Type(ty) => Some(ty.as_str()),
+        _ => options.file_type,
+    };
+    match contents {
+        Contents::Gguf(models) => {
+            let chosen = choose::gguf(&models, wanted, options.memory)?;
+            let mut ready = files::of_repo(name, repo, chosen.model)?;
+            ready.reason = chosen.reason;
+            Ok(Plan::Ready(ready))
+        }
+        Contents::Checkpoint { small, shards, .. } => {
+            let file_type = match wanted {
+                Some(text) => text.parse().map_err(|_| PullError::Type(text.to_owned()))?,
+                None => DEFAULT_TYPE,
+            };
+            let planned = to_convert(name, repo, &small, &shards, file_type, options.imatrix)?;
+            Ok(Plan::Checkpoint(Box::new(planned)))
+        }
+    }
+}
+
+fn to_convert(
+    name: &HubName,
+    repo: Repo,
+    small: &[Listed],
+    weights: &[Listed],
+    file_type: FileType,
+    imatrix: Option<&Imatrix>,
+) -> Result<ToConvert, PullError> {
+    let checkpoint = checkpoint(&repo, small, weights)?;
+    let model = repo.id.rsplit('/').next().unwrap_or("model").to_owned();
+    let conversion = Conversion::of(checkpoint, Some(&model), Some(file_type), imatrix)?;
+    let shards: Vec<Shard> = weights
+        .iter()
+        .map(|file| Shard {
+            name: file.path.clone(),
+            bytes: file.bytes,
+            sha256: repo.file(&file.path).and_then(|file| file.sha256),
+        })
+        .collect();
+    let origin = Origin {
+        name: HubName {
+            wanted: Wanted::Model,
+            ..name.clone()
+        }
+        .to_string(),
+        commit: repo.commit.clone(),
+        endpoint: repo.client().endpoint().to_owned(),
+        files: shards
+            .iter()
+            .filter_map(|shard| Some((shard.name.clone(), hex(&shard.sha256?))))
+            .collect(),
+    };
+    let stem = match &name.revision {
+        Some(revision) => format!("{model}-{}-{file_type}", plain(revision)),
+        None => format!("{model}-{file_type}"),
+    };
+    Ok(ToConvert {
+        repo,
+        conversion,
+        shards,
+        origin,
+        stem,
+    })
+}
+
+/// The checkpoint of a repository: its small files in memory, its weights by their headers.
+///
+/// # Errors
+/// A file cannot be read, or is not what it should be.
+pub fn checkpoint(repo: &Repo, small: &[Listed], weights: &[Listed]) -> Result<Checkpoint, PullError> {
+    let wanted =
+        |file: &&Listed| file.path.contains('/') || READ.iter().any(|name| file.path.ends_with(name));
+    let mut files = BTreeMap::new();
+    for file in small.iter().filter(wanted) {
+        files.insert(file.path.clone(), repo.small(&file.path, MOST_SMALL)?);
+        if file.path == "config.json" {
+            // An architecture that siskin does not know is told before anything else is read.
+            known(&files["config.json"])?;
+        }
+    }
+    let folder = Folder::Memory {
+        name: PathBuf::from(&repo.id),
+        files,
+    };
+    let shards = weights.iter().map(|file| {
+        let content: Arc<dyn ReadAt> = repo.read_at(&file.path)?;
+        Ok((file.path.clone(), file.bytes, content))
+    });
+    let shards = shards.collect::<Result<Vec<_>, PullError>>()?;
+    Ok(Checkpoint::from_remote(folder, shards)?)
+}
+
+/// Fails if the configuration is of an architecture that siskin does not convert. What is not a configuration at all is
+/// reported by its reader.
+fn known(config: &[u8]) -> Result<(), PullError> {
+    use siskin_model::arch::Arch;
+    use siskin_model::config::Config;
+    if let Ok(config) = Config::from_json(config) {
+        Arch::from_config(&config).map_err(PullError::Architecture)?;
+    }
+    Ok(())
+}
+
+/// A revision as a part of a file's name.
+fn plain(revision: &str) -> String {
+    revision
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(40)
+        .collect()
+}
+
+/// The file `STEM.gguf` in a folder.
+pub fn target(folder: &Path, stem: &str) -> PathBuf {
+    folder.join(format!("{stem}.gguf"))
+}

@@ -1,0 +1,190 @@
+//! Models that are ready: GGUF files of a repository, or layers of an artifact.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use siskin_model::files::{Files, ReadAt};
+
+use super::PullError;
+use crate::HubError;
+use crate::choose::GgufModel;
+use crate::digest::Digest;
+use crate::name::{HubName, Name};
+use crate::net::body::Body;
+use crate::net::download::{self, Expected};
+use crate::net::registry::{Artifact, Layer};
+use crate::net::repo::Repo;
+use crate::store::Origin;
+
+/// A model that is ready.
+#[derive(Debug)]
+pub struct ReadyFiles {
+    /// Its files, in order.
+    pub files: Vec<ReadyFile>,
+    /// Its type, if its name says it.
+    pub file_type: Option<String>,
+    /// Why this model of several was chosen.
+    pub reason: Option<String>,
+    /// Its origin, for the store.
+    pub origin: Origin,
+    /// The name of the file, without part and ending.
+    pub stem: String,
+}
+
+/// A file of it.
+#[derive(Debug)]
+pub struct ReadyFile {
+    /// What it is, for people.
+    pub what: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What its bytes must give.
+    pub digest: Option<Digest>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Repo(Repo, String),
+    Layer(Artifact, Layer),
+}
+
+impl ReadyFile {
+    fn open(&self, offset: u64) -> Result<Body, HubError> {
+        match &self.source {
+            Source::Repo(repo, path) => repo.open_at(path, offset),
+            Source::Layer(artifact, layer) => artifact.open_at(layer, offset),
+        }
+    }
+
+    fn read_at(&self) -> Result<Arc<dyn ReadAt>, HubError> {
+        match &self.source {
+            Source::Repo(repo, path) => repo.read_at(path).map(|reader| reader as Arc<dyn ReadAt>),
+            Source::Layer(artifact, layer) => artifact.read_at(layer).map(|reader| reader as Arc<dyn ReadAt>),
+        }
+    }
+}
+
+impl ReadyFiles {
+    /// The size of all files in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// The files at their places: `target` itself, or its parts if there are several.
+    pub fn targets(&self, target: &Path) -> Vec<PathBuf> {
+        let count = self.files.len();
+        if count == 1 {
+            return vec![target.to_owned()];
+        }
+        let stem = target
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let part = |number| target.with_file_name(format!("{stem}-{number:05}-of-{count:05}.gguf"));
+        (1..=count).map(part).collect()
+    }
+
+    /// Downloads the files to `target`, the first one last, so that a model that can be opened is whole. `progress` hears
+    /// how many bytes of all are there.
+    ///
+    /// # Errors
+    /// The disk is full, the bytes are wrong twice, or the network fails. What has arrived is kept.
+    pub fn download(&self, target: &Path, mut progress: impl FnMut(u64)) -> Result<Vec<PathBuf>, HubError> {
+        let targets = self.targets(target);
+        let mut before = 0;
+        for (file, target) in self.files.iter().zip(&targets).rev() {
+            let expected = Expected {
+                what: file.what.clone(),
+                size: file.bytes,
+                digest: file.digest,
+            };
+            download::download(
+                |offset| file.open(offset),
+                &expected,
+                target,
+                |bytes| {
+                    progress(before + bytes);
+                },
+            )?;
+            before += file.bytes;
+        }
+        Ok(targets)
+    }
+
+    /// The files as they lie on the server, to be read at any position.
+    ///
+    /// # Errors
+    /// A name cannot be in an address.
+    pub fn remote(&self) -> Result<Files, HubError> {
+        let mut files = Files::new();
+        for file in &self.files {
+            files.add(Path::new(&file.what), file.bytes, file.read_at()?);
+        }
+        Ok(files)
+    }
+}
+
+/// A GGUF model of a repository.
+pub(super) fn of_repo(name: &HubName, repo: Repo, model: GgufModel) -> Result<ReadyFiles, PullError> {
+    let files: Vec<ReadyFile> = model
+        .files
+        .iter()
+        .map(|file| ReadyFile {
+            what: file.path.clone(),
+            bytes: file.bytes,
+            digest: repo.file(&file.path).and_then(|file| file.digest()),
+            source: Source::Repo(repo.clone(), file.path.clone()),
+        })
+        .collect();
+    let origin = Origin {
+        name: name.to_string(),
+        commit: repo.commit.clone(),
+        endpoint: repo.client().endpoint().to_owned(),
+        files: digests(&files),
+    };
+    Ok(ReadyFiles {
+        files,
+        file_type: model.file_type,
+        reason: None,
+        origin,
+        stem: model.name,
+    })
+}
+
+/// A model of a registry.
+pub(super) fn of_artifact(name: &Name, artifact: Artifact, stem: &str) -> Result<ReadyFiles, PullError> {
+    let layers: Vec<Layer> = artifact.models().cloned().collect();
+    if layers.is_empty() {
+        return Err(PullError::NoModel(artifact.name));
+    }
+    let files: Vec<ReadyFile> = layers
+        .into_iter()
+        .map(|layer| ReadyFile {
+            what: artifact.name.clone(),
+            bytes: layer.size,
+            digest: Some(layer.digest),
+            source: Source::Layer(artifact.clone(), layer),
+        })
+        .collect();
+    let origin = Origin {
+        name: name.to_string(),
+        commit: artifact.digest.hex(),
+        endpoint: artifact.name.clone(),
+        files: digests(&files),
+    };
+    let safe = stem.chars().map(|c| if matches!(c, '/' | ':') { '-' } else { c });
+    Ok(ReadyFiles {
+        files,
+        file_type: None,
+        reason: None,
+        origin,
+        stem: safe.collect(),
+    })
+}
+
+fn digests(files: &[ReadyFile]) -> Vec<(String, String)> {
+    let digest = |file: &ReadyFile| Some((file.what.clone(), file.digest?.hex()));
+    files.iter().filter_map(digest).collect()
+}

@@ -1,0 +1,69 @@
+//! MODEL on the command line: a path, or the name of a model of the store, or of one that is pulled first.
+
+use std::path::{Path, PathBuf};
+
+use siskin_harness::catalog;
+use siskin_hub::name::Name;
+use siskin_hub::store::{Store, Stored};
+
+/// The user's store.
+///
+/// # Errors
+/// The user has no home.
+pub(crate) fn store() -> anyhow::Result<Store> {
+    Ok(Store::of_user(|name| std::env::var_os(name))?)
+}
+
+/// The model of the store that a name means; also a short name of the catalogue.
+///
+/// # Errors
+/// There is none, or there are several.
+pub(crate) fn find(store: &Store, name: &str) -> anyhow::Result<Stored> {
+    Ok(store.get(name, base(name))?)
+}
+
+/// The name of the repository that a short name of the catalogue means.
+fn base(name: &str) -> Option<&'static str> {
+    let entry = catalog::find(name)?;
+    entry.repository.rsplit('/').next()
+}
+
+/// The file that MODEL means. A path that is there is itself. A model that is used is noted in the store.
+///
+/// # Errors
+/// A name means several models, or what has to be pulled cannot be.
+pub(crate) fn file(typed: &Path) -> anyhow::Result<PathBuf> {
+    let Ok(store) = store() else {
+        return Ok(typed.to_owned());
+    };
+    let found = resolve(&store, typed)?;
+    store.touch(&found);
+    Ok(found)
+}
+
+/// The same for a model that may not have been typed: without one it is the embedded one.
+///
+/// # Errors
+/// As [`file`]'s.
+pub(crate) fn optional(typed: Option<&PathBuf>) -> anyhow::Result<Option<PathBuf>> {
+    typed.map(|typed| file(typed)).transpose()
+}
+
+fn resolve(store: &Store, typed: &Path) -> anyhow::Result<PathBuf> {
+    if std::fs::symlink_metadata(typed).is_ok() {
+        return Ok(typed.to_owned());
+    }
+    let Some(text) = typed.to_str() else {
+        return Ok(typed.to_owned());
+    };
+    if !text.contains(['/', ':']) {
+        let found = store.find(text, base(text))?;
+        // Who loads the file says that it is not there.
+        return Ok(found.map_or_else(|| typed.to_owned(), |model| model.path().to_owned()));
+    }
+    match text.parse::<Name>() {
+        Ok(name) if name.is_remote() => super::pull::ensure(store, &name),
+        // Not a name: who loads the file says that it is not there.
+        _ => Ok(typed.to_owned()),
+    }
+}
