@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | [`name`] | what people type: `OWNER/REPO`, `hf:…`, `ollama:…`, `oci:…`, addresses |
 //! | [`environment`] | the variables that other clients of the hub know |
-//! | [`gguf`] | which files of a repository are ready-made models, by type |
 //! | [`ollama`] | models that ollama has on this disk, used without a copy |
 //! | [`net`] | HTTP with resuming; repositories; registries; the cache that other clients share (feature `net`) |
 //!
@@ -16,7 +15,6 @@
 pub mod digest;
 pub mod environment;
 mod error;
-pub mod gguf;
 pub mod name;
 #[cfg(feature = "net")]
 pub mod net;

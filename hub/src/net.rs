@@ -23,5 +23,4 @@ mod url;
 mod watch;
 
 pub use client::{Client, Notice, Settings};
-pub use remote::ReadAt;
 pub use repo::{RemoteFile, Repo};

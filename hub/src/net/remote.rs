@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use siskin_model::files::ReadAt;
+
 use super::body::{Body, Source};
 use super::client::Client;
 
@@ -14,15 +16,6 @@ const FIRST: u64 = 128 << 10;
 const MOST: u64 = 4 << 20;
 /// What is kept in bytes. The header of a GGUF file, which holds the vocabulary, has up to 16 MiB.
 const KEPT: usize = 32 << 20;
-
-/// A file that can be read at any position.
-pub trait ReadAt: Send + Sync + fmt::Debug {
-    /// Fills `bytes` with the file's bytes from position `start` on.
-    ///
-    /// # Errors
-    /// Fails if not all of them can be had.
-    fn read_at(&self, start: u64, bytes: &mut [u8]) -> io::Result<()>;
-}
 
 /// A file that is read in ranges. What was read is kept; a reader that goes on where it stopped gets more at a time.
 pub struct RemoteReader {

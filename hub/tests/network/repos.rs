@@ -9,7 +9,8 @@ use siskin_hub::name::OciName;
 use siskin_hub::net::cache::HubCache;
 use siskin_hub::net::download::{Expected, download, partial_of};
 use siskin_hub::net::registry::{Artifact, Role};
-use siskin_hub::net::{Client, ReadAt, Repo};
+use siskin_hub::net::{Client, Repo};
+use siskin_model::files::ReadAt;
 use siskin_testing::hub::{Fault, File, Hub};
 
 use crate::common::{client, hub_name, settings, weights};
@@ -215,6 +216,12 @@ fn downloads_go_on_after_what_is_there_and_notice_what_is_wrong() {
         );
         std::fs::remove_file(&target).expect("removed");
     }
+    let other = std::fs::File::create(&partial).expect("created");
+    other.lock().expect("locked");
+    let error =
+        download(|offset| repo.open_at(FILE, offset), &expected, &target, |_| {}).expect_err("locked");
+    assert!(matches!(error, HubError::Locked { .. }), "{error}");
+    drop(other);
     hub.fault("/cdn/", Fault::WrongByte(5), 2);
     let error =
         download(|offset| repo.open_at(FILE, offset), &expected, &target, |_| {}).expect_err("damaged");
