@@ -5,7 +5,7 @@
 //! | [`name`] | what people type: `OWNER/REPO`, `hf:…`, `ollama:…`, `oci:…`, addresses |
 //! | [`environment`] | the variables that other clients of the hub know |
 //! | [`ollama`] | models that ollama has on this disk, used without a copy |
-//! | [`net`] | HTTP with resuming; repositories; registries; the cache that other clients share (feature `net`) |
+//! | `net` | HTTP with resuming; repositories; registries; the cache that other clients share (feature `net`) |
 //!
 //! Everything that a server says is checked: sizes before memory is allocated, names before they become paths, and
 //! SHA-256 of every byte that the repository's list gives one for.
