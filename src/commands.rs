@@ -20,6 +20,7 @@ mod notices;
 mod number;
 pub(crate) mod path;
 mod prompt_args;
+#[cfg(feature = "pull")]
 pub(crate) mod pull;
 pub(crate) mod quantize;
 pub(crate) mod report;

@@ -7,7 +7,7 @@
 //! | [`choose`] | what of a repository is needed, pure |
 //! | [`store`] | the models on this machine, by names |
 //! | [`ollama`] | models that ollama has on this disk, used without a copy |
-//! | [`net`] | HTTP with resuming; repositories; registries; the cache that other clients share (feature `net`) |
+//! | `net` | HTTP with resuming; repositories; registries; the cache that other clients share (feature `net`) |
 //!
 //! Everything that a server says is checked: sizes before memory is allocated, names before they become paths, and
 //! SHA-256 of every byte that the repository's list gives one for.

@@ -90,9 +90,13 @@ fn hub(text: &str) -> Result<Name, Problem> {
     let (repo, rest) = rest.split_at(end);
     let (owner, repo) = (word(owner)?, word(repo)?);
     let (at, rest) = match rest.strip_prefix('@') {
-        // A revision with a slash is typed as %2F: what follows a slash is a file.
+        // What follows a slash is a file, so a slash of a revision is typed as %2F. Git's own names, such as
+        // refs/pr/1, are known by their start.
         Some(rest) => {
-            let end = rest.find(['/', ':']).unwrap_or(rest.len());
+            let parts = if rest.starts_with("refs/") { 3 } else { 1 };
+            let slash = rest.match_indices('/').nth(parts - 1);
+            let end = slash.map_or(rest.len(), |(at, _)| at);
+            let end = rest[..end].find(':').unwrap_or(end);
             (Some(revision(&rest[..end])?), &rest[end..])
         }
         None => (None, rest),

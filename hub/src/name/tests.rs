@@ -33,6 +33,12 @@ fn what_people_type_is_understood() {
         ("a/b", hub("a", "b", None, Wanted::Model)),
         ("hf:a/b", hub("a", "b", None, Wanted::Model)),
         ("hf:a/b@step1000", hub("a", "b", Some("step1000"), Wanted::Model)),
+        ("a/b@refs/pr/1", hub("a", "b", Some("refs/pr/1"), Wanted::Model)),
+        (
+            "a/b@refs/pr/1/x.gguf",
+            hub("a", "b", Some("refs/pr/1"), file("x.gguf")),
+        ),
+        ("a/b@refs/pr/1:q8_0", hub("a", "b", Some("refs/pr/1"), ty("q8_0"))),
         (
             "a/b@refs%2Fpr%2F1",
             hub("a", "b", Some("refs/pr/1"), Wanted::Model),

@@ -161,7 +161,9 @@ impl Client {
             .map_err(|error| Failure::Again(error.to_string()))?;
         loop {
             match receiver.recv_timeout(Duration::from_millis(100)) {
-                Ok(answer) => return answer.map_err(|error| of_request(error, url, self.stall())),
+                Ok(answer) => {
+                    return answer.map_err(|error| self.through(url, of_request(error, url, self.stall())));
+                }
                 Err(RecvTimeoutError::Timeout) if self.is_cancelled() => {
                     return Err(HubError::Interrupted.into());
                 }
@@ -170,6 +172,16 @@ impl Client {
                     return Err(Failure::Again("the request was lost".into()));
                 }
             }
+        }
+    }
+
+    /// Tells people about the proxy that a connection would have gone through: the host itself may be fine.
+    fn through(&self, url: &Url, failure: Failure) -> Failure {
+        match failure {
+            Failure::Again(problem) if self.environment().proxy_for(url.scheme(), url.host()).is_some() => {
+                Failure::Again(format!("{problem}, through the proxy that the environment names"))
+            }
+            failure => failure,
         }
     }
 
@@ -329,7 +341,15 @@ pub(super) fn of_body(error: io::Error, stall: Duration) -> Failure {
             Failure::Again(nothing_came(stall))
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => Failure::Again("the connection was cut".into()),
-        _ => Failure::Again(error.to_string()),
+        // Without the system's number.
+        _ => Failure::Again(
+            error
+                .to_string()
+                .split(" (os error")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        ),
     }
 }
 

@@ -7,6 +7,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::io::Errno;
+use siskin_model::files::FileId;
 
 use super::body::Body;
 use super::repo::hub_error;
@@ -148,6 +150,9 @@ fn fill(
 /// Opens the file that bytes are collected in, for this program alone.
 fn lock(partial: &Path) -> Result<File, HubError> {
     let io = |source| HubError::io(partial, source);
+    let locked = || HubError::Locked {
+        path: partial.to_owned(),
+    };
     if std::fs::symlink_metadata(partial).is_ok_and(|meta| !meta.is_file()) {
         return Err(io(io::Error::new(
             io::ErrorKind::AlreadyExists,
@@ -161,13 +166,15 @@ fn lock(partial: &Path) -> Result<File, HubError> {
         .truncate(false)
         .open(partial)
         .map_err(io)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(HubError::Locked {
-            path: partial.to_owned(),
-        }),
-        // Some network file systems have no locks.
-        _ => Ok(file),
+    if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Err(locked());
     }
+    // Any other error: some network file systems have no locks.
+    // If another program finished between the opening and the lock, this is now its result.
+    if FileId::of(&file) != FileId::of_path(partial) {
+        return Err(locked());
+    }
+    Ok(file)
 }
 
 /// Refuses if the disk has less than `needed` bytes free for this user.

@@ -211,7 +211,7 @@ fn address_of(text: &str) -> Result<Url, HubError> {
 /// The hub's error in one of a reader.
 pub(crate) fn hub_error(error: std::io::Error) -> HubError {
     HubError::in_io(error).unwrap_or_else(|source| HubError::Network {
-        host: String::new(),
+        host: "the connection".to_owned(),
         problem: source.to_string(),
         attempts: 1,
     })

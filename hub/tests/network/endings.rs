@@ -193,6 +193,26 @@ fn a_wish_to_stop_ends_every_wait_within_a_second() {
 }
 
 #[test]
+fn a_connection_from_which_nothing_comes_is_given_up_at_the_limit() {
+    let hub = start();
+    hub.fault("/cdn/", Fault::Stall(50_000), 1);
+    let client = client(&hub, None);
+    let started = Instant::now();
+    assert_eq!(read_all(&client, "a/b").expect("read").len(), 600_000);
+    let took = started.elapsed();
+    assert!(
+        took >= settings().stall && took < settings().stall * 3,
+        "{took:?}"
+    );
+    let log = hub.take_log();
+    assert!(
+        log.iter()
+            .any(|request| request.range.as_deref() == Some("bytes=50000-")),
+        "{log:?}"
+    );
+}
+
+#[test]
 fn people_hear_why_they_wait() {
     let hub = start();
     hub.fault("/cdn/", Fault::Cut(1000), 1);

@@ -4,4 +4,5 @@
 mod common;
 mod endings;
 mod faults;
+mod proxies;
 mod repos;

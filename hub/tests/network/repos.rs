@@ -216,6 +216,12 @@ fn downloads_go_on_after_what_is_there_and_notice_what_is_wrong() {
         );
         std::fs::remove_file(&target).expect("removed");
     }
+    let other = std::fs::File::create(&partial).expect("created");
+    other.lock().expect("locked");
+    let error =
+        download(|offset| repo.open_at(FILE, offset), &expected, &target, |_| {}).expect_err("locked");
+    assert!(matches!(error, HubError::Locked { .. }), "{error}");
+    drop(other);
     hub.fault("/cdn/", Fault::WrongByte(5), 2);
     let error =
         download(|offset| repo.open_at(FILE, offset), &expected, &target, |_| {}).expect_err("damaged");
