@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, convert, device, fit, hash, imatrix, inspect, list, models, path, pull,
-    quantize, report, rm, run, serve, tokenize, tune,
+    bench, chat, completions, convert, device, fit, hash, imatrix, inspect, list, models, path, quantize,
+    report, rm, run, serve, tokenize, tune,
 };
 use crate::hints::Flags;
 use crate::render::style;
@@ -36,7 +36,8 @@ impl Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
-    Pull(pull::PullArgs),
+    #[cfg(feature = "pull")]
+    Pull(crate::commands::pull::PullArgs),
     List(list::ListArgs),
     Rm(rm::RmArgs),
     Path(path::PathArgs),
@@ -103,7 +104,8 @@ pub(crate) fn parse() -> Result<(Args, Flags), Refused> {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Run(args) => run::main(args),
-        Command::Pull(args) => pull::main(args),
+        #[cfg(feature = "pull")]
+        Command::Pull(args) => crate::commands::pull::main(args),
         Command::List(args) => list::main(args),
         Command::Rm(args) => rm::main(args),
         Command::Path(args) => path::main(args),

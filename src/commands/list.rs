@@ -104,10 +104,8 @@ fn report(model: &Stored) -> serde_json::Value {
 
 /// The day of a time, as 2026-11-28.
 fn day(at: SystemTime) -> String {
-    Timestamp::try_from(at).map_or_else(
-        |_| "unknown".into(),
-        |at| at.to_zoned(jiff::tz::TimeZone::system()).date().to_string(),
-    )
+    let zone = jiff::tz::TimeZone::system();
+    Timestamp::try_from(at).map_or_else(|_| "unknown".into(), |at| zone.to_datetime(at).date().to_string())
 }
 
 /// How long ago a time was, in its largest unit.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use siskin_harness::catalog;
-use siskin_hub::name::Name;
 use siskin_hub::store::{Store, Stored};
 
 /// The user's store.
@@ -61,9 +60,23 @@ fn resolve(store: &Store, typed: &Path) -> anyhow::Result<PathBuf> {
         // Who loads the file says that it is not there.
         return Ok(found.map_or_else(|| typed.to_owned(), |model| model.path().to_owned()));
     }
-    match text.parse::<Name>() {
-        Ok(name) if name.is_remote() => super::pull::ensure(store, &name),
-        // Not a name: who loads the file says that it is not there.
-        _ => Ok(typed.to_owned()),
-    }
+    pulled(store, text).unwrap_or_else(|| Ok(typed.to_owned()))
+}
+
+/// Names of other places begin with one of these: a path with a slash alone may be a slip.
+const PLACES: [&str; 4] = ["hf:", "ollama:", "oci:", "https://"];
+
+/// The file of a model elsewhere, which is pulled if it was not before; `None` if it is no such name.
+#[cfg(feature = "pull")]
+fn pulled(store: &Store, text: &str) -> Option<anyhow::Result<PathBuf>> {
+    PLACES.iter().find(|place| text.starts_with(**place))?;
+    Some(super::pull::name(text).and_then(|name| super::pull::ensure(store, &name)))
+}
+
+#[cfg(not(feature = "pull"))]
+fn pulled(_: &Store, text: &str) -> Option<anyhow::Result<PathBuf>> {
+    PLACES.iter().find(|place| text.starts_with(**place))?;
+    Some(Err(anyhow::anyhow!(
+        "{text}: this build of siskin gets no models; it was made without the feature pull"
+    )))
 }
