@@ -167,7 +167,7 @@ pub fn run(
     let in_order = || of_file.iter().map(|shard| &shards[*shard]);
     let lens: Vec<u64> = in_order().map(|shard| shard.bytes).collect();
     let route = Route::new(plan, &lens, PIECE_WEIGHTS)?;
-    let disk = KeptFile::open(target, existing)?;
+    let disk = KeptFile::new(target, existing)?;
     let bytes = conversion.file_bytes();
     let fresh = Journal::new(
         options.origin,

@@ -2,15 +2,15 @@
 //!
 //! The output is `.NAME.pull` until it is complete, and its journal is `.NAME.pull.json`. Its writer holds a lock on it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 use rustix::io::Errno;
 
-use super::sibling::{is_at, prefix};
+use super::sibling::{is_at, open_or_create, prefix};
 use super::target::{folder_of, resolve, sync_folder};
 use super::{AtomicFile, AtomicFileError, Overwrite, check, is_unsupported, move_to_new, sync};
 use crate::files;
@@ -18,7 +18,7 @@ use crate::files;
 /// The most bytes of a journal that are read.
 const MAX_JOURNAL: u64 = 8 << 20;
 
-/// A file being written at any positions, in any order. If it is dropped, it stays, and [`KeptFile::open`] continues it.
+/// A file being written at any positions, in any order. If it is dropped, it stays, and [`KeptFile::new`] continues it.
 #[derive(Debug)]
 pub struct KeptFile {
     /// As the caller names it.
@@ -36,22 +36,14 @@ impl KeptFile {
     ///
     /// # Errors
     /// Fails if [`check`] refuses the target, if another process is writing it, or if the system cannot create it.
-    pub fn open(path: &Path, existing: Overwrite) -> Result<Self, AtomicFileError> {
+    pub fn new(path: &Path, existing: Overwrite) -> Result<Self, AtomicFileError> {
         check(path, existing)?;
         let target = resolve(path)?;
         let io = |source| AtomicFileError::io(path, source);
         let stem = prefix(target.file_name().unwrap_or_default());
         let partial = folder_of(&target).join(format!("{stem}pull"));
         let journal = folder_of(&target).join(format!("{stem}pull.json"));
-        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .custom_flags(flags.try_into().unwrap_or(0))
-            .open(&partial)
-            .map_err(io)?;
+        let file = open_or_create(&partial).map_err(io)?;
         match file.try_lock() {
             // Until it was locked, another run could complete it.
             Ok(()) if is_at(&file, &partial) => {}
@@ -217,19 +209,19 @@ mod tests {
     fn what_was_written_is_kept_and_continued() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("out.gguf");
-        let kept = KeptFile::open(&path, Overwrite::Refuse).expect("begun");
+        let kept = KeptFile::new(&path, Overwrite::Refuse).expect("begun");
         assert!(kept.is_empty().expect("its size") && kept.journal().is_none());
         kept.begin(10).expect("space");
         kept.write_at(b"end", 7).expect("written");
         kept.sync().expect("on the disk");
         kept.write_journal(b"one").expect("written");
         kept.write_journal(b"two").expect("written");
-        let busy = KeptFile::open(&path, Overwrite::Refuse).expect_err("it is being written");
+        let busy = KeptFile::new(&path, Overwrite::Refuse).expect_err("it is being written");
         assert!(matches!(busy, AtomicFileError::Busy(_)), "{busy}");
         drop(kept);
         assert!(!path.exists());
 
-        let kept = KeptFile::open(&path, Overwrite::Refuse).expect("continued");
+        let kept = KeptFile::new(&path, Overwrite::Refuse).expect("continued");
         assert_eq!(
             (kept.len().expect("its size"), kept.journal()),
             (10, Some(b"two".to_vec()))
@@ -240,7 +232,7 @@ mod tests {
         kept.commit().expect("complete");
         assert_eq!(std::fs::read(&path).expect("there"), b"0123456end");
         assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 1);
-        assert!(KeptFile::open(&path, Overwrite::Refuse).is_err());
+        assert!(KeptFile::new(&path, Overwrite::Refuse).is_err());
     }
 
     #[test]
@@ -249,7 +241,7 @@ mod tests {
         let path = dir.path().join("out");
         std::fs::write(dir.path().join(".out.pull"), "left").expect("written");
         std::fs::write(dir.path().join(".out.pull.json"), "left").expect("written");
-        let kept = KeptFile::open(&path, Overwrite::Refuse).expect("opened");
+        let kept = KeptFile::new(&path, Overwrite::Refuse).expect("opened");
         kept.begin(6).expect("space");
         assert_eq!(kept.journal(), None);
         let mut read = [1; 6];
@@ -257,9 +249,7 @@ mod tests {
         assert_eq!(read, [0; 6]);
         std::fs::write(&path, "made meanwhile").expect("written");
         assert!(matches!(kept.commit(), Err(AtomicFileError::Exists(_))));
-        KeptFile::open(&path, Overwrite::Replace)
-            .expect("opened")
-            .remove();
+        KeptFile::new(&path, Overwrite::Replace).expect("opened").remove();
         assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 1);
     }
 }

@@ -55,6 +55,18 @@ pub(super) fn create(target: &Path) -> io::Result<(PathBuf, File)> {
     ))
 }
 
+/// Opens a file for reading and writing, whatever an earlier run left in it. It never waits.
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits();
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(flags.try_into().unwrap_or(0))
+        .open(path)
+}
+
 /// A number that no other run has.
 fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())

@@ -19,7 +19,7 @@ use super::sha::{Hash, Midstate, Sha256};
 use super::{Arriving, ArrivingError, Event, Shard, Shards, WINDOW};
 use crate::convert::infos;
 use crate::plan::Plan;
-use crate::stream::converter::{Buffers, Converter};
+use crate::stream::converter::{Buffers, Converter, Largest};
 use crate::stream::{StreamError, workers};
 use siskin_model::arch::Transform;
 use siskin_model::gguf::{DEFAULT_ALIGNMENT, write_header};
@@ -75,8 +75,7 @@ impl Work<'_> {
         let (free, freed) = channel();
         let pool = workers::start(self.options.stream.threads)?;
         let largest = self.route.largest(self.plan);
-        let most = (WINDOW / largest.stored.max(1)).max(2);
-        for _ in 0..(2 * pool.current_num_threads() + 2).min(most) {
+        for _ in 0..buffers(pool.current_num_threads(), &largest) {
             let _ = free.send(largest.buffers()?); // cannot fail: the receiver is alive
         }
         let read = thread::scope(|scope| {
@@ -330,6 +329,11 @@ impl Shared<'_> {
     fn interrupted(&self) -> ArrivingError {
         ArrivingError::Interrupted { kept: 0 }
     }
+}
+
+/// Number of buffers: enough for reading and computing at the same time, within the window.
+pub(super) fn buffers(threads: usize, largest: &Largest) -> usize {
+    (2 * threads + 2).min((WINDOW / largest.stored.max(1)).max(2))
 }
 
 fn lock(flight: &Mutex<Flight>) -> MutexGuard<'_, Flight> {

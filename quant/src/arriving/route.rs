@@ -307,6 +307,30 @@ mod tests {
     }
 
     #[test]
+    fn the_buffers_of_a_large_model_are_small() {
+        // The largest tensors of a model of 1.1 billion weights: embedding, attention, feed-forward.
+        let (kv, heads) = (
+            Transform::PermuteRotary { heads: 4 },
+            Transform::PermuteRotary { heads: 32 },
+        );
+        let tensors = vec![
+            planned("embedding", Transform::Copy, &[2048, 32_000], &[0]),
+            planned("q", heads, &[2048, 2048], &[300_000_000]),
+            planned("k", kv, &[2048, 256], &[400_000_000]),
+            planned("down", Transform::Copy, &[5632, 2048], &[500_000_000]),
+        ];
+        // From f32 to f32, which takes most.
+        let plan = plan(tensors);
+        let route = Route::new(&plan, &[1 << 40], crate::stream::PIECE_WEIGHTS).expect("a route");
+        let largest = route.largest(&plan);
+        let bytes = largest.stored + largest.out + 4 * largest.weights;
+        for (threads, most) in [(1, 9), (2, 14), (4, 24), (64, 40)] {
+            let total = super::super::execute::buffers(threads, &largest) * bytes;
+            assert!(total < most << 20, "{threads}: {total}");
+        }
+    }
+
+    #[test]
     fn groups_of_two_outputs_fit_into_one_piece() {
         let tensors = vec![
             planned("a", Transform::PermuteRotary { heads: 6 }, &[1, 24], &[0]),

@@ -244,6 +244,14 @@ fn arrive(
     (result, events)
 }
 
+fn bytes_of(path: &Path) -> Vec<u8> {
+    std::fs::read(path).expect("there")
+}
+
+fn json_of(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&bytes_of(path)).expect("JSON")
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
     let name = |entry: io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name().into_string();

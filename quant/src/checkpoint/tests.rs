@@ -275,6 +275,46 @@ fn tied(tensors: &[(&str, [f32; 2])], index: bool) -> Result<Checkpoint, Checkpo
     Checkpoint::open(dir.path())
 }
 
+/// Counts requests.
+#[derive(Debug)]
+struct Counted(Vec<u8>, std::sync::atomic::AtomicU32);
+
+impl ReadAt for Counted {
+    fn read_at(&self, start: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.0.read_at(start, bytes)
+    }
+}
+
+#[test]
+fn tied_tensors_elsewhere_are_compared_in_few_requests() {
+    const ROWS: usize = 3 << 20;
+    let header = serde_json::json!({
+        "lm_head.weight": {"dtype": "F32", "shape": [ROWS], "data_offsets": [0, 4 * ROWS]},
+        "model.embed_tokens.weight": {"dtype": "F32", "shape": [ROWS], "data_offsets": [4 * ROWS, 8 * ROWS]},
+    })
+    .to_string();
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len() + 8 * ROWS, 1);
+    let config = CONFIG.replace("{\"arch", "{\"tie_word_embeddings\":true,\"arch");
+    let folder = Folder::Memory {
+        name: "model".into(),
+        files: [("config.json".to_owned(), config.into_bytes())].into(),
+    };
+    let len = bytes.len() as u64;
+    let shard = Arc::new(Counted(bytes, 0.into()));
+    let shards = vec![(
+        "model.safetensors".to_owned(),
+        len,
+        Arc::clone(&shard) as Arc<dyn ReadAt>,
+    )];
+    let checkpoint = Checkpoint::from_remote(folder, shards).expect("a checkpoint");
+    assert_eq!(checkpoint.tensors.len(), 1);
+    // The start twice, length and header, and twice two steps.
+    assert_eq!(shard.1.load(std::sync::atomic::Ordering::Relaxed), 8);
+}
+
 #[test]
 fn tied_embeddings_are_stored_once_twice_or_under_the_other_name() {
     const HEAD: &str = "lm_head.weight";

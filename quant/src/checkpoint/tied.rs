@@ -54,6 +54,9 @@ impl Checkpoint {
         if (a.ty, &a.shape) != (b.ty, &b.shape) {
             return Ok(false);
         }
+        if (a.file, a.start) == (b.file, b.start) {
+            return Ok(true);
+        }
         let bytes = a.ty.tensor_bytes(&a.shape).unwrap_or(0);
         let is_here = |view: &View| self.files.file(view.file).is_some();
         let step = if is_here(a) && is_here(b) {

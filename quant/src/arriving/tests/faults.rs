@@ -43,7 +43,7 @@ impl Case {
     }
 
     fn is_whole(&self) {
-        assert!(std::fs::read(self.target()).expect("there") == self.repository.expected(TYPE));
+        assert!(bytes_of(&self.target()) == self.repository.expected(TYPE));
         assert_eq!(names(self.dir.path()), ["out.gguf"]);
     }
 }
@@ -170,8 +170,7 @@ fn what_is_of_another_run_is_begun_again() {
         (
             "here",
             |dir| {
-                let text = std::fs::read_to_string(dir.join(LEFT[1])).expect("a journal");
-                let mut json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                let mut json = json_of(&dir.join(LEFT[1]));
                 json["fingerprint"] = "0".repeat(64).into();
                 std::fs::write(dir.join(LEFT[1]), json.to_string()).expect("written");
             },
@@ -207,8 +206,7 @@ fn a_journal_that_lies_is_not_believed() {
         case.run("here").0.expect_err("lost");
         case.lose_connection_after(i64::MAX);
         let journal = case.dir.path().join(LEFT[1]);
-        let text = std::fs::read_to_string(&journal).expect("a journal");
-        let mut json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let mut json = json_of(&journal);
         lie(&mut json["shards"][2]);
         std::fs::write(&journal, json.to_string()).expect("written");
         let (arrived, events) = case.run("here");

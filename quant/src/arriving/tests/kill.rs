@@ -122,7 +122,7 @@ fn kill(kills: u64, seed: u64) -> Tally {
         }
         drop(child);
         if target.exists() {
-            assert!(std::fs::read(&target).expect("there") == expected, "{tally:?}");
+            assert!(bytes_of(&target) == expected, "{tally:?}");
             std::fs::remove_file(&target).expect("removed");
             tally.complete += 1;
         }
@@ -142,7 +142,7 @@ fn kill(kills: u64, seed: u64) -> Tally {
         &mut |_| {},
     )
     .expect("complete");
-    assert!(std::fs::read(&target).expect("there") == expected, "{tally:?}");
+    assert!(bytes_of(&target) == expected, "{tally:?}");
     tally
 }
 

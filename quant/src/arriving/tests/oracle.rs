@@ -16,7 +16,7 @@ fn arrives_as_it_is_converted(ty: &str) {
             let cancel = AtomicBool::new(false);
             let (arrived, events) = arrive(&repository, ty, &source, &target, "here", &cancel);
             let arrived = arrived.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let written = std::fs::read(&target).expect("there");
+            let written = bytes_of(&target);
             assert!(written == expected, "{} {ty}", path.display());
             assert_eq!((arrived.resumed, arrived.bytes), (0, written.len() as u64));
             let hashes: Vec<_> = repository.listed().iter().map(|shard| shard.sha256).collect();
