@@ -1,13 +1,14 @@
 //! The command line: which commands there are, and which flags each has.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, convert, device, fit, hash, imatrix, inspect, list, models, path, quantize,
-    report, rm, run, serve, tokenize, tune,
+    bench, chat, completions, convert, device, fit, hash, imatrix, inspect, list, model_name, models, path,
+    quantize, report, rm, run, serve, tokenize, tune,
 };
 use crate::hints::Flags;
 use crate::render::style;
@@ -100,8 +101,32 @@ pub(crate) fn parse() -> Result<(Args, Flags), Refused> {
     Ok((args, flags))
 }
 
+/// Puts the files of models in the place of their names. What looks at a model elsewhere looks at its headers only.
+fn resolve(command: &mut Command) -> anyhow::Result<()> {
+    let models: Vec<&mut PathBuf> = match command {
+        Command::Run(args) => args.session.model.iter_mut().collect(),
+        Command::Chat(args) => args.session.model.iter_mut().collect(),
+        Command::Serve(args) => args.models.iter_mut().collect(),
+        Command::Bench(args) => args.models.iter_mut().collect(),
+        Command::Report(args) => args.models.iter_mut().collect(),
+        Command::Tune(args) => args.model.iter_mut().collect(),
+        Command::Tokenize(args) => vec![&mut args.model],
+        Command::Imatrix(args) => vec![&mut args.model],
+        Command::Quantize(args) => vec![&mut args.input],
+        Command::Hash(args) => vec![&mut args.file],
+        Command::Inspect(args) if !model_name::is_elsewhere(&args.file) => vec![&mut args.file],
+        Command::Fit(args) if !model_name::is_elsewhere(&args.model) => vec![&mut args.model],
+        _ => Vec::new(),
+    };
+    for model in models {
+        *model = model_name::file(model)?;
+    }
+    Ok(())
+}
+
 /// Carries out what was typed.
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(mut args: Args) -> anyhow::Result<ExitCode> {
+    resolve(&mut args.command)?;
     match args.command {
         Command::Run(args) => run::main(args),
         #[cfg(feature = "pull")]

@@ -13,7 +13,7 @@ mod kernels;
 pub(crate) mod list;
 #[cfg(feature = "man")]
 pub(crate) mod man;
-mod model_name;
+pub(crate) mod model_name;
 pub(crate) mod models;
 mod names;
 mod notices;

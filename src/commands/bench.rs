@@ -48,7 +48,7 @@ To find out whether a change made siskin slower:
 #[command(group = clap::ArgGroup::new("baseline").args(["compare", "peer", "import"]).multiple(true))]
 pub(crate) struct BenchArgs {
     /// GGUF files [default: the embedded storyteller]
-    models: Vec<PathBuf>,
+    pub(crate) models: Vec<PathBuf>,
     /// Prompt lengths in tokens; 0 for none
     #[arg(
         short = 'p',

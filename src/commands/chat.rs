@@ -41,7 +41,7 @@ pub(crate) struct ChatArgs {
     #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
-    session: SessionArgs,
+    pub(crate) session: SessionArgs,
     /// Print one JSON object per turn instead of the answers
     #[arg(long)]
     json: bool,

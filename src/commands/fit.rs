@@ -31,7 +31,7 @@ use crate::text_input;
 #[command(after_long_help = "Example:\n  siskin fit config.json --device raspberry-pi-5 --ram 4GiB")]
 pub(crate) struct FitArgs {
     /// GGUF file, config.json, or a folder that contains config.json
-    model: PathBuf,
+    pub(crate) model: PathBuf,
     /// Plan for a device, by the name of its profile, e.g. raspberry-pi-5 [default: this machine]
     #[arg(long, value_name = "NAME", value_parser = DeviceName)]
     device: Option<String>,

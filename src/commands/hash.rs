@@ -21,7 +21,7 @@ use crate::render::text;
 pub(crate) struct HashArgs {
     /// GGUF file to read
     #[arg(value_name = "FILE.gguf")]
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Compare with a manifest, as llama-gguf-hash --sha256 prints it; the exit code is 1 if they differ
     #[arg(long, value_name = "MANIFEST")]
     check: Option<PathBuf>,

@@ -31,7 +31,7 @@ const MIN_CHUNK: u32 = 16;
 )]
 pub(crate) struct ImatrixArgs {
     /// GGUF file, preferably unquantized
-    model: PathBuf,
+    pub(crate) model: PathBuf,
     /// Calibration text, similar to the intended use
     #[arg(short, long, value_name = "TEXT")]
     file: PathBuf,

@@ -40,14 +40,6 @@ pub(crate) fn file(typed: &Path) -> anyhow::Result<PathBuf> {
     Ok(found)
 }
 
-/// The same for a model that may not have been typed: without one it is the embedded one.
-///
-/// # Errors
-/// As [`file`]'s.
-pub(crate) fn optional(typed: Option<&PathBuf>) -> anyhow::Result<Option<PathBuf>> {
-    typed.map(|typed| file(typed)).transpose()
-}
-
 fn resolve(store: &Store, typed: &Path) -> anyhow::Result<PathBuf> {
     if std::fs::symlink_metadata(typed).is_ok() {
         return Ok(typed.to_owned());
@@ -66,16 +58,22 @@ fn resolve(store: &Store, typed: &Path) -> anyhow::Result<PathBuf> {
 /// Names of other places begin with one of these: a path with a slash alone may be a slip.
 const PLACES: [&str; 4] = ["hf:", "ollama:", "oci:", "https://"];
 
+/// Whether a text is a name of a model elsewhere.
+pub(crate) fn is_elsewhere(typed: &Path) -> bool {
+    let text = typed.to_str().unwrap_or_default();
+    PLACES.iter().any(|place| text.starts_with(place)) && std::fs::symlink_metadata(typed).is_err()
+}
+
 /// The file of a model elsewhere, which is pulled if it was not before; `None` if it is no such name.
 #[cfg(feature = "pull")]
 fn pulled(store: &Store, text: &str) -> Option<anyhow::Result<PathBuf>> {
-    PLACES.iter().find(|place| text.starts_with(**place))?;
+    is_elsewhere(Path::new(text)).then_some(())?;
     Some(super::pull::name(text).and_then(|name| super::pull::ensure(store, &name)))
 }
 
 #[cfg(not(feature = "pull"))]
 fn pulled(_: &Store, text: &str) -> Option<anyhow::Result<PathBuf>> {
-    PLACES.iter().find(|place| text.starts_with(**place))?;
+    is_elsewhere(Path::new(text)).then_some(())?;
     Some(Err(anyhow::anyhow!(
         "{text}: this build of siskin gets no models; it was made without the feature pull"
     )))

@@ -19,7 +19,7 @@ use crate::exit::usage_error;
 pub(crate) struct QuantizeArgs {
     /// GGUF file to read, of type f32, f16 or bf16
     #[arg(index = 1, value_name = "IN.gguf")]
-    input: PathBuf,
+    pub(crate) input: PathBuf,
     #[command(flatten)]
     target: TargetArgs,
     /// Accept a file that is already quantized, although it loses precision a second time

@@ -38,7 +38,7 @@ To see what a report contains:
   siskin bench --import siskin-report-raspberry-pi-5-2026-11-27.json -o md")]
 pub(crate) struct ReportArgs {
     /// GGUF files, besides the embedded storyteller
-    models: Vec<PathBuf>,
+    pub(crate) models: Vec<PathBuf>,
     /// Fewer rounds and shorter texts: less than a minute
     #[arg(long)]
     quick: bool,

@@ -43,7 +43,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
-    session: SessionArgs,
+    pub(crate) session: SessionArgs,
     /// Do not print the prompt before its continuation
     #[arg(long)]
     no_display_prompt: bool,

@@ -30,7 +30,7 @@ Example:
 pub(crate) struct ServeArgs {
     /// GGUF files; all are served, and loaded when they are asked for [default: the embedded storyteller]
     #[arg(value_name = "MODEL")]
-    models: Vec<PathBuf>,
+    pub(crate) models: Vec<PathBuf>,
     /// Address to listen at; other than loopback it needs keys
     #[arg(
         long,

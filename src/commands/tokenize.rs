@@ -14,7 +14,7 @@ use crate::text_input;
 #[command(after_long_help = "Example:\n  siskin tokenize model.gguf \"Hello, world\" --ids")]
 pub(crate) struct TokenizeArgs {
     /// GGUF file with the tokenizer, also after -m
-    model: PathBuf,
+    pub(crate) model: PathBuf,
     /// Text, also after -p; - for standard input [default: standard input]
     #[arg(conflicts_with = "file")]
     text: Option<String>,

@@ -29,7 +29,7 @@ Pi 5, a model of 1 billion parameters takes roughly 5 minutes with --quick, 15 m
 measured while other programs used the CPUs.")]
 pub(crate) struct TuneArgs {
     /// GGUF file [default: the embedded storyteller]
-    model: Option<PathBuf>,
+    pub(crate) model: Option<PathBuf>,
     /// Fewer rounds and shorter texts: a third of the time
     #[arg(long, conflicts_with = "full")]
     quick: bool,
