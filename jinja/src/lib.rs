@@ -24,6 +24,7 @@
 mod arguments;
 mod ast;
 mod attributes;
+mod audit;
 mod filters;
 mod format;
 mod json;
@@ -38,6 +39,7 @@ mod text;
 mod value;
 mod words;
 
+pub use audit::Condition;
 use std::cell::Cell;
 use std::ops::Range;
 

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arriving;
+pub mod audit;
 pub mod block;
 pub mod checkpoint;
 pub mod convert;

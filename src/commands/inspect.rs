@@ -3,6 +3,7 @@
 //! It uses siskin's own reader, which keeps the keys' order and types; `tests/through_binary/inspect.rs`
 //! compares it with gguf-rs.
 
+mod check;
 mod report;
 mod values;
 
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use siskin_model::gguf::ModelFile;
 use siskin_model::summary::Summary;
+use siskin_quant::audit::Severity;
 
 use super::bench;
 use crate::render::text;
@@ -26,6 +28,10 @@ pub(crate) struct InspectArgs {
     /// Also list the tensors
     #[arg(long)]
     tensors: bool,
+    /// Also look for what is odd in the metadata: hidden characters, code, foreign keys, a chat template that depends on
+    /// what is said; the exit code is 1 if there is a warning
+    #[arg(long)]
+    check: bool,
     /// Print one JSON object; its metadata is an object in the file's order. Of a list with more than 8 entries, only the
     /// length and the first entries
     #[arg(long)]
@@ -36,9 +42,13 @@ pub(crate) fn main(args: InspectArgs) -> anyhow::Result<ExitCode> {
     let model = ModelFile::open(&args.file)?;
     let header = &model.header;
     let summary = Summary::from_header(header);
+    let findings = args.check.then(|| check::findings(header));
     let mut out = std::io::BufWriter::new(text::stdout());
     if args.json {
-        let report = report::json(&args.file, &summary, header, args.tensors)?;
+        let mut report = report::json(&args.file, &summary, header, args.tensors)?;
+        if let Some(findings) = &findings {
+            report["check"] = check::json(findings);
+        }
         writeln!(out, "{}", text::json(&report)?)?;
     } else {
         // A pipe has no width: nothing is cut.
@@ -47,7 +57,14 @@ pub(crate) fn main(args: InspectArgs) -> anyhow::Result<ExitCode> {
         if args.tensors {
             report::print_tensors(&mut out, header, columns)?;
         }
+        if let Some(findings) = &findings {
+            check::print(&mut out, findings)?;
+        }
     }
     out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    let mut severities = findings.iter().flatten().map(|finding| finding.severity);
+    Ok(match severities.any(|severity| severity == Severity::Warning) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
 }

@@ -83,33 +83,50 @@ fn tensors_are_views_of_the_archive() {
     }
 }
 
-/// `tests/data/torch_like.py` made the file with Python's own pickle and zipfile.
+/// `tests/data/torch_real.py` made one file with torch, `torch_like.py` one with Python's own pickle and zipfile.
 #[test]
-fn a_file_that_python_wrote() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/torch_like.bin");
-    let bytes = std::fs::read(path).expect("the golden file");
-    let found = parse(&bytes, 0).expect("good");
+fn files_that_torch_and_python_wrote() {
+    type Want = (&'static str, TensorType, &'static [u64], Vec<u8>);
     let floats =
         |from: u8, to: u8| -> Vec<u8> { (from..to).flat_map(|n| f32::from(n).to_le_bytes()).collect() };
-    let halves = [0u16, 0x3C00, 0x4000, 0x4200].map(u16::to_le_bytes).concat();
-    let want: [(&str, TensorType, &[u64], Vec<u8>); 5] = [
-        ("embed.weight", TensorType::F32, &[2, 3], floats(0, 6)),
-        ("head.weight", TensorType::F32, &[2, 3], floats(0, 6)),
-        ("norm.weight", TensorType::F16, &[4], halves),
-        ("rest.weight", TensorType::F32, &[6], floats(6, 12)),
-        ("scale", TensorType::Bf16, &[], vec![0x80, 0x3F]),
+    let halves = || [0u16, 0x3C00, 0x4000, 0x4200].map(u16::to_le_bytes).concat();
+    let scale = || ("scale", TensorType::Bf16, &[][..], vec![0x80, 0x3F]);
+    let tied = || {
+        let tied = |name| (name, TensorType::F32, &[2, 3][..], floats(0, 6));
+        [tied("embed.weight"), tied("head.weight")]
+    };
+    let real = [
+        ("high", TensorType::F32, &[6][..], floats(6, 12)),
+        ("low", TensorType::F32, &[6], floats(0, 6)),
+        ("norm", TensorType::F16, &[4], halves()),
+        scale(),
     ];
-    assert_eq!(found.views.len(), want.len());
-    for ((name, view), want) in found.views.iter().zip(want) {
-        let start = view.start as usize;
-        let stored = &bytes[start..start + want.3.len()];
-        assert_eq!(
-            (name.as_str(), view.ty, &view.shape[..], stored),
-            (want.0, want.1, want.2, &want.3[..])
-        );
+    let like = [
+        ("norm.weight", TensorType::F16, &[4][..], halves()),
+        ("rest.weight", TensorType::F32, &[6], floats(6, 12)),
+        scale(),
+    ];
+    let cases: [(&str, Vec<Want>); 2] = [
+        ("torch_real.bin", tied().into_iter().chain(real).collect()),
+        ("torch_like.bin", tied().into_iter().chain(like).collect()),
+    ];
+    for (file, want) in cases {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/data")
+            .join(file);
+        let bytes = std::fs::read(path).expect("the golden file");
+        let found = parse(&bytes, 0).expect(file);
+        assert_eq!(found.views.len(), want.len(), "{file}");
+        for ((name, view), want) in found.views.iter().zip(want) {
+            let start = view.start as usize;
+            let stored = &bytes[start..start + want.3.len()];
+            let found = (name.as_str(), view.ty, &view.shape[..], stored);
+            assert_eq!(found, (want.0, want.1, want.2, &want.3[..]), "{file}");
+        }
+        let others = [("mask", "BOOL"), ("steps", "I64")];
+        let others = others.map(|(name, ty)| (name.to_owned(), ty.to_owned()));
+        assert_eq!(found.others, others, "{file}");
     }
-    let others = [("mask", "BOOL"), ("steps", "I64")].map(|(name, ty)| (name.to_owned(), ty.to_owned()));
-    assert_eq!(found.others, others);
 }
 
 #[test]
