@@ -5,6 +5,8 @@ pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod device;
+#[cfg(feature = "pull")]
+mod elsewhere;
 pub(crate) mod fit;
 pub(crate) mod hash;
 pub(crate) mod imatrix;

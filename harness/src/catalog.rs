@@ -99,8 +99,8 @@ pub struct Choice {
     pub file_type: FileType,
     /// The reason, in one sentence.
     pub reason: String,
-    /// Commands that fetch, convert and run it.
-    pub commands: [String; 3],
+    /// Commands that get it, converted, and run it.
+    pub commands: [String; 2],
 }
 
 /// The model of the catalogue with a short name, or with its whole name; in upper or lower case.
@@ -258,14 +258,14 @@ fn is_unknown(row: &Row, memory: &DeviceMemory) -> bool {
     memory.is_busy && matches!(row.decode_tokens_per_second, Figure::Computed(_))
 }
 
-/// Commands that fetch, convert and run a model, each on its line.
-fn commands(row: &Row) -> [String; 3] {
-    let (repository, name, ty) = (row.repository, row.name, row.file_type);
-    let file = format!("{name}-{ty}.gguf");
+/// Commands that get a model and run it, each on its line.
+fn commands(row: &Row) -> [String; 2] {
+    let (repository, ty) = (row.repository, row.file_type);
+    let short = find(row.name).and_then(|entry| entry.short_names.first());
+    let base = repository.rsplit('/').next().unwrap_or(repository);
     [
-        format!("hf download {repository} --local-dir {name}"),
-        format!("siskin convert {name} -o {file} --type {ty}"),
-        format!("siskin chat {file}"),
+        format!("siskin pull {} --type {ty}", short.unwrap_or(&repository)),
+        format!("siskin chat {base}-{ty}"),
     ]
 }
 
@@ -420,9 +420,8 @@ mod tests {
         assert_eq!(
             choice.commands,
             [
-                "hf download meta-llama/Llama-3.2-1B-Instruct --local-dir Llama-3.2-1B",
-                "siskin convert Llama-3.2-1B -o Llama-3.2-1B-q4_k_m.gguf --type q4_k_m",
-                "siskin chat Llama-3.2-1B-q4_k_m.gguf",
+                "siskin pull llama-3.2-1b --type q4_k_m",
+                "siskin chat Llama-3.2-1B-Instruct-q4_k_m",
             ]
         );
     }

@@ -12,7 +12,7 @@ use siskin::device::probe::Root;
 use siskin::device::profile::{self, Profile, Run};
 use siskin::device::settings::{Overrides, Values};
 use siskin_model::config::Config;
-use siskin_model::gguf::ModelFile;
+use siskin_model::gguf::{Header, ModelFile};
 use siskin_model::shape::Shape;
 use siskin_model::{ErrorKind, FileType};
 use siskin_model::{summary, validate};
@@ -21,7 +21,7 @@ use siskin_quant::{checkpoint, outline};
 use super::names::DeviceName;
 use super::session_args::TuningArgs;
 use super::target_args::file_types;
-use super::{bench, device};
+use super::{bench, device, model_name};
 use crate::hints::{self, Flags};
 use crate::render::{explain, size, text};
 use crate::text_input;
@@ -30,7 +30,7 @@ use crate::text_input;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  siskin fit config.json --device raspberry-pi-5 --ram 4GiB")]
 pub(crate) struct FitArgs {
-    /// GGUF file, config.json, or a folder that contains config.json
+    /// GGUF file, config.json, a folder that contains config.json, or a model that is not here, as hf:OWNER/REPO
     pub(crate) model: PathBuf,
     /// Plan for a device, by the name of its profile, e.g. raspberry-pi-5 [default: this machine]
     #[arg(long, value_name = "NAME", value_parser = DeviceName)]
@@ -180,6 +180,9 @@ fn print_json(
 /// the device's first.
 fn subject(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
     let path = &args.model;
+    if model_name::is_elsewhere(path) {
+        return elsewhere(args, target);
+    }
     let config = if path.is_dir() {
         checkpoint::snapshot(path)?.join("config.json")
     } else {
@@ -203,19 +206,70 @@ fn subject(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
             path.display()
         );
     }
-    let header = ModelFile::open(path)?.header;
-    let stored = summary::file_type(&header);
-    let file_type = args.file_type.map_or(stored, |ty| ty.name().to_owned());
-    let refuses = validate::check_model(&header, false).err();
+    of_header(&ModelFile::open(path)?.header, args.file_type).with_context(name)
+}
+
+/// A GGUF file by its header, in its own type or another.
+fn of_header(header: &Header, asked: Option<FileType>) -> anyhow::Result<Subject> {
+    let stored = summary::file_type(header);
+    let file_type = asked.map_or(stored, |ty| ty.name().to_owned());
+    let refuses = validate::check_model(header, false).err();
     let run_refuses = refuses.map(|error| match error.kind() {
         ErrorKind::UnknownArchitecture => format!("{error}; --any-arch runs it unchecked"),
         _ => error.to_string(),
     });
     Ok(Subject {
-        shape: outline::requantized(&header, args.file_type).with_context(name)?,
+        shape: outline::requantized(header, asked)?,
         file_type,
         run_refuses,
     })
+}
+
+/// A model that is not here, by its headers.
+#[cfg(feature = "pull")]
+fn elsewhere(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
+    use siskin_hub::net::pull::Look;
+
+    let first = target.run.file_types.first().map(String::as_str);
+    let wanted = args.file_type.map(FileType::name).or(first);
+    let seen = super::elsewhere::look(&args.model, wanted)?;
+    let name = || args.model.display().to_string();
+    let (subject, bytes) = match seen.look {
+        Look::Ready(files) => {
+            let model = ModelFile::of(files.remote()?)?;
+            (of_header(&model.header, None).with_context(name)?, files.bytes())
+        }
+        Look::Checkpoint {
+            config,
+            bytes,
+            file_type,
+            ..
+        } => {
+            let parsed = Config::from_json(&config).with_context(name)?;
+            let subject = Subject {
+                shape: outline::shape(&parsed, file_type).with_context(name)?,
+                file_type: file_type.name().to_owned(),
+                run_refuses: None,
+            };
+            (subject, bytes)
+        }
+    };
+    if !args.json {
+        say!(
+            "siskin: {} to download{}",
+            size::bytes(bytes),
+            seen.rate.time(bytes)
+        );
+    }
+    Ok(subject)
+}
+
+#[cfg(not(feature = "pull"))]
+fn elsewhere(args: &FitArgs, _: &PlanTarget) -> anyhow::Result<Subject> {
+    bail!(
+        "{}: this build of siskin looks at no other machine",
+        args.model.display()
+    )
 }
 
 fn here(ram: Option<u64>) -> anyhow::Result<PlanTarget> {

@@ -25,7 +25,7 @@ Example:
 The models are TinyLlama-1.1B, Llama-3.2-1B, StableLM-2-1.6B and Pythia-1B; none of them is needed. Sizes and memory \
 are computed from their shapes. The upper bound of the decoding speed is computed from how fast this device reads \
 memory, which siskin measures for a few seconds. With --results, what siskin bench measured replaces computed \
-figures. siskin downloads nothing: the commands below the table fetch the recommended model with Hugging Face's hf.")]
+figures. The commands below the table get the recommended model and start a chat.")]
 pub(crate) struct ModelsArgs {
     /// Use the speeds in this file, which siskin bench -o json wrote on this device
     #[arg(long, value_name = "FILE")]
@@ -200,7 +200,7 @@ fn explanation(memory: &DeviceMemory, choice: Option<&Choice>) -> Vec<String> {
 mod tests {
     #[test]
     fn a_broken_command_is_still_one() {
-        let command = "hf download meta-llama/Llama-3.2-1B-Instruct --local-dir Llama-3.2-1B";
+        let command = "siskin pull meta-llama/Llama-3.2-1B-Instruct --type q4_k_m --output Llama-3.2-1B.gguf";
         assert_eq!(super::pasteable(command, 80), format!("  {command}\n"));
         let narrow = super::pasteable(command, 40);
         assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");

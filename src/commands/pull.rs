@@ -123,6 +123,8 @@ pub(super) fn name(text: &str) -> anyhow::Result<Name> {
     Ok(entry.repository.parse()?)
 }
 
+pub(super) use carry_out::memory;
+
 /// A client that stops when a signal comes.
 ///
 /// # Errors

@@ -4,19 +4,17 @@ use super::table::DOWNLOAD;
 
 /// Commands of other programs, and what to do here.
 pub(super) const COMMANDS: &[(&[&str], &str)] = &[
-    (&["pull", "download", "get"], DOWNLOAD),
-    (
-        &["list", "ls"],
-        "siskin keeps no list of models; MODEL is the path of a GGUF file, so ls *.gguf lists them",
-    ),
+    (&["download", "get"], DOWNLOAD),
+    (&["ls"], "type siskin list"),
     (
         &["ps", "stop"],
         "only siskin serve keeps models loaded; GET /api/ps lists them, and SIGTERM ends it",
     ),
     (
-        &["rm", "cp"],
-        "a model is a GGUF file; remove or copy it as any other file",
+        &["cp"],
+        "a model is a GGUF file; siskin path NAME prints where it is",
     ),
+    (&["remove", "delete"], "type siskin rm NAME"),
     (&["server", "llama-server"], "type siskin serve MODEL"),
     (&["show", "info"], "siskin inspect FILE.gguf shows a model"),
     (

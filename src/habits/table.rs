@@ -35,8 +35,8 @@ const fn only(only: &'static [&'static str], names: &'static [&'static str], her
 }
 
 /// How to get a model.
-pub(crate) const DOWNLOAD: &str = "siskin does not download models yet: get a GGUF file, for example with `hf download \
-     bartowski/Llama-3.2-1B-Instruct-GGUF Llama-3.2-1B-Instruct-Q4_K_M.gguf --local-dir .`, and give its path";
+pub(crate) const DOWNLOAD: &str =
+    "siskin pull NAME gets a model: OWNER/REPO of Hugging Face, OWNER/REPO:TYPE of GGUF files, ollama:NAME:TAG; siskin list shows what is here";
 
 const CPU: &str = "siskin computes on the CPU; leave it out";
 const FROM_FILE: &str = "siskin takes it from the model's file; leave it out";

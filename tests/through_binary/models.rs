@@ -17,7 +17,7 @@ fn the_four_models_stand_side_by_side_with_a_choice() {
             "{text}"
         );
         assert!(
-            text.contains("hf download ") && text.contains("research"),
+            text.contains("siskin pull ") && text.contains("research"),
             "{text}"
         );
         let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > width).collect();

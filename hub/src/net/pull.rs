@@ -131,7 +131,33 @@ pub fn plan(client: &Client, name: &Name, options: &Options<'_>) -> Result<Plan,
     }
 }
 
+/// What a repository has, before its weights are looked at.
+enum Found {
+    Checkpoint {
+        repo: Repo,
+        small: Vec<Listed>,
+        shards: Vec<Listed>,
+        file_type: FileType,
+    },
+    Ready(ReadyFiles),
+}
+
 fn repository(client: &Client, name: &HubName, options: &Options<'_>) -> Result<Plan, PullError> {
+    Ok(match find(client, name, options)? {
+        Found::Ready(files) => Plan::Ready(files),
+        Found::Checkpoint {
+            repo,
+            small,
+            shards,
+            file_type,
+        } => {
+            let planned = to_convert(name, repo, &small, &shards, file_type, options.imatrix)?;
+            Plan::Checkpoint(Box::new(planned))
+        }
+    })
+}
+
+fn find(client: &Client, name: &HubName, options: &Options<'_>) -> Result<Found, PullError> {
     let repo = Repo::open(client, name)?;
     let listed: Vec<Listed> = repo
         .files
@@ -141,9 +167,11 @@ fn repository(client: &Client, name: &HubName, options: &Options<'_>) -> Result<
             bytes: file.size,
         })
         .collect();
-    let ready = |model| files::of_repo(name, repo.clone(), model).map(Plan::Ready);
     let contents = match &name.wanted {
-        Wanted::File(path) => return ready(choose::gguf_file(&listed, path)?),
+        Wanted::File(path) => {
+            let model = choose::gguf_file(&listed, path)?;
+            return files::of_repo(name, repo, model).map(Found::Ready);
+        }
         Wanted::Model | Wanted::Type(_) => choose::contents(&listed),
     };
     let contents = match contents {
@@ -168,17 +196,75 @@ fn repository(client: &Client, name: &HubName, options: &Options<'_>) -> Result<
             let chosen = choose::gguf(&models, wanted, options.memory)?;
             let mut ready = files::of_repo(name, repo, chosen.model)?;
             ready.reason = chosen.reason;
-            Ok(Plan::Ready(ready))
+            Ok(Found::Ready(ready))
         }
-        Contents::Checkpoint { small, shards, .. } => {
-            let file_type = match wanted {
-                Some(text) => text.parse().map_err(|_| PullError::Type(text.to_owned()))?,
+        Contents::Checkpoint { small, shards, .. } => Ok(Found::Checkpoint {
+            repo,
+            small,
+            shards,
+            file_type: match wanted {
+                Some(text) => text
+                    .to_lowercase()
+                    .parse()
+                    .map_err(|_| PullError::Type(text.to_owned()))?,
                 None => DEFAULT_TYPE,
-            };
-            let planned = to_convert(name, repo, &small, &shards, file_type, options.imatrix)?;
-            Ok(Plan::Checkpoint(Box::new(planned)))
-        }
+            },
+        }),
     }
+}
+
+/// What a name means, known from lists and headers alone.
+#[derive(Debug)]
+pub enum Look {
+    /// A checkpoint.
+    Checkpoint {
+        /// The repository.
+        repo: Repo,
+        /// The text of its `config.json`.
+        config: Vec<u8>,
+        /// Bytes of its weights.
+        bytes: u64,
+        /// The type that a pull would convert it to.
+        file_type: FileType,
+    },
+    /// A model that is ready.
+    Ready(ReadyFiles),
+}
+
+/// Looks at what a name means, without its weights: of a checkpoint, only `config.json` is read.
+///
+/// # Errors
+/// As [`plan`]'s.
+pub fn look(client: &Client, name: &Name, options: &Options<'_>) -> Result<Look, PullError> {
+    let Name::Hub(hub) = name else {
+        return match plan(client, name, options)? {
+            Plan::Ready(files) => Ok(Look::Ready(files)),
+            Plan::Checkpoint(job) => Err(PullError::NoModel(job.origin.name.clone())),
+        };
+    };
+    Ok(match find(client, hub, options)? {
+        Found::Ready(files) => Look::Ready(files),
+        Found::Checkpoint {
+            repo,
+            shards,
+            file_type,
+            ..
+        } => {
+            let config = repo.small("config.json", MOST_SMALL)?;
+            known(&config)?;
+            // The header of the first shard: what is wrong with the weights is found out, and how fast they come.
+            if let Some(first) = shards.first().filter(|first| first.bytes > 0) {
+                let read = repo.read_at(&first.path)?.read_at(0, &mut [0]);
+                read.map_err(super::repo::hub_error)?;
+            }
+            Look::Checkpoint {
+                config,
+                bytes: shards.iter().map(|file| file.bytes).sum(),
+                repo,
+                file_type,
+            }
+        }
+    })
 }
 
 fn to_convert(

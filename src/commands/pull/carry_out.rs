@@ -30,7 +30,7 @@ use crate::render::progress::PullProgress;
 use crate::render::{size, text};
 
 /// Bytes of memory that a model may take here.
-pub(super) fn memory() -> u64 {
+pub(crate) fn memory() -> u64 {
     Machine::probe(&Root::system()).ram.usable_bytes
 }
 
