@@ -35,8 +35,7 @@ const fn only(only: &'static [&'static str], names: &'static [&'static str], her
 }
 
 /// How to get a model.
-pub(crate) const DOWNLOAD: &str =
-    "siskin pull NAME gets a model: OWNER/REPO of Hugging Face, OWNER/REPO:TYPE of GGUF files, ollama:NAME:TAG; siskin list shows what is here";
+pub(crate) const DOWNLOAD: &str = "siskin pull NAME gets a model: OWNER/REPO of Hugging Face, OWNER/REPO:TYPE of GGUF files, ollama:NAME:TAG; siskin list shows what is here";
 
 const CPU: &str = "siskin computes on the CPU; leave it out";
 const FROM_FILE: &str = "siskin takes it from the model's file; leave it out";
