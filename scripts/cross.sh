@@ -98,7 +98,7 @@ build_with_compiler() {
     "${cargo[@]}" build "${build_args[@]}" "${std_args[@]}"
 }
 
-build_args=(--profile dist --locked --no-default-features --features "kernels openmp program html static" --bin siskin --target "$triple" --target-dir "$dir")
+build_args=(--profile dist --locked --no-default-features --features "kernels openmp program pull html static" --bin siskin --target "$triple" --target-dir "$dir")
 set_environment
 forget_other_settings
 with=${SISKIN_CROSS_WITH:-} engine=

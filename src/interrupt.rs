@@ -4,8 +4,10 @@
 //! The handlers only store numbers, so no thread is needed, and the flag is set before any system call returns.
 
 use std::os::fd::AsFd;
+#[cfg(feature = "pull")]
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use rustix::termios::{self, OptionalActions, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -63,6 +65,7 @@ pub(crate) fn listen() -> &'static AtomicBool {
 }
 
 /// The same flag for a library that keeps one of its own.
+#[cfg(feature = "pull")]
 pub(crate) fn shared() -> &'static Arc<AtomicBool> {
     static SHARED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     let shared = SHARED.get_or_init(|| {

@@ -30,7 +30,7 @@ use crate::render::{size, text};
 /// are downloaded as they are. What an interrupted pull has read is kept, and the next one goes on from there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Examples:
+Example:
   siskin pull tinyllama
   siskin pull meta-llama/Llama-3.2-1B-Instruct --type q4_k_m
   siskin pull EleutherAI/pythia-1b@step64000 --type q8_0
@@ -41,7 +41,7 @@ Names: a short one (tinyllama, llama-3.2-1b, stablelm-2-1.6b, pythia-1b), OWNER/
 OWNER/REPO:TYPE of a repository of GGUF files, OWNER/REPO/FILE, ollama:NAME:TAG, oci:HOST/NAME:TAG. siskin list shows what \
 is there. HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HTTPS_PROXY are heeded.")]
 pub(crate) struct PullArgs {
-    /// Name of the model, as Hugging Face, ollama or the table below has it
+    /// Name of the model; the forms are below
     name: String,
     /// Type of the file: a checkpoint is quantized to it, of GGUF files the one of this type is taken [default: q4_k_m, or what
     /// fits this device]

@@ -44,6 +44,7 @@ pub(crate) fn file_types() -> impl TypedValueParser<Value = FileType> {
     PossibleValuesParser::new(FileType::all().map(possible)).map(|text| named(&text).unwrap_or(FileType::F16))
 }
 
+#[cfg(feature = "pull")]
 /// The name of a type in lower case; also types that siskin does not write, which ready-made files may have.
 pub(crate) fn file_type_name(text: &str) -> Result<String, String> {
     let known = named(text).map(|ty| ty.name().to_owned());

@@ -64,6 +64,7 @@ impl WriteProgress {
     }
 }
 
+#[cfg(feature = "pull")]
 /// What arrives, in bytes: a bar on a terminal, otherwise a line per tenth, or nothing.
 pub(crate) enum PullProgress {
     Bar(ProgressBar),
@@ -71,6 +72,7 @@ pub(crate) enum PullProgress {
     Nothing,
 }
 
+#[cfg(feature = "pull")]
 impl PullProgress {
     pub(crate) fn new(quiet: bool, total: u64) -> Self {
         if quiet {
