@@ -200,7 +200,7 @@ fn explanation(memory: &DeviceMemory, choice: Option<&Choice>) -> Vec<String> {
 mod tests {
     #[test]
     fn a_broken_command_is_still_one() {
-        let command = "siskin pull meta-llama/Llama-3.2-1B-Instruct --type q4_k_m -o Llama-3.2-1B.gguf";
+        let command = "siskin pull meta-llama/Llama-3.2-1B-Instruct --type q4_k_m -o llama.gguf";
         assert_eq!(super::pasteable(command, 80), format!("  {command}\n"));
         let narrow = super::pasteable(command, 40);
         assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
