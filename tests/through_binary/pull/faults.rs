@@ -48,7 +48,7 @@ fn cases(elsewhere: &Hub) -> Vec<(Fault, usize, End)> {
         (Fault::WrongRange(64), always, End::Either),
         (Fault::NoRange, always, End::Either),
         (Fault::Gzip, 1, End::Either),
-        (Fault::Gzip, always, End::Line),
+        (Fault::Gzip, always, End::Either),
         (Fault::WrongLength(5), 1, End::Either),
         (Fault::NoLength, 1, End::Either),
         (Fault::NoLength, always, End::Either),
@@ -79,10 +79,12 @@ fn cases(elsewhere: &Hub) -> Vec<(Fault, usize, End)> {
 fn whatever_goes_wrong_ends_with_the_right_bytes_or_one_line() {
     let elsewhere = Hub::start();
     let want = converted("llama-tied", "q8_0");
-    let all: Vec<(&str, (Fault, usize, End))> = REQUESTS
+    let mut all: Vec<(&str, (Fault, usize, End))> = REQUESTS
         .into_iter()
         .flat_map(|request| cases(&elsewhere).into_iter().map(move |case| (request, case)))
         .collect();
+    // What is tried often takes longest, and begins first.
+    all.sort_by_key(|(_, (_, times, _))| std::cmp::Reverse(*times));
     let files = files_of(&util::checkpoint("llama-tied"));
     let wrong = std::sync::Mutex::new(Vec::new());
     side_by_side(&all, |(request, (fault, times, end))| {

@@ -122,13 +122,10 @@ fn a_second_pull_asks_only_whether_the_branch_has_moved() {
         (&true.into(), &next.into())
     );
     assert_eq!(site.shown(), ["llama-tied-q4_k_m.gguf"]);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let same = folder.path().join("llama-tied");
-    std::fs::create_dir(&same).expect("a folder");
-    for (name, _) in files_of(&util::checkpoint("llama-bias")) {
-        std::fs::copy(util::checkpoint("llama-bias").join(&name), same.join(&name)).expect("copied");
-    }
-    assert!(read(&path) == read(&util::convert(&same, folder.path(), "q4_k_m")));
+    let same = site.path("same.gguf");
+    let mut convert = site.line("convert --name llama-tied --type q4_k_m --quiet");
+    util::succeed(convert.arg(util::checkpoint("llama-bias")).arg("-o").arg(&same));
+    assert!(read(&path) == read(&same));
 }
 
 #[test]

@@ -79,8 +79,7 @@ fn a_file_of_a_repository_is_chosen_by_type_or_name_or_because_it_fits() {
 fn a_ready_file_is_used_by_its_name_and_pulled_once() {
     let site = Site::new();
     repository(&site);
-    let text =
-        |name: &str| printed(&mut site.line(&format!("run {name} --raw -n 4 --temp 0 -p hello")));
+    let text = |name: &str| printed(&mut site.line(&format!("run {name} --raw -n 4 --temp 0 -p hello")));
     let first = text("hf:maker/Tiny-GGUF:Q8_0");
     assert!(!first.is_empty() && !site.asked().is_empty());
     for name in [
@@ -130,6 +129,30 @@ fn parts_of_a_model_come_together_and_are_one_model() {
     util::succeed(&mut site.line("rm big"));
     assert_eq!(site.shown(), [""; 0]);
 
+    // A pull that ends between two parts goes on with the second; nothing is under a final name before all are there.
+    // Two requests for its header come before.
+    site.hub.fault("big-q8_0-00002", Fault::Cut(u64::MAX), 2);
+    site.hub.fault(
+        "big-q8_0-00002",
+        Fault::Status(404, "X-Error-Code", "EntryNotFound".into()),
+        1,
+    );
+    let line = fail(&mut site.pull("maker/Big-GGUF:Q8_0"), 1);
+    assert!(line.contains("big-q8_0-00002"), "{line}");
+    assert_eq!(site.shown(), [""; 0]);
+    site.hub.take_log();
+    let report = super::json(&mut site.line("pull maker/Big-GGUF:Q8_0 --json"));
+    assert!(report["bytes_resumed"].as_u64() > Some(0), "{report}");
+    assert_eq!(site.shown(), files);
+    let first = list[0].1.sha256();
+    let log = site.hub.take_log();
+    let again: u64 = log
+        .iter()
+        .filter(|r| r.path.contains(first))
+        .map(|r| r.sent)
+        .sum();
+    assert!(again <= 1 << 20, "{again} bytes of the first part came again");
+
     super::put(&site.hub, "maker/Half-GGUF", "main", &list[1..]);
     let line = fail(&mut site.pull("maker/Half-GGUF:Q8_0"), 1);
     assert!(line.contains("part 1 of "), "{line}");
@@ -165,7 +188,7 @@ fn a_ready_file_goes_on_after_a_cut_and_is_compared_with_its_digest() {
 #[test]
 fn a_file_that_is_no_model_is_found_out_before_it_is_read() {
     let site = Site::new();
-    let bytes: Vec<u8> = std::iter::repeat_n(b"<html>no model</html>", 100_000)
+    let bytes: Vec<u8> = std::iter::repeat_n(b"this is no model and no page ", 150_000)
         .flatten()
         .copied()
         .collect();
@@ -180,7 +203,7 @@ fn a_file_that_is_no_model_is_found_out_before_it_is_read() {
     assert_eq!((site.shown(), site.unfinished()), (vec![], vec![]));
     let log = site.hub.take_log();
     let sent: u64 = log.iter().map(|request| request.sent).sum();
-    assert!(sent < 300_000, "{sent} bytes: {log:#?}");
+    assert!(sent < 1_200_000, "{sent} bytes: {log:#?}");
 }
 
 /// The layers of a model of ollama.

@@ -119,7 +119,7 @@ fn each_reason_not_to_pull_is_one_line() {
         ("org/good --steps 1 -o x.gguf", 2, "exclude each other"),
         ("org/good --threads 0", 2, "--threads"),
         ("org/good --imatrix /nonexistent/x", 1, "/nonexistent/x"),
-        ("org/good -o /nonexistent/x.gguf", 1, "/nonexistent"),
+        ("org/good -o /proc/no/x.gguf", 1, "/proc/no"),
     ];
     for (line, code, want) in cases {
         site.hub.take_log();
@@ -132,7 +132,7 @@ fn each_reason_not_to_pull_is_one_line() {
         let log = site.hub.take_log();
         let weights = log.iter().filter(|request| request.path.contains("/cdn/"));
         let weights: u64 = weights.map(|request| request.sent).sum();
-        let reads_header = ["org/zeros", "org/evil", "org/good -o /nonexistent/x.gguf"];
+        let reads_header = ["org/zeros", "org/evil", "org/good -o /proc/no/x.gguf"];
         assert!(
             weights == 0 || reads_header.contains(&line),
             "{line}: {weights} bytes of weights"
@@ -214,11 +214,11 @@ fn a_file_that_is_there_is_not_replaced() {
     let sent: u64 = site.hub.take_log().iter().map(|request| request.sent).sum();
     assert!(sent < 400_000, "{sent}");
     silent(pull().arg("--force"));
-    assert_eq!(read(&own).len(), converted("llama-tied", "q8_0").len());
 
     // A model of another repository that has the same name.
     silent(&mut site.pull("org/good --type q8_0"));
     let before = read(&site.model("good-q8_0"));
+    assert!(read(&own) == before);
     let line = fail(&mut site.pull("other/good --type q8_0"), 1);
     assert!(
         line.contains("good-q8_0.gguf") && line.contains("--force"),
