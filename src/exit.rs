@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::Refused;
 use crate::hints::{self, Flags};
+use crate::interrupt;
 use crate::render::text;
 
 /// Exit code of a mistake on the command line.
@@ -45,6 +46,23 @@ pub(crate) fn usage_error(text: impl Into<String>) -> anyhow::Error {
     UsageError(text.into()).into()
 }
 
+/// A signal ended the work: what is kept, and what goes on from there.
+#[derive(Debug)]
+pub(crate) struct Interrupted(String);
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// An error that ends the program as the signal would.
+pub(crate) fn interrupted(text: impl Into<String>) -> anyhow::Error {
+    Interrupted(text.into()).into()
+}
+
 /// Prints an error and its causes on one line. A closed pipe counts as success: the reader has read enough.
 pub(crate) fn failure(error: &anyhow::Error, flags: &Flags) -> ExitCode {
     if is_closed_pipe(error) {
@@ -53,6 +71,8 @@ pub(crate) fn failure(error: &anyhow::Error, flags: &Flags) -> ExitCode {
     say!("siskin: {}", with_hint(error, flags));
     if error.is::<UsageError>() {
         ExitCode::from(USAGE)
+    } else if error.is::<Interrupted>() {
+        ExitCode::from(interrupt::exit_code())
     } else {
         ExitCode::FAILURE
     }

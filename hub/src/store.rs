@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! FOLDER/Llama-3.2-1B-Instruct-q4_k_m.gguf          a model; also one that was put there by hand
-//! FOLDER/.siskin/Llama-3.2-1B-Instruct-q4_k_m.json  where it is from, when it was verified; its time is that of its last use
+//! FOLDER/.siskin/Llama-3.2-1B-Instruct-q4_k_m.json  where it is from, when it was verified; its time is that of its last use, or 1970
 //! ```
 
 mod record;
 mod remove;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, FileTimes};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -234,11 +234,7 @@ impl Store {
             let _ = self.make().map(|()| self.write(name, &Record::default()));
         }
         // The time alone is a change of the folder's data, which the system writes when it likes: no wear.
-        let times = FileTimes::new().set_modified(SystemTime::now());
-        let _ = File::options()
-            .write(true)
-            .open(&record)
-            .and_then(|file| file.set_times(times));
+        self.stamp(name, SystemTime::now());
     }
 }
 

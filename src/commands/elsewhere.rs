@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use siskin_hub::net::pull::{self, Look, Options};
 
-use super::pull::{client, name};
+use super::pull::{before_storing, client, name};
 
 /// What was seen of a model, and how fast it came.
 pub(super) struct Seen {
@@ -26,7 +26,7 @@ pub(super) fn look(typed: &Path, file_type: Option<&str>) -> anyhow::Result<Seen
         ..Options::default()
     };
     let begun = Instant::now();
-    let look = pull::look(&client, &name, &options)?;
+    let look = pull::look(&client, &name, &options).map_err(before_storing)?;
     Ok(Seen {
         look,
         rate: Rate {

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use siskin_harness::catalog;
+use siskin_hub::choose::DEFAULT_TYPE;
 use siskin_hub::environment::Environment;
 use siskin_hub::name::{HubName, Name, Wanted};
 use siskin_hub::net::pull::{self, Options, Plan};
-use siskin_hub::net::{Client, Notice, Settings};
+use siskin_hub::net::{Client, Notice, Repo, Settings};
 use siskin_hub::store::{Record, Store, Stored};
 use siskin_hub::{HubError, ollama};
-use siskin_model::atomic_file::Overwrite;
+use siskin_model::atomic_file::{self, Overwrite};
 use siskin_quant::imatrix::Imatrix;
 
 use super::number;
@@ -123,7 +124,7 @@ pub(super) fn name(text: &str) -> anyhow::Result<Name> {
     Ok(entry.repository.parse()?)
 }
 
-pub(super) use carry_out::memory;
+pub(super) use carry_out::{before_storing, memory};
 
 /// A client that stops when a signal comes.
 ///
@@ -225,7 +226,14 @@ fn one(args: &PullArgs, store: &Store, name: &Name) -> anyhow::Result<ExitCode> 
     {
         return carry_out::import(args, store, name, &found);
     }
+    // Before anything is asked: what is there is not replaced.
+    if let Some(path) = args.output.as_ref().filter(|_| !args.dry_run && !args.force) {
+        atomic_file::check(path, Overwrite::Refuse)?;
+    }
     let client = client(args.quiet)?;
+    if let Some(path) = current(args, store, &client, name)? {
+        return carry_out::here(args, &path);
+    }
     let imatrix = args.imatrix.as_deref().map(Imatrix::open).transpose()?;
     let options = Options {
         file_type,
@@ -242,11 +250,42 @@ fn one(args: &PullArgs, store: &Store, name: &Name) -> anyhow::Result<ExitCode> 
             }
             return Err(error.into());
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(carry_out::before_storing(error)),
     };
     match plan {
         Plan::Checkpoint(job) => carry_out::checkpoint(args, store, &job, imatrix.as_ref()),
-        Plan::Ready(files) => carry_out::ready(args, store, &files),
+        Plan::Ready(files) => carry_out::ready(args, store, &client, &files),
+    }
+}
+
+/// The file of an earlier pull if its branch has not moved since: one request, in place of all that a plan needs.
+fn current(args: &PullArgs, store: &Store, client: &Client, name: &Name) -> anyhow::Result<Option<PathBuf>> {
+    let Name::Hub(hub) = name else { return Ok(None) };
+    if args.output.is_some() || args.force || args.dry_run || args.imatrix.is_some() {
+        return Ok(None);
+    }
+    // Without a type, another file of the same repository is not what would be pulled.
+    let file_type = match (&hub.wanted, args.file_type.as_deref()) {
+        (Wanted::Model, None) => Some(DEFAULT_TYPE.name()),
+        (_, file_type) => file_type,
+    };
+    let Some(model) = pulled(store, name, file_type)? else {
+        return Ok(None);
+    };
+    let is_whole = model.files == [store.file(&model.name)];
+    let Some(origin) = model
+        .record
+        .as_ref()
+        .and_then(|record| record.origin.as_ref())
+        .filter(|_| is_whole)
+    else {
+        return Ok(None);
+    };
+    match Repo::commit_of(client, hub) {
+        Ok(commit) => Ok((commit == origin.commit).then(|| model.path().to_owned())),
+        // The plan says the same, with all that follows from it.
+        Err(HubError::Offline { .. }) => Ok(None),
+        Err(error) => Err(carry_out::before_storing(error.into())),
     }
 }
 

@@ -20,6 +20,7 @@ mod odd_shapes;
 mod pages;
 mod passes;
 mod promises;
+mod pull;
 mod quantize;
 mod report;
 mod sampling;

@@ -60,8 +60,39 @@ pub(super) fn collect(
     expected: &Expected,
     partial: &Path,
     target: &Path,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<(), HubError> {
+    gather(open, expected, partial, target, progress)?.place()
+}
+
+/// A file that is whole, has the expected digest and is on the disk, but is not under its name. No other program
+/// downloads to it while this lives.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    _lock: File,
+    partial: PathBuf,
+    pub(super) target: PathBuf,
+    /// Bytes that were there before.
+    pub(super) resumed: u64,
+}
+
+impl Gathered {
+    /// Gives it its name, which is replaced in one step.
+    pub(super) fn place(self) -> Result<(), HubError> {
+        std::fs::rename(&self.partial, &self.target).map_err(|source| HubError::io(&self.target, source))?;
+        sync_folder(&self.target);
+        Ok(())
+    }
+}
+
+/// Collects the bytes of `target` in `partial`.
+pub(super) fn gather(
+    open: impl Fn(u64) -> Result<Body, HubError>,
+    expected: &Expected,
+    partial: &Path,
+    target: &Path,
+    mut progress: impl FnMut(u64),
+) -> Result<Gathered, HubError> {
     let file = lock(partial)?;
     let io = |source| HubError::io(partial, source);
     let mut have = file.metadata().map_err(io)?.len();
@@ -70,23 +101,29 @@ pub(super) fn collect(
         have = 0;
     }
     free_space(partial, expected.size - have)?;
-    for is_last in [false, true] {
+    let mut is_last = false;
+    loop {
         match fill(&open, expected, &file, partial, &mut progress)? {
             None => {
                 file.sync_all().map_err(io)?;
-                std::fs::rename(partial, target).map_err(|source| HubError::io(target, source))?;
-                sync_folder(target);
-                return Ok(());
+                return Ok(Gathered {
+                    _lock: file,
+                    partial: partial.to_owned(),
+                    target: target.to_owned(),
+                    resumed: have,
+                });
             }
             // Perhaps a power cut lost what was there, or a server sent wrong bytes: once more, from the start.
-            Some(_) if !is_last => file.set_len(0).map_err(io)?,
+            Some(_) if !is_last => {
+                file.set_len(0).map_err(io)?;
+                (have, is_last) = (0, true);
+            }
             Some(error) => {
                 let _ = std::fs::remove_file(partial);
                 return Err(error);
             }
         }
     }
-    Ok(())
 }
 
 /// Reads what is there and downloads the rest; gives the error if the bytes are wrong.

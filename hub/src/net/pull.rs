@@ -29,7 +29,7 @@ use crate::name::{HubName, Name, Wanted};
 use crate::store::Origin;
 
 pub use error::PullError;
-pub use files::{ReadyFile, ReadyFiles};
+pub use files::{GatheredFiles, ReadyFile, ReadyFiles};
 
 /// The largest small file that is read, in bytes.
 const MOST_SMALL: u64 = 64 << 20;

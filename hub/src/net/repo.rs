@@ -90,6 +90,14 @@ impl Repo {
         }
     }
 
+    /// The commit that a name's revision is now: one request.
+    ///
+    /// # Errors
+    /// There is no such repository or revision, it may not be read, or the network fails.
+    pub fn commit_of(client: &Client, name: &HubName) -> Result<String, HubError> {
+        list::commit(client, name, name.revision()).map(|(_, commit)| commit)
+    }
+
     /// Branches and tags.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What is known of a model of the store.
 
+use std::fs::{File, FileTimes};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -13,6 +14,8 @@ use super::{RECORDS, Store, StoreError};
 const FORM: u32 = 1;
 /// The largest record that is read, in bytes.
 const MOST: u64 = 64 << 10;
+/// The time of a record whose model has not been used.
+const NEVER: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// Where a model is from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,13 +74,10 @@ impl Store {
         (record.form <= FORM).then_some(record)
     }
 
-    /// When a model was used: its record's time, unless the record tells of nothing but its verification.
+    /// When a model was used: its record's time.
     pub(super) fn used(&self, name: &str) -> Option<SystemTime> {
-        let path = self.record_path(name);
-        let modified = std::fs::metadata(&path).ok()?.modified().ok()?;
-        let verified = self.record(name)?.verified_at;
-        let pulled = verified.map(|at| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(at + 2));
-        pulled.is_none_or(|pulled| modified > pulled).then_some(modified)
+        let modified = std::fs::metadata(self.record_path(name)).ok()?.modified().ok()?;
+        (modified != NEVER).then_some(modified)
     }
 
     /// Keeps what is known of a model.
@@ -94,6 +94,14 @@ impl Store {
         text.push('\n');
         let file = AtomicFile::create(&self.record_path(name), Overwrite::Replace)?;
         file.write_all(text.as_bytes())?;
-        Ok(file.commit()?)
+        file.commit()?;
+        self.stamp(name, NEVER);
+        Ok(())
+    }
+
+    /// Sets the time of a model's record. Nothing is told if it cannot be set: it is a help only.
+    pub(super) fn stamp(&self, name: &str, time: SystemTime) {
+        let record = File::options().write(true).open(self.record_path(name));
+        let _ = record.and_then(|file| file.set_times(FileTimes::new().set_modified(time)));
     }
 }

@@ -147,13 +147,12 @@ fn a_use_is_noted_and_a_pull_is_none() {
     store.write("a", &Record::new(origin(), None)).expect("written");
     let used = |name: &str| store.get(name, None).expect("there").used;
     assert_eq!((used("a"), used("b")), (None, None));
-    let old = FileTimes::new().set_modified(SystemTime::now() + Duration::from_secs(60));
-    let record = store.record_path("a");
-    let file = File::options().write(true).open(record).expect("the record");
-    file.set_times(old).expect("set");
+    store.touch(&store.file("a"));
     store.touch(&store.file("b"));
     store.touch(Path::new("/elsewhere/c.gguf"));
     assert!(used("a").is_some() && used("b").is_some());
+    store.write("a", &Record::new(origin(), None)).expect("written");
+    assert_eq!(used("a"), None, "it is another file now");
     assert_eq!(store.list().expect("listed").len(), 2);
 }
 

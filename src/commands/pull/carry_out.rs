@@ -17,6 +17,7 @@ use siskin_hub::net::cache::HubCache;
 use siskin_hub::net::pull::{PullError, ReadyFiles, ToConvert};
 use siskin_hub::ollama;
 use siskin_hub::store::{Origin, Record, Store};
+use siskin_model::atomic_file;
 use siskin_model::gguf::ModelFile;
 use siskin_model::summary;
 use siskin_quant::arriving::{self, Arriving, ArrivingError, Event};
@@ -25,6 +26,7 @@ use siskin_quant::imatrix::Imatrix;
 use siskin_quant::stream::StreamOptions;
 
 use super::{Place, PullArgs};
+use crate::exit;
 use crate::interrupt;
 use crate::render::progress::PullProgress;
 use crate::render::{size, text};
@@ -67,9 +69,11 @@ pub(super) fn checkpoint(
         return Ok(ExitCode::SUCCESS);
     }
     let place = Place::of(args, store, &job.stem, &job.origin.name)?;
-    if place.has(&job.origin.commit, &place.path) && !args.force {
+    // Nothing is known of the matrix of a file that is there.
+    if place.has(&job.origin.commit, &place.path) && !args.force && imatrix.is_none() {
         return here(args, &place.path);
     }
+    atomic_file::check(&place.path, place.existing)?;
     if !args.quiet {
         say!("siskin: {}", text::escaped(&what));
     }
@@ -81,7 +85,7 @@ pub(super) fn checkpoint(
         false => arriving(args, job, &place, stream),
     };
     let resumed = match resumed {
-        Err(error) if is_interrupted(&error) => return interrupted(&place.path),
+        Err(error) if is_interrupted(&error) => return Err(interrupted(args, &place.path)),
         resumed => resumed.with_context(|| format!("cannot pull {}", job.repo.id))?,
     };
     if args.output.is_none() {
@@ -193,7 +197,12 @@ fn cache(client: &Client) -> anyhow::Result<HubCache> {
 }
 
 /// Downloads files that are ready.
-pub(super) fn ready(args: &PullArgs, store: &Store, files: &ReadyFiles) -> anyhow::Result<ExitCode> {
+pub(super) fn ready(
+    args: &PullArgs,
+    store: &Store,
+    client: &Client,
+    files: &ReadyFiles,
+) -> anyhow::Result<ExitCode> {
     let what = format!("{}: {}", files.origin.name, size::bytes(files.bytes()));
     if let Some(reason) = files.reason.as_ref().filter(|_| !args.quiet) {
         say!("siskin: {}", text::escaped(reason));
@@ -208,7 +217,7 @@ pub(super) fn ready(args: &PullArgs, store: &Store, files: &ReadyFiles) -> anyho
         return here(args, &targets[0]);
     }
     for target in &targets {
-        siskin_model::atomic_file::check(target, place.existing)?;
+        atomic_file::check(target, place.existing)?;
     }
     // A file that is no model is found out before it is read.
     let header =
@@ -221,25 +230,24 @@ pub(super) fn ready(args: &PullArgs, store: &Store, files: &ReadyFiles) -> anyho
     let start = Instant::now();
     interrupt::listen();
     let bar = PullProgress::new(args.quiet || args.json, files.bytes());
-    let mut read = 0;
-    let downloaded = files.download(&place.path, |bytes| {
-        read = bytes;
-        bar.show(bytes);
-    });
+    let gathered = files.gather(&place.path, |bytes| bar.show(bytes));
     bar.finish();
-    let targets = match downloaded {
-        Err(HubError::Interrupted) => return interrupted(&place.path),
-        downloaded => downloaded.with_context(|| format!("cannot pull {}", files.origin.name))?,
+    let gathered = match gathered {
+        Err(HubError::Interrupted) => return Err(interrupted(args, &place.path)),
+        gathered => gathered.with_context(|| format!("cannot pull {}", files.origin.name))?,
     };
+    // Before the parts have their names: if the program ends between them, the next pull knows whose they are.
     if args.output.is_none() {
         store.write(&files.stem, &Record::new(files.origin.clone(), Some(file_type)))?;
     }
+    let resumed = gathered.resumed();
+    let targets = gathered.place()?;
     let done = Done {
         path: &targets[0],
         bytes: files.bytes(),
-        read,
-        requests: 0,
-        resumed: 0,
+        read: client.bytes(),
+        requests: client.requests(),
+        resumed,
         seconds: start.elapsed().as_secs_f64(),
     };
     tell(args, &done, &files.origin)
@@ -259,6 +267,9 @@ pub(super) fn import(
         .map(|c| if matches!(c, ':' | '/') { '-' } else { c })
         .collect();
     let place = Place::of(args, store, &stem, &name.to_string())?;
+    if place.has(&found.digest.hex(), &place.path) && !args.force && !args.dry_run {
+        return here(args, &place.path);
+    }
     let file_type = summary::file_type(&ModelFile::open(&found.model)?.header);
     if args.dry_run {
         say!(
@@ -267,7 +278,7 @@ pub(super) fn import(
         );
         return Ok(ExitCode::SUCCESS);
     }
-    siskin_model::atomic_file::check(&place.path, place.existing)?;
+    atomic_file::check(&place.path, place.existing)?;
     let _ = std::fs::remove_file(&place.path);
     let linked = std::fs::hard_link(&found.model, &place.path)
         .or_else(|_| std::os::unix::fs::symlink(&found.model, &place.path));
@@ -303,7 +314,7 @@ fn threads(args: &PullArgs) -> usize {
     args.threads.unwrap_or_else(device::available_cpus)
 }
 
-fn here(args: &PullArgs, path: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn here(args: &PullArgs, path: &Path) -> anyhow::Result<ExitCode> {
     if args.json {
         let report = json!({"output": path.display().to_string(), "is_new": false});
         writeln!(text::stdout(), "{}", text::json(&report)?)?;
@@ -344,13 +355,26 @@ fn tell(args: &PullArgs, done: &Done<'_>, origin: &Origin) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-fn interrupted(path: &Path) -> anyhow::Result<ExitCode> {
+fn interrupted(args: &PullArgs, path: &Path) -> anyhow::Error {
+    if args.keep_checkpoint {
+        return exit::interrupted(
+            "interrupted; what has arrived is in the cache, and the next pull goes on from there",
+        );
+    }
     let kept: PathBuf = siskin_hub::net::download::partial_of(path);
-    say!(
-        "siskin: interrupted; what has arrived is in {}, and the next pull goes on from there",
-        text::escaped(&kept.display().to_string())
-    );
-    Ok(ExitCode::from(interrupt::exit_code()))
+    exit::interrupted(format!(
+        "interrupted; what has arrived is in {}, and the next pull goes on from there",
+        kept.display()
+    ))
+}
+
+/// The error of what was asked before anything was stored; if it is a signal, the program ends with it.
+pub(crate) fn before_storing(error: PullError) -> anyhow::Error {
+    let error = error.into();
+    match is_interrupted(&error) {
+        true => exit::interrupted("interrupted; nothing new was stored"),
+        false => error,
+    }
 }
 
 /// What the hub reports says more than the conversion that passed it on.
@@ -366,13 +390,19 @@ fn hub_first(error: ArrivingError) -> PullError {
 
 fn is_interrupted(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        let arriving = cause.downcast_ref::<PullError>().is_some_and(|error| {
+        // Readers of headers can only give errors of the system's, with the hub's inside.
+        let in_io = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        let in_io = in_io.and_then(|error| error.downcast_ref::<HubError>());
+        let in_pull = cause.downcast_ref::<PullError>().is_some_and(|error| {
             matches!(
                 error,
                 PullError::Hub(HubError::Interrupted)
                     | PullError::Arriving(ArrivingError::Interrupted { .. })
             )
         });
-        arriving || matches!(cause.downcast_ref::<HubError>(), Some(HubError::Interrupted))
+        let hub = in_io.or_else(|| cause.downcast_ref());
+        in_pull || matches!(hub, Some(HubError::Interrupted))
     })
 }

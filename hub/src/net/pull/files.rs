@@ -11,7 +11,7 @@ use crate::choose::GgufModel;
 use crate::digest::Digest;
 use crate::name::{HubName, Name};
 use crate::net::body::Body;
-use crate::net::download::{self, Expected};
+use crate::net::download::{self, Expected, Gathered};
 use crate::net::registry::{Artifact, Layer};
 use crate::net::repo::Repo;
 use crate::store::Origin;
@@ -86,31 +86,28 @@ impl ReadyFiles {
         (1..=count).map(part).collect()
     }
 
-    /// Downloads the files to `target`, the first one last, so that a model that can be opened is whole. `progress` hears
-    /// how many bytes of all are there.
+    /// Downloads the files to places beside `target`, where they stay if the work ends early: none has its name before
+    /// all are there. `progress` hears how many bytes of all are there.
     ///
     /// # Errors
     /// The disk is full, the bytes are wrong twice, or the network fails. What has arrived is kept.
-    pub fn download(&self, target: &Path, mut progress: impl FnMut(u64)) -> Result<Vec<PathBuf>, HubError> {
-        let targets = self.targets(target);
+    pub fn gather(&self, target: &Path, mut progress: impl FnMut(u64)) -> Result<GatheredFiles, HubError> {
+        let mut parts = Vec::new();
         let mut before = 0;
-        for (file, target) in self.files.iter().zip(&targets).rev() {
+        for (file, target) in self.files.iter().zip(self.targets(target)) {
             let expected = Expected {
                 what: file.what.clone(),
                 size: file.bytes,
                 digest: file.digest,
             };
-            download::download(
-                |offset| file.open(offset),
-                &expected,
-                target,
-                |bytes| {
-                    progress(before + bytes);
-                },
-            )?;
+            let partial = download::partial_of(&target);
+            let report = |bytes| progress(before + bytes);
+            let gathered =
+                download::gather(|offset| file.open(offset), &expected, &partial, &target, report)?;
+            parts.push(gathered);
             before += file.bytes;
         }
-        Ok(targets)
+        Ok(GatheredFiles { parts })
     }
 
     /// The files as they lie on the server, to be read at any position.
@@ -123,6 +120,31 @@ impl ReadyFiles {
             files.add(Path::new(&file.what), file.bytes, file.read_at()?);
         }
         Ok(files)
+    }
+}
+
+/// All files of a model, whole and compared with their digests, but not under their names.
+#[derive(Debug)]
+pub struct GatheredFiles {
+    parts: Vec<Gathered>,
+}
+
+impl GatheredFiles {
+    /// Bytes that an earlier run had left.
+    pub fn resumed(&self) -> u64 {
+        self.parts.iter().map(|part| part.resumed).sum()
+    }
+
+    /// Gives the files their names, the first one last: a model that can be opened is whole.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn place(self) -> Result<Vec<PathBuf>, HubError> {
+        let targets = self.parts.iter().map(|part| part.target.clone()).collect();
+        for part in self.parts.into_iter().rev() {
+            part.place()?;
+        }
+        Ok(targets)
     }
 }
 
