@@ -5,7 +5,7 @@ CARGO ?= cargo
 # A toolchain that rustup has just installed is not on the caller's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run setup build test embed check bench bench-full soak fuzz man cross cross-test dist clean
+.PHONY: run setup build test embed check bench bench-full soak pull-live fuzz man cross cross-test dist clean
 
 run: build
 	./target/release/siskin run
@@ -66,6 +66,13 @@ bench-full: build
 # Ten thousand mixed requests to the service; its memory must not grow. SOAK is a model's file, or arguments.
 soak: build
 	./scripts/soak-serve.py $(SOAK)
+
+# A first pull from the real hub, with the head of every answer, to compare with what the tests' hub does. The smallest model of
+# the catalogue's family by default.
+PULL ?= EleutherAI/pythia-14m@step143000
+pull-live: build
+	mkdir -p target/pull-live
+	SISKIN_HUB_HEADS=1 SISKIN_MODELS=target/pull-live ./target/release/siskin pull $(PULL) --type q8_0 2>&1 | tee target/pull-live/heads.txt
 
 # Runs each target for FUZZ_SECONDS; needs a nightly toolchain and cargo-fuzz.
 FUZZ_SECONDS ?= 60

@@ -132,7 +132,10 @@ pub(super) use carry_out::{before_storing, memory};
 /// A variable of the environment cannot be used.
 pub(super) fn client(quiet: bool) -> anyhow::Result<Client> {
     let environment = Environment::of_process()?;
-    let settings = Settings::of(&environment);
+    let settings = Settings {
+        heads: std::env::var_os("SISKIN_HUB_HEADS").is_some(),
+        ..Settings::of(&environment)
+    };
     let cancel = Arc::clone(interrupt::shared());
     let say = move |notice: &Notice| {
         if !quiet {
@@ -153,6 +156,10 @@ fn line(notice: &Notice) -> String {
                 "{host} sends the whole file again; {} are skipped",
                 size::bytes(*bytes)
             )
+        }
+        Notice::Head { url, status, headers } => {
+            let headers = headers.iter().map(|(name, value)| format!("; {name}: {value}"));
+            format!("GET {url} {status}{}", headers.collect::<String>())
         }
         _ => "the server is slow".into(),
     }

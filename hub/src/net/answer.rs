@@ -111,6 +111,14 @@ impl Client {
                 .filter(|credential| credential.site.is_same_site(&url));
             let response = self.send(ask, &url, credential)?;
             let status = response.status().as_u16();
+            let heads = response.headers().iter();
+            let heads = heads.map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            });
+            self.tell_head(&url, status, heads);
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 return self.judge(ask, url, response, credential.is_some());
             }

@@ -31,6 +31,8 @@ pub struct Settings {
     pub backoff: Duration,
     /// The longest time that a server may ask to wait.
     pub longest_wait: Duration,
+    /// Tell the head of every answer: [`Notice::Head`].
+    pub heads: bool,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             backoff: Duration::from_millis(500),
             // The hub counts requests in windows of five minutes.
             longest_wait: Duration::from_secs(310),
+            heads: false,
         }
     }
 }
@@ -77,6 +80,15 @@ pub enum Notice {
         problem: String,
         /// How long is waited before.
         after: Duration,
+    },
+    /// The head of an answer, if it was asked for. Addresses in it may be signed: who has them can read the file.
+    Head {
+        /// What was asked for.
+        url: String,
+        /// The status.
+        status: u16,
+        /// The headers, in the server's order.
+        headers: Vec<(String, String)>,
     },
     /// The server sends the whole file instead of the rest: the first bytes are read again and dropped.
     Skipping {
@@ -172,6 +184,17 @@ impl Client {
     /// Bytes of bodies that arrived.
     pub fn bytes(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Tells the head of an answer, if it is to be told.
+    pub(super) fn tell_head(&self, url: &Url, status: u16, headers: impl Iterator<Item = (String, String)>) {
+        if self.0.settings.heads {
+            self.notice(&Notice::Head {
+                url: url.to_string(),
+                status,
+                headers: headers.collect(),
+            });
+        }
     }
 
     /// True if the caller wants to stop.
