@@ -70,5 +70,5 @@ fn copy(args: &QuantizeArgs, target: &Target) -> anyhow::Result<ExitCode> {
     let name = |ty| next_to(&args.input, ty);
     let task = format!("cannot copy {}", args.input.display());
     args.write
-        .carry_out(plan, &[args.input.clone()], target, name, &task)
+        .carry_out(plan, std::slice::from_ref(&args.input), target, name, &task)
 }
