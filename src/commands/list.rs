@@ -19,7 +19,7 @@ use crate::render::{size, text};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Example:
-  siskin list
+  siskin list --json
 
 The folder is $SISKIN_MODELS, by default ~/.local/share/siskin/models. GGUF files that you put there are listed too. \
 siskin run, chat, serve, bench and the others take these names in place of a path.")]

@@ -47,7 +47,7 @@ fn resolve(store: &Store, typed: &Path) -> anyhow::Result<PathBuf> {
     let Some(text) = typed.to_str() else {
         return Ok(typed.to_owned());
     };
-    if !text.contains(['/', ':']) {
+    if !text.contains('/') && !is_elsewhere(typed) {
         let found = store.find(text, base(text))?;
         // Who loads the file says that it is not there.
         return Ok(found.map_or_else(|| typed.to_owned(), |model| model.path().to_owned()));

@@ -8,7 +8,7 @@ use crate::render::text;
 
 /// Prints the path of a model that siskin list shows
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Example:\n  llama-server -m \"$(siskin path tinyllama)\"")]
+#[command(after_long_help = "Example:\n  siskin path tinyllama")]
 pub(crate) struct PathArgs {
     /// Name, as siskin list shows it
     name: String,

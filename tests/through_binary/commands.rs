@@ -356,7 +356,7 @@ fn mistakes_on_the_command_line_exit_with_2() {
         ("device x", "device has no place for \"x\""),
         ("fly", "there is no command fly; siskin --help lists them"),
         ("help fly", "there is no command fly; siskin --help lists them"),
-        ("pull llama3.2:1b", "does not download models yet"),
+        ("download llama3.2:1b", "siskin pull NAME gets a model"),
         ("-m a.gguf -p x", "the command comes first"),
         ("a.gguf", "siskin run a.gguf"),
     ];
@@ -372,9 +372,8 @@ fn mistakes_on_the_command_line_exit_with_2() {
 #[test]
 fn what_is_no_model_is_answered_with_how_to_get_one() {
     let cases = [
-        ("llama3.2:1b", "does not download models yet"),
-        ("hf:org/name", "does not download models yet"),
-        ("org/name", "does not download models yet"),
+        ("llama3.1:8b", "siskin pull NAME gets a model"),
+        ("org/name", "siskin pull NAME gets a model"),
         ("no-such-model", "give the path of a GGUF file"),
         (
             "What is this?",

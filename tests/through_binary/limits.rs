@@ -67,7 +67,7 @@ fn limits_of_memory_threads_and_stacks_end_in_one_line() {
         &["fit", model],
     ];
     let limits = [
-        "ulimit -v 40000",
+        "ulimit -v 52000",
         "ulimit -v 100000",
         "ulimit -v 400000",
         "ulimit -s 160",
@@ -79,7 +79,7 @@ fn limits_of_memory_threads_and_stacks_end_in_one_line() {
         ends_well(&format!("{limit}: {arguments:?}"), &limited(limit, arguments));
     }
     // The limits at which a conversion has its buffers, and little else. With less, the loader cannot map the program.
-    for kib in (38_000..58_000).step_by(500) {
+    for kib in (50_000..70_000).step_by(500) {
         let arguments = commands[1];
         ends_well(
             &format!("{kib} KiB"),

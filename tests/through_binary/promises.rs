@@ -26,11 +26,11 @@ fn commands() -> Vec<String> {
     listed.chain(["man"]).map(str::to_owned).collect()
 }
 
-/// Commands without `--json`: what they print or write is for machines, or they answer over HTTP.
-const NO_JSON: [&str; 3] = ["completions", "man", "serve"];
+/// Commands without `--json`: what they print or write is for machines, they print nothing, or they answer over HTTP.
+const NO_JSON: [&str; 5] = ["completions", "man", "path", "rm", "serve"];
 
-/// Commands that measure for long and write files of their own; their own tests run them.
-const SLOW: [&str; 2] = ["report", "tune"];
+/// Commands that measure for long and write files of their own, or need a network; their own tests run them.
+const SLOW: [&str; 3] = ["pull", "report", "tune"];
 
 /// One command line for each command that takes the embedded model or a fixture. The test reads all of its
 /// output with `--json`, and then closes the pipe without reading.
@@ -45,6 +45,8 @@ fn examples(fixture: &Path, model: &Path) -> Vec<Vec<String>> {
         words(&format!("quantize|{model}|/no/such/file.gguf|q8_0|--dry-run")),
         words(&format!("inspect|{model}")),
         words("device"),
+        words("list"),
+        words(&format!("hash|{model}")),
         words(&format!("fit|{model}")),
         words(&format!(
             "imatrix|{model}|-f|{text}|-o|{model}.imatrix|-c|64|--chunks|1|--force"

@@ -225,7 +225,11 @@ impl CallParser {
 
     fn tail(&mut self) -> bool {
         let mut rest = self.held.as_str();
-        for part in ["}", self.syntax.close] {
+        // Blanks after the last part belong to what follows, however the text is split.
+        for part in ["}", self.syntax.close]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+        {
             rest = rest.trim_start();
             match rest.strip_prefix(part) {
                 Some(after) => rest = after,

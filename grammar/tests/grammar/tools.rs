@@ -309,6 +309,7 @@ fn calls_are_read_in_the_same_way_however_the_text_is_split() {
         (Bare, "\n Hi {".to_owned(), "\n Hi {"),
         (Bare, b.to_owned(), "[0 g: {} 0]"),
         (Bare, format!("\n{b}; {b}\n"), "[0 g: {} 0][1 g: {} 1]"),
+        (Bare, format!("{b} \u{128}"), "[0 g: {} 0] \u{128}"),
         (Bare, "{\"a\": 1}".to_owned(), "{\"a\": 1}"),
         (Bare, " \n".to_owned(), " \n"),
     ];
