@@ -47,9 +47,23 @@ pub struct GgufModel {
     pub file_type: Option<String>,
     /// Its files, in order.
     pub files: Vec<Listed>,
+    /// The first part that is missing, and how many there must be.
+    missing: Option<(u32, u32)>,
 }
 
 impl GgufModel {
+    /// The model, if it is whole.
+    fn whole(&self) -> Result<Self, ChooseError> {
+        match self.missing {
+            None => Ok(self.clone()),
+            Some((number, count)) => Err(ChooseError::NoPart {
+                name: self.name.clone(),
+                number,
+                count,
+            }),
+        }
+    }
+
     /// The size of all files in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
@@ -115,8 +129,6 @@ impl ChooseError {
 
 /// Files of a checkpoint that a conversion may read, by their endings; the weights are others.
 const SMALL: [&str; 5] = [".json", ".jinja", ".model", ".tiktoken", ".txt"];
-/// The largest small file, in bytes: twice the largest tokenizer that is known.
-const MOST_SMALL: u64 = 64 << 20;
 /// The folder of further chat templates.
 const TEMPLATES: &str = "additional_chat_templates/";
 
@@ -177,7 +189,7 @@ pub fn contents(files: &[Listed]) -> Result<Contents, ChooseError> {
         let small = files.iter().filter(|file| is_small(file)).cloned().collect();
         return Ok(Contents::Checkpoint { small, shards, form });
     }
-    let models = gguf_models(files)?;
+    let models = gguf_models(files);
     if !models.is_empty() {
         return Ok(Contents::Gguf(models));
     }
@@ -226,7 +238,7 @@ fn complete(shards: &[Listed]) -> Result<(), ChooseError> {
 
 fn is_small(file: &Listed) -> bool {
     let top = !file.path.contains('/') || file.path.starts_with(TEMPLATES);
-    top && file.bytes <= MOST_SMALL && SMALL.iter().any(|ending| file.path.ends_with(ending))
+    top && SMALL.iter().any(|ending| file.path.ends_with(ending))
 }
 
 /// `-00001-of-00003`: number and count.
@@ -251,36 +263,29 @@ fn part_of(path: &str) -> Option<(&str, u32, u32)> {
 /// Files that are parts of a model but not a language model.
 const NO_MODEL: [&str; 3] = ["mmproj", "imatrix", "-vocab"];
 
-/// Every GGUF model, in the order of their names.
-///
-/// # Errors
-/// A part is missing.
-fn gguf_models(files: &[Listed]) -> Result<Vec<GgufModel>, ChooseError> {
-    let mut models: BTreeMap<String, Vec<(u32, u32, Listed)>> = BTreeMap::new();
-    for file in files.iter().filter(|file| file.path.ends_with(".gguf")) {
+/// Every GGUF model, in the order of their names. Parts of as many belong together.
+fn gguf_models(files: &[Listed]) -> Vec<GgufModel> {
+    let mut models: BTreeMap<(String, u32), Vec<(u32, Listed)>> = BTreeMap::new();
+    let is_gguf = |path: &str| path.to_ascii_lowercase().ends_with(".gguf");
+    for file in files.iter().filter(|file| is_gguf(&file.path)) {
         if NO_MODEL.iter().any(|word| file.path.contains(word)) {
             continue;
         }
-        let whole = file.path.trim_end_matches(".gguf");
+        let whole = &file.path[..file.path.len() - ".gguf".len()];
         let (name, number, count) = part_of(&file.path).unwrap_or((whole, 1, 1));
-        models
-            .entry(name.to_owned())
-            .or_default()
-            .push((number, count, file.clone()));
+        let parts = models.entry((name.to_owned(), count)).or_default();
+        parts.push((number, file.clone()));
     }
-    let models = models.into_iter().map(|(path, mut parts)| {
-        parts.sort_by_key(|(number, ..)| *number);
-        let count = parts.first().map_or(0, |(_, count, _)| *count);
+    let models = models.into_iter().map(|((path, count), mut parts)| {
+        parts.sort_by_key(|(number, _)| *number);
         let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
-        let missing = (1..=count).find(|wanted| !parts.iter().any(|(number, ..)| number == wanted));
-        if let Some(number) = missing {
-            return Err(ChooseError::NoPart { name, number, count });
-        }
-        Ok(GgufModel {
+        let missing = (1..=count).find(|wanted| !parts.iter().any(|(number, _)| number == wanted));
+        GgufModel {
             file_type: type_in(&name),
             name,
-            files: parts.into_iter().map(|(.., file)| file).collect(),
-        })
+            files: parts.into_iter().map(|(_, file)| file).collect(),
+            missing: missing.map(|number| (number, count)),
+        }
     });
     models.collect()
 }
@@ -310,7 +315,7 @@ fn type_in(name: &str) -> Option<String> {
 /// # Errors
 /// There is no such file, it is not a GGUF file, or a part is missing.
 pub fn gguf_file(files: &[Listed], path: &str) -> Result<GgufModel, ChooseError> {
-    let models = gguf_models(files)?;
+    let models = gguf_models(files);
     let belongs = |model: &GgufModel| model.files.iter().any(|file| file.path == path);
     models
         .into_iter()
@@ -366,7 +371,7 @@ pub fn gguf(models: &[GgufModel], wanted: Option<&str>, memory: u64) -> Result<C
     if let Some(wanted) = wanted {
         return match named(wanted)[..] {
             [model] => Ok(Chosen {
-                model: model.clone(),
+                model: model.whole()?,
                 reason: None,
             }),
             [] => Err(ChooseError::NoType {
@@ -384,12 +389,12 @@ pub fn gguf(models: &[GgufModel], wanted: Option<&str>, memory: u64) -> Result<C
     }
     if let [model] = models {
         return Ok(Chosen {
-            model: model.clone(),
+            model: model.whole()?,
             reason: None,
         });
     }
     let most = (memory as f64 * SHARE) as u64;
-    let fits = |model: &&GgufModel| model.bytes() <= most;
+    let fits = |model: &&GgufModel| model.bytes() <= most && model.missing.is_none();
     let preferred = PREFERRED
         .iter()
         .filter_map(|ty| match named(ty)[..] {
@@ -408,7 +413,12 @@ pub fn gguf(models: &[GgufModel], wanted: Option<&str>, memory: u64) -> Result<C
             reason: Some(reason),
         });
     }
-    let smallest = models.iter().min_by_key(|model| model.bytes());
+    // Several of one type differ in something that their names do not say.
+    if let Some(ty) = PREFERRED.iter().find(|ty| named(ty).len() > 1) {
+        return gguf(models, Some(ty), memory);
+    }
+    let whole = models.iter().filter(|model| model.missing.is_none());
+    let smallest = whole.min_by_key(|model| model.bytes());
     match smallest {
         Some(model) => Ok(Chosen {
             model: model.clone(),

@@ -48,6 +48,12 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// Whether the files have the size that they were written with, as far as that is known.
+    pub fn is_whole(&self) -> bool {
+        let written = self.record.as_ref().and_then(|record| record.bytes);
+        written.is_none_or(|written| written == self.bytes)
+    }
+
     /// The file to load: the first.
     pub fn path(&self) -> &Path {
         self.files.first().map_or(Path::new(""), PathBuf::as_path)
@@ -260,6 +266,9 @@ fn choose(models: Vec<Stored>, name: &str, base: Option<&str>) -> Result<Option<
         let bare = without_type(&model.name);
         same(bare, wanted) || base.is_some_and(|base| same(bare, base) || same(&model.name, base))
     };
+    if let Some(very) = models.iter().find(|model| model.name == wanted) {
+        return Ok(Some(very.clone()));
+    }
     let mut found: Vec<&Stored> = models.iter().filter(whole).collect();
     if found.is_empty() {
         found = models.iter().filter(bare).collect();

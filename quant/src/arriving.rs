@@ -67,7 +67,8 @@ pub struct Arriving<'a> {
     pub stream: StreamOptions<'a>,
     /// Where the shards come from, exactly: what another run must have to go on with this one.
     pub origin: &'a str,
-    /// If true, the output is read from the disk at the end and compared with what was written.
+    /// If true, the output is read from the disk at the end and compared with what was written; after an earlier run it is
+    /// in any case.
     pub read_back: bool,
     /// Source bytes between two journals.
     pub checkpoint_bytes: u64,
@@ -200,7 +201,8 @@ pub fn run(
         options,
     };
     let done = work.execute(journal, on_event).and_then(|journal| {
-        if options.read_back {
+        // What an earlier run wrote may have suffered since: it is compared in any case.
+        if options.read_back || resumed > 0 {
             work.read_back(&journal, target, on_event)?;
         }
         Ok(journal)

@@ -3,7 +3,7 @@
 mod carry_out;
 mod steps;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use siskin_hub::environment::Environment;
 use siskin_hub::name::{HubName, Name, Wanted};
 use siskin_hub::net::pull::{self, Options, Plan};
 use siskin_hub::net::{Client, Notice, Repo, Settings};
-use siskin_hub::store::{Record, Store, Stored};
+use siskin_hub::store::{Origin, Store, Stored};
 use siskin_hub::{HubError, ollama};
 use siskin_model::atomic_file::{self, Overwrite};
 use siskin_quant::imatrix::Imatrix;
 
 use super::number;
-use super::target_args::file_type_name;
+use super::target_args::{file_type_name, type_in_name};
 use crate::exit::usage_error;
 use crate::interrupt;
 use crate::render::{size, text};
@@ -80,8 +80,9 @@ pub(crate) struct PullArgs {
     json: bool,
 }
 
-pub(crate) fn main(args: PullArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn main(mut args: PullArgs) -> anyhow::Result<ExitCode> {
     let name = name(&args.name)?;
+    args.settle_type(&name)?;
     let store = super::model_name::store();
     let store = match &args.output {
         Some(_) => store.unwrap_or_else(|_| Store::at(PathBuf::new())),
@@ -102,6 +103,37 @@ pub(crate) fn main(args: PullArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl PullArgs {
+    /// The type is in a flag, in the name, or in the name of the output; two must not contradict.
+    fn settle_type(&mut self, name: &Name) -> anyhow::Result<()> {
+        if let (
+            Name::Hub(HubName {
+                wanted: Wanted::Type(in_name),
+                ..
+            }),
+            Some(typed),
+        ) = (name, &self.file_type)
+            && !in_name.eq_ignore_ascii_case(typed)
+        {
+            return Err(usage_error(format!(
+                "{name} is of type {in_name}, and --type is {typed}; leave one of them out"
+            )));
+        }
+        let is_typed = matches!(
+            name,
+            Name::Hub(HubName {
+                wanted: Wanted::Type(_) | Wanted::File(_),
+                ..
+            })
+        );
+        if self.file_type.is_none() && !is_typed {
+            let in_output = self.output.as_deref().and_then(type_in_name);
+            self.file_type = in_output.map(|ty| ty.name().to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// What was typed; a short name of the catalogue is its repository.
@@ -178,14 +210,17 @@ fn pulled(store: &Store, name: &Name, file_type: Option<&str>) -> anyhow::Result
         },
         _ => (vec![name.to_string()], None),
     };
-    let wanted = file_type.map(str::to_lowercase).or(typed);
+    let wanted = file_type.map(str::to_lowercase).or(typed.clone());
     let is_this = |model: &Stored| {
         let Some(record) = &model.record else { return false };
         let origin = record.origin.as_ref();
         let is_from = origin.is_some_and(|origin| from.contains(&origin.name));
-        let is_of = wanted
-            .as_ref()
-            .is_none_or(|wanted| record.file_type.as_ref() == Some(wanted));
+        // The type in a file's name need not be the one that its tensors have.
+        let is_very = typed.is_some() && origin.is_some_and(|origin| origin.name == name.to_string());
+        let is_of = is_very
+            || wanted
+                .as_ref()
+                .is_none_or(|wanted| record.file_type.as_ref() == Some(wanted));
         is_from && is_of
     };
     Ok(store.list()?.into_iter().find(is_this))
@@ -282,7 +317,7 @@ fn current(args: &PullArgs, store: &Store, client: &Client, name: &Name) -> anyh
     let Some(model) = pulled(store, name, file_type)? else {
         return Ok(None);
     };
-    let is_whole = model.files == [store.file(&model.name)];
+    let is_whole = model.files == [store.file(&model.name)] && model.is_whole();
     let Some(origin) = model
         .record
         .as_ref()
@@ -312,13 +347,16 @@ fn local_ollama(name: &siskin_hub::name::OllamaName) -> anyhow::Result<Option<ol
 struct Place {
     path: PathBuf,
     existing: Overwrite,
-    /// The store's record of what is there.
-    known: Option<Record>,
+    /// What the store has there.
+    known: Option<Stored>,
 }
 
 impl Place {
     /// In the store, or where the user says.
-    fn of(args: &PullArgs, store: &Store, stem: &str, origin: &str) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// The store has a model of this name from elsewhere.
+    fn of(args: &PullArgs, store: &Store, stem: &str, origin: &Origin) -> anyhow::Result<Self> {
         let overwrite = |replaces: bool| match replaces {
             true => Overwrite::Replace,
             false => Overwrite::Refuse,
@@ -331,21 +369,33 @@ impl Place {
             });
         }
         store.make()?;
-        let known = store.get(stem, None).ok().and_then(|model| model.record);
+        let known = store.get(stem, None).ok().filter(|model| model.name == stem);
+        let from = known.as_ref().map(|model| model.record.as_ref()?.origin.as_ref());
         // An older one of the same origin is what a pull renews.
-        let is_same = |record: &Record| record.origin.as_ref().is_some_and(|was| was.name == origin);
-        let replaces = args.force || known.as_ref().is_some_and(is_same);
+        match from {
+            Some(from) if !args.force && from.is_none_or(|was| was.name != origin.name) => {
+                let from = from.map_or("it is not known where from".to_owned(), |was| {
+                    format!("from {}", was.name)
+                });
+                anyhow::bail!(
+                    "{stem} is here already, {from}; -o FILE writes to another place, --force replaces it"
+                );
+            }
+            _ => {}
+        }
         Ok(Place {
             path: store.file(stem),
-            existing: overwrite(replaces),
+            existing: overwrite(known.is_some()),
             known,
         })
     }
 
-    /// Whether this very commit is there already.
-    fn has(&self, commit: &str, path: &Path) -> bool {
-        let known = self.known.as_ref().and_then(|record| record.origin.as_ref());
-        known.is_some_and(|origin| origin.commit == commit) && path.exists()
+    /// Whether the very same is there already: of these files, in this size.
+    fn has(&self, origin: &Origin, bytes: u64) -> bool {
+        self.known.as_ref().is_some_and(|model| {
+            let was = model.record.as_ref().and_then(|record| record.origin.as_ref());
+            was == Some(origin) && model.bytes == bytes
+        })
     }
 }
 
@@ -379,7 +429,10 @@ mod tests {
             files: vec![],
         };
         store
-            .write("b-q8_0", &Record::new(origin, Some("q8_0".into())))
+            .write(
+                "b-q8_0",
+                &siskin_hub::store::Record::new(origin, Some("q8_0".into())),
+            )
             .expect("written");
         std::fs::write(store.file("b-q8_0"), b"x").expect("written");
         let cases = [

@@ -26,7 +26,6 @@ fn a_checkpoint_is_its_weights_and_its_small_files() {
         ("pytorch_model.bin", 9),
         ("tokenizer.json", 1),
         ("tokenizer.model", 1),
-        ("huge.json", MOST_SMALL + 1),
     ]);
     let Ok(Contents::Checkpoint { small, shards, form }) = contents(&files) else {
         panic!("a checkpoint");
@@ -157,4 +156,26 @@ fn a_gguf_model_is_the_one_that_is_asked_for_or_fits() {
     };
     let error = gguf(&models, Some("q4_0"), 1).expect_err("two").to_string();
     assert!(error.contains("a/m.Q4_0.gguf, b/m.Q4_0.gguf"), "{error}");
+}
+
+#[test]
+fn a_model_that_lacks_a_part_stands_in_nobodys_way() {
+    let files = listed(&[
+        ("m-Q8_0.gguf", 1),
+        ("broken-Q4_K_M-00001-of-00003.gguf", 1),
+        ("broken-Q4_K_M-00002-of-00002.gguf", 1),
+    ]);
+    let Ok(Contents::Gguf(models)) = contents(&files) else {
+        panic!("GGUF models");
+    };
+    let name = |wanted| gguf(&models, wanted, 1 << 30).map(|chosen| chosen.model.name);
+    assert_eq!(name(Some("q8_0")).as_deref(), Ok("m-Q8_0"));
+    assert_eq!(
+        gguf_file(&files, "m-Q8_0.gguf")
+            .map(|model| model.name)
+            .as_deref(),
+        Ok("m-Q8_0")
+    );
+    let error = gguf_file(&files, "broken-Q4_K_M-00001-of-00003.gguf").expect_err("parts lack");
+    assert!(error.to_string().contains("part 2 of 3"), "{error}");
 }

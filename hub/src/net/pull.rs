@@ -31,22 +31,22 @@ use crate::store::Origin;
 pub use error::PullError;
 pub use files::{GatheredFiles, ReadyFile, ReadyFiles};
 
-/// The largest small file that is read, in bytes.
-const MOST_SMALL: u64 = 64 << 20;
-
-/// The small files that a conversion reads; a request for each.
-const READ: [&str; 10] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "chat_template.json",
-    "chat_template.jinja",
-    ".index.json",
+/// The small files that a conversion reads, a request for each, and the most bytes that it takes of one.
+const READ: [(&str, u64); 10] = [
+    ("config.json", 4 << 20),
+    ("generation_config.json", 4 << 20),
+    ("tokenizer_config.json", 4 << 20),
+    ("special_tokens_map.json", 4 << 20),
+    ("added_tokens.json", 4 << 20),
+    ("tokenizer.json", 40 << 20),
+    ("tokenizer.model", 16 << 20),
+    ("chat_template.json", 4 << 20),
+    ("chat_template.jinja", 1 << 20),
+    (".index.json", 16 << 20),
 ];
+/// Further chat templates: the most of them, and the most bytes of one.
+const MOST_TEMPLATES: usize = 16;
+const MOST_TEMPLATE: u64 = 1 << 20;
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,7 +86,18 @@ pub struct ToConvert {
 impl ToConvert {
     /// What another run must have to go on with what this one left.
     pub fn identity(&self) -> String {
-        format!("{} {} {}", self.origin.endpoint, self.repo.id, self.repo.commit)
+        // By what the shards contain, if it is known: a commit that changes a README changes nothing here.
+        let known = self.shards.iter().all(|shard| shard.sha256.is_some());
+        let content = match known {
+            true => Vec::from_iter(
+                self.shards
+                    .iter()
+                    .flat_map(|shard| shard.sha256.map(|hash| hex(&hash))),
+            )
+            .join(" "),
+            false => self.repo.commit.clone(),
+        };
+        format!("{} {} {content}", self.origin.endpoint, self.repo.id)
     }
 
     /// Bytes of all weights.
@@ -250,7 +261,7 @@ pub fn look(client: &Client, name: &Name, options: &Options<'_>) -> Result<Look,
             file_type,
             ..
         } => {
-            let config = repo.small("config.json", MOST_SMALL)?;
+            let config = repo.small("config.json", READ[0].1)?;
             known(&config)?;
             // The header of the first shard: what is wrong with the weights is found out, and how fast they come.
             if let Some(first) = shards.first().filter(|first| first.bytes > 0) {
@@ -317,11 +328,23 @@ fn to_convert(
 /// # Errors
 /// A file cannot be read, or is not what it should be.
 pub fn checkpoint(repo: &Repo, small: &[Listed], weights: &[Listed]) -> Result<Checkpoint, PullError> {
-    let wanted =
-        |file: &&Listed| file.path.contains('/') || READ.iter().any(|name| file.path.ends_with(name));
+    let limit = |file: &Listed| match file.path.contains('/') {
+        true => Some(MOST_TEMPLATE),
+        false => READ
+            .iter()
+            .find(|(name, _)| file.path.ends_with(name))
+            .map(|(_, limit)| *limit),
+    };
     let mut files = BTreeMap::new();
-    for file in small.iter().filter(wanted) {
-        files.insert(file.path.clone(), repo.small(&file.path, MOST_SMALL)?);
+    let mut templates = 0;
+    for (file, limit) in small.iter().filter_map(|file| Some((file, limit(file)?))) {
+        if file.path.contains('/') {
+            templates += 1;
+            if templates > MOST_TEMPLATES {
+                continue;
+            }
+        }
+        files.insert(file.path.clone(), repo.small(&file.path, limit)?);
         if file.path == "config.json" {
             // An architecture that siskin does not know is told before anything else is read.
             known(&files["config.json"])?;

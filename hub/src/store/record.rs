@@ -43,6 +43,9 @@ pub struct Record {
     /// When what was read was compared with its SHA-256, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<u64>,
+    /// The size of all files in bytes when they were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// A file of another program that this model is, without a copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked: Option<PathBuf>,
@@ -57,6 +60,7 @@ impl Record {
             origin: Some(origin),
             file_type,
             verified_at: now.ok().map(|time| time.as_secs()),
+            bytes: None,
             linked: None,
         }
     }

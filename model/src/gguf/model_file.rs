@@ -77,6 +77,14 @@ impl ModelFile {
         };
         let Some(part) = Part::new(&header) else {
             drop(headers);
+            if files.count() > 1 {
+                return Err(GgufError::Split {
+                    path: first,
+                    number: 1,
+                    count: files.count() as u64,
+                    problem: SplitProblem::Foreign,
+                });
+            }
             return Ok(ModelFile { files, header });
         };
         let rest = headers.collect::<Result<Vec<_>, _>>()?;

@@ -38,6 +38,8 @@ pub(crate) fn memory() -> u64 {
 
 /// What is told at the end.
 struct Done<'a> {
+    /// Every byte was compared with a digest that its source gives.
+    is_verified: bool,
     path: &'a Path,
     bytes: u64,
     read: u64,
@@ -65,18 +67,18 @@ pub(super) fn checkpoint(
         size::bytes(job.conversion.file_bytes()),
     );
     if args.dry_run {
-        say!("siskin: {}", text::escaped(&what));
-        return Ok(ExitCode::SUCCESS);
+        return would(args, &what, job.source_bytes(), job.conversion.file_bytes());
     }
-    let place = Place::of(args, store, &job.stem, &job.origin.name)?;
+    let place = Place::of(args, store, &job.stem, &job.origin)?;
     // Nothing is known of the matrix of a file that is there.
-    if place.has(&job.origin.commit, &place.path) && !args.force && imatrix.is_none() {
+    if place.has(&job.origin, job.conversion.file_bytes()) && !args.force && imatrix.is_none() {
         return here(args, &place.path);
     }
     atomic_file::check(&place.path, place.existing)?;
     if !args.quiet {
         say!("siskin: {}", text::escaped(&what));
     }
+    let is_verified = job.origin.files.len() == job.shards.len();
     let start = Instant::now();
     let mut stream = StreamOptions::new(threads(args), interrupt::listen());
     stream.imatrix = imatrix;
@@ -89,11 +91,14 @@ pub(super) fn checkpoint(
         resumed => resumed.with_context(|| format!("cannot pull {}", job.repo.id))?,
     };
     if args.output.is_none() {
-        let record = Record::new(job.origin.clone(), Some(file_type.name().to_owned()));
+        let mut record = Record::new(job.origin.clone(), Some(file_type.name().to_owned()));
+        record.bytes = Some(job.conversion.file_bytes());
+        record.verified_at = record.verified_at.filter(|_| is_verified);
         store.write(&job.stem, &record)?;
     }
     let client = job.repo.client();
     let done = Done {
+        is_verified,
         path: &place.path,
         bytes: job.conversion.file_bytes(),
         read: client.bytes(),
@@ -208,12 +213,16 @@ pub(super) fn ready(
         say!("siskin: {}", text::escaped(reason));
     }
     if args.dry_run {
-        say!("siskin: {} to read, kept as it is", text::escaped(&what));
-        return Ok(ExitCode::SUCCESS);
+        return would(
+            args,
+            &format!("{what} to read, kept as it is"),
+            files.bytes(),
+            files.bytes(),
+        );
     }
-    let place = Place::of(args, store, &files.stem, &files.origin.name)?;
+    let place = Place::of(args, store, &files.stem, &files.origin)?;
     let targets = files.targets(&place.path);
-    if targets.iter().all(|path| place.has(&files.origin.commit, path)) && !args.force {
+    if place.has(&files.origin, files.bytes()) && !args.force {
         return here(args, &targets[0]);
     }
     for target in &targets {
@@ -227,6 +236,7 @@ pub(super) fn ready(
     if !args.quiet {
         say!("siskin: {} to read", text::escaped(&what));
     }
+    let is_verified = files.origin.files.len() == files.files.len();
     let start = Instant::now();
     interrupt::listen();
     let bar = PullProgress::new(args.quiet || args.json, files.bytes());
@@ -238,11 +248,15 @@ pub(super) fn ready(
     };
     // Before the parts have their names: if the program ends between them, the next pull knows whose they are.
     if args.output.is_none() {
-        store.write(&files.stem, &Record::new(files.origin.clone(), Some(file_type)))?;
+        let mut record = Record::new(files.origin.clone(), Some(file_type));
+        record.bytes = Some(files.bytes());
+        record.verified_at = record.verified_at.filter(|_| is_verified);
+        store.write(&files.stem, &record)?;
     }
     let resumed = gathered.resumed();
     let targets = gathered.place()?;
     let done = Done {
+        is_verified,
         path: &targets[0],
         bytes: files.bytes(),
         read: client.bytes(),
@@ -266,18 +280,20 @@ pub(super) fn import(
         .chars()
         .map(|c| if matches!(c, ':' | '/') { '-' } else { c })
         .collect();
-    let place = Place::of(args, store, &stem, &name.to_string())?;
-    if place.has(&found.digest.hex(), &place.path) && !args.force && !args.dry_run {
+    let origin = Origin {
+        name: name.to_string(),
+        commit: found.digest.hex(),
+        endpoint: "ollama's store on this disk".into(),
+        files: vec![],
+    };
+    if args.dry_run {
+        return would(args, "it is in ollama's store; nothing is copied", 0, 0);
+    }
+    let place = Place::of(args, store, &stem, &origin)?;
+    if place.has(&origin, found.size) && !args.force {
         return here(args, &place.path);
     }
     let file_type = summary::file_type(&ModelFile::open(&found.model)?.header);
-    if args.dry_run {
-        say!(
-            "siskin: {} is in ollama's store; nothing is copied",
-            found.model.display()
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
     atomic_file::check(&place.path, place.existing)?;
     let _ = std::fs::remove_file(&place.path);
     let linked = std::fs::hard_link(&found.model, &place.path)
@@ -286,20 +302,16 @@ pub(super) fn import(
     if found.has_more && !args.quiet {
         say!("siskin: warning: the model also has an adapter or a vision part, which is not used");
     }
-    let origin = Origin {
-        name: name.to_string(),
-        commit: found.digest.hex(),
-        endpoint: "ollama's store on this disk".into(),
-        files: vec![],
-    };
     if args.output.is_none() {
         let mut record = Record::new(origin.clone(), Some(file_type));
         // Nobody has compared its bytes with the digest.
         record.verified_at = None;
+        record.bytes = Some(found.size);
         record.linked = Some(found.model.clone());
         store.write(&stem, &record)?;
     }
     let done = Done {
+        is_verified: false,
         path: &place.path,
         bytes: found.size,
         read: 0,
@@ -308,6 +320,17 @@ pub(super) fn import(
         seconds: 0.0,
     };
     tell(args, &done, &origin)
+}
+
+/// What would be done.
+fn would(args: &PullArgs, what: &str, read: u64, written: u64) -> anyhow::Result<ExitCode> {
+    if args.json {
+        let report = json!({"bytes_to_read": read, "bytes_to_write": written});
+        writeln!(text::stdout(), "{}", text::json(&report)?)?;
+    } else {
+        say!("siskin: {}", text::escaped(what));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn threads(args: &PullArgs) -> usize {
@@ -333,6 +356,7 @@ fn tell(args: &PullArgs, done: &Done<'_>, origin: &Origin) -> anyhow::Result<Exi
         let report = json!({
             "output": path,
             "is_new": true,
+            "is_verified": done.is_verified,
             "bytes": done.bytes,
             "bytes_read": done.read,
             "bytes_resumed": done.resumed,
@@ -344,9 +368,13 @@ fn tell(args: &PullArgs, done: &Done<'_>, origin: &Origin) -> anyhow::Result<Exi
         writeln!(text::stdout(), "{}", text::json(&report)?)?;
     } else if !args.quiet {
         say!(
-            "siskin: {}: {}, verified, {:.1} s, {:.1} MB/s read, peak RSS {}",
+            "siskin: {}: {}, {}, {:.1} s, {:.1} MB/s read, peak RSS {}",
             text::escaped(&path),
             size::bytes(done.bytes),
+            match done.is_verified {
+                true => "verified",
+                false => "not verified: its source gives no digest",
+            },
             done.seconds,
             done.read as f64 / 1e6 / done.seconds.max(1e-3),
             Memory::now().peak_bytes.map_or("unknown".into(), size::bytes),

@@ -171,7 +171,7 @@ pub(super) fn of_repo(name: &HubName, repo: Repo, model: GgufModel) -> Result<Re
         file_type: model.file_type,
         reason: None,
         origin,
-        stem: model.name,
+        stem: visible(&model.name),
     })
 }
 
@@ -202,11 +202,19 @@ pub(super) fn of_artifact(name: &Name, artifact: Artifact, stem: &str) -> Result
         file_type: None,
         reason: None,
         origin,
-        stem: safe.collect(),
+        stem: visible(&safe.collect::<String>()),
     })
 }
 
 fn digests(files: &[ReadyFile]) -> Vec<(String, String)> {
     let digest = |file: &ReadyFile| Some((file.what.clone(), file.digest?.hex()));
     files.iter().filter_map(digest).collect()
+}
+
+/// A name that a folder shows.
+fn visible(name: &str) -> String {
+    match name.trim_start_matches('.') {
+        "" => "model".to_owned(),
+        name => name.to_owned(),
+    }
 }

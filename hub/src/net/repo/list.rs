@@ -85,6 +85,10 @@ pub(super) fn files(client: &Client, id: &str, commit: &str) -> Result<Vec<Remot
         let (entries, link): (Vec<Entry>, _) = json(client, &url, &subject)?;
         for entry in entries {
             if entry.r#type == "file" {
+                // What cannot be a path below a folder is no file of a model.
+                if !is_safe_path(&entry.path) {
+                    continue;
+                }
                 files.push(file(entry).map_err(|problem| wrong(&url, &subject, problem))?);
             }
         }
@@ -140,11 +144,8 @@ fn json<T: DeserializeOwned>(
     Ok((parsed, link))
 }
 
-/// A file of the list; the paths become paths on this disk, so only safe ones are taken.
+/// A file of the list.
 fn file(entry: Entry) -> Result<RemoteFile, &'static str> {
-    if !is_safe_path(&entry.path) {
-        return Err("a file of the repository has a path that leads elsewhere");
-    }
     let Some(lfs) = entry.lfs else {
         let git = entry.oid.as_deref().and_then(hex_bytes);
         return Ok(RemoteFile {
