@@ -169,7 +169,7 @@ const OPENS_ITSELF: [(&str, &str); 13] = [
         "hub/src/net/download.rs",
         "makes outputs that go on, syncs a folder",
     ),
-    ("hub/src/store/record.rs", "reads the time of a record"),
+    ("hub/src/store/record.rs", "reads and sets the time of a record"),
     ("harness/src/worker.rs", "reads /proc"),
     ("model/src/atomic_file/sibling.rs", "makes outputs"),
     ("model/src/atomic_file/target.rs", "syncs a folder"),

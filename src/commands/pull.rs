@@ -203,8 +203,11 @@ fn without_type(name: &HubName) -> HubName {
 /// # Errors
 /// It cannot be pulled.
 pub(super) fn ensure(store: &Store, name: &Name) -> anyhow::Result<PathBuf> {
-    if let Some(model) = pulled(store, name, None)? {
-        return Ok(model.path().to_owned());
+    // Of several types, the one that a pull would get.
+    for file_type in [Some(DEFAULT_TYPE.name()), None] {
+        if let Some(model) = pulled(store, name, file_type)? {
+            return Ok(model.path().to_owned());
+        }
     }
     let args = PullArgs {
         name: name.to_string(),

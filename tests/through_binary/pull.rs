@@ -189,7 +189,7 @@ fn converted(fixture: &str, file_type: &str) -> Vec<u8> {
 fn side_by_side<T: Sync>(cases: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..cases.len().min(24) {
+        for _ in 0..cases.len().min(40) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     work(case);

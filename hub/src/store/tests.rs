@@ -1,7 +1,6 @@
 use super::*;
 use std::fs::{hard_link, write};
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 fn store(files: &[&str]) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -149,3 +149,24 @@ fn a_kept_checkpoint_is_in_the_cache_that_others_read() {
         assert!(sent <= source, "{sent} bytes of weights, which are in the cache");
     }
 }
+
+#[test]
+fn an_importance_matrix_is_heeded_and_a_file_that_is_here_does_not_stand_in_for_it() {
+    let site = Site::new();
+    upload(&site.hub, "org/llama-spm", "llama-spm");
+    let matrix = siskin_testing::root().join("tests/data/imatrix/llama-spm.gguf");
+    silent(&mut site.pull("org/llama-spm --type q4_k_m"));
+    let plain = read(&site.model("llama-spm-q4_k_m"));
+    silent(site.pull("org/llama-spm --type q4_k_m --imatrix").arg(&matrix));
+    let weighted = read(&site.model("llama-spm-q4_k_m"));
+    let own = site.path("own.gguf");
+    let mut convert = site.line("convert --type q4_k_m --quiet --imatrix");
+    util::succeed(
+        convert
+            .arg(&matrix)
+            .arg(util::checkpoint("llama-spm"))
+            .arg("-o")
+            .arg(&own),
+    );
+    assert!(weighted == read(&own) && weighted != plain);
+}

@@ -13,6 +13,8 @@ use siskin_testing::synthetic::{self, Sizes};
 use super::{Site, converted, names, put, read, silent, upload};
 use crate::util;
 
+/// A signal ends a pull within this time.
+const PROMPT: Duration = Duration::from_secs(1);
 /// What a header's reader asks for at most, in bytes.
 const HEADER: u64 = 128 << 10;
 
@@ -128,7 +130,8 @@ fn kill(kills: usize, seed: u64) -> usize {
 
 #[test]
 fn a_pull_that_is_killed_at_any_moment_goes_on() {
-    kill(20, 17);
+    let went_on = kill(20, 17);
+    println!("{went_on} of 20 pulls went on after a journal");
 }
 
 /// `cargo test --release -- --ignored killed_200` takes minutes.
@@ -171,10 +174,7 @@ fn ctrl_c_ends_a_slow_pull_at_once_and_the_next_one_goes_on() {
         let took = start.elapsed();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(
-            took < Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 3 }),
-            "{took:?}"
-        );
+        assert!(took < PROMPT, "{took:?}");
         let last = said.lines().last().unwrap_or_default();
         assert!(
             last.starts_with("siskin: interrupted; what has arrived is in ")
@@ -220,15 +220,172 @@ fn ctrl_c_ends_a_pull_that_waits_for_an_answer() {
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "{request}: {said}");
-        assert!(
-            start.elapsed() < Duration::from_secs(3),
-            "{request}: {:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < PROMPT, "{request}: {:?}", start.elapsed());
         assert!(
             said.starts_with("siskin: interrupted") && said.lines().count() == 1,
             "{request}: {said}"
         );
         assert_eq!(super::names(&site.path("models")), [""; 0]);
+    }
+}
+
+/// Starts a pull whose weights come ever more slowly, and gives it when a file beside the models has so many bytes.
+fn slow(site: &Site, line: &str, partial: &Path, bytes: u64) -> Child {
+    site.hub.rate(1_000_000);
+    let mut pull = site.pull_that_hears(line);
+    let pipes = pull.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = pipes.spawn().expect("the program starts");
+    let start = Instant::now();
+    while std::fs::metadata(partial).map_or(0, |meta| meta.len()) < bytes {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{line}: it does not come so far"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+#[test]
+fn files_that_are_stored_as_they_are_go_on_after_a_kill() {
+    let cases = [
+        ("maker/x --quiet", "models/.x-f32.gguf.pull", 1),
+        (
+            "org/llama-spm --quiet --type q8_0 --keep-checkpoint",
+            "hf/hub/models--org--llama-spm/blobs/SHA256.incomplete",
+            0,
+        ),
+    ];
+    for (line, partial, headers) in cases {
+        let site = Site::new();
+        upload(&site.hub, "org/llama-spm", "llama-spm");
+        let weights = File::large(read(&util::checkpoint("llama-spm").join("model.safetensors")));
+        let partial = site.path(&partial.replace("SHA256", weights.sha256()));
+        let model = converted("llama-spm", "f32");
+        let file = ("x-f32.gguf".to_owned(), File::large(model.clone()));
+        put(&site.hub, "maker/x", "main", &[file]);
+        let mut child = slow(&site, line, &partial, 600_000);
+        let _ = child.kill();
+        let _ = child.wait();
+        assert_eq!(site.shown(), [""; 0]);
+        let had = std::fs::metadata(&partial).expect("it is kept").len();
+        site.hub.rate(0);
+        site.hub.expire_signatures();
+        site.hub.take_log();
+        silent(&mut site.pull(line.replace(" --quiet", "").as_str()));
+        let size = match headers {
+            0 => read(&util::checkpoint("llama-spm").join("model.safetensors")).len(),
+            _ => model.len(),
+        };
+        let sent = sent(&site, 1);
+        // Headers come by requests of their own: 128 KiB of safetensors, 1 MiB of GGUF.
+        let most = size as u64 - had + HEADER + headers * (1 << 20);
+        assert!(
+            sent <= most,
+            "{line}: {had} of {size} were there, {sent} came again"
+        );
+        assert!(!partial.exists());
+        let want = if headers == 0 {
+            converted("llama-spm", "q8_0")
+        } else {
+            model
+        };
+        let pulled = site.path("models").join(&site.shown()[0]);
+        assert!(read(&pulled) == want, "{line}");
+    }
+}
+
+#[test]
+fn a_second_pull_of_the_same_file_is_refused_and_does_no_harm() {
+    for (line, name) in [
+        ("org/llama-spm --type q8_0", "llama-spm-q8_0"),
+        ("maker/x", "x-f32"),
+    ] {
+        let site = Site::new();
+        upload(&site.hub, "org/llama-spm", "llama-spm");
+        let file = (
+            "x-f32.gguf".to_owned(),
+            File::large(converted("llama-spm", "f32")),
+        );
+        put(&site.hub, "maker/x", "main", &[file]);
+        let first = slow(&site, line, &site.path(&format!("models/.{name}.gguf.pull")), 1);
+        let said = util::fail(&mut site.pull(line), 1);
+        assert!(said.contains(name) && said.contains(": another pro"), "{said}");
+        site.hub.rate(0);
+        let output = first.wait_with_output().expect("it ends");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let ty = name.rsplit('-').next().expect("a type");
+        assert!(read(&site.model(name)) == converted("llama-spm", ty));
+        assert_eq!(site.unfinished(), [""; 0]);
+    }
+}
+
+#[test]
+fn what_was_damaged_between_two_pulls_is_found_out() {
+    type Damage = fn(&Path, &Path);
+    fn cut(path: &Path) {
+        let bytes = read(path);
+        std::fs::write(path, &bytes[..bytes.len() / 2]).expect("written");
+    }
+    let cases: [(&str, Damage); 5] = [
+        ("the journal is gone", |_, journal| {
+            std::fs::remove_file(journal).expect("removed")
+        }),
+        ("the journal is cut", |_, journal| cut(journal)),
+        ("the journal is text", |_, journal| {
+            std::fs::write(journal, "{}").expect("written")
+        }),
+        ("the output is gone", |partial, _| {
+            std::fs::remove_file(partial).expect("removed")
+        }),
+        ("the output is cut", |partial, _| cut(partial)),
+    ];
+    let site = Site::new();
+    upload(&site.hub, "org/llama-spm", "llama-spm");
+    let want = converted("llama-spm", "q8_0");
+    let line = "org/llama-spm --quiet --type q8_0";
+    let partial = site.path("models/.llama-spm-q8_0.gguf.pull");
+    let journal = site.path("models/.llama-spm-q8_0.gguf.pull.json");
+    for (case, damage) in cases {
+        let child = slow(&site, line, &partial, 1);
+        std::thread::sleep(Duration::from_millis(300));
+        send(&child, Signal::INT);
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(130), "{case}");
+        damage(&partial, &journal);
+        site.hub.rate(0);
+        silent(&mut site.pull(&line.replace(" --quiet", "")));
+        assert!(read(&site.model("llama-spm-q8_0")) == want, "{case}");
+        assert_eq!(site.unfinished(), [""; 0], "{case}");
+        util::succeed(&mut site.line("rm llama-spm-q8_0"));
+    }
+    // Bytes that were written and are others now.
+    let child = slow(&site, line, &partial, 1);
+    std::thread::sleep(Duration::from_millis(1000));
+    send(&child, Signal::INT);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    let mut bytes = read(&partial);
+    let place = want.len() / 10..want.len() / 5;
+    for (byte, right) in bytes[place.clone()].iter_mut().zip(&want[place]) {
+        *byte = !right;
+    }
+    std::fs::write(&partial, bytes).expect("written");
+    site.hub.rate(0);
+    let output = site
+        .pull(&line.replace(" --quiet", ""))
+        .output()
+        .expect("the program starts");
+    if output.status.success() {
+        assert!(read(&site.model("llama-spm-q8_0")) == want);
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.lines().count() == 1 && site.shown().is_empty(), "{said}");
+        silent(&mut site.pull(&line.replace(" --quiet", "")));
+        assert!(read(&site.model("llama-spm-q8_0")) == want);
     }
 }

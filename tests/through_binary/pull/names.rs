@@ -94,6 +94,10 @@ fn what_a_command_names_is_pulled_once() {
     assert!(!first.stdout.is_empty() && first.stdout == second.stdout);
     assert!(read(&site.model("llama-spm-q4_k_m")) == converted("llama-spm", "q4_k_m"));
     assert_eq!(site.shown(), ["llama-spm-q4_k_m.gguf"]);
+    // Of several types it is the one that was pulled without a type.
+    silent(&mut site.pull("org/llama-spm --type f16"));
+    std::fs::write(site.model("llama-spm-f16"), "damaged").expect("written");
+    assert_eq!(run().stdout, first.stdout);
 }
 
 #[test]
