@@ -53,7 +53,8 @@ fn a_checkpoint_is_its_weights_and_its_small_files() {
 
 #[test]
 fn weights_are_taken_in_the_order_of_their_forms() {
-    let cases: [(&[(&str, u64)], Result<&str, &str>); 9] = [
+    type Case<'c> = (&'c [(&'c str, u64)], Result<&'c str, &'c str>);
+    let cases: [Case<'_>; 9] = [
         (
             &[("pytorch_model.bin", 1), ("a.gguf", 1)],
             Ok("pytorch_model.bin"),

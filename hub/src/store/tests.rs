@@ -23,7 +23,8 @@ fn origin() -> Origin {
 
 #[test]
 fn the_folder_follows_from_the_environment() {
-    let cases: [(&[(&str, &str)], Option<&str>); 6] = [
+    type Case<'c> = (&'c [(&'c str, &'c str)], Option<&'c str>);
+    let cases: [Case<'_>; 6] = [
         (&[("SISKIN_MODELS", "/m"), ("HOME", "/h")], Some("/m")),
         (&[("SISKIN_MODELS", "m")], Some("m")),
         (
@@ -110,7 +111,8 @@ fn a_name_means_one_model_or_names_those_it_could_mean() {
         "mine.gguf",
     ]);
     let tiny = Some("TinyLlama-1.1B-Chat-v1.0");
-    let cases: [(&str, Option<&str>, Result<Option<&str>, &str>); 8] = [
+    type Case<'c> = (&'c str, Option<&'c str>, Result<Option<&'c str>, &'c str>);
+    let cases: [Case<'_>; 8] = [
         ("tinyllama", tiny, Ok(Some("TinyLlama-1.1B-Chat-v1.0-q4_k_m"))),
         ("tinyllama", None, Ok(None)),
         (

@@ -16,6 +16,7 @@ pub(crate) fn settings() -> Settings {
         attempts: 4,
         backoff: Duration::from_millis(1),
         longest_wait: Duration::from_secs(2),
+        heads: false,
     }
 }
 
