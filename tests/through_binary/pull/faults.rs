@@ -77,6 +77,14 @@ fn cases(elsewhere: &Hub) -> Vec<(Fault, usize, End)> {
 
 #[test]
 fn whatever_goes_wrong_ends_with_the_right_bytes_or_one_line() {
+    // Both wait for a quarter of a minute.
+    std::thread::scope(|scope| {
+        scope.spawn(a_hub_that_is_not_there_is_said_after_a_few_attempts);
+        every_fault_ends_with_the_right_bytes_or_one_line();
+    });
+}
+
+fn every_fault_ends_with_the_right_bytes_or_one_line() {
     let elsewhere = Hub::start();
     let want = converted("llama-tied", "q8_0");
     let mut all: Vec<(&str, (Fault, usize, End))> = REQUESTS
@@ -129,6 +137,14 @@ fn whatever_goes_wrong_ends_with_the_right_bytes_or_one_line() {
     for request in elsewhere.take_log() {
         assert_eq!(request.authorization, None, "{request:?}");
     }
+}
+
+fn a_hub_that_is_not_there_is_said_after_a_few_attempts() {
+    let site = Site::new();
+    let gone = Hub::start().url();
+    let line = util::fail(site.pull("org/good").env("HF_ENDPOINT", &gone), 1);
+    assert!(line.contains("127.0.0.1") && line.contains("attempts"), "{line}");
+    assert_eq!(site.shown(), [""; 0]);
 }
 
 #[test]
