@@ -315,14 +315,12 @@ fn type_in(name: &str) -> Option<String> {
 /// # Errors
 /// There is no such file, it is not a GGUF file, or a part is missing.
 pub fn gguf_file(files: &[Listed], path: &str) -> Result<GgufModel, ChooseError> {
-    let models = gguf_models(files);
     let belongs = |model: &GgufModel| model.files.iter().any(|file| file.path == path);
-    models
-        .into_iter()
-        .find(belongs)
-        .ok_or_else(|| ChooseError::NoFile {
-            path: path.to_owned(),
-        })
+    let found = gguf_models(files).into_iter().find(belongs);
+    let found = found.ok_or_else(|| ChooseError::NoFile {
+        path: path.to_owned(),
+    });
+    found?.whole()
 }
 
 /// A choice among GGUF models, and why.

@@ -48,21 +48,29 @@ pub(crate) fn main(args: ListArgs) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let table = table(&store, &models, SystemTime::now());
-    let shown = text_table(&table, bench::terminal_width().unwrap_or(usize::MAX));
+    let width = bench::terminal_width().unwrap_or(usize::MAX);
+    let table = table(&store, &models, SystemTime::now(), width >= WIDE);
+    let shown = text_table(&table, width);
     text::stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(store: &Store, models: &[Stored], now: SystemTime) -> Table {
-    let columns = ["name", "type", ">size", "used", "verified", "from"];
+/// Narrower terminals have no room for where a model is from; --json has it.
+const WIDE: usize = 120;
+
+fn table(store: &Store, models: &[Stored], now: SystemTime, is_wide: bool) -> Table {
+    let all = ["name", "type", ">size", "used", "verified", "from"];
+    let columns = match is_wide {
+        true => &all[..],
+        false => &all[..4],
+    };
     let folder = store.folder().display().to_string();
-    let mut table = Table::new(&text::escaped(&folder), &columns);
+    let mut table = Table::new(&text::escaped(&folder), columns);
     for model in models {
         let record = model.record.as_ref();
         let verified = record.and_then(|record| record.verified_at);
         let verified = verified.map(|at| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(at));
-        table.rows.push(vec![
+        let mut row = vec![
             text::escaped(&model.name),
             file_type(model),
             size::bytes(model.bytes),
@@ -71,7 +79,9 @@ fn table(store: &Store, models: &[Stored], now: SystemTime) -> Table {
             record
                 .and_then(|record| record.origin.as_ref())
                 .map_or("here".into(), |origin| text::escaped(&origin.name)),
-        ]);
+        ];
+        row.truncate(columns.len());
+        table.rows.push(row);
     }
     table
 }
@@ -79,6 +89,9 @@ fn table(store: &Store, models: &[Stored], now: SystemTime) -> Table {
 /// The type that is known, else the one that the file has.
 fn file_type(model: &Stored) -> String {
     let known = model.record.as_ref().and_then(|record| record.file_type.clone());
+    if !model.is_whole() {
+        return "damaged".into();
+    }
     known.unwrap_or_else(|| match ModelFile::open(model.path()) {
         Ok(opened) => summary::file_type(&opened.header),
         Err(_) => "damaged".into(),

@@ -75,8 +75,8 @@ fn weights_are_taken_in_the_order_of_their_forms() {
             Err("the shards that its index names"),
         ),
         (
-            &[("a-00001-of-00002.gguf", 1)],
-            Err("part 2 of 2 of a is missing"),
+            &[("a-00001-of-00002.gguf", 1), ("b.GGUF", 1)],
+            Ok("a-00001-of-00002.gguf"),
         ),
         (&[("adapter_model.safetensors", 1)], Err("it is an adapter")),
         (&[("mmproj-f16.gguf", 1)], Err("nor a GGUF file")),

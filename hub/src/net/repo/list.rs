@@ -85,11 +85,7 @@ pub(super) fn files(client: &Client, id: &str, commit: &str) -> Result<Vec<Remot
         let (entries, link): (Vec<Entry>, _) = json(client, &url, &subject)?;
         for entry in entries {
             if entry.r#type == "file" {
-                // What cannot be a path below a folder is no file of a model.
-                if !is_safe_path(&entry.path) {
-                    continue;
-                }
-                files.push(file(entry).map_err(|problem| wrong(&url, &subject, problem))?);
+                files.extend(file(entry).map_err(|problem| wrong(&url, &subject, problem))?);
             }
         }
         if files.len() > MAX_FILES {
@@ -144,26 +140,29 @@ fn json<T: DeserializeOwned>(
     Ok((parsed, link))
 }
 
-/// A file of the list.
-fn file(entry: Entry) -> Result<RemoteFile, &'static str> {
+/// A file of the list; `None` if its path cannot be one below a folder: then it is no file of a model.
+fn file(entry: Entry) -> Result<Option<RemoteFile>, &'static str> {
+    if !is_safe_path(&entry.path) {
+        return Ok(None);
+    }
     let Some(lfs) = entry.lfs else {
         let git = entry.oid.as_deref().and_then(hex_bytes);
-        return Ok(RemoteFile {
+        return Ok(Some(RemoteFile {
             path: entry.path,
             size: entry.size,
             sha256: None,
             git_sha1: git,
-        });
+        }));
     };
     let Some(Digest::Sha256(sha256)) = Digest::sha256(&lfs.oid) else {
         return Err("the digest of a large file is not a SHA-256");
     };
-    Ok(RemoteFile {
+    Ok(Some(RemoteFile {
         path: entry.path,
         size: lfs.size,
         sha256: Some(sha256),
         git_sha1: None,
-    })
+    }))
 }
 
 /// The address of `rel="next"` in a `Link` header (RFC 8288).
@@ -208,17 +207,20 @@ mod tests {
                 size: 7,
             }),
         };
-        let large = file(entry("a/b", Some(&sha))).expect("good");
+        let large = file(entry("a/b", Some(&sha))).expect("good").expect("a file");
         assert_eq!(
             (large.size, large.sha256, large.git_sha1),
             (7, Some([0xab; 32]), None)
         );
-        let small = file(entry("a", None)).expect("good");
+        let small = file(entry("a", None)).expect("good").expect("a file");
         assert_eq!(
             (small.size, small.sha256, small.git_sha1),
             (130, None, Some([0xcd; 20]))
         );
-        for (path, lfs) in [("../a", None), ("/a", None), ("a", Some("zz")), ("a", Some(""))] {
+        for path in ["../a", "/a", "a/../b", "a\nb"] {
+            assert_eq!(file(entry(path, None)).expect("passed over"), None, "{path:?}");
+        }
+        for (path, lfs) in [("a", Some("zz")), ("a", Some(""))] {
             assert!(file(entry(path, lfs)).is_err(), "{path} {lfs:?}");
         }
     }
