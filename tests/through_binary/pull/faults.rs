@@ -139,14 +139,6 @@ fn every_fault_ends_with_the_right_bytes_or_one_line() {
     }
 }
 
-fn a_hub_that_is_not_there_is_said_after_a_few_attempts() {
-    let site = Site::new();
-    let gone = Hub::start().url();
-    let line = util::fail(site.pull("org/good").env("HF_ENDPOINT", &gone), 1);
-    assert!(line.contains("127.0.0.1") && line.contains("attempts"), "{line}");
-    assert_eq!(site.shown(), [""; 0]);
-}
-
 #[test]
 fn a_hub_that_is_not_there_is_said_after_a_few_attempts() {
     let site = Site::new();
