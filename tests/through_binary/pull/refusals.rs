@@ -214,7 +214,7 @@ fn a_file_that_is_there_is_not_replaced() {
     assert!(read(&own) == before);
     let line = fail(&mut site.pull("other/good --type q8_0"), 1);
     assert!(
-        line.contains("good-q8_0.gguf") && line.contains("--force"),
+        line.contains("good-q8_0 is here already, from hf:org/good;") && line.contains("--force"),
         "{line}"
     );
     assert!(read(&site.model("good-q8_0")) == before);
@@ -224,7 +224,10 @@ fn a_file_that_is_there_is_not_replaced() {
     // One that was put there by hand.
     std::fs::write(site.model("good-f16"), "mine").expect("written");
     let line = fail(&mut site.pull("org/good --type f16"), 1);
-    assert!(line.contains("good-f16.gguf"), "{line}");
+    assert!(
+        line.contains("good-f16 is here already, it is not known where from;"),
+        "{line}"
+    );
     assert_eq!(read(&site.model("good-f16")), b"mine");
 }
 
