@@ -69,6 +69,7 @@ impl Work<'_> {
         for (position, bytes) in self.without_source()? {
             self.disk.write_at(&bytes, position)?;
         }
+        let rows_left = keeper::RowsLeft::new(self, &journal);
         let flight = &Mutex::new(Flight::new(journal));
         let stop = &AtomicBool::new(false);
         let (tell, told) = channel();
@@ -81,7 +82,7 @@ impl Work<'_> {
         let read = thread::scope(|scope| {
             let keeper = thread::Builder::new().stack_size(workers::STACK);
             let keeper = keeper.spawn_scoped(scope, move || {
-                let kept = keeper::keep(self, flight, &told, on_event);
+                let kept = keeper::keep(self, flight, &told, rows_left, on_event);
                 stop.store(kept.is_err(), Ordering::Relaxed);
                 kept
             });

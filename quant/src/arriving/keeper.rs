@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Event;
 use super::execute::Work;
 use super::flight::Flight;
+use super::journal::Journal;
 use super::route::{Piece, runs};
 use siskin_model::atomic_file::AtomicFileError;
 
@@ -31,9 +32,9 @@ pub(super) fn keep(
     work: &Work<'_>,
     flight: &Mutex<Flight>,
     told: &Receiver<Tell>,
+    mut rows_left: RowsLeft,
     on_event: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<(), AtomicFileError> {
-    let mut rows_left = RowsLeft::new(work, flight);
     let mut last = Instant::now();
     let mut waiting = 0;
     let mut arrived = 0;
@@ -73,13 +74,14 @@ fn checkpoint(work: &Work<'_>, flight: &Mutex<Flight>) -> Result<(), AtomicFileE
 }
 
 /// Rows of each tensor that are not written yet.
-struct RowsLeft {
+pub(super) struct RowsLeft {
     rows: Vec<u64>,
     finished: usize,
 }
 
 impl RowsLeft {
-    fn new(work: &Work<'_>, flight: &Mutex<Flight>) -> Self {
+    /// Those that a journal does not count, before anything is written.
+    pub(super) fn new(work: &Work<'_>, journal: &Journal) -> Self {
         let rows = work
             .plan
             .tensors
@@ -92,7 +94,6 @@ impl RowsLeft {
             rows: rows.collect(),
             finished: 0,
         };
-        let journal = flight.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
         for (file, entry) in journal.shards.iter().enumerate() {
             let done = usize::try_from(entry.pieces).unwrap_or(usize::MAX);
             for piece in work.route.pieces(file).take(done) {
