@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use siskin_model::{ErrorKind, FileType};
+use siskin_model::{ErrorKind, FileType, gguf};
 
 /// A file of a repository, as its listing has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,11 +205,7 @@ pub fn contents(files: &[Listed]) -> Result<Contents, ChooseError> {
 /// The shards `STEM-00001-of-00003.ENDING`, in their order.
 fn shards(files: &[Listed], stem: &str, ending: &str) -> Vec<Listed> {
     let is_shard = |file: &&Listed| {
-        let rest = file
-            .path
-            .strip_prefix(stem)
-            .and_then(|rest| rest.strip_suffix(ending));
-        rest.is_some_and(|rest| part(rest).is_some())
+        file.path.ends_with(ending) && part_of(&file.path).is_some_and(|(name, ..)| name == stem)
     };
     let mut shards: Vec<Listed> = files.iter().filter(is_shard).cloned().collect();
     shards.sort_by(|a, b| a.path.cmp(&b.path));
@@ -241,23 +237,10 @@ fn is_small(file: &Listed) -> bool {
     top && SMALL.iter().any(|ending| file.path.ends_with(ending))
 }
 
-/// `-00001-of-00003`: number and count.
-fn part(text: &str) -> Option<(u32, u32)> {
-    let (number, count) = text.strip_prefix('-')?.split_once("-of-")?;
-    let digits = |text: &str| {
-        (text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| text.parse::<u32>().ok())
-            .flatten()
-    };
-    let (number, count) = (digits(number)?, digits(count)?);
-    (number >= 1 && number <= count).then_some((number, count))
-}
-
 /// The name before the part, the part's number and count, of a path with any ending.
 fn part_of(path: &str) -> Option<(&str, u32, u32)> {
-    let stem = path.rsplit_once('.')?.0;
-    let (name, rest) = stem.split_at_checked(stem.len().checked_sub("-00001-of-00003".len())?)?;
-    part(rest).map(|(number, count)| (name, number, count))
+    let (stem, _) = path.rsplit_once('.')?;
+    gguf::part_of(stem).filter(|(_, number, count)| (1..=*count).contains(number))
 }
 
 /// Files that are parts of a model but not a language model.

@@ -95,7 +95,7 @@ impl Environment {
     /// Reads the variables that `lookup` gives. An empty variable is as one that is not set.
     ///
     /// # Errors
-    /// A value is not text, or not an address, a number or a token where one must be.
+    /// A value is not text, or is not the address, number or token that it must be.
     pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, HubError> {
         let raw = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let folder = |name: &str| raw(name).map(PathBuf::from);

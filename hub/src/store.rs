@@ -14,9 +14,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use siskin_model::ErrorKind;
 use siskin_model::atomic_file::AtomicFileError;
 use siskin_model::files::FileError;
+use siskin_model::gguf::part_of;
+use siskin_model::{ErrorKind, FileType};
 
 pub use record::{Origin, Record};
 pub use remove::Freed;
@@ -247,14 +248,7 @@ impl Store {
 /// The model's name of a file's: without part and ending. `None` if it is no model.
 fn name_of(file: &str) -> Option<&str> {
     let stem = file.strip_suffix(".gguf").filter(|stem| !stem.starts_with('.'))?;
-    let part = |stem: &str| {
-        let bytes = stem.as_bytes();
-        let rest = bytes.get(bytes.len().checked_sub(15)?..)?;
-        let digits = |range: std::ops::Range<usize>| rest[range].iter().all(u8::is_ascii_digit);
-        let is_part = rest[0] == b'-' && digits(1..6) && &rest[6..10] == b"-of-" && digits(10..15);
-        is_part.then_some(bytes.len() - 15)
-    };
-    let name = part(stem).map_or(stem, |end| &stem[..end]);
+    let name = part_of(stem).map_or(stem, |(name, ..)| name);
     (!name.is_empty()).then_some(name)
 }
 
@@ -263,7 +257,7 @@ fn choose(models: Vec<Stored>, name: &str, base: Option<&str>) -> Result<Option<
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
     let whole = |model: &&Stored| same(&model.name, wanted);
     let bare = |model: &&Stored| {
-        let bare = without_type(&model.name);
+        let bare = FileType::at_end_of(&model.name).map_or(model.name.as_str(), |(bare, _)| bare);
         same(bare, wanted) || base.is_some_and(|base| same(bare, base) || same(&model.name, base))
     };
     if let Some(very) = models.iter().find(|model| model.name == wanted) {
@@ -281,17 +275,6 @@ fn choose(models: Vec<Stored>, name: &str, base: Option<&str>) -> Result<Option<
             there: several.iter().map(|model| model.name.clone()).collect(),
         }),
     }
-}
-
-/// A name without the type at its end.
-fn without_type(name: &str) -> &str {
-    let types = siskin_model::FileType::all().map(siskin_model::FileType::name);
-    let mut bare = types.filter_map(|ty| {
-        let (before, end) = name.split_at_checked(name.len().checked_sub(ty.len())?)?;
-        let before = before.strip_suffix(['-', '.', '_'])?;
-        end.eq_ignore_ascii_case(ty).then_some(before)
-    });
-    bare.next().unwrap_or(name)
 }
 
 #[cfg(test)]

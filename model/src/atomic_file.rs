@@ -128,16 +128,8 @@ impl AtomicFile {
     }
 
     fn move_to_target(&mut self) -> Result<(), AtomicFileError> {
-        match self.existing {
-            Overwrite::Replace => std::fs::rename(&self.partial, &self.target),
-            Overwrite::Refuse => move_to_new(&self.partial, &self.target),
-        }
-        .map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => AtomicFileError::Exists(self.path.clone()),
-            _ => self.error(e),
-        })?;
+        place(&self.partial, &self.target, &self.path, self.existing)?;
         self.file = None;
-        target::sync_folder(target::folder_of(&self.target));
         Ok(())
     }
 
@@ -187,6 +179,20 @@ fn sync(file: &File) -> io::Result<()> {
         Err(error) if is_unsupported(&error) => Ok(()),
         synced => synced,
     }
+}
+
+/// Moves a complete file to its name, which the caller knows as `path`, and sees to it that the move lasts.
+fn place(partial: &Path, target: &Path, path: &Path, existing: Overwrite) -> Result<(), AtomicFileError> {
+    match existing {
+        Overwrite::Replace => std::fs::rename(partial, target),
+        Overwrite::Refuse => move_to_new(partial, target),
+    }
+    .map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => AtomicFileError::Exists(path.to_owned()),
+        _ => AtomicFileError::io(path, e),
+    })?;
+    target::sync_folder(target::folder_of(target));
+    Ok(())
 }
 
 /// Moves a file to a name that must not exist yet. A hard link fails if another process took the name meanwhile; a

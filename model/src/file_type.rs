@@ -88,6 +88,16 @@ impl FileType {
         TABLE.iter().map(|row| row.0)
     }
 
+    /// The type at the end of a name, after `-`, `.` or `_` and in upper or lower case, and what is before it: `tinyllama`
+    /// and q4_k_m of `tinyllama-Q4_K_M`. `None` if it ends with no type, or is nothing else.
+    pub fn at_end_of(name: &str) -> Option<(&str, FileType)> {
+        FileType::all().find_map(|ty| {
+            let (before, end) = name.split_at_checked(name.len().checked_sub(ty.name().len())?)?;
+            let before = before.strip_suffix(['-', '.', '_'])?;
+            (end.eq_ignore_ascii_case(ty.name()) && !before.is_empty()).then_some((before, ty))
+        })
+    }
+
     fn row(self) -> &'static Row {
         &TABLE[self as usize]
     }

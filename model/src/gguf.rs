@@ -6,6 +6,7 @@
 mod cursor;
 mod error;
 mod model_file;
+mod part_name;
 mod reader;
 mod strings;
 mod value;
@@ -14,6 +15,7 @@ mod writer;
 pub(crate) use error::shortened;
 pub use error::{GgufError, HeaderError, NotGguf, Place, Problem, SplitProblem};
 pub use model_file::ModelFile;
+pub use part_name::{part_of, part_suffix};
 pub use reader::Header;
 pub use strings::Strings;
 pub use value::{Array, Metadata, Value, ValueType};

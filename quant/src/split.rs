@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use siskin_model::ErrorKind;
-use siskin_model::gguf::{DEFAULT_ALIGNMENT, Metadata, align_up};
+use siskin_model::gguf::{DEFAULT_ALIGNMENT, Metadata, align_up, part_suffix};
 
 use crate::convert::file_bytes;
 use crate::plan::Plan;
@@ -74,7 +74,10 @@ pub fn part_path(path: &Path, number: usize, count: usize) -> Result<PathBuf, Sp
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| SplitError::Name(path.to_owned()))?;
     let stem = name.strip_suffix(".gguf").unwrap_or(name);
-    Ok(path.with_file_name(format!("{stem}-{:05}-of-{count:05}.gguf", number + 1)))
+    Ok(path.with_file_name(format!(
+        "{stem}{}.gguf",
+        part_suffix(number as u64 + 1, count as u64)
+    )))
 }
 
 /// Cuts a plan into one for each part. Tensors keep their order; offsets are those in the part.

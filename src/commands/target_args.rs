@@ -44,8 +44,8 @@ pub(crate) fn file_types() -> impl TypedValueParser<Value = FileType> {
     PossibleValuesParser::new(FileType::all().map(possible)).map(|text| named(&text).unwrap_or(FileType::F16))
 }
 
-#[cfg(feature = "pull")]
 /// The name of a type in lower case; also types that siskin does not write, which ready-made files may have.
+#[cfg(feature = "pull")]
 pub(crate) fn file_type_name(text: &str) -> Result<String, String> {
     let known = named(text).map(|ty| ty.name().to_owned());
     let word = text.to_lowercase();
@@ -127,21 +127,13 @@ impl TargetArgs {
 /// The type that a file's name ends with, as in `tinyllama-q4_k_m.gguf` or `model.Q8_0.gguf`.
 pub(crate) fn type_in_name(path: &Path) -> Option<FileType> {
     let stem = path.file_stem()?.to_str()?;
-    FileType::all().find(|ty| without_type(stem, *ty).is_some())
-}
-
-/// `stem` without the type at its end.
-fn without_type(stem: &str, ty: FileType) -> Option<&str> {
-    let at = stem.len().checked_sub(ty.name().len())?;
-    let (before, end) = stem.split_at_checked(at)?;
-    let before = before.strip_suffix(['-', '.', '_'])?;
-    (end.eq_ignore_ascii_case(ty.name()) && !before.is_empty()).then_some(before)
+    FileType::at_end_of(stem).map(|(_, ty)| ty)
 }
 
 /// A name for a file of type `ty` made from the file `input`, next to it.
 pub(crate) fn next_to(input: &Path, ty: FileType) -> PathBuf {
     let stem = input.file_stem().unwrap_or_default().to_string_lossy();
-    let bare = FileType::all().find_map(|old| without_type(&stem, old));
+    let bare = FileType::at_end_of(&stem).map(|(bare, _)| bare);
     input.with_file_name(format!("{}-{ty}.gguf", bare.unwrap_or(&stem)))
 }
 

@@ -64,8 +64,8 @@ impl WriteProgress {
     }
 }
 
-#[cfg(feature = "pull")]
 /// What arrives, in bytes: a bar on a terminal, otherwise a line per tenth, or nothing.
+#[cfg(feature = "pull")]
 pub(crate) enum PullProgress {
     Bar(ProgressBar),
     Lines { total: u64, tenths: AtomicU64 },

@@ -10,7 +10,7 @@ mod files;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use siskin_model::FileType;
@@ -31,9 +31,11 @@ use crate::store::Origin;
 pub use error::PullError;
 pub use files::{GatheredFiles, ReadyFile, ReadyFiles};
 
+/// The most bytes of a `config.json`.
+const MOST_CONFIG: u64 = 4 << 20;
 /// The small files that a conversion reads, a request for each, and the most bytes that it takes of one.
 const READ: [(&str, u64); 10] = [
-    ("config.json", 4 << 20),
+    ("config.json", MOST_CONFIG),
     ("generation_config.json", 4 << 20),
     ("tokenizer_config.json", 4 << 20),
     ("special_tokens_map.json", 4 << 20),
@@ -261,7 +263,7 @@ pub fn look(client: &Client, name: &Name, options: &Options<'_>) -> Result<Look,
             file_type,
             ..
         } => {
-            let config = repo.small("config.json", READ[0].1)?;
+            let config = repo.small("config.json", MOST_CONFIG)?;
             known(&config)?;
             // The header of the first shard: what is wrong with the weights is found out, and how fast they come.
             if let Some(first) = shards.first().filter(|first| first.bytes > 0) {
@@ -327,7 +329,7 @@ fn to_convert(
 ///
 /// # Errors
 /// A file cannot be read, or is not what it should be.
-pub fn checkpoint(repo: &Repo, small: &[Listed], weights: &[Listed]) -> Result<Checkpoint, PullError> {
+fn checkpoint(repo: &Repo, small: &[Listed], weights: &[Listed]) -> Result<Checkpoint, PullError> {
     let limit = |file: &Listed| match file.path.contains('/') {
         true => Some(MOST_TEMPLATE),
         false => READ
@@ -386,9 +388,4 @@ fn plain(revision: &str) -> String {
         })
         .take(40)
         .collect()
-}
-
-/// The file `STEM.gguf` in a folder.
-pub fn target(folder: &Path, stem: &str) -> PathBuf {
-    folder.join(format!("{stem}.gguf"))
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::sibling::{is_at, open_or_create, prefix};
 use super::target::{folder_of, resolve, sync_folder};
-use super::{AtomicFile, AtomicFileError, Overwrite, check, is_unsupported, move_to_new, sync};
+use super::{AtomicFile, AtomicFileError, Overwrite, check, is_unsupported, place, sync};
 use crate::files;
 
 /// The most bytes of a journal that are read.
@@ -169,15 +169,7 @@ impl KeptFile {
     pub fn commit(self) -> Result<(), AtomicFileError> {
         super::keep_mode(&self.file, &self.target);
         sync(&self.file).map_err(|e| self.error(e))?;
-        match self.existing {
-            Overwrite::Replace => std::fs::rename(&self.partial, &self.target),
-            Overwrite::Refuse => move_to_new(&self.partial, &self.target),
-        }
-        .map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => AtomicFileError::Exists(self.path.clone()),
-            _ => self.error(e),
-        })?;
-        sync_folder(folder_of(&self.target));
+        place(&self.partial, &self.target, &self.path, self.existing)?;
         let _ = remove(&self.journal);
         Ok(())
     }

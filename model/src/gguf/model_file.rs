@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{GgufError, NotGguf, SplitProblem};
-use super::{Header, Problem, TensorInfo, Value};
+use super::{Header, Problem, TensorInfo, Value, part_suffix};
 use crate::files::{FileError, Files};
 
 /// The most parts of a model: each is an open file and a mapping.
@@ -128,7 +128,7 @@ impl Part {
 
     /// The paths of all parts, from that of this one.
     fn paths(&self, path: &Path) -> Option<Vec<PathBuf>> {
-        let ending = |number: u64| format!("-{:05}-of-{:05}.gguf", number + 1, self.count);
+        let ending = |number: u64| format!("{}.gguf", part_suffix(number + 1, self.count));
         let name = path.file_name()?.to_str()?;
         let stem = name.strip_suffix(&ending(self.number))?;
         let path = |number| path.with_file_name(format!("{stem}{}", ending(number)));

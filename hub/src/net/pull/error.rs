@@ -46,16 +46,11 @@ pub enum PullError {
     #[error(transparent)]
     Convert(#[from] ConvertError),
     /// The conversion failed on its way.
-    #[error("{}", arriving(.0))]
+    #[error(transparent)]
     Arriving(#[from] ArrivingError),
     /// An artifact without a model.
     #[error("{0} has no GGUF model in it")]
     NoModel(String),
-}
-
-/// What the hub reports inside of a conversion is told by itself.
-fn arriving(error: &ArrivingError) -> String {
-    error.to_string()
 }
 
 impl PullError {

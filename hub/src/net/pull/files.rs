@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use siskin_model::files::{Files, ReadAt};
+use siskin_model::gguf::part_suffix;
 
 use super::PullError;
 use crate::HubError;
@@ -82,7 +83,9 @@ impl ReadyFiles {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let part = |number| target.with_file_name(format!("{stem}-{number:05}-of-{count:05}.gguf"));
+        let part = |number| {
+            target.with_file_name(format!("{stem}{}.gguf", part_suffix(number as u64, count as u64)))
+        };
         (1..=count).map(part).collect()
     }
 
