@@ -85,7 +85,7 @@ impl Config {
                 "requests that nobody waits for any more",
             ),
             row(
-                "requests of one key that wait",
+                "waiting requests of a key",
                 queue.queue_each.to_string(),
                 "one client that fills the queue",
             ),
