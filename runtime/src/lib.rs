@@ -38,6 +38,7 @@ pub mod ggml_hook;
 mod importance;
 mod read;
 pub mod scheduler;
+pub mod speculate;
 mod text;
 
 pub use builder::{Builder, Device, LoadPlan, Notice};

@@ -1,0 +1,78 @@
+//! Guesses, and who makes them.
+
+use serde::Serialize;
+
+use crate::engine::Token;
+
+/// Who guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The form of the text allows nothing else: a grammar, a schema.
+    Forced,
+    /// What followed the same tokens earlier in this text.
+    History,
+    /// What followed the same tokens in earlier texts of this user.
+    Remembered,
+    /// What the model found most likely after the same token when it last computed it.
+    Recycled,
+    /// A smaller model.
+    Model,
+}
+
+impl Source {
+    /// Every source, the cheapest and surest first.
+    pub const ALL: [Source; 5] = [
+        Source::Forced,
+        Source::History,
+        Source::Remembered,
+        Source::Recycled,
+        Source::Model,
+    ];
+}
+
+/// How sure a drafter is of a token: guesses of one bucket are accepted about equally often. Which bucket means what is
+/// the drafter's own; how often its guesses are accepted is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bucket(pub u8);
+
+/// Buckets that a drafter may have.
+pub const BUCKETS: u8 = 24;
+
+/// Tokens that may come next, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Who guessed.
+    pub source: Source,
+    /// The tokens, each with how sure the drafter is of it if those before are right.
+    pub tokens: Vec<(Token, Bucket)>,
+}
+
+impl Draft {
+    /// No tokens.
+    pub fn none(source: Source) -> Self {
+        Draft {
+            source,
+            tokens: Vec::new(),
+        }
+    }
+}
+
+/// Guesses what comes next. It keeps a text of its own: what it observed, in order.
+pub trait Drafter {
+    /// Which one it is.
+    fn source(&self) -> Source;
+
+    /// The text goes on with these tokens.
+    fn observe(&mut self, tokens: &[Token]);
+
+    /// The text is cut to its first `len` tokens.
+    fn forget(&mut self, len: usize);
+
+    /// At most `most` tokens that may follow the text. `goes_on` is asked with what is guessed so far whether another
+    /// guess is worth its cost; drafters whose guesses cost nothing need not ask.
+    fn propose(&mut self, most: usize, goes_on: &dyn Fn(&[(Token, Bucket)]) -> bool) -> Draft;
+
+    /// How often guesses of a bucket are right before anything is measured, from 0 to 1.
+    fn prior(&self, bucket: Bucket) -> f64;
+}
