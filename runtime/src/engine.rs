@@ -2,9 +2,12 @@
 
 mod abort;
 mod context;
+mod draw;
 mod embedded;
 mod eval_callback;
+pub(crate) mod exact;
 mod ffi;
+mod guesses;
 mod lost_file;
 mod memory;
 mod model;
@@ -20,8 +23,11 @@ mod vocab;
 
 pub use abort::on_abort;
 pub use context::{Batch, CacheLayout, Context, ContextOptions, Pooling, Row, Rows, SequenceId};
+pub use draw::Samples;
+pub(crate) use draw::{Draw, Drawn};
 pub use embedded::STORYTELLER;
 pub use eval_callback::EvalCallback;
+pub use exact::{NoKernel, NotExact};
 pub use ffi::{compiled_features, llama_cpp_version, show_log};
 pub use lost_file::report_lost_models;
 pub(crate) use memory::can_lock;
@@ -30,7 +36,6 @@ pub use model::{LoadOptions, Model, Token};
 pub use mul_mat::MulMat;
 pub use restart::restart;
 pub use sampler::{Sampler, SamplerConfig, argmax, check_logits};
-pub(crate) use session::{Draw, Drawn};
-pub use session::{Progress, Samples, Session};
+pub use session::{Progress, Session};
 pub(crate) use vocab::SpecialToken;
 pub use vocab::Tokenize;

@@ -7,6 +7,8 @@ use siskin_model::files::FileError;
 use siskin_model::gguf::GgufError;
 use siskin_model::validate::ValidateError;
 
+use crate::engine::NotExact;
+
 /// A model could not be loaded or run. The texts name no flag of a program; a front end decides by [`Error::kind`]
 /// what it can offer.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +106,9 @@ pub enum Error {
     /// The model's memory cannot be cut at a position, as that of recurrent models.
     #[error("the state of this model cannot be truncated to {0} tokens")]
     CannotTruncate(u32),
+    /// Tokens of this model cannot be guessed.
+    #[error("speculative decoding is not possible: {0}")]
+    NotExact(NotExact),
     /// A sequence's keys and values could not be written to a file.
     #[error("the state of a sequence cannot be saved: {0}")]
     SaveState(String),
@@ -180,9 +185,10 @@ impl Error {
                 ErrorKind::DamagedModel
             }
             Error::Settings(SettingsError::Budget(_)) => ErrorKind::DoesNotFit,
-            Error::Settings(_) | Error::CacheNeedsFlashAttention(_) | Error::CacheCrossesHeads { .. } => {
-                ErrorKind::Setting
-            }
+            Error::Settings(_)
+            | Error::NotExact(_)
+            | Error::CacheNeedsFlashAttention(_)
+            | Error::CacheCrossesHeads { .. } => ErrorKind::Setting,
             Error::ContextFull { .. } | Error::TextTooLong { .. } | Error::NoSequence(_) => {
                 ErrorKind::ContextFull
             }

@@ -63,6 +63,11 @@ pub fn status() -> Status {
     seam::status()
 }
 
+/// Whether siskin has a kernel for matrices of a type, by its name in GGUF files.
+pub(crate) fn computes(ty: &str) -> bool {
+    seam::computes(ty)
+}
+
 /// Counts what siskin's kernels have computed in this process.
 pub fn calls() -> Calls {
     seam::calls()

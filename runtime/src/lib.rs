@@ -43,10 +43,10 @@ mod text;
 
 pub use builder::{Builder, Device, LoadPlan, Notice};
 pub use engine::{
-    Batch, CacheLayout, Context, ContextOptions, EvalCallback, LoadOptions, Model, MulMat, Pooling, Progress,
-    Row, Rows, STORYTELLER, Sampler, SamplerConfig, Samples, SequenceId, Session, Token, Tokenize, argmax,
-    check_logits, compiled_features, llama_cpp_version, on_abort, release_memory, report_lost_models,
-    restart, share_one_heap, show_log,
+    Batch, CacheLayout, Context, ContextOptions, EvalCallback, LoadOptions, Model, MulMat, NoKernel,
+    NotExact, Pooling, Progress, Row, Rows, STORYTELLER, Sampler, SamplerConfig, Samples, SequenceId,
+    Session, Token, Tokenize, argmax, check_logits, compiled_features, llama_cpp_version, on_abort,
+    release_memory, report_lost_models, restart, share_one_heap, show_log,
 };
 pub use error::{Error, ErrorKind};
 pub use importance::{Importance, Sums};

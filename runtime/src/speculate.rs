@@ -7,6 +7,18 @@
 //! Pure: plain data goes in, [`Draft`]s come out. What uses them computes `[last token, guess, guess, …]` with a row of
 //! logits after each, draws from one row after the other, and stops at the first token that was guessed wrong.
 
+mod acceptance;
+mod account;
+mod choose;
+mod counts;
 mod draft;
+mod judge;
+mod speculator;
+mod times;
 
-pub use draft::{Bucket, Draft, Drafter, Source};
+pub use acceptance::Acceptance;
+pub use counts::{SourceCounts, Speculation};
+pub use draft::{BUCKETS, Bucket, Draft, Drafter, Source};
+pub use judge::{Judge, Offer};
+pub use speculator::{Drafters, Outcome, Speculator};
+pub use times::{MOST_TOKENS, PassTimes};

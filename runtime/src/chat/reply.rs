@@ -66,7 +66,7 @@ impl Chat {
         }
         let prepared = prepared?;
         clock.prompt_done();
-        writer.see(self.session.tokens());
+        writer.see(&mut self.session);
         Ok(Reply {
             recorded: !prepared.complete,
             chat: self,

@@ -5,6 +5,7 @@
 //! callback: a prompt of 2,048 tokens of Llama-3.2 has 1 GB of them.
 
 mod cells;
+mod compute;
 mod copy;
 mod embed;
 mod params;
@@ -25,9 +26,6 @@ use params::{check_cache, flash_attention, ggml_type};
 
 /// Tokens handed to llama.cpp together. Less is allowed, more is split.
 const BATCH: u32 = 512;
-
-/// What `llama_decode` returns if the callback ended it.
-const STOPPED: i32 = 2;
 
 /// How the sequences of a context share the KV cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,8 +148,9 @@ struct State {
     tokens: Vec<Token>,
     /// The cell of each.
     cells: Vec<u64>,
-    /// The row of the last computation that follows the last token, if llama.cpp still has it.
-    row: Option<i32>,
+    /// The rows that llama.cpp still has: the position of the token that each follows, and its place in the last
+    /// computation. In the order of their positions.
+    rows: Vec<(u32, i32)>,
 }
 
 /// An owned `llama_context`.
@@ -291,7 +290,15 @@ impl Context {
 
     /// The logits after the last token of a sequence, if they were asked for and the last computation made them.
     pub fn logits(&self, sequence: SequenceId) -> Option<&[f32]> {
-        self.row(self.state(sequence).row?)
+        self.logits_after(sequence, self.tokens(sequence).len())
+    }
+
+    /// The logits after the first `len` tokens of a sequence, if they were asked for and the last computation made them.
+    pub fn logits_after(&self, sequence: SequenceId, len: usize) -> Option<&[f32]> {
+        let position = u32::try_from(len.checked_sub(1)?).ok()?;
+        let rows = &self.state(sequence).rows;
+        let found = rows.binary_search_by_key(&position, |row| row.0).ok()?;
+        self.row(rows[found].1)
     }
 
     /// Computes a batch. Rows of logits go to `on_row`, in the order of the batch. If it fails, every sequence of the
@@ -330,7 +337,7 @@ impl Context {
                         logits,
                     });
                 }
-                self.state_mut(entry.sequence).row = Some(index);
+                self.state_mut(entry.sequence).rows.push((entry.position, index));
             }
         }
         Ok(true)
@@ -399,84 +406,6 @@ impl Context {
             }));
         }
         Ok(entries)
-    }
-
-    /// Computes as many tokens as llama.cpp takes together; false if `stop` ended it.
-    fn compute(&mut self, part: &[Entry], stop: Option<&AtomicBool>) -> Result<bool, Error> {
-        let mut tokens: Vec<i32> = part.iter().map(|entry| entry.token.0).collect();
-        let mut positions: Vec<i32> = part
-            .iter()
-            .map(|entry| i32::try_from(entry.position).unwrap_or(i32::MAX))
-            .collect();
-        let mut ids: Vec<i32> = part
-            .iter()
-            .map(|entry| i32::try_from(entry.sequence.0).unwrap_or(i32::MAX))
-            .collect();
-        let mut id_lists: Vec<*mut i32> = ids.iter_mut().map(std::ptr::from_mut).collect();
-        let mut id_counts: Vec<i32> = vec![1; part.len()];
-        let mut rows: Vec<i8> = part.iter().map(|entry| i8::from(entry.row)).collect();
-        let batch = sys::llama_batch {
-            n_tokens: i32::try_from(part.len()).unwrap_or(i32::MAX),
-            token: tokens.as_mut_ptr(),
-            embd: std::ptr::null_mut(),
-            pos: positions.as_mut_ptr(),
-            n_seq_id: id_counts.as_mut_ptr(),
-            seq_id: id_lists.as_mut_ptr(),
-            logits: rows.as_mut_ptr(),
-        };
-        // Rows of the last computation are gone.
-        self.sequences.iter_mut().for_each(|state| state.row = None);
-        // SAFETY: every list holds `n_tokens` values and outlives the call; ids are below `n_seq_max`. The context is
-        // used by this thread alone (`&mut self`), and the callbacks run within this call.
-        let decode = || unsafe { sys::llama_decode(self.raw.0.as_ptr(), batch) };
-        let status = self.stop.during(stop, decode);
-        if let Some(bridge) = &mut self.bridge {
-            bridge.resume_panic();
-        }
-        if status == 0 {
-            for entry in part {
-                self.push(entry.sequence, entry.token);
-            }
-            return Ok(true);
-        }
-        // What llama.cpp computed of the part before it failed is removed again.
-        for entry in part {
-            let len = self.tokens(entry.sequence).len();
-            if !self.remove(entry.sequence, u32::try_from(len).unwrap_or(u32::MAX)) {
-                // The memory of a recurrent model cannot be cut: it has more than its tokens, so all is taken out.
-                self.clear(entry.sequence);
-            }
-        }
-        if status == STOPPED && stop.is_some() {
-            return Ok(false);
-        }
-        Err(Error::Decode {
-            tokens: part.len(),
-            position: part.first().map_or(0, |entry| entry.position),
-            reason: match status {
-                1 => "the KV cache is full".into(),
-                STOPPED => "it was stopped".into(),
-                status => format!("status {status}"),
-            },
-        })
-    }
-
-    /// Removes a sequence's cells from `position` on; false if the memory cannot be cut there.
-    fn remove(&mut self, sequence: SequenceId, position: u32) -> bool {
-        let id = i32::try_from(sequence.0).unwrap_or(i32::MAX);
-        let position = i32::try_from(position).unwrap_or(i32::MAX);
-        // SAFETY: the context is alive and owns its memory; -1 is the end of the sequence.
-        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.raw.0.as_ptr()), id, position, -1) }
-    }
-
-    /// The row of logits of the token at `index` of the last computation.
-    fn row(&self, index: i32) -> Option<&[f32]> {
-        // SAFETY: the context is alive. It is not `Sync`, so no other thread reads or computes at the same time.
-        let row = unsafe { sys::llama_get_logits_ith(self.raw.0.as_ptr(), index) };
-        let row = NonNull::new(row)?;
-        // SAFETY: llama.cpp keeps a row of as many numbers as the vocabulary has tokens until the next computation,
-        // which takes `&mut self`.
-        Some(unsafe { std::slice::from_raw_parts(row.as_ptr(), self.model.vocabulary_len()) })
     }
 
     fn state(&self, sequence: SequenceId) -> &State {

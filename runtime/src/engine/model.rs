@@ -21,7 +21,7 @@ use siskin_model::tokenizer::normalizer::Normalizer;
 use siskin_model::tokenizer::{self, Outline, Tokenizer};
 
 use super::vocab::Vocab;
-use super::{Context, ContextOptions, STORYTELLER, Session, ffi, memory, opened, pages, validate};
+use super::{Context, ContextOptions, STORYTELLER, Session, exact, ffi, memory, opened, pages, validate};
 use crate::{Error, Notice};
 
 /// A token's id.
@@ -54,6 +54,7 @@ struct Loaded {
     longest: OnceLock<usize>,
     head_dim: Option<u64>,
     lacks_pre_tokenizer: bool,
+    no_kernel: Option<exact::NoKernel>,
     settings: Resolved,
     load_time: Duration,
 }
@@ -145,6 +146,7 @@ impl Model {
         }
         let lacks_pre_tokenizer = tokenizer::lacks_pre_tokenizer(&header.metadata);
         let head_dim = Dimensions::from_metadata(&header.metadata).key_length;
+        let no_kernel = exact::without_kernel(&header);
         drop(header);
         memory::trim();
         Ok(Model(Arc::new(Loaded {
@@ -153,6 +155,7 @@ impl Model {
             longest: OnceLock::new(),
             head_dim,
             lacks_pre_tokenizer,
+            no_kernel,
             settings,
             load_time: start.elapsed(),
         })))
@@ -219,6 +222,11 @@ impl Model {
 
     pub(super) fn llama(&self) -> &LlamaModel {
         &self.0.llama
+    }
+
+    /// A matrix that siskin has no kernel for.
+    pub(super) fn no_kernel(&self) -> Option<&exact::NoKernel> {
+        self.0.no_kernel.as_ref()
     }
 
     pub(super) fn longest(&self) -> &OnceLock<usize> {

@@ -2,20 +2,21 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{
-    Batch, Context, ContextOptions, Model, Rows, Sampler, SamplerConfig, SequenceId, Token, Tokenize,
-    check_logits,
-};
+use super::{Batch, Context, ContextOptions, Model, Rows, SequenceId, Token, Tokenize};
 use crate::Error;
+use crate::speculate::Speculator;
 
 /// One text, with its own context.
 #[derive(Debug)]
 pub struct Session {
-    context: Context,
-    sequence: SequenceId,
+    pub(super) context: Context,
+    pub(super) sequence: SequenceId,
     /// Tokens computed together.
-    step: usize,
+    pub(super) step: usize,
     progress: Option<OnProgress>,
+    /// The last tokens of the sequence that are only guesses; nobody but `Draw` sees them.
+    pub(super) ahead: usize,
+    pub(super) speculator: Option<Speculator>,
 }
 
 /// How far a prompt is computed.
@@ -56,6 +57,8 @@ impl Session {
             sequence,
             step,
             progress: None,
+            ahead: 0,
+            speculator: None,
         })
     }
 
@@ -76,7 +79,8 @@ impl Session {
 
     /// What was computed, in order.
     pub fn tokens(&self) -> &[Token] {
-        self.context.tokens(self.sequence)
+        let all = self.context.tokens(self.sequence);
+        &all[..all.len() - self.ahead]
     }
 
     /// Tokens computed so far.
@@ -92,7 +96,7 @@ impl Session {
     /// The logits after the last token: one number for each token of the vocabulary. `None` if nothing was computed
     /// since the session began or was truncated.
     pub fn logits(&self) -> Option<&[f32]> {
-        self.context.logits(self.sequence)
+        self.context.logits_after(self.sequence, self.len())
     }
 
     /// The tokens of a text that is to be computed next; `None` if `stop` became true meanwhile.
@@ -114,7 +118,7 @@ impl Session {
     /// # Errors
     /// It cannot.
     pub fn check_length(&self, bytes: u64) -> Result<(), Error> {
-        let room = self.context.room(self.sequence);
+        let room = self.room();
         let fewest = self.model().fewest_tokens(bytes);
         if fewest <= u64::from(room) {
             return Ok(());
@@ -141,6 +145,7 @@ impl Session {
     /// # Errors
     /// As [`Session::decode`]'s.
     pub fn decode_until(&mut self, tokens: &[Token], stop: Option<&AtomicBool>) -> Result<bool, Error> {
+        self.settle()?;
         self.context.check_room(self.sequence, tokens.len())?;
         let count = tokens.len().div_ceil(self.step);
         self.tell(0, tokens.len());
@@ -172,6 +177,7 @@ impl Session {
     /// # Errors
     /// As [`Session::decode`]'s.
     pub fn decode_rows(&mut self, tokens: &[Token], on_row: impl FnMut(&[f32])) -> Result<(), Error> {
+        self.settle()?;
         self.compute(tokens, Rows::All, None, on_row).map(|_| ())
     }
 
@@ -180,31 +186,18 @@ impl Session {
     /// # Errors
     /// The model's memory cannot be cut, as that of recurrent models.
     pub fn truncate(&mut self, len: usize) -> Result<(), Error> {
+        self.settle()?;
         self.context.truncate(self.sequence, len)
     }
 
     /// Makes ready for `tokens` to be the whole context: keeps what they begin with and the cache has, and returns how
     /// many that is. See [`Context::keep_prefix`].
     pub fn keep_prefix(&mut self, tokens: &[Token]) -> usize {
+        self.ahead = 0;
         self.context.keep_prefix(self.sequence, tokens)
     }
 
-    /// Continues with tokens chosen as `config` describes, until an end token or a full context. For text, see
-    /// [`Session::generate`].
-    ///
-    /// # Errors
-    /// A parameter is out of its range.
-    pub fn sample(&mut self, config: &SamplerConfig) -> Result<Samples<'_>, Error> {
-        let mut draw = Draw::new(config.build(self.model().vocabulary_len(), self.capacity())?);
-        draw.see(self.tokens());
-        Ok(Samples {
-            session: self,
-            draw,
-            done: false,
-        })
-    }
-
-    fn compute(
+    pub(super) fn compute(
         &mut self,
         tokens: &[Token],
         rows: Rows,
@@ -214,101 +207,6 @@ impl Session {
         let mut batch = Batch::new();
         batch.push(self.sequence, tokens, rows);
         self.context.decode_until(&batch, stop, |row| on_row(row.logits))
-    }
-}
-
-/// What drawing a token came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Drawn {
-    /// A token.
-    Token(Token),
-    /// The model ended the text.
-    End,
-    /// The context has no room for the last token.
-    Full,
-    /// The computation was stopped.
-    Stopped,
-}
-
-/// Draws one token after the other.
-#[derive(Debug)]
-pub(crate) struct Draw {
-    sampler: Sampler,
-    /// Drawn, and not computed yet: the last token of a text costs no computation.
-    pending: Option<Token>,
-}
-
-impl Draw {
-    pub(crate) fn new(sampler: Sampler) -> Self {
-        Draw {
-            sampler,
-            pending: None,
-        }
-    }
-
-    /// Has the penalties see the tokens that came before.
-    pub(crate) fn see(&mut self, tokens: &[Token]) {
-        self.sampler.see(tokens);
-    }
-
-    /// Forgets the token that was not computed yet: the caller has put it into the session.
-    pub(crate) fn forget_pending(&mut self) {
-        self.pending = None;
-    }
-
-    /// Computes the token drawn last, unless `stop` becomes true, and draws the next.
-    pub(crate) fn next(&mut self, session: &mut Session, stop: Option<&AtomicBool>) -> Result<Drawn, Error> {
-        if let Some(token) = self.pending {
-            if session.context.room(session.sequence) == 0 {
-                return Ok(Drawn::Full);
-            }
-            if !session.decode_until(&[token], stop)? {
-                return Ok(Drawn::Stopped);
-            }
-            self.pending = None;
-        }
-        // Samplers sort by probability, and NaN cannot be sorted.
-        let logits = session.logits().ok_or(Error::EmptyPrompt)?;
-        check_logits(logits, session.len())?;
-        let token = self.sampler.draw(logits);
-        if session.model().is_eog(token) {
-            return Ok(Drawn::End);
-        }
-        self.pending = Some(token);
-        Ok(Drawn::Token(token))
-    }
-}
-
-/// Tokens drawn one after another. It ends at a token that ends the text (which it does not give), or if the context is
-/// full; [`Samples::is_full`] distinguishes the two.
-#[derive(Debug)]
-pub struct Samples<'s> {
-    session: &'s mut Session,
-    draw: Draw,
-    done: bool,
-}
-
-impl Samples<'_> {
-    /// True if no token fits any more.
-    pub fn is_full(&self) -> bool {
-        self.draw.pending.is_some() && self.session.context.room(self.session.sequence) == 0
-    }
-}
-
-impl Iterator for Samples<'_> {
-    type Item = Result<Token, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let drawn = self.draw.next(self.session, None);
-        self.done = !matches!(drawn, Ok(Drawn::Token(_)));
-        match drawn {
-            Ok(Drawn::Token(token)) => Some(Ok(token)),
-            Ok(Drawn::End | Drawn::Full | Drawn::Stopped) => None,
-            Err(error) => Some(Err(error)),
-        }
     }
 }
 

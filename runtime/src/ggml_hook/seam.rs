@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use llama_cpp_sys_2::ggml_tensor;
 use siskin_device::settings::{Kernels, Values};
 use siskin_kernels::block::{Q8K, SUPER};
-use siskin_kernels::{AttentionKernel, Isa, Kernel, Quantizer};
+use siskin_kernels::{AttentionKernel, Format, Isa, Kernel, Quantizer};
 
 use super::abi::{self, ComputeParams};
 use super::product::{self, Call, Work};
@@ -46,6 +46,10 @@ pub(super) fn select_default() {
         let kernels = environment().ok().flatten().unwrap_or(values.kernels);
         select(kernels, values.prefetch_bytes);
     }
+}
+
+pub(super) fn computes(ty: &str) -> bool {
+    Format::ALL.iter().any(|format| format.name() == ty)
 }
 
 pub(super) fn status() -> Status {

@@ -59,7 +59,7 @@ impl Draft {
 }
 
 /// Guesses what comes next. It keeps a text of its own: what it observed, in order.
-pub trait Drafter {
+pub trait Drafter: std::fmt::Debug + Send {
     /// Which one it is.
     fn source(&self) -> Source;
 
@@ -73,6 +73,16 @@ pub trait Drafter {
     /// guess is worth its cost; drafters whose guesses cost nothing need not ask.
     fn propose(&mut self, most: usize, goes_on: &dyn Fn(&[(Token, Bucket)]) -> bool) -> Draft;
 
-    /// How often guesses of a bucket are right before anything is measured, from 0 to 1.
-    fn prior(&self, bucket: Bucket) -> f64;
+    /// The model's logits after `token`, which is part of the text or was a guess.
+    fn row(&mut self, token: Token, logits: &[f32]) {
+        let _ = (token, logits);
+    }
+
+    /// How often guesses of each bucket are right before anything is measured, from 0 to 1.
+    fn priors(&self) -> &'static [f64];
+
+    /// Seconds that a guess takes, as measured: 0 if that is nothing beside a pass.
+    fn seconds_each(&self) -> f64 {
+        0.0
+    }
 }

@@ -98,8 +98,8 @@ impl Writer {
     }
 
     /// Has the penalties see the tokens of the prompt and of what came before it.
-    pub(crate) fn see(&mut self, tokens: &[Token]) {
-        self.draw.see(tokens);
+    pub(crate) fn see(&mut self, session: &mut Session) {
+        self.draw.see(session);
     }
 
     pub(crate) fn tokens(&self) -> &[Token] {
@@ -155,7 +155,8 @@ impl Writer {
         if self.tokens.len() >= self.max_tokens {
             return Ok((self.decoder.finish(), Some(StopReason::Limit)));
         }
-        let drawn = self.draw.next(session, interrupted)?;
+        let more = self.max_tokens - self.tokens.len() - 1;
+        let drawn = self.draw.next(session, more, interrupted)?;
         clock.drawn(matches!(drawn, Drawn::Token(_)));
         match drawn {
             Drawn::End => Ok((self.decoder.finish(), Some(StopReason::EndOfText))),
@@ -234,7 +235,7 @@ impl Session {
             writer.end(StopReason::Interrupted);
         }
         clock.prompt_done();
-        writer.see(self.tokens());
+        writer.see(self);
         Ok(Generation {
             done: writer.stop().is_some(),
             session: self,

@@ -75,7 +75,8 @@ impl Context {
     pub(super) fn cut(&mut self, sequence: SequenceId, len: usize) {
         let state = self.state_mut(sequence);
         state.tokens.truncate(len);
-        state.row = None;
+        let end = u32::try_from(len).unwrap_or(u32::MAX);
+        state.rows.retain(|row| row.0 < end);
         let cells = state.cells.split_off(len.min(state.cells.len()));
         self.cells.give_back(&cells);
     }

@@ -1,0 +1,105 @@
+//! Whether a token's logits have the same bits when others are computed with it: then guesses change no text.
+
+use std::fmt;
+
+use llama_cpp_sys_2 as sys;
+use siskin_device::settings::{FlashAttention, Kernels};
+use siskin_model::gguf::Header;
+
+use super::Model;
+use crate::{Error, ggml_hook};
+
+/// A matrix of a type that siskin has no kernel for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoKernel {
+    /// Its name in the file.
+    pub tensor: String,
+    /// Its type.
+    pub ty: String,
+}
+
+/// Why a model's tokens cannot be computed several at a time with the same bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotExact {
+    /// Its state cannot be taken back.
+    Recurrent,
+    /// llama.cpp's kernels compute it.
+    Kernels,
+    /// llama.cpp has repacked the weights, and computes them.
+    Repacked,
+    /// llama.cpp's attention computes it.
+    Attention,
+    /// A matrix is computed by llama.cpp.
+    Matrix(NoKernel),
+}
+
+impl fmt::Display for NotExact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let other_bits = "gives a token other bits if others are computed with it, so the text could change";
+        match self {
+            NotExact::Recurrent => f.write_str(
+                "this model is recurrent: what was computed for a wrong guess cannot be taken back",
+            ),
+            NotExact::Kernels => write!(f, "llama.cpp computes this model, and that {other_bits}"),
+            NotExact::Repacked => write!(f, "the weights are repacked for llama.cpp, and that {other_bits}"),
+            NotExact::Attention => write!(
+                f,
+                "flash attention is off, and llama.cpp's attention {other_bits}"
+            ),
+            NotExact::Matrix(NoKernel { tensor, ty }) => {
+                write!(
+                    f,
+                    "siskin has no kernel for {ty}, the type of {tensor}, and llama.cpp's {other_bits}"
+                )
+            }
+        }
+    }
+}
+
+impl Model {
+    /// Checks that tokens may be guessed: that the text stays the same, and that guesses can be taken back.
+    ///
+    /// # Errors
+    /// [`Error::NotExact`] has the reason.
+    pub fn check_speculation(&self) -> Result<(), Error> {
+        let values = &self.settings().values;
+        // SAFETY: the model is alive; both only read it.
+        let recurrent = unsafe {
+            let raw = self.raw().as_ptr();
+            sys::llama_model_is_recurrent(raw) || sys::llama_model_is_hybrid(raw)
+        };
+        let reasons = [
+            (recurrent, NotExact::Recurrent),
+            (ggml_hook::status().kernels != Kernels::Siskin, NotExact::Kernels),
+            (values.repack, NotExact::Repacked),
+            (values.flash_attention == FlashAttention::Off, NotExact::Attention),
+        ];
+        let reason = reasons
+            .into_iter()
+            .find_map(|(holds, reason)| holds.then_some(reason));
+        match reason.or_else(|| self.no_kernel().cloned().map(NotExact::Matrix)) {
+            Some(reason) => Err(Error::NotExact(reason)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first matrix that siskin has no kernel for. An input embedding that is only looked up does not count, and
+/// neither do rows of numbers. Stacks of matrices, those of experts, have no kernels.
+pub(super) fn without_kernel(header: &Header) -> Option<NoKernel> {
+    let has_output = header.tensors.iter().any(|tensor| tensor.name == "output.weight");
+    let multiplies = |name: &str| !(has_output && name == "token_embd.weight" || name.starts_with("rope_"));
+    let sizes = |shape: &[u64]| shape.iter().filter(|size| **size > 1).count();
+    let found = header.tensors.iter().find(|tensor| {
+        multiplies(&tensor.name)
+            && match sizes(&tensor.shape) {
+                0 | 1 => false,
+                2 => !ggml_hook::computes(tensor.ty.name()),
+                _ => true,
+            }
+    })?;
+    Some(NoKernel {
+        tensor: found.name.clone(),
+        ty: found.ty.name().to_owned(),
+    })
+}

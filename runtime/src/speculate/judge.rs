@@ -1,0 +1,166 @@
+//! Decides which guesses are computed, and learns from what came of them.
+
+use std::time::Duration;
+
+use super::account::Account;
+use super::choose::share;
+use super::{Acceptance, Bucket, Draft, MOST_TOKENS, PassTimes, Source};
+use crate::engine::Token;
+
+/// How far an expectation is raised while there is enough on the account to find out, in standard deviations.
+const CURIOSITY: f64 = 0.5;
+
+/// A guess with how likely its drafter says it is right.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// The tokens.
+    pub draft: Draft,
+    /// For each token, [`Drafter::priors`](super::Drafter::priors) of its bucket.
+    pub priors: Vec<f64>,
+}
+
+/// The cost model of one model on one machine: times, acceptance, and the account that bounds the loss.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Judge {
+    times: PassTimes,
+    acceptance: Acceptance,
+    account: Account,
+}
+
+impl Judge {
+    /// With what was measured before.
+    pub fn new(times: PassTimes, acceptance: Acceptance) -> Self {
+        Judge {
+            times,
+            acceptance,
+            account: Account::default(),
+        }
+    }
+
+    /// What passes take.
+    pub fn times(&self) -> &PassTimes {
+        &self.times
+    }
+
+    /// How often guesses are right.
+    pub fn acceptance(&self) -> &Acceptance {
+        &self.acceptance
+    }
+
+    /// Whether tokens may be guessed now: not while the account is overdrawn, and not before it is known what a pass over
+    /// one token takes.
+    pub fn is_open(&self) -> bool {
+        self.account.is_open() && self.times.one().is_some()
+    }
+
+    /// How likely a token of an offer is right.
+    fn chance(&self, source: Source, bucket: Bucket, prior: f64, curious: bool) -> f64 {
+        let mean = self.acceptance.of(source, bucket, prior);
+        match curious {
+            true => (mean + CURIOSITY * self.acceptance.doubt(source, bucket, prior)).min(1.0),
+            false => mean,
+        }
+    }
+
+    /// The guesses that each of several texts gets, which are computed in one pass. `offers` has what its drafters offer.
+    pub fn choose(&self, offers: &[Vec<Offer>]) -> Vec<Draft> {
+        let none = || offers.iter().map(|_| Draft::none(Source::History)).collect();
+        let Some(one) = self.times.one().filter(|_| self.account.is_open()) else {
+            return none();
+        };
+        let time = |tokens| self.times.relative(tokens);
+        let base = one * time(offers.len().min(MOST_TOKENS));
+        let curious = self.account.may_explore(base);
+        let chances = |offer: &Offer| -> Vec<f64> {
+            let tokens = offer.draft.tokens.iter().zip(&offer.priors);
+            tokens
+                .map(|((_, bucket), prior)| self.chance(offer.draft.source, *bucket, *prior, curious))
+                .collect()
+        };
+        // The best offer of each text is that which is best for it alone.
+        let best: Vec<Option<(&Offer, Vec<f64>)>> = offers
+            .iter()
+            .map(|of_text| {
+                let rated = of_text.iter().map(|offer| {
+                    let chances = chances(offer);
+                    let times = share(std::slice::from_ref(&chances), MOST_TOKENS, time, 0.0).1;
+                    (offer, chances, times)
+                });
+                let best = rated.max_by(|a, b| a.2.total_cmp(&b.2))?;
+                Some((best.0, best.1))
+            })
+            .collect();
+        let chances: Vec<Vec<f64>> = best
+            .iter()
+            .map(|best| best.as_ref().map_or_else(Vec::new, |best| best.1.clone()))
+            .collect();
+        let (counts, _) = share(&chances, MOST_TOKENS, time, 0.0);
+        let drafts = best.iter().zip(counts).map(|(best, count)| match best {
+            Some((offer, _)) => Draft {
+                source: offer.draft.source,
+                tokens: offer.draft.tokens[..count].to_vec(),
+            },
+            None => Draft::none(Source::History),
+        });
+        drafts.collect()
+    }
+
+    /// Whether another guess of a drafter that takes `cost` seconds for each is worth it after those in `tokens`.
+    pub fn goes_on(
+        &self,
+        source: Source,
+        tokens: &[(Token, Bucket)],
+        cost: f64,
+        prior: impl Fn(Bucket) -> f64,
+    ) -> bool {
+        let Some(one) = self.times.one() else {
+            return false;
+        };
+        let chance = |bucket| self.chance(source, bucket, prior(bucket), false);
+        let mut kept = 1.0;
+        let mut expected = 1.0;
+        for (_, bucket) in tokens {
+            kept *= chance(*bucket);
+            expected += kept;
+        }
+        let count = tokens.len();
+        if count + 2 > MOST_TOKENS {
+            return false;
+        }
+        let cost = cost / one;
+        let rate = |expected: f64, guesses: usize| {
+            expected / (self.times.relative(guesses + 1) + cost * guesses as f64)
+        };
+        // The next guess is taken to be as sure as the last, and the first as sure as they are on the whole.
+        let next = tokens
+            .last()
+            .map_or_else(|| self.acceptance.mean(source), |(_, bucket)| chance(*bucket));
+        rate(expected + kept * next, count + 1) > rate(expected, count) * if count == 0 { 1.02 } else { 1.0 }
+    }
+
+    /// A pass over so many texts with so many guesses took so long, and guessing took `guessing`.
+    pub fn computed(&mut self, texts: usize, guesses: usize, took: Duration, guessing: Duration) {
+        self.times.computed(texts + guesses, took);
+        let base = self.base(texts);
+        let took = took.as_secs_f64();
+        let extra = if guesses > 0 { (took - base).max(0.0) } else { 0.0 };
+        let guessing = guessing.as_secs_f64();
+        self.account.pass(took + guessing, extra + guessing, base);
+    }
+
+    /// A guess that was computed beside `texts - 1` other texts was right, or not. Those after a wrong one are not told.
+    pub fn learn(&mut self, source: Source, bucket: Bucket, right: bool, texts: usize) {
+        self.acceptance.learn(source, bucket, right);
+        if right {
+            self.account.saved(self.base(texts) / texts.max(1) as f64);
+        }
+    }
+
+    /// Seconds of a pass over so many texts without guesses; 0 if none was measured.
+    pub fn base(&self, texts: usize) -> f64 {
+        self.times.one().unwrap_or_default() * self.times.relative(texts)
+    }
+}
+
+#[cfg(test)]
+mod tests;
