@@ -7,6 +7,9 @@
 //! Pure: plain data goes in, [`Draft`]s come out. What uses them computes `[last token, guess, guess, …]` with a row of
 //! logits after each, draws from one row after the other, and stops at the first token that was guessed wrong.
 
+mod automaton;
 mod draft;
+mod history;
 
-pub use draft::{Bucket, Draft, Drafter, Source};
+pub use draft::{BUCKETS, Bucket, Draft, Drafter, Source};
+pub use history::History;
