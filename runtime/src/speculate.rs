@@ -9,9 +9,11 @@
 
 mod acceptance;
 mod account;
+mod automaton;
 mod choose;
 mod counts;
 mod draft;
+mod history;
 mod judge;
 mod speculator;
 mod times;
@@ -19,6 +21,7 @@ mod times;
 pub use acceptance::Acceptance;
 pub use counts::{SourceCounts, Speculation};
 pub use draft::{BUCKETS, Bucket, Draft, Drafter, Source};
+pub use history::History;
 pub use judge::{Judge, Offer};
 pub use speculator::{Drafters, Outcome, Speculator};
 pub use times::{MOST_TOKENS, PassTimes};

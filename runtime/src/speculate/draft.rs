@@ -78,8 +78,8 @@ pub trait Drafter: std::fmt::Debug + Send {
         let _ = (token, logits);
     }
 
-    /// How often guesses of each bucket are right before anything is measured, from 0 to 1.
-    fn priors(&self) -> &'static [f64];
+    /// How often guesses of a bucket are right before anything is measured, from 0 to 1.
+    fn prior(&self, bucket: Bucket) -> f64;
 
     /// Seconds that a guess takes, as measured: 0 if that is nothing beside a pass.
     fn seconds_each(&self) -> f64 {

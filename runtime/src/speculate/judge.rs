@@ -15,7 +15,7 @@ const CURIOSITY: f64 = 0.5;
 pub struct Offer {
     /// The tokens.
     pub draft: Draft,
-    /// For each token, [`Drafter::priors`](super::Drafter::priors) of its bucket.
+    /// For each token, [`Drafter::prior`](super::Drafter::prior) of its bucket.
     pub priors: Vec<f64>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Acceptance, Bucket, Drafter, Judge, Offer, PassTimes, Source, Speculation};
+use super::{Acceptance, BUCKETS, Bucket, Drafter, Judge, Offer, PassTimes, Source, Speculation};
 use crate::engine::Token;
 
 /// What came of the next guess that was computed.
@@ -61,7 +61,8 @@ impl Drafters {
         let offers = self.list.iter_mut().filter_map(|drafter| {
             let source = drafter.source();
             let cost = drafter.seconds_each();
-            let priors = drafter.priors();
+            let priors: [f64; BUCKETS as usize] =
+                std::array::from_fn(|bucket| drafter.prior(Bucket(bucket as u8)));
             let prior = |bucket: Bucket| priors.get(usize::from(bucket.0)).copied().unwrap_or_default();
             let goes_on = |tokens: &[(Token, Bucket)]| judge.goes_on(source, tokens, cost, prior);
             if cost > 0.0 && !goes_on(&[]) {

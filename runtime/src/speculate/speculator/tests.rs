@@ -31,8 +31,8 @@ impl Drafter for Counting {
         }
     }
 
-    fn priors(&self) -> &'static [f64] {
-        &[0.9]
+    fn prior(&self, _: Bucket) -> f64 {
+        0.9
     }
 }
 
