@@ -31,6 +31,7 @@ pub(crate) mod run;
 mod sampling_args;
 pub(crate) mod serve;
 mod session_args;
+mod spec_args;
 mod stats;
 mod target_args;
 mod template_args;

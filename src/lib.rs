@@ -92,7 +92,7 @@ pub use siskin_runtime::{
     Generation, Importance, LoadOptions, LoadPlan, Model, MulMat, Notice, Pooling, Progress, Row, Rows,
     STORYTELLER, SamplerConfig, Samples, Sampling, SequenceId, Session, StopReason, StopStrings, Sums,
     TextDecoder, Token, Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features, ggml_hook,
-    llama_cpp_version, on_abort, report_lost_models, restart, share_one_heap, show_log,
+    llama_cpp_version, on_abort, report_lost_models, restart, share_one_heap, show_log, speculate,
 };
 
 /// Which kernels decode in this process, and the reason if siskin's cannot.

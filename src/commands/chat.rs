@@ -14,6 +14,7 @@ use siskin::chat::{Chat, ChatError, Template};
 use super::prompt_args::PromptArgs;
 use super::sampling_args::SamplingArgs;
 use super::session_args::SessionArgs;
+use super::spec_args::SpecArgs;
 use super::template_args::TemplateArgs;
 use crate::render::progress::PromptLine;
 use crate::render::text;
@@ -42,6 +43,8 @@ pub(crate) struct ChatArgs {
     sampling: SamplingArgs,
     #[command(flatten)]
     pub(crate) session: SessionArgs,
+    #[command(flatten)]
+    spec: SpecArgs,
     /// Print one JSON object per turn instead of the answers
     #[arg(long)]
     json: bool,
@@ -69,7 +72,7 @@ pub(crate) fn main(args: ChatArgs) -> anyhow::Result<ExitCode> {
         json: args.json,
         show_stats: args.stats,
     };
-    converse(&args.session, &args.sampling, &args.template, talk)
+    converse(&args.session, &args.sampling, &args.template, &args.spec, talk)
 }
 
 /// Loads the model and talks.
@@ -77,6 +80,7 @@ pub(crate) fn converse(
     args: &SessionArgs,
     sampling: &SamplingArgs,
     template: &TemplateArgs,
+    spec: &SpecArgs,
     talk: Talk,
 ) -> anyhow::Result<ExitCode> {
     let plan = args.plan()?;
@@ -86,6 +90,7 @@ pub(crate) fn converse(
     let only = talk.only.as_ref().map(PromptArgs::read);
     let only = only.transpose()?.map(Option::unwrap_or_default);
     let loaded = talk.load.as_deref().map(store::load).transpose()?;
+    let tuned = plan.tuned.clone();
     let model = plan.load()?;
     super::notices::print_vocabulary(&model);
     let template = match frame.template(&model)? {
@@ -100,6 +105,7 @@ pub(crate) fn converse(
         }
     };
     let mut session = model.session()?;
+    spec.apply(&mut session, tuned.as_ref())?;
     let line = PromptLine::new(&mut session);
     let context = session.capacity();
     let mut chat = Chat::new(session, template, frame.system.clone());

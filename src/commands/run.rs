@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use anyhow::bail;
 use serde::Serialize;
 use siskin::chat::{Chat, ChatEvent};
-use siskin::{Model, SamplerConfig, Sampling, StopReason, Token, Tokenize, Usage, ggml_hook};
+use siskin::speculate::Speculation;
+use siskin::{Model, SamplerConfig, Sampling, Session, StopReason, Token, Tokenize, Usage, ggml_hook};
 
 use super::chat::{self, Talk};
 use super::prompt_args::PromptArgs;
 use super::sampling_args::SamplingArgs;
 use super::session_args::SessionArgs;
+use super::spec_args::SpecArgs;
 use super::stats::Stats;
 use super::template_args::TemplateArgs;
 use crate::exit::usage_error;
@@ -44,6 +46,8 @@ pub(crate) struct RunArgs {
     sampling: SamplingArgs,
     #[command(flatten)]
     pub(crate) session: SessionArgs,
+    #[command(flatten)]
+    spec: SpecArgs,
     /// Do not print the prompt before its continuation
     #[arg(long)]
     no_display_prompt: bool,
@@ -81,6 +85,7 @@ struct Made {
     tokens: Vec<Token>,
     stop: Option<StopReason>,
     usage: Usage,
+    speculation: Option<Speculation>,
     context: u32,
 }
 
@@ -92,12 +97,14 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     let sampling = args.sampling.sampling()?;
     let frame = args.template.read()?;
     let prompt = args.read(given)?;
+    let tuned = plan.tuned.clone();
     let model = plan.load()?;
     super::notices::print_vocabulary(&model);
     let template = if args.raw { None } else { frame.template(&model)? };
+    let mut session = model.session()?;
+    args.spec.apply(&mut session, tuned.as_ref())?;
     let made = match template {
         Some(template) => {
-            let mut session = model.session()?;
             let line = PromptLine::new(&mut session);
             let chat = Chat::new(session, template, frame.system);
             args.answer(chat, &line, &prompt, &sampling)?
@@ -105,7 +112,7 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
         None if frame.system.is_some() => {
             bail!("this model has no chat template, so it takes no system prompt; write it into the prompt")
         }
-        None => args.go_on(&model, &prompt, &sampling)?,
+        None => args.go_on(session, &prompt, &sampling)?,
     };
     args.report(&model, &prompt, made, sampling.config)
 }
@@ -154,7 +161,7 @@ impl RunArgs {
             show_stats: self.stats,
             ..Talk::default()
         };
-        chat::converse(&self.session, &self.sampling, &self.template, talk)
+        chat::converse(&self.session, &self.sampling, &self.template, &self.spec, talk)
     }
 
     /// Answers on the template.
@@ -190,6 +197,7 @@ impl RunArgs {
             tokens: reply.tokens().to_vec(),
             stop: reply.stop_reason(),
             usage: reply.usage(),
+            speculation: reply.speculation().cloned(),
             context,
         };
         drop(reply);
@@ -198,9 +206,8 @@ impl RunArgs {
     }
 
     /// Continues the prompt.
-    fn go_on(&self, model: &Model, prompt: &str, sampling: &Sampling) -> anyhow::Result<Made> {
-        let mut session = model.session()?;
-        let context = session.capacity();
+    fn go_on(&self, mut session: Session, prompt: &str, sampling: &Sampling) -> anyhow::Result<Made> {
+        let (context, adds_space) = (session.capacity(), session.model().adds_space_prefix());
         // Until the end of this a signal ends the program at once.
         let tokens = session.tokenize(prompt, Tokenize::PROMPT, None)?;
         let tokens = tokens.unwrap_or_default();
@@ -210,7 +217,7 @@ impl RunArgs {
         line.end();
         let mut generation = generation?;
         // SentencePiece writes a space before a text's first word; it is not part of the text.
-        if prompt.is_empty() && tokens.len() <= 1 && model.adds_space_prefix() {
+        if prompt.is_empty() && tokens.len() <= 1 && adds_space {
             generation.strip_leading_space();
         }
         if !self.no_display_prompt {
@@ -228,6 +235,7 @@ impl RunArgs {
             tokens: generation.tokens().to_vec(),
             stop: generation.stop_reason(),
             usage: generation.usage(),
+            speculation: generation.speculation().cloned(),
             context,
         };
         std::mem::forget(session);
@@ -246,7 +254,7 @@ impl RunArgs {
         sampler: SamplerConfig,
     ) -> anyhow::Result<ExitCode> {
         let values = model.settings().values;
-        let stats = Stats::new(made.usage, model);
+        let stats = Stats::new(made.usage, made.speculation, model);
         if self.json {
             let report = Report {
                 prompt,

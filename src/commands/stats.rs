@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 use siskin::device::memory::Memory;
+use siskin::speculate::Speculation;
 use siskin::{Model, SamplerConfig, Usage};
 
+use super::spec_args;
 use crate::render::size;
 
 /// Tokens, speed, memory.
@@ -11,6 +13,9 @@ use crate::render::size;
 pub(crate) struct Stats {
     #[serde(flatten)]
     usage: Usage,
+    /// What guessing came to; missing if nothing was guessed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speculation: Option<Speculation>,
     load_seconds: f64,
     peak_rss_bytes: Option<u64>,
     rss_anonymous_bytes: Option<u64>,
@@ -19,10 +24,11 @@ pub(crate) struct Stats {
 
 impl Stats {
     /// With the memory that is resident now.
-    pub(crate) fn new(usage: Usage, model: &Model) -> Self {
+    pub(crate) fn new(usage: Usage, speculation: Option<Speculation>, model: &Model) -> Self {
         let memory = Memory::now();
         Stats {
             usage,
+            speculation,
             load_seconds: model.load_time().as_secs_f64(),
             peak_rss_bytes: memory.peak_bytes,
             rss_anonymous_bytes: memory.anonymous_bytes,
@@ -37,7 +43,7 @@ impl Stats {
         }
     }
 
-    /// Prints four lines to stderr.
+    /// Prints four lines to stderr, five if tokens were guessed.
     pub(crate) fn print(&self) {
         let usage = &self.usage;
         let rate = |rate: Option<f64>| rate.map_or("unmeasured".into(), |rate| format!("{rate:.1} tokens/s"));
@@ -53,6 +59,9 @@ impl Stats {
             usage.generated_tokens,
             rate(usage.decode_tokens_per_second)
         );
+        if let Some(counts) = self.speculation.as_ref().filter(|counts| counts.drafted > 0) {
+            say!("{}", spec_args::line(counts));
+        }
         let first = usage.time_to_first_token_seconds.map_or("none".into(), millis);
         say!("load     {}, first token {first}", millis(self.load_seconds));
         let (peak, anonymous, file) = (

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Chat, ChatError, Prepared};
 use crate::engine::Token;
+use crate::speculate::{Speculation, Speculator};
 use crate::text::{Clock, Sampling, StopReason, Usage, Writer};
 
 /// Ends an answer on the plain template, where the next speaker is only text.
@@ -106,6 +107,11 @@ impl Reply<'_> {
     /// Why the answer ended; `None` while it goes on.
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.writer.stop()
+    }
+
+    /// What guessing came to so far; `None` if the session does not guess.
+    pub fn speculation(&self) -> Option<&Speculation> {
+        self.chat.session.speculator().map(Speculator::counts)
     }
 
     /// What it took so far.

@@ -49,7 +49,9 @@ pub(super) fn select_default() {
 }
 
 pub(super) fn computes(ty: &str) -> bool {
-    Format::ALL.iter().any(|format| format.name() == ty)
+    Format::ALL
+        .iter()
+        .any(|format| format.name().eq_ignore_ascii_case(ty))
 }
 
 pub(super) fn status() -> Status {

@@ -9,7 +9,7 @@ const REST: [u64; 2] = [32, 4096];
 
 /// Seconds saved and spent by guessing.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Account {
+pub(super) struct Account {
     balance: f64,
     /// Seconds of all passes.
     decoding: f64,
@@ -32,17 +32,17 @@ impl Default for Account {
 
 impl Account {
     /// Whether tokens may be guessed now.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.rest == 0
     }
 
     /// Whether there is enough to find out how good a guess is, rather than to rely on it.
-    pub fn may_explore(&self, one: f64) -> bool {
+    pub(super) fn may_explore(&self, one: f64) -> bool {
         self.is_open() && self.balance > -0.5 * self.allowance(one)
     }
 
     /// A pass took `took` seconds of which guesses were `spent`; a pass over one token takes `one`.
-    pub fn pass(&mut self, took: f64, spent: f64, one: f64) {
+    pub(super) fn pass(&mut self, took: f64, spent: f64, one: f64) {
         self.decoding += took;
         self.rest = self.rest.saturating_sub(1);
         // The last gains count, not the first: a text that was easy may have become hard.
@@ -54,7 +54,7 @@ impl Account {
     }
 
     /// Guesses that were right saved so many seconds.
-    pub fn saved(&mut self, seconds: f64) {
+    pub(super) fn saved(&mut self, seconds: f64) {
         self.balance += seconds;
         if self.balance > 0.0 {
             self.next = REST[0];

@@ -11,7 +11,12 @@ const PAYS: f64 = 1.02;
 /// With one text it is the k that makes `(1 + a1 + a1 a2 + …) / T(k + 1)` largest (Leviathan et al., 2023, "Fast
 /// inference from transformers via speculative decoding"). With several, the guess that is most likely to be kept goes
 /// first, whoever's it is, so the more texts there are, the surer a guess must be.
-pub fn share(offers: &[Vec<f64>], most: usize, time: impl Fn(usize) -> f64, spent: f64) -> (Vec<usize>, f64) {
+pub(super) fn share(
+    offers: &[Vec<f64>],
+    most: usize,
+    time: impl Fn(usize) -> f64,
+    spent: f64,
+) -> (Vec<usize>, f64) {
     let texts = offers.len();
     let mut counts = vec![0; texts];
     // How likely each guess is kept, which is less for each later one of a text.

@@ -25,6 +25,8 @@ pub struct Judge {
     times: PassTimes,
     acceptance: Acceptance,
     account: Account,
+    /// As many guesses as there are, at most so many, whatever they cost.
+    always: Option<usize>,
 }
 
 impl Judge {
@@ -34,6 +36,16 @@ impl Judge {
             times,
             acceptance,
             account: Account::default(),
+            always: None,
+        }
+    }
+
+    /// One that has `most` guesses computed if so many are offered, whatever they cost and however often they are wrong:
+    /// to test that a text stays the same.
+    pub fn always(most: usize) -> Self {
+        Judge {
+            always: Some(most.min(MOST_TOKENS - 1)),
+            ..Judge::default()
         }
     }
 
@@ -50,7 +62,7 @@ impl Judge {
     /// Whether tokens may be guessed now: not while the account is overdrawn, and not before it is known what a pass over
     /// one token takes.
     pub fn is_open(&self) -> bool {
-        self.account.is_open() && self.times.one().is_some()
+        self.always.is_some() || self.account.is_open() && self.times.one().is_some()
     }
 
     /// How likely a token of an offer is right.
@@ -64,6 +76,9 @@ impl Judge {
 
     /// The guesses that each of several texts gets, which are computed in one pass. `offers` has what its drafters offer.
     pub fn choose(&self, offers: &[Vec<Offer>]) -> Vec<Draft> {
+        if let Some(most) = self.always {
+            return all(offers, most);
+        }
         let none = || offers.iter().map(|_| Draft::none(Source::History)).collect();
         let Some(one) = self.times.one().filter(|_| self.account.is_open()) else {
             return none();
@@ -113,6 +128,9 @@ impl Judge {
         cost: f64,
         prior: impl Fn(Bucket) -> f64,
     ) -> bool {
+        if let Some(most) = self.always {
+            return tokens.len() < most;
+        }
         let Some(one) = self.times.one() else {
             return false;
         };
@@ -160,6 +178,19 @@ impl Judge {
     pub fn base(&self, texts: usize) -> f64 {
         self.times.one().unwrap_or_default() * self.times.relative(texts)
     }
+}
+
+/// The longest offer of each text, cut so that the pass has at most [`MOST_TOKENS`].
+fn all(offers: &[Vec<Offer>], most: usize) -> Vec<Draft> {
+    let mut left = MOST_TOKENS.saturating_sub(offers.len());
+    let drafts = offers.iter().map(|of_text| {
+        let longest = of_text.iter().max_by_key(|offer| offer.draft.tokens.len());
+        let mut draft = longest.map_or_else(|| Draft::none(Source::History), |offer| offer.draft.clone());
+        draft.tokens.truncate(most.min(left));
+        left -= draft.tokens.len();
+        draft
+    });
+    drafts.collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Acceptance, BUCKETS, Bucket, Drafter, Judge, Offer, PassTimes, Source, Speculation};
+use super::{BUCKETS, Bucket, Drafter, Judge, Offer, Source, Speculation};
 use crate::engine::Token;
 
 /// What came of the next guess that was computed.
@@ -87,11 +87,11 @@ pub struct Speculator {
 }
 
 impl Speculator {
-    /// With these drafters, what `times` says of passes, and what was learned of their guesses.
-    pub fn new(drafters: Vec<Box<dyn Drafter>>, times: PassTimes, acceptance: Acceptance) -> Self {
+    /// With these drafters, and who judges their guesses.
+    pub fn new(drafters: Vec<Box<dyn Drafter>>, judge: Judge) -> Self {
         Speculator {
             drafters: Drafters::new(drafters),
-            judge: Judge::new(times, acceptance),
+            judge,
             open: VecDeque::new(),
             counts: Speculation::default(),
         }

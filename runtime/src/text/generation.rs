@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Clock, Cut, TextDecoder, Usage};
 use crate::Error;
 use crate::engine::{Draw, Drawn, SamplerConfig, Session, Token, Tokenize};
+use crate::speculate::{Speculation, Speculator};
 
 /// How tokens are chosen, and what ends the text besides the model.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -266,6 +267,11 @@ impl Generation<'_> {
     /// Why the text ended; `None` while it goes on.
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.writer.stop()
+    }
+
+    /// What guessing came to so far; `None` if the session does not guess.
+    pub fn speculation(&self) -> Option<&Speculation> {
+        self.session.speculator().map(Speculator::counts)
     }
 
     /// What it took so far.

@@ -47,7 +47,7 @@ impl ChatLoop {
             return Ok(after_interrupt(terminal));
         }
         let (answer, dropped_turns) = (reply.text().to_owned(), reply.dropped());
-        let stats = Stats::new(reply.usage(), &model);
+        let stats = Stats::new(reply.usage(), reply.speculation().cloned(), &model);
         drop(reply);
         if self.json {
             let report = Report {

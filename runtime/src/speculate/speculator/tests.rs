@@ -1,5 +1,5 @@
 use super::*;
-use crate::speculate::Draft;
+use crate::speculate::{Acceptance, Draft, PassTimes};
 
 /// Guesses that numbers go on by one, and notes what it hears.
 #[derive(Debug, Default)]
@@ -38,7 +38,8 @@ impl Drafter for Counting {
 
 fn speculator() -> Speculator {
     let times = PassTimes::new(|tokens| Some(1.0 + 0.05 * f64::from(tokens - 1)));
-    Speculator::new(vec![Box::new(Counting::default())], times, Acceptance::default())
+    let judge = Judge::new(times, Acceptance::default());
+    Speculator::new(vec![Box::new(Counting::default())], judge)
 }
 
 #[test]
