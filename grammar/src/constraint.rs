@@ -106,6 +106,16 @@ impl Constraint {
         self.ended || (self.matcher.is_stopped() && !self.matcher.is_error())
     }
 
+    /// How many of `tokens`, from the first on, may be next, one after another. Nothing is accepted.
+    pub fn valid(&mut self, tokens: &[u32]) -> usize {
+        let known = |token: &&u32| (**token as usize) < self.vocabulary.len();
+        let count = tokens.iter().take_while(known).count();
+        if self.ended || self.matcher.is_stopped() {
+            return 0;
+        }
+        self.matcher.validate_tokens(&tokens[..count]).unwrap_or(0)
+    }
+
     /// Tokens that must be next, in this order: the bytes that every text of this form has here, in the longest tokens,
     /// without the last one, which could be a longer token with what follows. Often empty. Nothing is accepted.
     pub fn forced(&mut self) -> Vec<u32> {

@@ -3,6 +3,7 @@
 //! Everybody else talks to the schedulers, which are behind one lock that is held for microseconds: a request is
 //! admitted or refused while a pass is computed.
 
+mod guesser;
 mod prefixes;
 mod score;
 #[cfg(any(feature = "fuzzing", test))]
@@ -21,6 +22,7 @@ use siskin_runtime::Model;
 use siskin_runtime::scheduler::{
     Admitted, Ask, Class, Costs, Limits, Progress, Refusal, RequestId, Scheduler,
 };
+use siskin_runtime::speculate::PassTimes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -62,6 +64,8 @@ struct Slot {
 /// A model to make a context for.
 struct Open {
     model: Model,
+    /// What passes take, if tokens are to be guessed.
+    times: Option<PassTimes>,
     done: oneshot::Sender<Result<(), siskin_runtime::Error>>,
 }
 
@@ -233,6 +237,7 @@ impl Engine {
         limits: Limits,
         costs: Costs,
         key: Option<StateKey>,
+        times: Option<PassTimes>,
     ) -> Result<SlotId, siskin_runtime::Error> {
         let (done, opened) = oneshot::channel();
         let id = {
@@ -244,7 +249,7 @@ impl Engine {
                 incoming: BTreeMap::new(),
                 embeds: Vec::new(),
                 embedded: false,
-                open: Some(Open { model, done }),
+                open: Some(Open { model, times, done }),
                 key,
                 unchecked: Vec::new(),
             };

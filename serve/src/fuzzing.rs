@@ -104,6 +104,7 @@ impl Site {
             deterministic: false,
             max_wait: Duration::MAX,
             stores: false,
+            speculates: true,
         };
         let model = ModelConfig {
             name: "storyteller".into(),

@@ -72,6 +72,8 @@ metrics! {
     prompt_tokens_cached: Counter = "siskin_prompt_tokens_cached_total", "Prompt tokens that were known from earlier requests.";
     prompt_seconds: Seconds = "siskin_prompt_seconds_total", "Time spent on prompts.";
     predicted_tokens: Counter = "siskin_tokens_predicted_total", "Tokens generated.";
+    drafted_tokens: Counter = "siskin_tokens_drafted_total", "Tokens guessed and computed before they were drawn.";
+    accepted_tokens: Counter = "siskin_tokens_accepted_total", "Guessed tokens that were right.";
     predicted_seconds: Seconds = "siskin_tokens_predicted_seconds_total", "Time spent on generating tokens.";
     prompt_speed: Gauge = "siskin_prompt_tokens_seconds", "Prompt tokens per second, averaged over recent requests.";
     predicted_speed: Gauge = "siskin_predicted_tokens_seconds", "Generated tokens per second, averaged over recent requests.";

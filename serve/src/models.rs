@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use siskin_runtime::scheduler::{Costs, Limits};
+use siskin_runtime::speculate::PassTimes;
 use siskin_runtime::{Builder, Error, LoadPlan};
 
 use crate::engine::{self, Engine, StateKey};
@@ -113,6 +114,9 @@ impl Lease {
     }
 }
 
+/// Tokens in the context of an answer, in the middle of usual ones.
+const USUAL_DEPTH: u32 = 512;
+
 /// How contexts are shared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sharing {
@@ -124,6 +128,8 @@ pub(crate) struct Sharing {
     pub(crate) max_wait: Duration,
     /// Whether prefixes are stored.
     pub(crate) stores: bool,
+    /// Whether tokens are guessed.
+    pub(crate) speculates: bool,
 }
 
 /// Every model.
@@ -253,6 +259,7 @@ impl Models {
         self.make_room(entry, bytes, self.memory.unwrap_or(usable))?;
         let limits = self.limits(&plan, &entry.facts);
         let costs = entry.state().costs.clone().unwrap_or_else(|| costs(&plan));
+        let times = self.sharing.speculates.then(|| pass_times(&plan));
         let (path, stores) = (entry.path.clone(), self.sharing.stores);
         let loaded = blocking(move || {
             let fingerprint = stores.then(|| engine::fingerprint(path.as_deref())).flatten();
@@ -260,7 +267,7 @@ impl Models {
             plan.load().map(|model| (model, key))
         });
         let (model, key) = loaded.await?.map_err(no_memory)?;
-        let slot = self.engine.open(model.clone(), limits, costs, key).await;
+        let slot = self.engine.open(model.clone(), limits, costs, key, times).await;
         let slot = slot.map_err(no_memory)?;
         let share = if limits.shared {
             limits.cells / limits.parallel as u32
@@ -291,6 +298,7 @@ impl Models {
             deterministic,
             max_wait,
             stores: _,
+            speculates: _,
         } = self.sharing;
         let context = values.context.max(1);
         let limits = Limits {
@@ -399,6 +407,11 @@ fn costs(plan: &LoadPlan) -> Costs {
         tuned.prefill_tokens_per_second,
         |streams| tuned.pass_cost(streams, 0),
     )
+}
+
+/// What passes over several tokens take relative to one, as far as `siskin tune` measured it.
+fn pass_times(plan: &LoadPlan) -> PassTimes {
+    PassTimes::new(|tokens| plan.tuned.as_ref()?.pass_cost(tokens, USUAL_DEPTH))
 }
 
 fn no_memory(error: Error) -> ApiError {

@@ -140,6 +140,18 @@ pub(crate) struct Timings {
     /// of the whole package or board, idle power included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) joules: Option<f64>,
+    /// Tokens that were guessed and computed before they were drawn; missing if nothing is guessed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) draft_n: Option<u64>,
+    /// Those that were right: each saved a pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) draft_n_accepted: Option<u64>,
+    /// Tokens that the text got for each pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mean_accepted_length: Option<f64>,
+    /// Tokens a second that it would have had without guesses, about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) predicted_per_second_without: Option<f64>,
     /// The service slowed down, so that the firmware need not.
     pub(crate) throttled: bool,
 }

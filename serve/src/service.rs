@@ -36,6 +36,8 @@ pub struct Config {
     pub parallel: usize,
     /// Whether a request's bits depend on nothing but the request: each has a part of the context of its own.
     pub deterministic: bool,
+    /// Whether tokens are guessed, and computed several at once, if that changes no text.
+    pub speculates: bool,
     /// Requests that would wait longer are refused.
     pub max_wait: Duration,
     /// Bytes for all models together; `None` for what the machine has.
@@ -212,6 +214,7 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
         deterministic: config.deterministic,
         max_wait: config.max_wait,
         stores,
+        speculates: config.speculates,
     };
     let models = Models::new(config.models, engine.clone(), config.memory, sharing)?;
     let mut app = App::new(engine.clone(), models, config.sampler, metrics.clone());

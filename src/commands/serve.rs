@@ -16,6 +16,7 @@ use siskin_serve::{Config, ModelConfig, StoreConfig};
 
 use super::sampling_args::SamplerArgs;
 use super::session_args::{EngineArgs, TuningArgs};
+use super::spec_args::Spec;
 use crate::exit::usage_error;
 use crate::render::text;
 use crate::{environment, interrupt};
@@ -80,6 +81,9 @@ pub(crate) struct ServeArgs {
     /// a part of the context of its own
     #[arg(long)]
     deterministic: bool,
+    /// Guess tokens from the text so far and compute several at once, which is faster and gives the same text
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    spec: Spec,
     /// Folder in which computed prompts are kept over restarts, or off [default: $STATE_DIRECTORY under systemd, else off]
     #[arg(long, value_name = "DIR", help_heading = "Prefixes")]
     prefix_store: Option<PathBuf>,
@@ -168,6 +172,7 @@ impl ServeArgs {
             models: self.models()?,
             parallel: self.parallel.into(),
             deterministic: self.deterministic,
+            speculates: self.spec != Spec::Off,
             max_wait: self.max_wait,
             memory: self.memory,
             background: self.background.clone(),

@@ -64,8 +64,11 @@ pub struct Pass {
     pub started: Vec<RequestId>,
     /// Then all of these together.
     pub parts: Vec<Part>,
-    /// Streams that decode.
+    /// Streams that decode. Their parts come first.
     pub streams: usize,
+    /// Tokens that follow theirs and are only guessed. A scheduler guesses nothing: the caller may add guesses to the
+    /// parts of streams, and takes those out that were wrong before it calls [`Scheduler::computed`].
+    pub guesses: usize,
     /// Tokens of prompts.
     pub prompt_tokens: u32,
 }
@@ -188,6 +191,7 @@ impl Scheduler {
             }
             self.cells.push(part.sequence, &part.tokens);
         }
-        self.costs.computed(pass.streams, pass.prompt_tokens, took);
+        self.costs
+            .computed(pass.streams + pass.guesses, pass.prompt_tokens, took);
     }
 }

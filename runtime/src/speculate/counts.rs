@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Bucket, Source};
+use super::Source;
 
 /// Guesses of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -40,19 +40,14 @@ pub struct Speculation {
 }
 
 impl Speculation {
-    /// A pass over one token and these guesses took so long; without them it would have taken `without`.
-    pub fn pass<'a>(
-        &mut self,
-        guesses: impl IntoIterator<Item = &'a (Source, Bucket)>,
-        seconds: f64,
-        without: f64,
-    ) {
+    /// A pass over one token and guesses of these sources took so long; without them it would have taken `without`.
+    pub fn pass(&mut self, guesses: impl IntoIterator<Item = Source>, seconds: f64, without: f64) {
         self.passes += 1;
         self.seconds += seconds;
         self.without += without;
-        for (source, _) in guesses {
+        for source in guesses {
             self.drafted += 1;
-            self.of(*source).drafted += 1;
+            self.of(source).drafted += 1;
         }
         self.update();
     }
@@ -98,9 +93,9 @@ mod tests {
     fn the_numbers_of_a_text() {
         let mut counts = Speculation::default();
         assert_eq!((counts.speed_up(), counts.mean_accepted_length), (None, None));
-        let history = (Source::History, Bucket(0));
-        counts.pass(&[], 0.1, 0.1);
-        counts.pass(&[history, history, history], 0.12, 0.1);
+        let history = Source::History;
+        counts.pass([], 0.1, 0.1);
+        counts.pass([history; 3], 0.12, 0.1);
         counts.accepted(Source::History, 0.1);
         counts.accepted(Source::History, 0.1);
         assert_eq!((counts.passes, counts.drafted, counts.accepted), (2, 3, 2));

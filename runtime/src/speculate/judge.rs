@@ -10,6 +10,9 @@ use crate::engine::Token;
 /// How far an expectation is raised while there is enough on the account to find out, in standard deviations.
 const CURIOSITY: f64 = 0.5;
 
+/// How likely a forced token is right: the text is, but it may have other tokens.
+const FORCED: f64 = 0.9;
+
 /// A guess with how likely its drafter says it is right.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
@@ -17,6 +20,20 @@ pub struct Offer {
     pub draft: Draft,
     /// For each token, [`Drafter::prior`](super::Drafter::prior) of its bucket.
     pub priors: Vec<f64>,
+}
+
+impl Offer {
+    /// Tokens that the form of the text forces.
+    pub fn forced(tokens: impl IntoIterator<Item = Token>) -> Self {
+        let tokens: Vec<_> = tokens.into_iter().map(|token| (token, Bucket(0))).collect();
+        Offer {
+            priors: vec![FORCED; tokens.len()],
+            draft: Draft {
+                source: Source::Forced,
+                tokens,
+            },
+        }
+    }
 }
 
 /// The cost model of one model on one machine: times, acceptance, and the account that bounds the loss.

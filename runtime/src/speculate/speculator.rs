@@ -133,7 +133,8 @@ impl Speculator {
             0 => took.as_secs_f64(),
             _ => self.judge.base(1),
         };
-        self.counts.pass(&self.open, seconds, without);
+        let sources = self.open.iter().map(|(source, _)| *source);
+        self.counts.pass(sources, seconds, without);
     }
 
     /// The model's logits after a token of the text or a guess.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use siskin_runtime::scheduler::Ended;
+use siskin_runtime::speculate::{Draft, Drafters, History, Judge, Offer, Source, Speculation};
 use siskin_runtime::{Cut, Error, Model, Sampler, TextDecoder, Token, check_logits};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -22,6 +23,9 @@ pub(super) struct Stream {
     decoder: TextDecoder,
     /// Finds the stop strings of an answer that may call tools.
     reader: Option<Reader>,
+    /// Guesses its next tokens; `None` if nothing is guessed.
+    drafters: Option<Drafters>,
+    counts: Speculation,
     /// A row of logits with what the request adds to it.
     row: Vec<f32>,
     drawn: u32,
@@ -63,6 +67,8 @@ impl Stream {
             sampler,
             decoder,
             reader,
+            drafters: None,
+            counts: Speculation::default(),
             row: Vec::new(),
             drawn: 0,
             finish: Finish::Length,
@@ -77,6 +83,64 @@ impl Stream {
     /// A pass drew so many joules for it.
     pub(super) fn charge(&mut self, joules: f64) {
         *self.joules.get_or_insert(0.0) += joules;
+    }
+
+    /// Has its tokens guessed from now on.
+    pub(super) fn guess(&mut self) {
+        let mut drafters = Drafters::new(vec![Box::new(History::new())]);
+        drafters.begin(&self.request.prompt);
+        self.drafters = Some(drafters);
+    }
+
+    /// What its next tokens may be: at most `most`, and no more than it may still draw after the next one.
+    pub(super) fn offers(&mut self, most: usize, judge: &Judge) -> Vec<Offer> {
+        let left = (self.request.max_tokens - self.drawn).saturating_sub(1) as usize;
+        let most = most.min(left);
+        let Some(drafters) = self.drafters.as_mut().filter(|_| most > 0) else {
+            return Vec::new();
+        };
+        let mut offers = drafters.offers(most, judge);
+        let Some(constraint) = &mut self.request.constraint else {
+            return offers;
+        };
+        // What the form of the text forbids is never drawn.
+        for offer in &mut offers {
+            let tokens: Vec<u32> = offer
+                .draft
+                .tokens
+                .iter()
+                .map(|(token, _)| token.0 as u32)
+                .collect();
+            let valid = constraint.valid(&tokens);
+            offer.draft.tokens.truncate(valid);
+            offer.priors.truncate(valid);
+        }
+        let forced = constraint.forced().into_iter().take(most);
+        offers.push(Offer::forced(forced.map(|id| Token(id as i32))));
+        offers
+    }
+
+    /// A pass had these guesses for it, of which the first `right` were right.
+    pub(super) fn guessed(&mut self, draft: Option<&Draft>, right: usize, seconds: f64, without: f64) {
+        let tokens = draft.map_or(&[][..], |draft| &draft.tokens);
+        let source = draft.map_or(Source::History, |draft| draft.source);
+        self.counts
+            .pass(std::iter::repeat_n(source, tokens.len()), seconds, without);
+        for _ in 0..right {
+            self.counts.accepted(source, without);
+        }
+    }
+
+    /// The model's logits after a token of the text, or after a guess.
+    pub(super) fn row(&mut self, token: Token, logits: &[f32]) {
+        if let Some(drafters) = &mut self.drafters {
+            drafters.row(token, logits);
+        }
+    }
+
+    /// Whether its text has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.finish != Finish::Length
     }
 
     /// The row after the token at `position` of the prompt: the next token's probability is told.
@@ -110,6 +174,9 @@ impl Stream {
             return Ok(None);
         }
         self.sampler.accept(token);
+        if let Some(drafters) = &mut self.drafters {
+            drafters.observe(&[token]);
+        }
         self.drawn += 1;
         let scored = self.request.logprobs.map(|top| score(logits, token, top));
         let cut = self.decoder.push(&model.piece(token, false));
@@ -200,6 +267,10 @@ impl Stream {
             differs_at: ended.differs_at,
             temp_c: heat.celsius,
             joules: self.joules,
+            draft_n: self.drafters.is_some().then_some(self.counts.drafted),
+            draft_n_accepted: self.drafters.is_some().then_some(self.counts.accepted),
+            mean_accepted_length: self.counts.mean_accepted_length,
+            predicted_per_second_without: self.counts.tokens_per_second_without,
             throttled: heat.rest > 0.0,
             ..Timings::default()
         }
@@ -214,6 +285,8 @@ impl Stream {
         metrics.prompt_tokens_cached.add(ended.cached.into());
         metrics.prompt_seconds.add(first.saturating_sub(self.begun));
         metrics.predicted_tokens.add(self.drawn.into());
+        metrics.drafted_tokens.add(self.counts.drafted);
+        metrics.accepted_tokens.add(self.counts.accepted);
         metrics.predicted_seconds.add(self.last.saturating_sub(first));
         metrics.prompt_speed.set(timings.prompt_per_second);
         metrics.predicted_speed.set(timings.predicted_per_second);

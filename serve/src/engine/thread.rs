@@ -40,7 +40,7 @@ impl Engine {
             });
             if let Some((id, open, limits)) = opening {
                 drop(state);
-                let worker = Worker::new(&open.model, &limits);
+                let worker = Worker::new(&open.model, &limits, open.times);
                 let result = worker.map(|worker| drop(workers.insert(id, worker)));
                 let _ = open.done.send(result);
                 continue;
@@ -110,7 +110,7 @@ impl Engine {
         (heat, meter): (&Heat, Option<&Meter>),
         prefixes: &mut Option<Prefixes>,
     ) {
-        let (pass, started) = match work {
+        let (mut pass, started) = match work {
             Work::Embed(embed, sequence, moves) => {
                 if worker.carry_out(&moves).is_ok() {
                     worker.embed(embed, sequence, &self.0.abort);
@@ -129,7 +129,7 @@ impl Engine {
             _ => None,
         };
         let begun = Instant::now();
-        let outcome = worker.compute(&pass, &self.0.abort, || self.now(), metrics);
+        let outcome = worker.compute(&mut pass, &self.0.abort, || self.now(), metrics);
         let took = begun.elapsed();
         let joules = match rapl {
             Some((rapl, before)) => rapl.joules_since(&before),

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use siskin_runtime::scheduler::{Ended, Limits, Move, PartRows, Pass, RequestId};
+use siskin_runtime::speculate::PassTimes;
 use siskin_runtime::{
     Batch, CacheLayout, Context, ContextOptions, Error, Model, Pooling, Rows, SequenceId, Token,
 };
@@ -13,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::Heat;
+use super::guesser::{Guesser, Guesses};
 use super::stream::Stream;
 use crate::metrics::Metrics;
 use crate::request::{Event, Request};
@@ -27,7 +29,7 @@ pub(crate) struct Embed {
     pub(crate) done: oneshot::Sender<Result<Vec<f32>, String>>,
 }
 
-/// The token that each request of a pass drew; `None` if its text has ended.
+/// The tokens that the requests of a pass drew, in order; `None` if a text has ended.
 pub(super) type Outcomes = Vec<(RequestId, Option<Token>)>;
 
 pub(crate) struct Worker {
@@ -35,11 +37,13 @@ pub(crate) struct Worker {
     /// By the scheduler's numbers.
     sequences: Vec<SequenceId>,
     streams: HashMap<RequestId, Stream>,
+    /// Guesses tokens; `None` if nothing is guessed.
+    guesser: Option<Guesser>,
 }
 
 impl Worker {
     /// A context that has computed a token, so that it is known to work.
-    pub(super) fn new(model: &Model, limits: &Limits) -> Result<Self, Error> {
+    pub(super) fn new(model: &Model, limits: &Limits, times: Option<PassTimes>) -> Result<Self, Error> {
         let count = u32::try_from(limits.sequences).unwrap_or(u32::MAX);
         let mut context = model.context(ContextOptions {
             context: Some(limits.cells),
@@ -61,6 +65,9 @@ impl Worker {
             context,
             sequences,
             streams: HashMap::new(),
+            guesser: times
+                .filter(|_| model.check_speculation().is_ok())
+                .map(Guesser::new),
         })
     }
 
@@ -75,18 +82,24 @@ impl Worker {
         let capacity = self.context.capacity();
         let failed = sender.clone();
         match Stream::new(self.context.model(), request, sender, capacity, now) {
-            Ok(stream) => drop(self.streams.insert(id, stream)),
+            Ok(mut stream) => {
+                if self.guesser.is_some() {
+                    stream.guess();
+                }
+                self.streams.insert(id, stream);
+            }
             Err(error) => drop(failed.send(Event::failed(error.to_string()))),
         }
     }
 
-    /// Carries a pass out: the tokens drawn, `None` for texts that have ended. `None` if `abort` ended it.
+    /// Carries a pass out: the tokens drawn, `None` for texts that have ended. `None` if `abort` ended it. Its parts are
+    /// then what the context keeps of them.
     ///
     /// # Errors
     /// llama.cpp fails.
     pub(super) fn compute(
         &mut self,
-        pass: &Pass,
+        pass: &mut Pass,
         abort: &AtomicBool,
         now: impl Fn() -> Duration,
         metrics: &Metrics,
@@ -95,6 +108,10 @@ impl Worker {
         if pass.parts.is_empty() {
             return Ok(Some(Vec::new()));
         }
+        let mut guesses = match &mut self.guesser {
+            Some(guesser) => guesser.add(pass, &mut self.streams),
+            None => Guesses::default(),
+        };
         let mut batch = Batch::new();
         for part in &pass.parts {
             let rows = match part.rows {
@@ -106,32 +123,54 @@ impl Worker {
         }
         let model = self.context.model().clone();
         let mut drawn = Vec::new();
-        let (sequences, streams) = (&self.sequences, &mut self.streams);
+        let (sequences, streams, parts) = (&self.sequences, &mut self.streams, &pass.parts);
+        let begun = Instant::now();
         let done = self.context.decode_until(&batch, Some(abort), |row| {
-            let part = pass
-                .parts
+            let index = parts
                 .iter()
-                .find(|part| sequences[part.sequence] == row.sequence);
-            let Some(part) = part else { return };
+                .position(|part| sequences[part.sequence] == row.sequence);
+            let Some((index, part)) = index.map(|index| (index, &parts[index])) else {
+                return;
+            };
             let Some(stream) = streams.get_mut(&part.id) else {
                 return;
             };
             let position = row.position as usize;
-            if part.rows == PartRows::All {
-                stream.prompt_row(position, row.logits);
-            }
-            if part.draws && position + 1 == part.position + part.tokens.len() {
-                match stream.draw(&model, row.logits, now(), metrics) {
-                    Ok(token) => drawn.push((part.id, token)),
+            let at = position - part.position;
+            stream.row(part.tokens[at], row.logits);
+            let draws = match guesses.of(index) {
+                Some(checked) => checked.draws(at),
+                None => {
+                    if part.rows == PartRows::All {
+                        stream.prompt_row(position, row.logits);
+                    }
+                    part.draws && at + 1 == part.tokens.len()
+                }
+            };
+            if draws {
+                let token = match stream.draw(&model, row.logits, now(), metrics) {
+                    Ok(token) => token,
                     Err(error) => {
                         if let Some(stream) = streams.remove(&part.id) {
                             stream.fail(error.to_string());
                         }
-                        drawn.push((part.id, None));
+                        None
                     }
+                };
+                drawn.push((part.id, token));
+                if let Some(checked) = guesses.of(index) {
+                    checked.drew(token, part.tokens.get(at + 1).copied());
                 }
             }
         })?;
+        let took = begun.elapsed();
+        if done && let Some(guesser) = &mut self.guesser {
+            guesser.learn(pass, &guesses, took, &mut self.streams);
+            for (part, kept) in guesses.keep(pass) {
+                let end = part.position + kept;
+                self.context.truncate(self.sequences[part.sequence], end)?;
+            }
+        }
         // A stream that could not begin has no row: it ends here.
         let lost = pass
             .parts

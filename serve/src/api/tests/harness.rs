@@ -28,6 +28,7 @@ pub(crate) fn new_app() -> Arc<App> {
         deterministic: false,
         max_wait: Duration::from_secs(600),
         stores: false,
+        speculates: true,
     };
     let model = ModelConfig {
         name: "storyteller".into(),
