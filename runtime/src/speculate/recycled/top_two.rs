@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 /// Numbers of which the largest is found before any position matters.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 256;
 
 /// The positions of the two largest numbers, the first of equals, and how much larger the largest is. If there is one
 /// number only, the second position is -1 and the gap infinite. What is not a number, or negative infinity, is ignored.
