@@ -15,7 +15,10 @@ mod counts;
 mod draft;
 mod history;
 mod judge;
+mod recycled;
+mod remembered;
 mod speculator;
+mod tail;
 mod times;
 
 pub use acceptance::Acceptance;
@@ -23,5 +26,7 @@ pub use counts::{SourceCounts, Speculation};
 pub use draft::{BUCKETS, Bucket, Draft, Drafter, Source};
 pub use history::History;
 pub use judge::{Judge, Offer};
+pub use recycled::Recycled;
+pub use remembered::{LoadRememberedError, MAX_EXTRA, Remembered, RememberedKey, SaveRememberedError};
 pub use speculator::{Drafters, Outcome, Speculator};
 pub use times::{MOST_TOKENS, PassTimes};
