@@ -27,6 +27,8 @@ pub use draft::{BUCKETS, Bucket, Draft, Drafter, Source};
 pub use history::History;
 pub use judge::{Judge, Offer};
 pub use recycled::Recycled;
-pub use remembered::{LoadRememberedError, MAX_EXTRA, Remembered, RememberedKey, SaveRememberedError};
+pub use remembered::{
+    LoadRememberedError, MAX_EXTRA, Remembered, RememberedKey, SaveRememberedError, SharedRemembered,
+};
 pub use speculator::{Drafters, Outcome, Speculator};
 pub use times::{MOST_TOKENS, PassTimes};

@@ -105,7 +105,7 @@ pub(crate) fn converse(
         }
     };
     let mut session = model.session()?;
-    spec.apply(&mut session, tuned.as_ref())?;
+    let remembering = spec.apply(&mut session, tuned.as_ref())?;
     let line = PromptLine::new(&mut session);
     let context = session.capacity();
     let mut chat = Chat::new(session, template, frame.system.clone());
@@ -117,8 +117,11 @@ pub(crate) fn converse(
     }
     let mut chat_loop = ChatLoop::new(chat, sampling, line, &talk);
     chat_loop.inputs = args.model.iter().cloned().chain(inputs).collect();
+    chat_loop.guesses_nothing = remembering.off.clone();
     if let Some(message) = only {
-        return chat_loop.once(message);
+        let code = chat_loop.once(message);
+        remembering.save(chat_loop.chat.session());
+        return code;
     }
     let mut input = Input::new()?;
     if input.is_terminal() {
@@ -135,7 +138,9 @@ pub(crate) fn converse(
             chat_loop.say_loaded(file);
         }
     }
-    chat_loop.run(&mut input)
+    let code = chat_loop.run(&mut input);
+    remembering.save(chat_loop.chat.session());
+    code
 }
 
 /// A number of turns in words.

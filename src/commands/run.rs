@@ -13,7 +13,7 @@ use super::chat::{self, Talk};
 use super::prompt_args::PromptArgs;
 use super::sampling_args::SamplingArgs;
 use super::session_args::SessionArgs;
-use super::spec_args::SpecArgs;
+use super::spec_args::{Remembering, SpecArgs};
 use super::stats::Stats;
 use super::template_args::TemplateArgs;
 use crate::exit::usage_error;
@@ -102,19 +102,19 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     super::notices::print_vocabulary(&model);
     let template = if args.raw { None } else { frame.template(&model)? };
     let mut session = model.session()?;
-    args.spec.apply(&mut session, tuned.as_ref())?;
+    let remembering = args.spec.apply(&mut session, tuned.as_ref())?;
     let made = match template {
         Some(template) => {
             let line = PromptLine::new(&mut session);
             let chat = Chat::new(session, template, frame.system);
-            args.answer(chat, &line, &prompt, &sampling)?
+            args.answer(chat, &line, &prompt, &sampling, &remembering)?
         }
         None if frame.system.is_some() => {
             bail!("this model has no chat template, so it takes no system prompt; write it into the prompt")
         }
-        None => args.go_on(session, &prompt, &sampling)?,
+        None => args.go_on(session, &prompt, &sampling, &remembering)?,
     };
-    args.report(&model, &prompt, made, sampling.config)
+    args.report(&model, &prompt, made, sampling.config, remembering.off.as_deref())
 }
 
 /// Where the prompt comes from, once that is known to be somewhere.
@@ -171,6 +171,7 @@ impl RunArgs {
         line: &PromptLine,
         prompt: &str,
         sampling: &Sampling,
+        remembering: &Remembering,
     ) -> anyhow::Result<Made> {
         if prompt.trim().is_empty() {
             return Err(usage_error(
@@ -201,12 +202,19 @@ impl RunArgs {
             context,
         };
         drop(reply);
+        remembering.save(chat.session());
         std::mem::forget(chat);
         Ok(made)
     }
 
     /// Continues the prompt.
-    fn go_on(&self, mut session: Session, prompt: &str, sampling: &Sampling) -> anyhow::Result<Made> {
+    fn go_on(
+        &self,
+        mut session: Session,
+        prompt: &str,
+        sampling: &Sampling,
+        remembering: &Remembering,
+    ) -> anyhow::Result<Made> {
         let (context, adds_space) = (session.capacity(), session.model().adds_space_prefix());
         // Until the end of this a signal ends the program at once.
         let tokens = session.tokenize(prompt, Tokenize::PROMPT, None)?;
@@ -238,6 +246,7 @@ impl RunArgs {
             speculation: generation.speculation().cloned(),
             context,
         };
+        remembering.save(&session);
         std::mem::forget(session);
         Ok(made)
     }
@@ -252,9 +261,10 @@ impl RunArgs {
         prompt: &str,
         made: Made,
         sampler: SamplerConfig,
+        off: Option<&str>,
     ) -> anyhow::Result<ExitCode> {
         let values = model.settings().values;
-        let stats = Stats::new(made.usage, made.speculation, model);
+        let stats = Stats::new(made.usage, made.speculation, model).without_guesses(off);
         if self.json {
             let report = Report {
                 prompt,

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use siskin::device::tuned::Tuned;
-use siskin::speculate::{Acceptance, Drafter, History, Judge, PassTimes, Speculation, Speculator};
-use siskin::{Error, Session};
+use siskin::device::{paths, tuned::Tuned};
+use siskin::speculate::{
+    Acceptance, Drafter, History, Judge, LoadRememberedError, PassTimes, Recycled, Remembered,
+    SaveRememberedError, SharedRemembered, Speculation, Speculator,
+};
+use siskin::{Error, Model, Session};
 
 /// The depth at which `siskin tune` measured what counts here: in the middle of usual texts.
 const DEPTH: u32 = 512;
@@ -13,10 +16,13 @@ const DEPTH: u32 = 512;
 /// What was typed.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SpecArgs {
-    /// Guess tokens and compute several at once, which is faster and gives the same text: auto or lookup guess from the
-    /// text so far and from earlier ones, draft=FILE by a smaller model with the same vocabulary; off
+    /// Guess tokens and compute several at once, which is faster and gives the same text: auto and lookup guess from this
+    /// text and earlier ones; draft=FILE asks a smaller model with the same vocabulary, too; off
     #[arg(long, value_name = "HOW", default_value = "auto")]
-    spec: Spec,
+    pub(crate) spec: Spec,
+    /// Neither read nor write the file of word sequences from earlier texts, from which tokens are guessed
+    #[arg(long)]
+    no_remember: bool,
 }
 
 /// How tokens are guessed.
@@ -47,18 +53,84 @@ impl FromStr for Spec {
     }
 }
 
+/// What is kept when a text has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Remembering {
+    file: Option<(PathBuf, SharedRemembered)>,
+    /// Why nothing is guessed, though it was left to siskin.
+    pub(crate) off: Option<String>,
+}
+
 impl SpecArgs {
     /// Has the session guess, as was typed. `tuned` is what was measured of its model.
-    pub(crate) fn apply(&self, session: &mut Session, tuned: Option<&Tuned>) -> anyhow::Result<()> {
-        let times = PassTimes::new(|tokens| tuned?.pass_cost(tokens, DEPTH));
-        let drafters: Vec<Box<dyn Drafter>> = match &self.spec {
-            Spec::Off => return Ok(()),
-            Spec::Auto | Spec::Lookup | Spec::Draft(_) => vec![Box::new(History::new())],
+    pub(crate) fn apply(&self, session: &mut Session, tuned: Option<&Tuned>) -> anyhow::Result<Remembering> {
+        if self.spec == Spec::Off {
+            return Ok(Remembering::default());
+        }
+        if let Err(error) = session.model().check_speculation() {
+            return match (error, &self.spec) {
+                (Error::NotExact(reason), Spec::Auto) => Ok(Remembering {
+                    off: Some(reason.to_string()),
+                    ..Remembering::default()
+                }),
+                (error, _) => Err(error.into()),
+            };
+        }
+        let remembering = Remembering {
+            file: if self.no_remember {
+                None
+            } else {
+                open(session.model())
+            },
+            off: None,
         };
-        let speculator = Speculator::new(drafters, Judge::new(times, Acceptance::default()));
-        match session.set_speculator(Some(speculator)) {
-            Err(Error::NotExact(_)) if self.spec == Spec::Auto => Ok(()),
-            done => Ok(done?),
+        let mut drafters: Vec<Box<dyn Drafter>> = vec![Box::new(History::new()), Box::new(Recycled::new())];
+        let mut acceptance = None;
+        if let Some((_, remembered)) = &remembering.file {
+            acceptance = Acceptance::from_bytes(remembered.lock().extra());
+            drafters.push(Box::new(remembered.clone()));
+        }
+        let times = PassTimes::new(|tokens| tuned?.pass_cost(tokens, DEPTH));
+        let judge = Judge::new(times, acceptance.unwrap_or_default());
+        session.set_speculator(Some(Speculator::new(drafters, judge)))?;
+        Ok(remembering)
+    }
+}
+
+/// The file of a model's remembered tokens, and what it holds; `None` if the user has no folder for it.
+fn open(model: &Model) -> Option<(PathBuf, SharedRemembered)> {
+    let key = model.remembered_key();
+    let name: String = key
+        .model
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let path = paths::state()?.join("remembered").join(name);
+    let remembered = match Remembered::load(&path, key) {
+        Ok(remembered) => remembered,
+        // What cannot be read is not written either.
+        Err(LoadRememberedError::File(_)) => return None,
+        Err(error) => {
+            say!("siskin: {error}; it is written anew");
+            Remembered::new(key)
+        }
+    };
+    Some((path, SharedRemembered::new(remembered)))
+}
+
+impl Remembering {
+    /// Writes what was learned. A failure is told, and changes nothing else: the text is there. A user without a folder of
+    /// his own, as that of a service, has nothing remembered.
+    pub(crate) fn save(&self, session: &Session) {
+        let (Some((path, remembered)), Some(speculator)) = (&self.file, session.speculator()) else {
+            return;
+        };
+        let mut remembered = remembered.lock();
+        remembered.set_extra(speculator.judge().acceptance().to_bytes());
+        match remembered.save(path) {
+            Ok(()) | Err(SaveRememberedError::Folder { .. }) => {}
+            Err(error) => say!("siskin: {error}"),
         }
     }
 }
@@ -67,7 +139,7 @@ impl SpecArgs {
 pub(crate) fn line(counts: &Speculation) -> String {
     let number = |value: Option<f64>| value.map_or("unmeasured".into(), |value| format!("{value:.1}"));
     format!(
-        "guessed  {} of {} tokens right, {} a pass; without about {} tokens/s",
+        "guessed  {} of {} tokens right, {} tokens a pass; without about {} tokens/s",
         counts.accepted,
         counts.drafted,
         number(counts.mean_accepted_length),

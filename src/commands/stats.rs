@@ -16,6 +16,9 @@ pub(crate) struct Stats {
     /// What guessing came to; missing if nothing was guessed.
     #[serde(skip_serializing_if = "Option::is_none")]
     speculation: Option<Speculation>,
+    /// Why nothing was guessed, though it was left to siskin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speculation_off: Option<String>,
     load_seconds: f64,
     peak_rss_bytes: Option<u64>,
     rss_anonymous_bytes: Option<u64>,
@@ -29,11 +32,18 @@ impl Stats {
         Stats {
             usage,
             speculation,
+            speculation_off: None,
             load_seconds: model.load_time().as_secs_f64(),
             peak_rss_bytes: memory.peak_bytes,
             rss_anonymous_bytes: memory.anonymous_bytes,
             rss_file_bytes: memory.file_bytes,
         }
+    }
+
+    /// With the reason why nothing was guessed.
+    pub(crate) fn without_guesses(mut self, reason: Option<&str>) -> Self {
+        self.speculation_off = reason.map(str::to_owned);
+        self
     }
 
     /// Prints the seed, with which the same text can be had again, if chance has a part in it.
@@ -61,6 +71,9 @@ impl Stats {
         );
         if let Some(counts) = self.speculation.as_ref().filter(|counts| counts.drafted > 0) {
             say!("{}", spec_args::line(counts));
+        }
+        if let Some(reason) = &self.speculation_off {
+            say!("guessed  nothing: {reason}");
         }
         let first = usage.time_to_first_token_seconds.map_or("none".into(), millis);
         say!("load     {}, first token {first}", millis(self.load_seconds));

@@ -6,7 +6,10 @@ use llama_cpp_sys_2 as sys;
 use siskin_device::settings::{FlashAttention, Kernels};
 use siskin_model::gguf::Header;
 
-use super::Model;
+use sha2::{Digest, Sha256};
+
+use super::{Model, Token};
+use crate::speculate::RememberedKey;
 use crate::{Error, ggml_hook};
 
 /// A matrix of a type that siskin has no kernel for.
@@ -80,6 +83,28 @@ impl Model {
         match reason.or_else(|| self.no_kernel().cloned().map(NotExact::Matrix)) {
             Some(reason) => Err(Error::NotExact(reason)),
             None => Ok(()),
+        }
+    }
+}
+
+/// What [`remembered_key`](Model::remembered_key) begins with: another number if it is made otherwise.
+const KEY: &[u8] = b"siskin remembered 1";
+
+impl Model {
+    /// Whose texts a file of remembered tokens is of: a digest of the vocabulary, and of the model's name and size.
+    pub fn remembered_key(&self) -> RememberedKey {
+        let mut digest = Sha256::new_with_prefix(KEY);
+        let count = i32::try_from(self.vocabulary_len()).unwrap_or(i32::MAX);
+        for token in 0..count {
+            let piece = self.piece(Token(token), true);
+            digest.update((piece.len() as u64).to_le_bytes());
+            digest.update(piece);
+        }
+        digest.update(self.llama().n_params().to_le_bytes());
+        digest.update(self.llama().meta_val_str("general.name").unwrap_or_default());
+        RememberedKey {
+            model: digest.finalize().into(),
+            vocabulary: count.unsigned_abs(),
         }
     }
 }

@@ -64,25 +64,6 @@ impl Recycled {
         }
     }
 
-    /// The model computed `logits` for the token after `token`. Logits that are not numbers count as impossible.
-    pub fn row(&mut self, token: Token, logits: &[f32]) {
-        let Some((first, second, gap)) = top_two(logits) else {
-            return;
-        };
-        if token.0 < 0 {
-            return;
-        }
-        if self.places.is_empty() {
-            self.places = vec![FREE; PLACES];
-        }
-        self.places[place_of(token)] = Place {
-            token: token.0,
-            first,
-            second,
-            gap,
-        };
-    }
-
     /// Bytes of memory that it takes now.
     pub fn bytes(&self) -> usize {
         self.places.capacity() * size_of::<Place>()
@@ -130,6 +111,25 @@ impl Drafter for Recycled {
             }
             self.text.push(token);
         }
+    }
+
+    /// Logits that are not numbers count as impossible.
+    fn row(&mut self, token: Token, logits: &[f32]) {
+        let Some((first, second, gap)) = top_two(logits) else {
+            return;
+        };
+        if token.0 < 0 {
+            return;
+        }
+        if self.places.is_empty() {
+            self.places = vec![FREE; PLACES];
+        }
+        self.places[place_of(token)] = Place {
+            token: token.0,
+            first,
+            second,
+            gap,
+        };
     }
 
     /// What is known of tokens stays.

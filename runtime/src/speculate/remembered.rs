@@ -7,12 +7,14 @@
 //! anywhere, and it can be removed at any time. What must not be kept is not observed, or [`Remembered::learn`] is off.
 
 mod file;
+mod shared;
 mod table;
 
 use super::tail::Tail;
 use super::{Bucket, Draft, Drafter, Source};
 use crate::engine::Token;
 pub use file::{LoadRememberedError, SaveRememberedError};
+pub use shared::SharedRemembered;
 use table::{Key, Table};
 
 /// Lengths of contexts, the best first.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use siskin_runtime::scheduler::Ended;
-use siskin_runtime::speculate::{Draft, Drafters, History, Judge, Offer, Source, Speculation};
+use siskin_runtime::speculate::{Draft, Drafters, History, Judge, Offer, Recycled, Source, Speculation};
 use siskin_runtime::{Cut, Error, Model, Sampler, TextDecoder, Token, check_logits};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -87,7 +87,7 @@ impl Stream {
 
     /// Has its tokens guessed from now on.
     pub(super) fn guess(&mut self) {
-        let mut drafters = Drafters::new(vec![Box::new(History::new())]);
+        let mut drafters = Drafters::new(vec![Box::new(History::new()), Box::new(Recycled::new())]);
         drafters.begin(&self.request.prompt);
         self.drafters = Some(drafters);
     }

@@ -26,6 +26,8 @@ pub(super) struct ChatLoop {
     pub(super) line: PromptLine,
     pub(super) json: bool,
     pub(super) show_stats: bool,
+    /// Why nothing is guessed, though it was left to siskin.
+    pub(super) guesses_nothing: Option<String>,
     /// Speed and memory of the last answer.
     pub(super) last: Option<Stats>,
     /// Turns that no file has yet.
@@ -57,6 +59,7 @@ impl ChatLoop {
             line,
             json: talk.json,
             show_stats: talk.show_stats,
+            guesses_nothing: None,
             last: None,
             unsaved: 0,
             kept: 0,

@@ -47,7 +47,8 @@ impl ChatLoop {
             return Ok(after_interrupt(terminal));
         }
         let (answer, dropped_turns) = (reply.text().to_owned(), reply.dropped());
-        let stats = Stats::new(reply.usage(), reply.speculation().cloned(), &model);
+        let stats = Stats::new(reply.usage(), reply.speculation().cloned(), &model)
+            .without_guesses(self.guesses_nothing.as_deref());
         drop(reply);
         if self.json {
             let report = Report {
