@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_best_is_what_followed_most_often_then_what_followed_last() {
-        let cases: [(&[u32], Option<(i32, u8)>); 5] = [
+        type Best = Option<(i32, u8)>;
+        let cases: [(&[u32], Best); 5] = [
             (&[], None),
             (&[5], Some((5, 1))),
             (&[5, 6], Some((6, 1))),

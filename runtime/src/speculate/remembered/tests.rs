@@ -6,6 +6,9 @@ const KEY: RememberedKey = RememberedKey {
     vocabulary: 1 << 20,
 };
 
+/// Tokens, each with its bucket.
+type Guesses<'a> = &'a [(i32, u8)];
+
 fn tokens(ids: &[i32]) -> Vec<Token> {
     ids.iter().map(|&id| Token(id)).collect()
 }
@@ -28,7 +31,7 @@ fn guesses(remembered: &mut Remembered, most: usize) -> Vec<(i32, u8)> {
 
 #[test]
 fn three_tokens_decide_then_two_and_what_is_guessed_goes_on() {
-    let cases: [(&str, &[i32], &[(i32, u8)]); 7] = [
+    let cases: [(&str, &[i32], Guesses); 7] = [
         ("nothing", &[], &[]),
         ("one token is no context", &[1, 2, 1], &[]),
         ("two tokens", &[9, 1, 2, 5, 6, 8, 1, 2], &[(5, 3), (6, 0), (8, 0)]),
