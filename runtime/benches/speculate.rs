@@ -56,6 +56,9 @@ fn texts() -> [(&'static str, Vec<Token>); 4] {
     ]
 }
 
+/// Makes a drafter of no text.
+type New<'a> = &'a dyn Fn() -> Box<dyn Drafter>;
+
 /// The last tokens of a text, one after the other, with guesses after each.
 fn observe_and_propose(drafter: &mut dyn Drafter, tokens: &[Token]) {
     for &token in tokens {
@@ -69,7 +72,7 @@ fn drafters(criterion: &mut Criterion) {
         model: [0; 32],
         vocabulary: 1 << 20,
     };
-    let new: [(&str, &dyn Fn() -> Box<dyn Drafter>); 2] = [
+    let new: [(&str, New); 2] = [
         ("history", &|| Box::new(History::new())),
         ("remembered", &|| Box::new(Remembered::new(key))),
     ];

@@ -23,7 +23,7 @@ mod times;
 
 pub use acceptance::Acceptance;
 pub use counts::{SourceCounts, Speculation};
-pub use draft::{BUCKETS, Bucket, Draft, Drafter, Source};
+pub use draft::{BUCKETS, Bucket, Draft, Drafter, GoesOn, Source};
 pub use history::History;
 pub use judge::{Judge, Offer};
 pub use recycled::Recycled;

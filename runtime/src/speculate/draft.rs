@@ -58,6 +58,9 @@ impl Draft {
     }
 }
 
+/// Whether another guess after these is worth its cost.
+pub type GoesOn<'a> = &'a dyn Fn(&[(Token, Bucket)]) -> bool;
+
 /// Guesses what comes next. It keeps a text of its own: what it observed, in order.
 pub trait Drafter: std::fmt::Debug + Send {
     /// Which one it is.
@@ -71,7 +74,7 @@ pub trait Drafter: std::fmt::Debug + Send {
 
     /// At most `most` tokens that may follow the text. `goes_on` is asked with what is guessed so far whether another
     /// guess is worth its cost; drafters whose guesses cost nothing need not ask.
-    fn propose(&mut self, most: usize, goes_on: &dyn Fn(&[(Token, Bucket)]) -> bool) -> Draft;
+    fn propose(&mut self, most: usize, goes_on: GoesOn<'_>) -> Draft;
 
     /// The model's logits after `token`, which is part of the text or was a guess.
     fn row(&mut self, token: Token, logits: &[f32]) {

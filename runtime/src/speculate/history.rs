@@ -1,7 +1,7 @@
 //! What followed the same tokens earlier in this text.
 
 use super::automaton::{Automaton, BYTES_PER_TOKEN};
-use super::{BUCKETS, Bucket, Draft, Drafter, Source};
+use super::{BUCKETS, Bucket, Draft, Drafter, GoesOn, Source};
 use crate::engine::Token;
 
 /// Tokens that are indexed at most. If they are all there, the older half is dropped.
@@ -107,7 +107,7 @@ impl Drafter for History {
         }
     }
 
-    fn propose(&mut self, most: usize, _: &dyn Fn(&[(Token, Bucket)]) -> bool) -> Draft {
+    fn propose(&mut self, most: usize, _: GoesOn<'_>) -> Draft {
         let mut draft = Draft::none(Source::History);
         let mut state = self.index.longest();
         let mut matched = self.index.len(state);

@@ -3,7 +3,7 @@
 mod top_two;
 
 use super::tail::Tail;
-use super::{BUCKETS, Bucket, Draft, Drafter, Source};
+use super::{BUCKETS, Bucket, Draft, Drafter, GoesOn, Source};
 use crate::engine::Token;
 use top_two::top_two;
 
@@ -137,7 +137,7 @@ impl Drafter for Recycled {
         self.text.forget(len);
     }
 
-    fn propose(&mut self, most: usize, _: &dyn Fn(&[(Token, Bucket)]) -> bool) -> Draft {
+    fn propose(&mut self, most: usize, _: GoesOn<'_>) -> Draft {
         let mut draft = Draft::none(Source::Recycled);
         let mut token = self.text.last(1).first().copied();
         while let Some(place) = token

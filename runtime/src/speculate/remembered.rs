@@ -11,7 +11,7 @@ mod shared;
 mod table;
 
 use super::tail::Tail;
-use super::{Bucket, Draft, Drafter, Source};
+use super::{Bucket, Draft, Drafter, GoesOn, Source};
 use crate::engine::Token;
 pub use file::{LoadRememberedError, SaveRememberedError};
 pub use shared::SharedRemembered;
@@ -150,7 +150,7 @@ impl Drafter for Remembered {
         self.text.forget(len);
     }
 
-    fn propose(&mut self, most: usize, _: &dyn Fn(&[(Token, Bucket)]) -> bool) -> Draft {
+    fn propose(&mut self, most: usize, _: GoesOn<'_>) -> Draft {
         let mut draft = Draft::none(Source::Remembered);
         let mut end = self.text.last(CONTEXTS[0]).to_vec();
         while let Some(guess) = self.guess(&end).filter(|_| draft.tokens.len() < most) {
