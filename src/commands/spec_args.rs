@@ -1,5 +1,6 @@
 //! The flags of speculative decoding, shared by the commands that make text.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -50,17 +51,41 @@ impl FromStr for Spec {
 impl SpecArgs {
     /// Has the session guess, as was typed. `tuned` is what was measured of its model.
     pub(crate) fn apply(&self, session: &mut Session, tuned: Option<&Tuned>) -> anyhow::Result<()> {
-        let times = PassTimes::new(|tokens| tuned?.pass_cost(tokens, DEPTH));
-        let drafters: Vec<Box<dyn Drafter>> = match &self.spec {
-            Spec::Off => return Ok(()),
-            Spec::Auto | Spec::Lookup | Spec::Draft(_) => vec![Box::new(History::new())],
+        let Some(drafters) = self.spec.drafters() else {
+            return Ok(());
         };
-        let speculator = Speculator::new(drafters, Judge::new(times, Acceptance::default()));
+        let speculator = Speculator::new(drafters, Judge::new(times(tuned), Acceptance::default()));
         match session.set_speculator(Some(speculator)) {
             Err(Error::NotExact(_)) if self.spec == Spec::Auto => Ok(()),
             done => Ok(done?),
         }
     }
+}
+
+impl Spec {
+    /// New drafters, which know no text; `None` if tokens are not guessed.
+    pub(crate) fn drafters(&self) -> Option<Vec<Box<dyn Drafter>>> {
+        match self {
+            Spec::Off => None,
+            Spec::Auto | Spec::Lookup | Spec::Draft(_) => Some(vec![Box::new(History::new())]),
+        }
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Spec::Auto => f.write_str("auto"),
+            Spec::Off => f.write_str("off"),
+            Spec::Lookup => f.write_str("lookup"),
+            Spec::Draft(file) => write!(f, "draft={}", file.display()),
+        }
+    }
+}
+
+/// What passes cost, as far as it was measured.
+pub(crate) fn times(tuned: Option<&Tuned>) -> PassTimes {
+    PassTimes::new(|tokens| tuned?.pass_cost(tokens, DEPTH))
 }
 
 /// One line of what guessing came to.
