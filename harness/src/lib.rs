@@ -11,6 +11,7 @@
 //! | measure models | [`run`] with a [`Request`] |
 //! | find the fastest settings for a model | [`tune::run`] |
 //! | survey a machine for a report | [`survey::run`] |
+//! | measure what guessing tokens is worth on real texts | [`prompts::run`] |
 //! | be a worker process of either | [`serve_worker`] |
 //! | write results | [`report::render`] |
 //! | read results back, or llama-bench's | [`Imported`], [`compare::parse`] |
@@ -35,6 +36,7 @@ mod import;
 mod llama_bench;
 mod model_info;
 mod plan;
+pub mod prompts;
 mod protocol;
 pub mod report;
 pub mod result;

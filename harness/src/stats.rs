@@ -167,11 +167,22 @@ fn interval(ratio: f64, draws: Option<Vec<f64>>, paired: bool) -> Ratio {
 }
 
 /// SplitMix64 with a fixed seed: the same samples always give the same interval.
-struct Random(u64);
+#[derive(Debug)]
+pub(crate) struct Random(u64);
 
 impl Random {
     fn new() -> Self {
         Random(0x51_5c_1b)
+    }
+
+    /// Another sequence for each seed.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    /// Heads or tails.
+    pub(crate) fn coin(&mut self) -> bool {
+        self.next() & 1 == 1
     }
 
     fn next(&mut self) -> u64 {

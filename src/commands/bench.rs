@@ -18,6 +18,7 @@ use crate::render::text;
 use crate::{exit, interrupt, text_input};
 
 mod measure;
+mod prompts;
 
 /// No table is narrower than this.
 const MIN_WIDTH: usize = 20;
@@ -44,7 +45,14 @@ prompt. Of --peer, a prompt of n tokens is compared with --n-verify n.
 To find out whether a change made siskin slower:
 
   siskin bench a.gguf -o json > before.json
-  siskin bench a.gguf --compare before.json --fail-below 0.95")]
+  siskin bench a.gguf --compare before.json --fail-below 0.95
+
+What guessing tokens (--spec of run and chat) is worth on your own prompts, one JSON object a line:
+
+  siskin bench a.gguf --prompts prompts.jsonl -n 128 --limit 50
+
+Each prompt is answered twice, without and with guesses, one directly after the other; a coin decides the order. Both \
+texts must be the same, or the exit code is 1. The other tests decode random tokens, which nobody can guess.")]
 #[command(group = clap::ArgGroup::new("baseline").args(["compare", "peer", "import"]).multiple(true))]
 pub(crate) struct BenchArgs {
     /// GGUF files [default: the embedded storyteller]
@@ -133,6 +141,8 @@ pub(crate) struct BenchArgs {
     /// Show every table and note, not only memory and speed; the other formats always have everything
     #[arg(long)]
     details: bool,
+    #[command(flatten)]
+    prompts: prompts::PromptsArgs,
     /// Run even if a model does not fit into memory
     #[arg(long)]
     force: bool,
@@ -175,6 +185,9 @@ pub(crate) fn main(args: BenchArgs) -> anyhow::Result<ExitCode> {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
         siskin_harness::serve_worker(std::io::stdin().lock(), std::io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(file) = &args.prompts.prompts {
+        return prompts::main(&args, file);
     }
     let baseline = args.compare.as_deref().map(results).transpose()?;
     let mut imported = Imported::default();

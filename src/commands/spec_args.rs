@@ -1,5 +1,6 @@
 //! The flags of speculative decoding, shared by the commands that make text.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -64,9 +65,9 @@ pub(crate) struct Remembering {
 impl SpecArgs {
     /// Has the session guess, as was typed. `tuned` is what was measured of its model.
     pub(crate) fn apply(&self, session: &mut Session, tuned: Option<&Tuned>) -> anyhow::Result<Remembering> {
-        if self.spec == Spec::Off {
+        let Some(mut drafters) = self.spec.drafters() else {
             return Ok(Remembering::default());
-        }
+        };
         if let Err(error) = session.model().check_speculation() {
             return match (error, &self.spec) {
                 (Error::NotExact(reason), Spec::Auto) => Ok(Remembering {
@@ -84,14 +85,12 @@ impl SpecArgs {
             },
             off: None,
         };
-        let mut drafters: Vec<Box<dyn Drafter>> = vec![Box::new(History::new()), Box::new(Recycled::new())];
         let mut acceptance = None;
         if let Some((_, remembered)) = &remembering.file {
             acceptance = Acceptance::from_bytes(remembered.lock().extra());
             drafters.push(Box::new(remembered.clone()));
         }
-        let times = PassTimes::new(|tokens| tuned?.pass_cost(tokens, DEPTH));
-        let judge = Judge::new(times, acceptance.unwrap_or_default());
+        let judge = Judge::new(times(tuned), acceptance.unwrap_or_default());
         session.set_speculator(Some(Speculator::new(drafters, judge)))?;
         Ok(remembering)
     }
@@ -133,6 +132,34 @@ impl Remembering {
             Err(error) => say!("siskin: {error}"),
         }
     }
+}
+
+impl Spec {
+    /// New drafters, which know no text; `None` if tokens are not guessed.
+    pub(crate) fn drafters(&self) -> Option<Vec<Box<dyn Drafter>>> {
+        match self {
+            Spec::Off => None,
+            Spec::Auto | Spec::Lookup | Spec::Draft(_) => {
+                Some(vec![Box::new(History::new()), Box::new(Recycled::new())])
+            }
+        }
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Spec::Auto => f.write_str("auto"),
+            Spec::Off => f.write_str("off"),
+            Spec::Lookup => f.write_str("lookup"),
+            Spec::Draft(file) => write!(f, "draft={}", file.display()),
+        }
+    }
+}
+
+/// What passes cost, as far as it was measured.
+pub(crate) fn times(tuned: Option<&Tuned>) -> PassTimes {
+    PassTimes::new(|tokens| tuned?.pass_cost(tokens, DEPTH))
 }
 
 /// One line of what guessing came to.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod bench_prompts;
 mod chat;
 mod commands;
 mod cross;
