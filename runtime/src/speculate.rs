@@ -15,6 +15,7 @@ mod counts;
 mod draft;
 mod history;
 mod judge;
+pub mod pair;
 mod recycled;
 mod remembered;
 mod speculator;
