@@ -38,12 +38,12 @@ pub(crate) struct FitArgs {
     /// Memory that the device has or, without --device, that may be used here; e.g. 2GiB or 900MiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse_memory)]
     ram: Option<u64>,
-    /// File type to plan for: a GGUF file is then planned as siskin quantize would make it [default: a GGUF file's own,
-    /// else the profile's first]
+    /// File type to plan for, also for the draft: a GGUF file is then planned as siskin quantize would make it [default:
+    /// a GGUF file's own, else the profile's first]
     #[arg(long = "type", value_name = "TYPE", value_parser = file_types(), ignore_case = true)]
     file_type: Option<FileType>,
-    /// A smaller model that guesses for this one (speculative decoding): both must fit, and their vocabularies be the
-    /// same. Shows how often guesses must be right to pay
+    /// Smaller model that guesses for this one (speculative decoding): plans both, compares their vocabularies, and
+    /// computes how often a guess must be right to pay
     #[arg(long, value_name = "MODEL")]
     pub(crate) draft: Option<PathBuf>,
     #[command(flatten)]
@@ -156,11 +156,12 @@ fn print_table(
         (false, Some(_)) => "does not fit with its draft",
     };
     let shape = &subject.shape;
-    writeln!(
-        out,
-        "{fits} on {}: {} of {} blocks, {}",
+    let first = format!(
+        "{fits} on {}: {} of {} blocks, {}\n",
         target.name, shape.arch, shape.layers, subject.file_type
-    )?;
+    );
+    let columns = bench::terminal_width();
+    out.write_all(text::fitted(&first, 0, columns).as_bytes())?;
     if let Some(reason) = &subject.run_refuses {
         writeln!(out, "but run would refuse it: {reason}")?;
     }
@@ -177,10 +178,10 @@ fn print_table(
     }
     table += &explain::plan_table(plan);
     if let Some(pair) = pair {
-        table += &pair.table();
+        table += &pair.table(plan.settings.context);
     }
     // The details begin after 16 columns, 9 and 2.
-    let table = text::fitted(&table, 27, bench::terminal_width());
+    let table = text::fitted(&table, 27, columns);
     Ok(out.write_all(table.as_bytes())?)
 }
 

@@ -110,16 +110,21 @@ impl Pair {
         }
     }
 
-    /// Lines in the columns of the plan's table.
-    pub(super) fn table(&self) -> String {
+    /// Lines in the columns of the plan's table; the model has a context of so many tokens.
+    pub(super) fn table(&self, context: u32) -> String {
         let line = |what: &str, value: &str, detail: &str| format!("{what:<16}{value:>9}  {detail}\n");
-        let blocks = format!(
-            "{} of {} blocks; {}",
-            self.architecture,
-            self.blocks,
-            self.common()
-        );
+        let blocks = format!("{} of {} blocks", self.architecture, self.blocks);
         let mut text = line("draft", &self.file_type, &blocks);
+        let (count, common) = self.common();
+        text += &line("same tokens", &count, &common);
+        if self.training_context < context {
+            let trained = self.training_context.to_string();
+            text += &line(
+                "draft limit",
+                &trained,
+                "tokens, its training length: past them it guesses nothing",
+            );
+        }
         if let Some(reason) = &self.run_refuses {
             text += &line("", "", &format!("but run would refuse it: {reason}"));
         }
@@ -127,21 +132,21 @@ impl Pair {
             "of a token's time, as siskin tune measured both".to_owned()
         } else {
             let [draft, target] = self.bytes_per_token.map(size::bytes);
-            format!("of a token's time: it reads {draft} of weights, a token {target}")
+            format!("of a token's time: weights of {draft}, not {target}")
         };
         text += &line("a guess takes", &format!("{:.2}", self.guess_cost), &cost);
         let last = self.pass_times.last().copied().unwrap_or_default();
         let how = if self.pass_times_measured {
-            "times as long as of one, as siskin tune measured".to_owned()
+            "times one token's, as siskin tune measured"
         } else {
-            "times as long as of one: an assumption, 1 + 0.06 (n - 1); siskin tune measures it".to_owned()
+            "times one token's: assumed; siskin tune measures it"
         };
-        text += &line(&format!("a pass of {PASSES}"), &format!("{last:.2}"), &how);
+        text += &line(&format!("a pass of {PASSES}"), &format!("{last:.2}"), how);
         text += &match self.break_even {
             Some(share) => line(
                 "break-even",
                 &format!("{share:.2}"),
-                "of guesses must be accepted for 2 % more speed",
+                "of the guesses must be accepted for 2 % more speed",
             ),
             None => line(
                 "break-even",
@@ -160,18 +165,18 @@ impl Pair {
         text + "computed, not measured: what is accepted depends on the models and the text\n"
     }
 
-    /// What of the vocabularies is the same.
-    fn common(&self) -> String {
+    /// What of the vocabularies is the same: how many tokens, and what else is to be known.
+    fn common(&self) -> (String, String) {
         let Some(found) = &self.vocabulary else {
-            return "vocabularies not compared: a tokenizer is missing".to_owned();
+            return ("?".to_owned(), "not compared: a tokenizer is missing".to_owned());
         };
-        let mut text = format!("{} tokens in common", found.common);
+        let mut text = "tokens mean the same".to_owned();
         for (more, whose) in [(found.only_target, "the model"), (found.only_draft, "the draft")] {
             if more > 0 {
                 text += &format!("; {whose} has {more} more");
             }
         }
-        text
+        (found.common.to_string(), text)
     }
 }
 
