@@ -5,11 +5,13 @@
 //! Inference from Transformers via Speculative Decoding", 2023). It takes T(k + 1), and the guesses take `k` times `c`,
 //! all in the time of one token without guesses.
 
+use super::MOST_TOKENS;
+
 /// The gain that makes guesses worth their trouble: 2 %.
 pub const LEAST_GAIN: f64 = 1.02;
 
-/// The most tokens of a guess: with the last token, a pass computes eight.
-pub const MOST_GUESSES: u32 = 7;
+/// The most guesses of a pass, which computes the last token too.
+pub const MOST_GUESSES: u32 = MOST_TOKENS as u32 - 1;
 
 /// T(n) if nothing is measured: every token more costs 6 % of a pass.
 pub fn assumed_time(tokens: u32) -> f64 {
