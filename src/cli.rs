@@ -115,7 +115,10 @@ fn resolve(command: &mut Command) -> anyhow::Result<()> {
         Command::Quantize(args) => vec![&mut args.input],
         Command::Hash(args) => vec![&mut args.file],
         Command::Inspect(args) if !model_name::is_elsewhere(&args.file) => vec![&mut args.file],
-        Command::Fit(args) if !model_name::is_elsewhere(&args.model) => vec![&mut args.model],
+        Command::Fit(args) => {
+            let models = std::iter::once(&mut args.model).chain(&mut args.draft);
+            models.filter(|model| !model_name::is_elsewhere(model)).collect()
+        }
         _ => Vec::new(),
     };
     for model in models {

@@ -10,7 +10,7 @@ use crate::interrupt;
 use crate::render::text;
 
 /// Exit code of a mistake on the command line.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// Exit code of a benchmark that is slower than required.
 pub(crate) const TOO_SLOW: u8 = 3;
 

@@ -6,14 +6,16 @@
 mod choose;
 mod cost;
 mod limit;
+mod models;
 mod refusal;
 
 use serde::Serialize;
 
 pub use crate::values::DEFAULT_CONTEXT;
-pub use choose::plan;
+pub use choose::{plan, plan_pair};
 pub use cost::{Item, items};
 pub use limit::{Constraints, MemoryLimit};
+pub use models::draft_values;
 pub use refusal::{BudgetError, Overcommit, Resource};
 
 use crate::values::Values;

@@ -14,6 +14,7 @@
 //! texts). If a file uses anything this module is not sure to reproduce, [`Outline::from_metadata`] leaves the
 //! vocabulary to llama.cpp.
 
+pub mod agreement;
 mod bpe;
 mod brake;
 pub mod bytes;

@@ -13,6 +13,8 @@ use crate::ErrorKind;
 use crate::arch::Arch;
 use crate::gguf::{Header, Value, shortened};
 
+pub(crate) use vocabulary::read_by_llama_cpp;
+
 /// Largest accepted header in bytes: llama.cpp keeps several copies of its strings. The largest vocabularies
 /// take 30 MiB.
 const MAX_HEADER: u64 = 64 << 20;

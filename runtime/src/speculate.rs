@@ -15,6 +15,8 @@ mod counts;
 mod draft;
 mod history;
 mod judge;
+mod model;
+pub mod pair;
 mod recycled;
 mod remembered;
 mod speculator;
@@ -26,6 +28,7 @@ pub use counts::{SourceCounts, Speculation};
 pub use draft::{BUCKETS, Bucket, Draft, Drafter, GoesOn, Source};
 pub use history::History;
 pub use judge::{Judge, Offer};
+pub use model::DraftModel;
 pub use recycled::Recycled;
 pub use remembered::{
     LoadRememberedError, MAX_EXTRA, Remembered, RememberedKey, SaveRememberedError, SharedRemembered,

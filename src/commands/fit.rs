@@ -1,30 +1,30 @@
 //! `siskin fit`: whether a model fits, on this machine or another, before anything is loaded or downloaded.
 
+mod pair;
+mod subject;
+
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Serialize;
 use siskin::Device;
 use siskin::device::budget::{self, BudgetError, Constraints, MemoryLimit, Plan};
-use siskin::device::probe::Root;
+use siskin::device::probe::{Machine, Root};
 use siskin::device::profile::{self, Profile, Run};
 use siskin::device::settings::{Overrides, Values};
-use siskin_model::config::Config;
-use siskin_model::gguf::{Header, ModelFile};
-use siskin_model::shape::Shape;
-use siskin_model::{ErrorKind, FileType};
-use siskin_model::{summary, validate};
-use siskin_quant::{checkpoint, outline};
+use siskin_model::FileType;
 
 use super::names::DeviceName;
 use super::session_args::TuningArgs;
 use super::target_args::file_types;
-use super::{bench, device, model_name};
+use super::{bench, device};
+use crate::exit::{USAGE, usage_error};
 use crate::hints::{self, Flags};
 use crate::render::{explain, size, text};
-use crate::text_input;
+use pair::Pair;
+use subject::Subject;
 
 /// Shows whether a model fits into memory, here or on another device
 #[derive(Debug, clap::Args)]
@@ -38,10 +38,14 @@ pub(crate) struct FitArgs {
     /// Memory that the device has or, without --device, that may be used here; e.g. 2GiB or 900MiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse_memory)]
     ram: Option<u64>,
-    /// File type to plan for: a GGUF file is then planned as siskin quantize would make it [default: a GGUF file's own,
-    /// else the profile's first]
+    /// File type to plan for, also for the draft: a GGUF file is then planned as siskin quantize would make it [default:
+    /// a GGUF file's own, else the profile's first]
     #[arg(long = "type", value_name = "TYPE", value_parser = file_types(), ignore_case = true)]
     file_type: Option<FileType>,
+    /// Smaller model that guesses for this one (speculative decoding): plans both, compares their vocabularies, and
+    /// computes how often a guess must be right to pay
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) draft: Option<PathBuf>,
     #[command(flatten)]
     tuning: TuningArgs,
     /// Print one JSON object
@@ -62,15 +66,9 @@ struct Report<'a> {
     refusal: Option<String>,
     /// Why `siskin run` would refuse the model even if it fits.
     run_refuses: Option<&'a str>,
-}
-
-/// A model whose memory is planned.
-struct Subject {
-    shape: Shape,
-    /// The name of the file's type.
-    file_type: String,
-    /// Why `siskin run` would refuse the model even if it fits.
-    run_refuses: Option<String>,
+    /// The model that guesses for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draft: Option<&'a Pair>,
 }
 
 /// The machine a plan is made for.
@@ -78,6 +76,8 @@ struct PlanTarget {
     name: String,
     run: Run,
     cpus: usize,
+    /// `None` if it is another one, of which nothing is measured here.
+    machine: Option<Machine>,
     /// The profile's settings there.
     base: Overrides,
     limit: MemoryLimit,
@@ -88,8 +88,12 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
         Some(name) => there(name, args.ram)?,
         None => here(args.ram)?,
     };
-    let subject = subject(&args, &target)?;
-    let shape = &subject.shape;
+    let look = |path: &Path| subject::look(path, &args, &target);
+    let subject = look(&args.model)?;
+    let draft = args.draft.as_deref().map(look).transpose()?;
+    let pair = draft
+        .as_ref()
+        .map(|draft| Pair::new(&subject, draft, target.machine.as_ref()));
     let (typed, priority) = args.tuning.overrides()?;
     args.tuning.warn(target.cpus);
     let values = Values::default()
@@ -102,32 +106,62 @@ pub(crate) fn main(args: FitArgs) -> anyhow::Result<ExitCode> {
         force: false,
         may_map: false,
     };
-    let plan = budget::plan(shape, &values, &target.limit, &constraints);
+    let shape = &subject.shape;
+    let alone = || budget::plan(shape, &values, &target.limit, &constraints);
+    let plan = match &draft {
+        None => alone(),
+        Some(draft) => budget::plan_pair(shape, &draft.shape, &values, &target.limit, &constraints),
+    };
     // What takes the memory is shown in any case.
     let (shown, refusal) = match plan {
         Ok(plan) => (plan, None),
         Err(error) => (Plan::clone(&error.plan), Some(error)),
     };
+    let other_vocabulary = pair.as_ref().and_then(|pair| pair.vocabulary_refusal.as_ref());
     if args.json {
-        print_json(&target, &subject, &shown, refusal.as_ref())?;
-        return Ok(ExitCode::from(u8::from(refusal.is_some())));
+        print_json(&target, &subject, pair.as_ref(), &shown, refusal.as_ref())?;
+        return Ok(match (other_vocabulary, refusal) {
+            (Some(_), _) => ExitCode::from(USAGE),
+            (None, refusal) => ExitCode::from(u8::from(refusal.is_some())),
+        });
     }
-    print_table(&target, &subject, &shown)?;
+    if let (Some(why), Some(draft)) = (other_vocabulary, &args.draft) {
+        let (draft, model) = (draft.display(), args.model.display());
+        return Err(usage_error(format!(
+            "--draft {draft}: its vocabulary is not that of {model}: {why}"
+        )));
+    }
+    print_table(&target, &subject, pair.as_ref(), &shown)?;
     match refusal {
-        Some(error) => Err(error.into()),
+        Some(error) if pair.is_none() => Err(error.into()),
+        Some(error) => Err(anyhow::Error::from(error).context(match alone() {
+            Ok(_) => "the model fits, but not with the draft",
+            Err(_) => "the model does not fit, with the draft or without it",
+        })),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn print_table(target: &PlanTarget, subject: &Subject, plan: &Plan) -> anyhow::Result<()> {
+fn print_table(
+    target: &PlanTarget,
+    subject: &Subject,
+    pair: Option<&Pair>,
+    plan: &Plan,
+) -> anyhow::Result<()> {
     let mut out = text::stdout();
-    let fits = if plan.fits { "fits" } else { "does not fit" };
+    let fits = match (plan.fits, pair) {
+        (true, None) => "fits",
+        (true, Some(_)) => "fits with its draft",
+        (false, None) => "does not fit",
+        (false, Some(_)) => "does not fit with its draft",
+    };
     let shape = &subject.shape;
-    writeln!(
-        out,
-        "{fits} on {}: {} of {} blocks, {}",
+    let first = format!(
+        "{fits} on {}: {} of {} blocks, {}\n",
         target.name, shape.arch, shape.layers, subject.file_type
-    )?;
+    );
+    let columns = bench::terminal_width();
+    out.write_all(text::fitted(&first, 0, columns).as_bytes())?;
     if let Some(reason) = &subject.run_refuses {
         writeln!(out, "but run would refuse it: {reason}")?;
     }
@@ -143,8 +177,11 @@ fn print_table(target: &PlanTarget, subject: &Subject, plan: &Plan) -> anyhow::R
         table.push('\n');
     }
     table += &explain::plan_table(plan);
+    if let Some(pair) = pair {
+        table += &pair.table(plan.settings.context);
+    }
     // The details begin after 16 columns, 9 and 2.
-    let table = text::fitted(&table, 27, bench::terminal_width());
+    let table = text::fitted(&table, 27, columns);
     Ok(out.write_all(table.as_bytes())?)
 }
 
@@ -158,6 +195,7 @@ fn value(settings: &Values, setting: &str) -> String {
 fn print_json(
     target: &PlanTarget,
     subject: &Subject,
+    pair: Option<&Pair>,
     plan: &Plan,
     error: Option<&BudgetError>,
 ) -> anyhow::Result<()> {
@@ -172,104 +210,9 @@ fn print_json(
         smaller_type: error.and_then(|error| error.smaller_type),
         refusal,
         run_refuses: subject.run_refuses.as_deref(),
+        draft: pair,
     };
     Ok(writeln!(text::stdout(), "{}", text::json(&report)?)?)
-}
-
-/// A GGUF file, a `config.json`, or a checkpoint's folder; the latter two in files of the type that was asked for, or of
-/// the device's first.
-fn subject(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
-    let path = &args.model;
-    if model_name::is_elsewhere(path) {
-        return elsewhere(args, target);
-    }
-    let config = if path.is_dir() {
-        checkpoint::snapshot(path)?.join("config.json")
-    } else {
-        path.clone()
-    };
-    let name = || config.display().to_string();
-    if config.extension().is_some_and(|extension| extension == "json") {
-        let first = target.run.file_types.first().and_then(|name| name.parse().ok());
-        let file_type = args.file_type.or(first).unwrap_or(FileType::Q4KM);
-        let parsed = Config::from_json(text_input::file(&config)?.as_bytes()).with_context(name)?;
-        let shape = outline::shape(&parsed, file_type).with_context(name)?;
-        return Ok(Subject {
-            shape,
-            file_type: file_type.name().to_owned(),
-            run_refuses: None,
-        });
-    }
-    if std::fs::symlink_metadata(path).is_err() {
-        bail!(
-            "{}: no such file; give a GGUF file, a config.json or a checkpoint's folder",
-            path.display()
-        );
-    }
-    of_header(&ModelFile::open(path)?.header, args.file_type).with_context(name)
-}
-
-/// A GGUF file by its header, in its own type or another.
-fn of_header(header: &Header, asked: Option<FileType>) -> anyhow::Result<Subject> {
-    let stored = summary::file_type(header);
-    let file_type = asked.map_or(stored, |ty| ty.name().to_owned());
-    let refuses = validate::check_model(header, false).err();
-    let run_refuses = refuses.map(|error| match error.kind() {
-        ErrorKind::UnknownArchitecture => format!("{error}; --any-arch runs it unchecked"),
-        _ => error.to_string(),
-    });
-    Ok(Subject {
-        shape: outline::requantized(header, asked)?,
-        file_type,
-        run_refuses,
-    })
-}
-
-/// A model that is not here, by its headers.
-#[cfg(feature = "pull")]
-fn elsewhere(args: &FitArgs, target: &PlanTarget) -> anyhow::Result<Subject> {
-    use siskin_hub::net::pull::Look;
-
-    let first = target.run.file_types.first().map(String::as_str);
-    let wanted = args.file_type.map(FileType::name).or(first);
-    let seen = super::elsewhere::look(&args.model, wanted)?;
-    let name = || args.model.display().to_string();
-    let (subject, bytes) = match seen.look {
-        Look::Ready(files) => {
-            let model = ModelFile::of(files.remote()?)?;
-            (of_header(&model.header, None).with_context(name)?, files.bytes())
-        }
-        Look::Checkpoint {
-            config,
-            bytes,
-            file_type,
-            ..
-        } => {
-            let parsed = Config::from_json(&config).with_context(name)?;
-            let subject = Subject {
-                shape: outline::shape(&parsed, file_type).with_context(name)?,
-                file_type: file_type.name().to_owned(),
-                run_refuses: None,
-            };
-            (subject, bytes)
-        }
-    };
-    if !args.json {
-        say!(
-            "siskin: {} to download{}",
-            size::bytes(bytes),
-            seen.rate.time(bytes)
-        );
-    }
-    Ok(subject)
-}
-
-#[cfg(not(feature = "pull"))]
-fn elsewhere(args: &FitArgs, _: &PlanTarget) -> anyhow::Result<Subject> {
-    bail!(
-        "{}: this build of siskin looks at no other machine",
-        args.model.display()
-    )
 }
 
 fn here(ram: Option<u64>) -> anyhow::Result<PlanTarget> {
@@ -289,6 +232,7 @@ fn here(ram: Option<u64>) -> anyhow::Result<PlanTarget> {
         )
         .within(&device.machine.limits),
         run,
+        machine: Some(device.machine),
     })
 }
 
@@ -313,5 +257,6 @@ fn there(name: &str, ram: Option<u64>) -> anyhow::Result<PlanTarget> {
             ram.saturating_sub(hardware.system_mib << 20),
             run.reserve_mib << 20,
         ),
+        machine: None,
     })
 }

@@ -19,6 +19,7 @@ mod models;
 mod mutations;
 mod odd_shapes;
 mod pages;
+mod pairs;
 mod passes;
 mod promises;
 mod pull;

@@ -3,8 +3,9 @@
 use siskin_model::CacheType;
 use siskin_model::shape::Shape;
 
-use super::cost::{beyond_file_and_cache, is_better_read, items, total};
+use super::cost::{beyond_file_and_cache, is_better_read};
 use super::limit::{Constraints, MemoryLimit, widest};
+use super::models::Models;
 use super::refusal::refusal;
 use super::{BudgetError, Plan, Reason, mib};
 use crate::values::{DEFAULT_CONTEXT, Overrides, Priority, Values};
@@ -27,46 +28,78 @@ pub fn plan(
     limit: &MemoryLimit,
     constraints: &Constraints<'_>,
 ) -> Result<Plan, BudgetError> {
-    let tries = candidates(shape, values, constraints);
-    let fits = |settings: &Values| limit.allows(shape, settings);
+    let models = Models {
+        target: shape,
+        draft: None,
+    };
+    plan_models(models, values, limit, constraints)
+}
+
+/// Plans a model and another that guesses for it: the settings are the first one's, and
+/// [`draft_values`](super::draft_values) has the other's.
+///
+/// # Errors
+/// As [`plan`]'s, of both together.
+pub fn plan_pair(
+    target: &Shape,
+    draft: &Shape,
+    values: &Values,
+    limit: &MemoryLimit,
+    constraints: &Constraints<'_>,
+) -> Result<Plan, BudgetError> {
+    let models = Models {
+        target,
+        draft: Some(draft),
+    };
+    plan_models(models, values, limit, constraints)
+}
+
+fn plan_models(
+    models: Models<'_>,
+    values: &Values,
+    limit: &MemoryLimit,
+    constraints: &Constraints<'_>,
+) -> Result<Plan, BudgetError> {
+    let tries = candidates(models.target, values, constraints);
+    let fits = |settings: &Values| limit.allows(models, settings);
     let found = tries.iter().find(|(settings, _)| fits(settings));
     let forced = constraints.force.then_some(&tries[0]);
     let (settings, steps) = found.or(forced).unwrap_or(&tries[tries.len() - 1]);
     let settings = match constraints.fixed.context {
-        Some(0) if found.is_some() => widest(shape, settings, limit),
+        Some(0) if found.is_some() => widest(models, settings, limit),
         _ => *settings,
     };
     let first = &tries[0].0;
     let plan = Plan {
-        items: items(shape, &settings),
+        items: models.items(&settings),
         settings,
-        total_bytes: total(shape, &settings),
+        total_bytes: models.total(&settings),
         usable_bytes: limit.usable_bytes,
         reserve_bytes: limit.reserve_bytes,
         fits: fits(&settings),
-        reasons: reasons(shape, values, limit, constraints, (&settings, first), steps),
+        reasons: reasons(models, values, limit, constraints, (&settings, first), steps),
     };
     if found.or(forced).is_none() {
-        return Err(refusal(shape, limit, constraints, plan));
+        return Err(refusal(models, limit, constraints, plan));
     }
     Ok(plan)
 }
 
 /// Why the settings are what they are, if they come from the settings to try `first` by `steps`.
 fn reasons(
-    shape: &Shape,
+    models: Models<'_>,
     values: &Values,
     limit: &MemoryLimit,
     constraints: &Constraints<'_>,
     (settings, first): (&Values, &Values),
     steps: &[&'static str],
 ) -> Vec<Reason> {
-    let missing = match limit.short_of(shape, first) {
+    let missing = match limit.short_of(models, first) {
         Some((_, need, there)) => need - there,
-        None => total(shape, first).saturating_sub(limit.bytes()),
+        None => models.total(first).saturating_sub(limit.bytes()),
     };
     let missing = mib(missing);
-    let mut reasons = first_reasons(shape, values, constraints, settings, first);
+    let mut reasons = first_reasons(models.target, values, constraints, settings, first);
     for &setting in steps {
         let reason = match setting {
             "mmap" => format!("mapped: with weights in memory {missing} would be missing"),

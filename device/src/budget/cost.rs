@@ -102,36 +102,30 @@ pub fn items(shape: &Shape, settings: &Values) -> Vec<Item> {
     items.into_iter().filter(|item| item.bytes > 0).collect()
 }
 
-/// Everything that `settings` take, in bytes.
-pub(super) fn total(shape: &Shape, settings: &Values) -> u64 {
-    let items = items(shape, settings);
-    items.iter().fold(0, |sum, item| sum.saturating_add(item.bytes))
+/// Addresses that the stacks of all threads take.
+pub(super) fn stacks(settings: &Values) -> u64 {
+    threads(settings).saturating_mul(THREAD_ADDRESSES)
 }
 
-/// Private memory that `settings` have the system promise, resident or not: buffers are as large as the largest batch
-/// may need, and so are stacks.
-pub(super) fn promised(shape: &Shape, settings: &Values) -> u64 {
+/// Bytes of a row of logits for every token of a batch.
+pub(super) fn row_of_logits_each(shape: &Shape, settings: &Values) -> u64 {
     let batch = u64::from(settings.ubatch.min(settings.context));
-    // A row of logits for every token of a batch.
-    let logits = batch.saturating_mul(4).saturating_mul(shape.vocabulary);
-    let stacks = threads(settings).saturating_mul(THREAD_ADDRESSES);
-    let mapped = if settings.mmap {
+    batch.saturating_mul(4).saturating_mul(shape.vocabulary)
+}
+
+/// Of what is resident, the bytes that are the file's and not private.
+pub(super) fn mapped(shape: &Shape, settings: &Values) -> u64 {
+    if settings.mmap {
         shape.weight_bytes.saturating_add(wasted(shape, settings))
     } else {
         0
-    };
-    [logits, stacks]
-        .into_iter()
-        .fold(total(shape, settings), u64::saturating_add)
-        .saturating_sub(mapped)
+    }
 }
 
-/// Addresses that `settings` need: what is promised, and the mapped file.
-pub(super) fn addresses(shape: &Shape, settings: &Values) -> u64 {
-    let file = [shape.header_bytes, shape.weight_bytes, shape.waste_bytes];
-    let file = file.into_iter().fold(0, u64::saturating_add);
-    let mapped = if settings.mmap { file } else { 0 };
-    promised(shape, settings).saturating_add(mapped)
+/// Bytes of the whole file.
+pub(super) fn file(shape: &Shape) -> u64 {
+    let parts = [shape.header_bytes, shape.weight_bytes, shape.waste_bytes];
+    parts.into_iter().fold(0, u64::saturating_add)
 }
 
 /// What a plan takes beyond the file and the KV cache, and does not take whatever the batch: buffers, vocabulary,

@@ -1,8 +1,6 @@
 //! What a plan may take, and what it may not change.
 
-use siskin_model::shape::Shape;
-
-use super::cost::{addresses, promised, total};
+use super::models::Models;
 use super::refusal::Resource;
 use crate::probe::Limits;
 use crate::values::{Overrides, Priority, Values};
@@ -55,14 +53,14 @@ impl MemoryLimit {
         }
     }
 
-    /// Whether a model fits with `settings`.
-    pub(super) fn allows(&self, shape: &Shape, settings: &Values) -> bool {
-        total(shape, settings) <= self.bytes() && self.short_of(shape, settings).is_none()
+    /// Whether the models fit with `settings`.
+    pub(super) fn allows(&self, models: Models<'_>, settings: &Values) -> bool {
+        models.total(settings) <= self.bytes() && self.short_of(models, settings).is_none()
     }
 
     /// What else than memory `settings` need more of than there is: its name, the need, and the limit, in bytes.
-    pub(super) fn short_of(&self, shape: &Shape, settings: &Values) -> Option<(Resource, u64, u64)> {
-        let (addresses, promised) = (addresses(shape, settings), promised(shape, settings));
+    pub(super) fn short_of(&self, models: Models<'_>, settings: &Values) -> Option<(Resource, u64, u64)> {
+        let (addresses, promised) = (models.addresses(settings), models.promised(settings));
         let limits = [
             (Resource::AddressSpace, addresses, self.address_bytes),
             (Resource::Promises, promised, self.promise_bytes),
@@ -80,19 +78,17 @@ impl MemoryLimit {
 }
 
 /// The largest context of `settings` that stays below `limit`, in steps of 256, up to the training length.
-pub(super) fn widest(shape: &Shape, settings: &Values, limit: &MemoryLimit) -> Values {
+pub(super) fn widest(models: Models<'_>, settings: &Values, limit: &MemoryLimit) -> Values {
+    let training_context = models.target.training_context;
     let with = |context| Values { context, ..*settings };
-    let (mut fits, mut too_large) = (settings.context / 256, shape.training_context / 256 + 1);
+    let (mut fits, mut too_large) = (settings.context / 256, training_context / 256 + 1);
     while too_large > fits + 1 {
         let middle = fits.midpoint(too_large);
-        if limit.allows(shape, &with(middle * 256)) {
+        if limit.allows(models, &with(middle * 256)) {
             fits = middle;
         } else {
             too_large = middle;
         }
     }
-    with((fits * 256).clamp(
-        settings.context.min(shape.training_context),
-        shape.training_context,
-    ))
+    with((fits * 256).clamp(settings.context.min(training_context), training_context))
 }

@@ -5,6 +5,7 @@ use siskin_model::FileType;
 use siskin_model::shape::Shape;
 
 use super::limit::{Constraints, MemoryLimit, widest};
+use super::models::Models;
 use super::{Plan, mib};
 use crate::values::Values;
 
@@ -105,19 +106,19 @@ impl std::fmt::Display for Overcommit {
 
 /// The error, with what would fit instead of `smallest`, the last candidate.
 pub(super) fn refusal(
-    shape: &Shape,
+    models: Models<'_>,
     limit: &MemoryLimit,
     constraints: &Constraints<'_>,
     plan: Plan,
 ) -> BudgetError {
-    let smallest = &plan.settings;
+    let (shape, smallest) = (models.target, &plan.settings);
     let least = Values {
         context: 256.min(shape.training_context),
         ..*smallest
     };
     let largest_context = limit
-        .allows(shape, &least)
-        .then(|| widest(shape, &least, limit).context)
+        .allows(models, &least)
+        .then(|| widest(models, &least, limit).context)
         // A context that is not smaller than the one asked for would be no advice.
         .filter(|&context| {
             constraints
@@ -131,10 +132,14 @@ pub(super) fn refusal(
             repackable_bytes: *bytes,
             ..shape.clone()
         };
-        *bytes < shape.weight_bytes && limit.allows(&lighter, smallest)
+        let lighter = Models {
+            target: &lighter,
+            ..models
+        };
+        *bytes < shape.weight_bytes && limit.allows(lighter, smallest)
     });
     let memory = (Resource::Memory, plan.total_bytes, limit.usable_bytes);
-    let (resource, need_bytes, usable_bytes) = match limit.short_of(shape, smallest) {
+    let (resource, need_bytes, usable_bytes) = match limit.short_of(models, smallest) {
         Some(short) if plan.total_bytes <= limit.bytes() => short,
         _ => memory,
     };

@@ -101,7 +101,7 @@ fn read_family(metadata: &Metadata) -> Result<Family, ValidateError> {
 }
 
 /// The text as llama.cpp reads it: cut at the first NUL, with a generated name if nothing is left.
-fn read_by_llama_cpp(token: &str, id: usize) -> std::borrow::Cow<'_, str> {
+pub(crate) fn read_by_llama_cpp(token: &str, id: usize) -> std::borrow::Cow<'_, str> {
     match token.split('\0').next().unwrap_or_default() {
         "" => format!("[EMPTY_{id}]").into(),
         text => text.into(),

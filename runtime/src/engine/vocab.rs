@@ -1,5 +1,7 @@
 //! Text to tokens and back: by siskin's own tokenizer, or by llama.cpp's if siskin does not know the vocabulary.
 
+mod agreement;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use llama_cpp_2::model::LlamaModel;
