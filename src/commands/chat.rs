@@ -105,7 +105,7 @@ pub(crate) fn converse(
         }
     };
     let mut session = model.session()?;
-    let remembering = spec.apply(&mut session, tuned.as_ref())?;
+    let remembering = spec.apply(&mut session, tuned.as_ref(), |path| args.builder(path))?;
     let line = PromptLine::new(&mut session);
     let context = session.capacity();
     let mut chat = Chat::new(session, template, frame.system.clone());

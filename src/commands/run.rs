@@ -102,7 +102,9 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     super::notices::print_vocabulary(&model);
     let template = if args.raw { None } else { frame.template(&model)? };
     let mut session = model.session()?;
-    let remembering = args.spec.apply(&mut session, tuned.as_ref())?;
+    let remembering = args
+        .spec
+        .apply(&mut session, tuned.as_ref(), |path| args.session.builder(path))?;
     let made = match template {
         Some(template) => {
             let line = PromptLine::new(&mut session);

@@ -127,6 +127,11 @@ pub(crate) struct RuntimeArgs {
 }
 
 impl SessionArgs {
+    /// How another model is loaded, with the same settings.
+    pub(crate) fn builder(&self, path: &Path) -> anyhow::Result<Builder> {
+        Ok(self.engine.builder(Some(path), &self.tuning)?.force(self.force))
+    }
+
     /// Decides how the model is loaded, and prints what the user should know. The program may start again to change
     /// its environment.
     pub(crate) fn plan(&self) -> anyhow::Result<LoadPlan> {

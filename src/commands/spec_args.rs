@@ -1,15 +1,18 @@
 //! The flags of speculative decoding, shared by the commands that make text.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use siskin::device::{paths, tuned::Tuned};
 use siskin::speculate::{
-    Acceptance, Drafter, History, Judge, LoadRememberedError, PassTimes, Recycled, Remembered,
+    Acceptance, DraftModel, Drafter, History, Judge, LoadRememberedError, PassTimes, Recycled, Remembered,
     SaveRememberedError, SharedRemembered, Speculation, Speculator,
 };
-use siskin::{Error, Model, Session};
+use siskin::{Builder, Error, Model, Session};
+
+use super::notices;
+use crate::interrupt;
 
 /// The depth at which `siskin tune` measured what counts here: in the middle of usual texts.
 const DEPTH: u32 = 512;
@@ -63,11 +66,17 @@ pub(crate) struct Remembering {
 }
 
 impl SpecArgs {
-    /// Has the session guess, as was typed. `tuned` is what was measured of its model.
-    pub(crate) fn apply(&self, session: &mut Session, tuned: Option<&Tuned>) -> anyhow::Result<Remembering> {
-        let Some(mut drafters) = self.spec.drafters() else {
+    /// Has the session guess, as was typed. `tuned` is what was measured of its model, `builder` makes the way to load
+    /// another.
+    pub(crate) fn apply(
+        &self,
+        session: &mut Session,
+        tuned: Option<&Tuned>,
+        builder: impl FnOnce(&Path) -> anyhow::Result<Builder>,
+    ) -> anyhow::Result<Remembering> {
+        if self.spec == Spec::Off {
             return Ok(Remembering::default());
-        };
+        }
         if let Err(error) = session.model().check_speculation() {
             return match (error, &self.spec) {
                 (Error::NotExact(reason), Spec::Auto) => Ok(Remembering {
@@ -85,6 +94,8 @@ impl SpecArgs {
             },
             off: None,
         };
+        let draft = self.spec.load(session.model(), builder)?;
+        let mut drafters = self.spec.drafters(draft.as_ref())?;
         let mut acceptance = None;
         if let Some((_, remembered)) = &remembering.file {
             acceptance = Acceptance::from_bytes(remembered.lock().extra());
@@ -134,15 +145,47 @@ impl Remembering {
     }
 }
 
+/// A smaller model, and the tokens that it has in common with the larger.
+#[derive(Debug)]
+pub(crate) struct DraftFile {
+    model: Model,
+    common: u32,
+}
+
 impl Spec {
-    /// New drafters, which know no text; `None` if tokens are not guessed.
-    pub(crate) fn drafters(&self) -> Option<Vec<Box<dyn Drafter>>> {
-        match self {
-            Spec::Off => None,
-            Spec::Auto | Spec::Lookup | Spec::Draft(_) => {
-                Some(vec![Box::new(History::new()), Box::new(Recycled::new())])
-            }
+    /// Loads the smaller model, if there is to be one, and checks that it guesses for `target`.
+    pub(crate) fn load(
+        &self,
+        target: &Model,
+        builder: impl FnOnce(&Path) -> anyhow::Result<Builder>,
+    ) -> anyhow::Result<Option<DraftFile>> {
+        let Spec::Draft(path) = self else {
+            return Ok(None);
+        };
+        let plan = builder(path)?.plan()?;
+        notices::print(&plan.notices);
+        let model = plan.load()?;
+        let agreement = target
+            .agreement(&model)
+            .map_err(|error| anyhow::anyhow!("{} cannot guess for this model: {error}", path.display()))?;
+        Ok(Some(DraftFile {
+            model,
+            common: agreement.common,
+        }))
+    }
+
+    /// New drafters, which know no text; none if tokens are not guessed.
+    pub(crate) fn drafters(&self, draft: Option<&DraftFile>) -> Result<Vec<Box<dyn Drafter>>, Error> {
+        if *self == Spec::Off {
+            return Ok(Vec::new());
         }
+        let mut drafters: Vec<Box<dyn Drafter>> = vec![Box::new(History::new()), Box::new(Recycled::new())];
+        if let Some(DraftFile { model, common }) = draft {
+            let mut draft = DraftModel::new(model.session()?, *common);
+            draft.stop_on(interrupt::listen());
+            drafters.push(Box::new(draft));
+        }
+        Ok(drafters)
     }
 }
 

@@ -1,7 +1,6 @@
 //! How many guesses a pass has.
 
-/// Guesses are computed only if they are expected to give this many times the tokens a second.
-const PAYS: f64 = 1.02;
+use super::pair::LEAST_GAIN;
 
 /// How many guesses each of several texts gets that are computed together, and how many times the tokens a second that is
 /// expected to give. `offers` has, for each text, how likely each of its guesses is right if those before it are;
@@ -33,7 +32,7 @@ pub(super) fn share(
     gains.truncate(most.saturating_sub(texts));
     let plain = texts as f64 / time(texts);
     let mut expected = texts as f64;
-    let mut best = (0, PAYS * plain);
+    let mut best = (0, LEAST_GAIN * plain);
     for (index, (kept, _)) in gains.iter().enumerate() {
         expected += kept;
         let rate = expected / (time(texts + index + 1) + spent);

@@ -84,6 +84,12 @@ pub trait Drafter: std::fmt::Debug + Send {
     /// How often guesses of a bucket are right before anything is measured, from 0 to 1.
     fn prior(&self, bucket: Bucket) -> f64;
 
+    /// Seconds of the last proposal that went into reading what the drafter had not read yet: later guesses need it too,
+    /// so they are not the price of these.
+    fn seconds_read(&self) -> f64 {
+        0.0
+    }
+
     /// Seconds that a guess takes, as measured: 0 if that is nothing beside a pass.
     fn seconds_each(&self) -> f64 {
         0.0

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::choose::share;
+use super::pair;
 use super::{Acceptance, Bucket, Draft, MOST_TOKENS, PassTimes, Source};
 use crate::engine::Token;
 
@@ -103,18 +104,12 @@ impl Judge {
         let time = |tokens| self.times.relative(tokens);
         let base = one * time(offers.len().min(MOST_TOKENS));
         let curious = self.account.may_explore(base);
-        let chances = |offer: &Offer| -> Vec<f64> {
-            let tokens = offer.draft.tokens.iter().zip(&offer.priors);
-            tokens
-                .map(|((_, bucket), prior)| self.chance(offer.draft.source, *bucket, *prior, curious))
-                .collect()
-        };
         // The best offer of each text is that which is best for it alone.
         let best: Vec<Option<(&Offer, Vec<f64>)>> = offers
             .iter()
             .map(|of_text| {
                 let rated = of_text.iter().map(|offer| {
-                    let chances = chances(offer);
+                    let chances = self.chances(offer, curious);
                     let times = share(std::slice::from_ref(&chances), MOST_TOKENS, time, 0.0).1;
                     (offer, chances, times)
                 });
@@ -135,6 +130,35 @@ impl Judge {
             None => Draft::none(Source::History),
         });
         drafts.collect()
+    }
+
+    /// How likely each token of an offer is right.
+    fn chances(&self, offer: &Offer, curious: bool) -> Vec<f64> {
+        let tokens = offer.draft.tokens.iter().zip(&offer.priors);
+        tokens
+            .map(|((_, bucket), prior)| self.chance(offer.draft.source, *bucket, *prior, curious))
+            .collect()
+    }
+
+    /// How many times the tokens a second an offer is expected to give to a text that is computed alone; 1 if it does not
+    /// pay.
+    pub fn rate(&self, offer: &Offer) -> f64 {
+        let time = |tokens| self.times.relative(tokens);
+        share(&[self.chances(offer, false)], MOST_TOKENS, time, 0.0).1
+    }
+
+    /// The same of guesses that are not made yet and take `cost` seconds each, if they are as often right as that
+    /// source's were; 0 if it is not known what a pass takes.
+    pub fn promises(&self, source: Source, cost: f64) -> f64 {
+        if self.always.is_some() {
+            return f64::MAX;
+        }
+        let Some(one) = self.times.one() else {
+            return 0.0;
+        };
+        let time = |tokens: u32| self.times.relative(tokens as usize);
+        let (_, times) = pair::best(self.acceptance.mean(source), pair::MOST_GUESSES, time, cost / one);
+        if times < pair::LEAST_GAIN { 0.0 } else { times }
     }
 
     /// Whether another guess of a drafter that takes `cost` seconds for each is worth it after those in `tokens`.
@@ -170,7 +194,8 @@ impl Judge {
         let next = tokens
             .last()
             .map_or_else(|| self.acceptance.mean(source), |(_, bucket)| chance(*bucket));
-        rate(expected + kept * next, count + 1) > rate(expected, count) * if count == 0 { 1.02 } else { 1.0 }
+        rate(expected + kept * next, count + 1)
+            > rate(expected, count) * if count == 0 { pair::LEAST_GAIN } else { 1.0 }
     }
 
     /// A pass over so many texts with so many guesses took so long, and guessing took `guessing`.

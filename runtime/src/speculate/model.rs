@@ -1,6 +1,5 @@
 //! A smaller model that guesses for a larger one.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -35,11 +34,12 @@ pub struct DraftModel {
     common: u32,
     /// The larger model's text.
     text: Vec<Token>,
-    stop: Option<Arc<AtomicBool>>,
+    stop: Option<&'static AtomicBool>,
     /// llama.cpp failed: it would again.
     failed: bool,
     seconds: f64,
     seconds_each: f64,
+    seconds_read: f64,
 }
 
 impl DraftModel {
@@ -56,12 +56,13 @@ impl DraftModel {
             failed: false,
             seconds: 0.0,
             seconds_each: 0.0,
+            seconds_read: 0.0,
         }
     }
 
     /// Stops to read and to guess as soon as the flag is true, also in the middle of a computation: a long prompt takes
     /// seconds.
-    pub fn stop_on(&mut self, flag: Arc<AtomicBool>) {
+    pub fn stop_on(&mut self, flag: &'static AtomicBool) {
         self.stop = Some(flag);
     }
 
@@ -87,7 +88,7 @@ impl DraftModel {
         }
         let kept = self.session.keep_prefix(&text);
         let new = &text[kept..];
-        let done = self.session.decode_until(new, self.stop.as_deref())?;
+        let done = self.session.decode_until(new, self.stop)?;
         Ok(done.then_some(new.len()))
     }
 
@@ -108,7 +109,7 @@ impl DraftModel {
             if tokens.len() >= most || is_full || !goes_on(tokens) {
                 break;
             }
-            if !self.session.decode_until(&[token], self.stop.as_deref())? {
+            if !self.session.decode_until(&[token], self.stop)? {
                 break;
             }
         }
@@ -126,6 +127,7 @@ impl DraftModel {
             return Ok(());
         };
         let has_read = begun.elapsed().as_secs_f64();
+        self.seconds_read = if new > USUAL { has_read } else { 0.0 };
         self.guess(most, goes_on, tokens)?;
         let took = begun.elapsed().as_secs_f64();
         match new {
@@ -164,6 +166,7 @@ impl Drafter for DraftModel {
 
     fn propose(&mut self, most: usize, goes_on: &dyn Fn(&[(Token, Bucket)]) -> bool) -> Draft {
         let mut draft = Draft::none(Source::Model);
+        self.seconds_read = 0.0;
         if most == 0 || self.failed {
             return draft;
         }
@@ -178,6 +181,10 @@ impl Drafter for DraftModel {
 
     fn prior(&self, bucket: Bucket) -> f64 {
         PRIORS.get(usize::from(bucket.0)).copied().unwrap_or_default()
+    }
+
+    fn seconds_read(&self) -> f64 {
+        self.seconds_read
     }
 
     fn seconds_each(&self) -> f64 {

@@ -56,21 +56,34 @@ impl Drafters {
             .for_each(|drafter| drafter.row(token, logits));
     }
 
+    /// Seconds of the last offers that went into reading.
+    pub fn seconds_read(&self) -> f64 {
+        self.list.iter().map(|drafter| drafter.seconds_read()).sum()
+    }
+
     /// What each drafter offers, if it offers anything.
     pub fn offers(&mut self, most: usize, judge: &Judge) -> Vec<Offer> {
-        let offers = self.list.iter_mut().filter_map(|drafter| {
+        let mut best = 1.0_f64;
+        // Those that cost nothing come first: what they offer may be better than what another is likely to.
+        let (free, costly): (Vec<_>, Vec<_>) = self
+            .list
+            .iter_mut()
+            .partition(|drafter| drafter.source() != Source::Model);
+        let offers = free.into_iter().chain(costly).filter_map(|drafter| {
             let source = drafter.source();
             let cost = drafter.seconds_each();
             let priors: [f64; BUCKETS as usize] =
                 std::array::from_fn(|bucket| drafter.prior(Bucket(bucket as u8)));
             let prior = |bucket: Bucket| priors.get(usize::from(bucket.0)).copied().unwrap_or_default();
             let goes_on = |tokens: &[(Token, Bucket)]| judge.goes_on(source, tokens, cost, prior);
-            if cost > 0.0 && !goes_on(&[]) {
+            if source == Source::Model && judge.promises(source, cost) < best {
                 return None;
             }
             let draft = drafter.propose(most, &goes_on);
             let priors = draft.tokens.iter().map(|(_, bucket)| prior(*bucket)).collect();
-            (!draft.tokens.is_empty()).then_some(Offer { draft, priors })
+            let offer = (!draft.tokens.is_empty()).then_some(Offer { draft, priors })?;
+            best = best.max(judge.rate(&offer));
+            Some(offer)
         });
         offers.collect()
     }
@@ -126,7 +139,9 @@ impl Speculator {
 
     /// The pass over the token drawn last and the guesses took so long, and guessing took `guessing`.
     pub fn computed(&mut self, took: Duration, guessing: Duration) {
-        self.judge.computed(1, self.open.len(), took, guessing);
+        let read = Duration::try_from_secs_f64(self.drafters.seconds_read()).unwrap_or_default();
+        self.judge
+            .computed(1, self.open.len(), took, guessing.saturating_sub(read));
         let seconds = (took + guessing).as_secs_f64();
         // What cannot be measured, because it did not happen, is what was measured of such passes.
         let without = match self.open.len() {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::pair::assumed_time;
+
 /// The most tokens of a pass with guesses. Wider passes of f16 weights would not have the same bits.
 pub const MOST_TOKENS: usize = 8;
 
-/// What another token is taken to cost, in passes over one, until it is measured.
-const STEP: f64 = 0.08;
 /// A measured time is a new value of the mean so far by this part.
 const WEIGHT: f64 = 0.1;
 /// The first measures count more: 1, 1/2, 1/3, …
@@ -77,7 +77,7 @@ impl PassTimes {
         let step = match above {
             Some(above) => (value(above) - value(below)) / (above - below) as f64,
             None if below > 1 => (value(below) - 1.0) / (below - 1) as f64,
-            None => STEP,
+            None => assumed_time(2) - 1.0,
         };
         value(below) + step * (tokens - below) as f64
     }
@@ -122,7 +122,7 @@ mod tests {
             assert!((got - want).abs() < 1e-9, "{tokens}: {got}");
         }
         let unknown = PassTimes::new(|_| None);
-        assert!((unknown.relative(3) - 1.16).abs() < 1e-9);
+        assert!((unknown.relative(3) - 1.12).abs() < 1e-9);
         let odd = PassTimes::new(|tokens| (tokens == 2).then_some(f64::NAN));
         assert_eq!(odd, unknown);
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use siskin::chat;
 use siskin::device::settings::Overrides;
-use siskin::{LoadPlan, Model, STORYTELLER, SamplerConfig};
+use siskin::{Builder, LoadPlan, Model, STORYTELLER, SamplerConfig};
 use siskin_harness::prompts::{self, Format, Prompts, Request};
 use siskin_harness::report::Format as AnyFormat;
 use siskin_harness::{Event, ModelInfo};
@@ -66,7 +66,13 @@ pub(super) fn main(args: &BenchArgs, file: &Path) -> anyhow::Result<ExitCode> {
     let template =
         chat::template_of(&model, chat::now()).context("the model's own template cannot be used")?;
     let session = model.session()?;
-    let make = || args.prompts.spec.drafters().unwrap_or_default();
+    let spec = &args.prompts.spec;
+    let draft = spec.load(&model, |path| {
+        Ok(builder(args, &task, Some(path))?.force(args.force))
+    })?;
+    // Once here, where a failure is told: later ones would be as this one.
+    drop(spec.drafters(draft.as_ref())?);
+    let make = || spec.drafters(draft.as_ref()).unwrap_or_default();
     let request = Request {
         prompts,
         template,
@@ -148,8 +154,19 @@ fn read(file: &Path, limit: Option<NonZeroUsize>) -> anyhow::Result<Prompts> {
 
 /// How the model is loaded. The program may start again to change its environment.
 fn plan(args: &BenchArgs, task: &Task, path: Option<&Path>, info: &ModelInfo) -> anyhow::Result<LoadPlan> {
+    let plan = builder(args, task, path)?
+        .force(args.force)
+        .plan_for(Some(info.shape.clone()))?;
+    environment::apply(&plan.settings, info.shape.weight_bytes);
+    notices::print(&plan.notices);
+    notices::print(&plan.apply());
+    Ok(plan)
+}
+
+/// How a model is loaded, with what was typed.
+fn builder(args: &BenchArgs, task: &Task, path: Option<&Path>) -> anyhow::Result<Builder> {
     let (typed, priority) = args.runtime.overrides()?;
-    let plan = path
+    Ok(path
         .map_or_else(Model::embedded, Model::builder)
         .overrides(Overrides {
             context: args.ctx_size,
@@ -160,11 +177,5 @@ fn plan(args: &BenchArgs, task: &Task, path: Option<&Path>, info: &ModelInfo) ->
         })
         .environment(kernels::environment()?)
         .priority(priority)
-        .any_architecture(args.any_arch)
-        .force(args.force)
-        .plan_for(Some(info.shape.clone()))?;
-    environment::apply(&plan.settings, info.shape.weight_bytes);
-    notices::print(&plan.notices);
-    notices::print(&plan.apply());
-    Ok(plan)
+        .any_architecture(args.any_arch))
 }
