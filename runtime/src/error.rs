@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use siskin_device::settings::{CacheType, SettingsError};
 use siskin_model::files::FileError;
 use siskin_model::gguf::GgufError;
+use siskin_model::tokenizer::agreement::Disagreement;
 use siskin_model::validate::ValidateError;
 
 use crate::engine::NotExact;
@@ -109,6 +110,9 @@ pub enum Error {
     /// Tokens of this model cannot be guessed.
     #[error("speculative decoding is not possible: {0}")]
     NotExact(NotExact),
+    /// A smaller model has other tokens than the one that it is to guess for.
+    #[error("the draft model cannot guess for this model: {0}")]
+    Draft(Disagreement),
     /// A sequence's keys and values could not be written to a file.
     #[error("the state of a sequence cannot be saved: {0}")]
     SaveState(String),
@@ -187,6 +191,7 @@ impl Error {
             Error::Settings(SettingsError::Budget(_)) => ErrorKind::DoesNotFit,
             Error::Settings(_)
             | Error::NotExact(_)
+            | Error::Draft(_)
             | Error::CacheNeedsFlashAttention(_)
             | Error::CacheCrossesHeads { .. } => ErrorKind::Setting,
             Error::ContextFull { .. } | Error::TextTooLong { .. } | Error::NoSequence(_) => {

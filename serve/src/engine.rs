@@ -22,7 +22,6 @@ use siskin_runtime::Model;
 use siskin_runtime::scheduler::{
     Admitted, Ask, Class, Costs, Limits, Progress, Refusal, RequestId, Scheduler,
 };
-use siskin_runtime::speculate::PassTimes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -32,6 +31,7 @@ use crate::request::{Event, Request};
 use crate::store::{Counters, Store};
 use prefixes::Prefixes;
 
+pub(crate) use guesser::Guessing;
 pub(crate) use prefixes::{StateKey, fingerprint};
 pub(crate) use worker::Embed;
 
@@ -64,8 +64,8 @@ struct Slot {
 /// A model to make a context for.
 struct Open {
     model: Model,
-    /// What passes take, if tokens are to be guessed.
-    times: Option<PassTimes>,
+    /// With what tokens are guessed, if they are.
+    guessing: Option<Guessing>,
     done: oneshot::Sender<Result<(), siskin_runtime::Error>>,
 }
 
@@ -237,7 +237,7 @@ impl Engine {
         limits: Limits,
         costs: Costs,
         key: Option<StateKey>,
-        times: Option<PassTimes>,
+        guessing: Option<Guessing>,
     ) -> Result<SlotId, siskin_runtime::Error> {
         let (done, opened) = oneshot::channel();
         let id = {
@@ -249,7 +249,11 @@ impl Engine {
                 incoming: BTreeMap::new(),
                 embeds: Vec::new(),
                 embedded: false,
-                open: Some(Open { model, times, done }),
+                open: Some(Open {
+                    model,
+                    guessing,
+                    done,
+                }),
                 key,
                 unchecked: Vec::new(),
             };

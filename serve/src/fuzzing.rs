@@ -110,6 +110,7 @@ impl Site {
             name: "storyteller".into(),
             path: None,
             builder: Model::embedded().context(2048).threads(1),
+            draft: None,
         };
         let models = Models::new(vec![model], engine.clone(), None, sharing).expect("the embedded model");
         let journal = Journal::to(Box::new(std::io::sink()), Level::Debug, true);

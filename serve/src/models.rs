@@ -9,7 +9,7 @@ use siskin_runtime::scheduler::{Costs, Limits};
 use siskin_runtime::speculate::PassTimes;
 use siskin_runtime::{Builder, Error, LoadPlan};
 
-use crate::engine::{self, Engine, StateKey};
+use crate::engine::{self, Engine, Guessing, StateKey};
 use crate::error::{ApiError, Kind};
 use crate::facts::Facts;
 use crate::live::Live;
@@ -23,6 +23,8 @@ pub struct ModelConfig {
     pub path: Option<PathBuf>,
     /// How it is loaded.
     pub builder: Builder,
+    /// How the smaller model is loaded that guesses for it; `None` if none does.
+    pub draft: Option<Builder>,
 }
 
 /// One of the models.
@@ -34,6 +36,8 @@ pub(crate) struct Entry {
     pub(crate) facts: Facts,
     path: Option<PathBuf>,
     builder: Builder,
+    /// How the smaller model is loaded that guesses for it.
+    draft: Option<Builder>,
     state: Mutex<Loaded>,
     /// Handlers that use it.
     users: AtomicU32,
@@ -165,6 +169,7 @@ impl Models {
                 name: config.name,
                 path: config.path,
                 builder: config.builder,
+                draft: config.draft,
                 state: Mutex::default(),
                 users: AtomicU32::new(0),
                 used: AtomicU64::new(0),
@@ -255,6 +260,12 @@ impl Models {
             Some(plan) => (plan.total_bytes, plan.usable_bytes),
             None => (entry.facts.bytes, u64::MAX),
         };
+        let draft = match entry.draft.clone() {
+            Some(builder) => Some(blocking(move || builder.plan()).await?.map_err(no_memory)?),
+            None => None,
+        };
+        let of_draft = draft.as_ref().and_then(|plan| plan.settings.plan.as_ref());
+        let bytes = bytes + of_draft.map_or(0, |plan| plan.total_bytes);
         entry.state().planned = bytes;
         self.make_room(entry, bytes, self.memory.unwrap_or(usable))?;
         let limits = self.limits(&plan, &entry.facts);
@@ -264,10 +275,17 @@ impl Models {
         let loaded = blocking(move || {
             let fingerprint = stores.then(|| engine::fingerprint(path.as_deref())).flatten();
             let key = fingerprint.and_then(|fingerprint| StateKey::new(&plan, fingerprint, &limits));
-            plan.load().map(|model| (model, key))
+            let model = plan.load()?;
+            let guessing = times
+                .map(|times| Guessing::new(times, draft, &model))
+                .transpose()?;
+            Ok((model, key, guessing))
         });
-        let (model, key) = loaded.await?.map_err(no_memory)?;
-        let slot = self.engine.open(model.clone(), limits, costs, key, times).await;
+        let (model, key, guessing) = loaded.await?.map_err(no_memory)?;
+        let slot = self
+            .engine
+            .open(model.clone(), limits, costs, key, guessing)
+            .await;
         let slot = slot.map_err(no_memory)?;
         let share = if limits.shared {
             limits.cells / limits.parallel as u32

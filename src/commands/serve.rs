@@ -81,7 +81,8 @@ pub(crate) struct ServeArgs {
     /// a part of the context of its own
     #[arg(long)]
     deterministic: bool,
-    /// Guess tokens from the text so far and compute several at once, which is faster and gives the same text
+    /// Guess tokens and compute several at once, which is faster and gives the same text: auto or lookup guess from the
+    /// text so far, draft=FILE asks a smaller model with the same vocabulary, too; off
     #[arg(long, value_name = "HOW", default_value = "auto")]
     spec: Spec,
     /// Folder in which computed prompts are kept over restarts, or off [default: $STATE_DIRECTORY under systemd, else off]
@@ -203,6 +204,10 @@ impl ServeArgs {
                 name: path.map_or_else(|| "storyteller".into(), name),
                 path: path.map(Path::to_owned),
                 builder: self.engine.builder(path, &self.tuning)?,
+                draft: match &self.spec {
+                    Spec::Draft(draft) => Some(self.engine.builder(Some(draft), &self.tuning)?),
+                    _ => None,
+                },
             })
         };
         let mut models: Vec<ModelConfig> = match self.models.is_empty() {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::Context;
 use siskin::device::{paths, tuned::Tuned};
 use siskin::speculate::{
     Acceptance, DraftModel, Drafter, History, Judge, LoadRememberedError, PassTimes, Recycled, Remembered,
@@ -167,7 +168,8 @@ impl Spec {
         let model = plan.load()?;
         let agreement = target
             .agreement(&model)
-            .map_err(|error| anyhow::anyhow!("{} cannot guess for this model: {error}", path.display()))?;
+            .map_err(Error::Draft)
+            .with_context(|| path.display().to_string())?;
         Ok(Some(DraftFile {
             model,
             common: agreement.common,

@@ -33,6 +33,11 @@ impl Drafters {
         }
     }
 
+    /// The text so far.
+    pub fn text(&self) -> &[Token] {
+        &self.text
+    }
+
     /// The text is this one; what it has in common with the one so far is kept.
     pub fn begin(&mut self, text: &[Token]) {
         let common = self.text.iter().zip(text).take_while(|(a, b)| a == b).count();

@@ -3,16 +3,44 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use siskin_runtime::Token;
 use siskin_runtime::scheduler::{Part, PartRows, Pass, RequestId};
-use siskin_runtime::speculate::{Acceptance, Draft, Judge, MOST_TOKENS, PassTimes};
+use siskin_runtime::speculate::{Acceptance, Draft, DraftModel, Drafters, Judge, MOST_TOKENS, PassTimes};
+use siskin_runtime::{Error, LoadPlan, Model, Token};
 
 use super::stream::Stream;
+
+/// With what tokens are guessed.
+#[derive(Debug)]
+pub(crate) struct Guessing {
+    times: PassTimes,
+    /// A smaller model, and the tokens that it has in common with the larger.
+    draft: Option<(Model, u32)>,
+}
+
+impl Guessing {
+    /// With what was measured of passes, and the smaller model of `plan`, which is to guess for `model`.
+    ///
+    /// # Errors
+    /// It cannot be loaded, or has other tokens.
+    pub(crate) fn new(times: PassTimes, plan: Option<LoadPlan>, model: &Model) -> Result<Self, Error> {
+        let draft = plan.map(|plan| {
+            let draft = plan.load()?;
+            let common = model.agreement(&draft).map_err(Error::Draft)?.common;
+            Ok::<_, Error>((draft, common))
+        });
+        Ok(Guessing {
+            times,
+            draft: draft.transpose()?,
+        })
+    }
+}
 
 /// Decides which guesses of which stream are computed: what all streams of a model share.
 #[derive(Debug)]
 pub(super) struct Guesser {
     judge: Judge,
+    /// The smaller model, which reads one text at a time: it guesses while one is computed alone.
+    draft: Option<Drafters>,
 }
 
 /// The guesses of one part, and how many of its tokens were right.
@@ -75,10 +103,18 @@ impl Guesses {
 
 impl Guesser {
     /// One that knows what was measured of the model.
-    pub(super) fn new(times: PassTimes) -> Self {
-        Guesser {
-            judge: Judge::new(times, Acceptance::default()),
-        }
+    ///
+    /// # Errors
+    /// There is no context for the smaller model.
+    pub(super) fn new(guessing: Guessing) -> Result<Self, Error> {
+        let draft = guessing.draft.map(|(model, common)| {
+            let draft = DraftModel::new(model.session()?, common);
+            Ok::<_, Error>(Drafters::new(vec![Box::new(draft)]))
+        });
+        Ok(Guesser {
+            judge: Judge::new(guessing.times, Acceptance::default()),
+            draft: draft.transpose()?,
+        })
     }
 
     /// Adds guesses to the parts of streams. A pass that reads prompts too gets none: its length is bounded already.
@@ -90,13 +126,19 @@ impl Guesser {
         }
         let begun = Instant::now();
         let most = MOST_TOKENS - texts;
-        let offers: Vec<_> = pass.parts[..texts]
+        let mut offers: Vec<_> = pass.parts[..texts]
             .iter()
             .map(|part| match streams.get_mut(&part.id) {
                 Some(stream) => stream.offers(most, &self.judge),
                 None => Vec::new(),
             })
             .collect();
+        if let (Some(draft), [part], [offers]) = (&mut self.draft, &pass.parts[..], &mut offers[..])
+            && let Some(stream) = streams.get(&part.id)
+        {
+            draft.begin(stream.text());
+            offers.extend(draft.offers(stream.may_guess(most), &self.judge));
+        }
         let drafts = self.judge.choose(&offers);
         for (part, draft) in pass.parts.iter_mut().zip(drafts) {
             if draft.tokens.is_empty() {
@@ -112,7 +154,9 @@ impl Guesser {
                 open: true,
             }));
         }
-        guesses.took = begun.elapsed();
+        let read = self.draft.as_ref().map_or(0.0, Drafters::seconds_read);
+        let read = Duration::try_from_secs_f64(read).unwrap_or_default();
+        guesses.took = begun.elapsed().saturating_sub(read);
         guesses
     }
 

@@ -92,10 +92,20 @@ impl Stream {
         self.drafters = Some(drafters);
     }
 
-    /// What its next tokens may be: at most `most`, and no more than it may still draw after the next one.
+    /// Its prompt and what was drawn, as far as its drafters know it.
+    pub(super) fn text(&self) -> &[Token] {
+        self.drafters.as_ref().map_or(&[], Drafters::text)
+    }
+
+    /// Tokens that may be guessed, of `most`: no more than it may still draw after the next one.
+    pub(super) fn may_guess(&self, most: usize) -> usize {
+        let left = self.request.max_tokens.saturating_sub(self.drawn);
+        most.min(left.saturating_sub(1) as usize)
+    }
+
+    /// What its next tokens may be: at most `most`.
     pub(super) fn offers(&mut self, most: usize, judge: &Judge) -> Vec<Offer> {
-        let left = (self.request.max_tokens - self.drawn).saturating_sub(1) as usize;
-        let most = most.min(left);
+        let most = self.may_guess(most);
         let Some(drafters) = self.drafters.as_mut().filter(|_| most > 0) else {
             return Vec::new();
         };

@@ -40,7 +40,7 @@ impl Engine {
             });
             if let Some((id, open, limits)) = opening {
                 drop(state);
-                let worker = Worker::new(&open.model, &limits, open.times);
+                let worker = Worker::new(&open.model, &limits, open.guessing);
                 let result = worker.map(|worker| drop(workers.insert(id, worker)));
                 let _ = open.done.send(result);
                 continue;

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use siskin_runtime::scheduler::{Ended, Limits, Move, PartRows, Pass, RequestId};
-use siskin_runtime::speculate::PassTimes;
 use siskin_runtime::{
     Batch, CacheLayout, Context, ContextOptions, Error, Model, Pooling, Rows, SequenceId, Token,
 };
@@ -14,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::Heat;
-use super::guesser::{Guesser, Guesses};
+use super::guesser::{Guesser, Guesses, Guessing};
 use super::stream::Stream;
 use crate::metrics::Metrics;
 use crate::request::{Event, Request};
@@ -43,7 +42,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// A context that has computed a token, so that it is known to work.
-    pub(super) fn new(model: &Model, limits: &Limits, times: Option<PassTimes>) -> Result<Self, Error> {
+    pub(super) fn new(model: &Model, limits: &Limits, guessing: Option<Guessing>) -> Result<Self, Error> {
         let count = u32::try_from(limits.sequences).unwrap_or(u32::MAX);
         let mut context = model.context(ContextOptions {
             context: Some(limits.cells),
@@ -65,9 +64,10 @@ impl Worker {
             context,
             sequences,
             streams: HashMap::new(),
-            guesser: times
+            guesser: guessing
                 .filter(|_| model.check_speculation().is_ok())
-                .map(Guesser::new),
+                .map(Guesser::new)
+                .transpose()?,
         })
     }
 

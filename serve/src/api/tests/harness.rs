@@ -34,6 +34,7 @@ pub(crate) fn new_app() -> Arc<App> {
         name: "storyteller".into(),
         path: None,
         builder: Model::embedded().context(CONTEXT).threads(1),
+        draft: None,
     };
     let models = Models::new(vec![model], engine.clone(), None, sharing).expect("the embedded model");
     let sampler = SamplerConfig {
