@@ -8,7 +8,8 @@
 //! Unlike the other measurements it is of one model in one process: both sides of a pair have the same settings, the same
 //! memory, and within a second or so the same clock, so whatever drifts affects both and cancels out in their ratio. The
 //! prompt is computed anew for either side, and a side begins with drafters and an acceptance table that know nothing of
-//! earlier texts. Only what passes cost is kept from pair to pair: it is the machine's, not the text's.
+//! earlier texts (the table may be kept if the request says so). What passes cost is kept from pair to pair: it is the
+//! machine's, not the text's.
 
 mod file;
 mod outcome;
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use siskin_device::probe::Root;
 use siskin_runtime::chat::{ChatError, Message, Role, Template, tokenize};
-use siskin_runtime::speculate::{Drafter, PassTimes};
+use siskin_runtime::speculate::{Acceptance, Drafter, PassTimes};
 use siskin_runtime::{Error, SamplerConfig, Sampling, Session, Token, Tokenize};
 
 use crate::cpu_load::{CpuLoad, Watch};
@@ -58,6 +59,8 @@ pub struct Request<'r> {
     pub drafters: Option<&'r dyn Fn() -> Vec<Box<dyn Drafter>>>,
     /// What passes cost, as far as it was measured before.
     pub times: PassTimes,
+    /// Whether how often guesses were right is kept from prompt to prompt, as a user's own texts have it.
+    pub keeps_acceptance: bool,
     /// How the tokens are guessed, as the results name it.
     pub spec: String,
     /// The model, as the results name it.
@@ -116,6 +119,8 @@ pub fn run(
         },
         drafters: request.drafters,
         times: request.times.clone(),
+        acceptance: Acceptance::default(),
+        keeps_acceptance: request.keeps_acceptance,
         interrupted,
     };
     let total = request.prompts.list.len();
@@ -167,6 +172,7 @@ fn results(request: &Request<'_>, session: &Session) -> PromptResults {
         model: request.model.clone(),
         settings: Settings {
             spec: request.spec.clone(),
+            keeps_acceptance: request.keeps_acceptance,
             chat_template: request.template.is_some(),
             tokens: request.tokens,
             sampler: request.sampler.clone(),

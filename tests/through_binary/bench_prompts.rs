@@ -88,7 +88,10 @@ fn tables_name_every_kind_and_a_limit_takes_some_of_each() {
         equal.starts_with("kind,id,line,") && equal.lines().count() == 2,
         "{equal}"
     );
-    assert!(stdout(succeed(&mut bench(&prompts, &["-o", "md"]))).contains("| kind | prompts |"));
+    assert!(
+        stdout(succeed(&mut bench(&prompts, &["-o", "md", "--keep-acceptance"])))
+            .contains("| kind | prompts |")
+    );
 }
 
 #[test]

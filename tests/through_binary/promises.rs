@@ -37,6 +37,8 @@ const SLOW: [&str; 3] = ["pull", "report", "tune"];
 fn examples(fixture: &Path, model: &Path) -> Vec<Vec<String>> {
     let (fixture, model) = (fixture.to_str().expect("UTF-8"), model.to_str().expect("UTF-8"));
     let text = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let prompts = format!("{model}.jsonl");
+    std::fs::write(&prompts, "{\"prompt\":\"Once upon a time\"}\n").expect("written");
     let words = |line: &str| line.split('|').map(str::to_owned).collect::<Vec<_>>();
     vec![
         words("run|-p|Once|-n|8"),
@@ -52,6 +54,7 @@ fn examples(fixture: &Path, model: &Path) -> Vec<Vec<String>> {
             "imatrix|{model}|-f|{text}|-o|{model}.imatrix|-c|64|--chunks|1|--force"
         )),
         words("bench|-p|16|-n|8|-r|1|-t|1"),
+        words(&format!("bench|--prompts|{prompts}|-n|8|-t|1")),
         words("models"),
         words(&format!("tokenize|{model}|Once upon a time")),
     ]

@@ -58,7 +58,7 @@ impl PromptResults {
         let (kind, id) = (&first.kind, shown(&first.id));
         let token = first.differs_at.unwrap_or_default() + 1;
         Some(format!(
-            "{count} of {measured} texts are not the same with guesses, the first is {kind} {id} (token {token})"
+            "not the same text with guesses: {count} of {measured}, the first is {kind} {id} (token {token})"
         ))
     }
 }
@@ -68,6 +68,8 @@ impl PromptResults {
 pub struct Settings {
     /// How tokens were guessed.
     pub spec: String,
+    /// Whether how often guesses were right was kept from prompt to prompt.
+    pub keeps_acceptance: bool,
     /// Whether the prompts were put on the model's chat template.
     pub chat_template: bool,
     /// Tokens to draw for each prompt.

@@ -17,6 +17,9 @@ pub(super) struct Bench<'b> {
     pub(super) drafters: Option<&'b dyn Fn() -> Vec<Box<dyn Drafter>>>,
     /// What passes cost, as far as it is known.
     pub(super) times: PassTimes,
+    /// What a text begins with: nothing, unless it is kept.
+    pub(super) acceptance: Acceptance,
+    pub(super) keeps_acceptance: bool,
     pub(super) interrupted: &'b AtomicBool,
 }
 
@@ -58,8 +61,9 @@ impl Bench<'_> {
     fn side(&mut self, prompt: &[Token], on: bool) -> Result<Option<Side>, Error> {
         let watch = Stopwatch::default();
         let drafters = self.drafters.filter(|_| on).map(|make| watch.on(make()));
-        let speculator = drafters
-            .map(|drafters| Speculator::new(drafters, Judge::new(self.times.clone(), Acceptance::default())));
+        let speculator = drafters.map(|drafters| {
+            Speculator::new(drafters, Judge::new(self.times.clone(), self.acceptance.clone()))
+        });
         self.session.set_speculator(None)?;
         self.session.truncate(0)?;
         self.session.set_speculator(speculator)?;
@@ -88,6 +92,9 @@ impl Bench<'_> {
         side.computed = self.session.len().saturating_sub(prompt.len());
         if let Some(speculator) = self.session.speculator() {
             self.times = speculator.judge().times().clone();
+            if self.keeps_acceptance {
+                self.acceptance = speculator.judge().acceptance().clone();
+            }
         }
         Ok((side.stop != Some(StopReason::Interrupted)).then_some(side))
     }

@@ -83,7 +83,7 @@ fn head(results: &PromptResults) -> Vec<String> {
         ),
         format!("{}, {}", machine.identity(), machine.kernel),
         format!(
-            "{} {frame}, {} threads, context {}, {} tokens a text, temperature {}, seed {}, guesses by {}",
+            "{} {frame}, threads {}, context {}, {} tokens a text, temperature {}, seed {}, guesses by {}",
             results.model.title(),
             settings.threads,
             settings.context_tokens,

@@ -104,24 +104,25 @@ pub(super) fn notes(results: &PromptResults) -> Vec<String> {
         ));
     }
     if let Some(line) = results.first_difference() {
-        notes.push(format!("{line}; they are left out of the speeds"));
+        notes.push(format!("{line}; left out of the speeds"));
     }
     if results.all.short > 0 {
+        let texts = count(results.all.short, "text");
         notes.push(format!(
-            "{} texts have fewer than {FEWEST_TOKENS} tokens and are left out of the speeds",
-            results.all.short
+            "too short: {texts} with fewer than {FEWEST_TOKENS} tokens, left out of the speeds"
         ));
     }
     if let Some(first) = results.too_long.first() {
-        let (count, context) = (results.too_long.len(), results.settings.context_tokens);
+        let prompts = count(results.too_long.len(), "prompt");
+        let context = results.settings.context_tokens;
         notes.push(format!(
-            "{count} prompts do not fit into the context of {context} tokens with their text and are left out, the first is {first}"
+            "too long: {prompts} that do not fit into the context of {context} tokens with their text, left out; the first is {first}"
         ));
     }
     if results.duplicates > 0 {
         notes.push(format!(
-            "{} prompts are left out because the same prompt came before",
-            results.duplicates
+            "repeated: {}, left out",
+            count(results.duplicates, "prompt")
         ));
     }
     for group in &results.kinds {
@@ -131,4 +132,11 @@ pub(super) fn notes(results: &PromptResults) -> Vec<String> {
         }
     }
     notes
+}
+
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
 }

@@ -31,7 +31,7 @@ fn side(tokens: usize, seconds: f64) -> Side {
 fn guessed(tokens: usize, seconds: f64, estimate: f64) -> Side {
     let mut counts = Speculation::default();
     for _ in 0..(tokens - 1) / 2 {
-        counts.pass(&[(Source::History, Bucket(0))], 0.0, estimate);
+        counts.pass([Source::History], 0.0, estimate);
         counts.accepted(Source::History, estimate);
     }
     Side {
@@ -55,6 +55,7 @@ fn found(pairs: Vec<Pair>) -> PromptResults {
         model: info.model,
         settings: Settings {
             spec: "lookup".into(),
+            keeps_acceptance: false,
             chat_template: true,
             tokens: 128,
             sampler: SamplerConfig::default(),
@@ -147,7 +148,7 @@ fn groups_count_only_equal_texts_that_are_long_enough() {
     );
     assert_eq!(
         results.first_difference().expect("one differs"),
-        "1 of 8 texts are not the same with guesses, the first is edit 5 (token 3)"
+        "not the same text with guesses: 1 of 8, the first is edit 5 (token 3)"
     );
 }
 
@@ -178,10 +179,10 @@ fn tables_fit_80_columns_and_say_what_is_slower_or_left_out() {
     let wanted = [
         "edit 4 0 75.0 % 1.250 1.000 to 2.000 1.000 2.000",
         "chat is slower with guesses: 0.833",
-        "1 texts have fewer than 16 tokens",
-        "2 prompts do not fit into the context of 512 tokens with their text and are left out, the first is qa 9",
-        "1 prompts are left out because the same prompt came before",
-        "the first is edit 5 (token 3); they are left out of the speeds",
+        "too short: 1 text with fewer than 16 tokens, left out of the speeds",
+        "too long: 2 prompts that do not fit into the context of 512 tokens with their text, left out; the first is qa 9",
+        "repeated: 1 prompt, left out",
+        "the first is edit 5 (token 3); left out of the speeds",
         "worst: chat 3 (0.690); best: edit 1 (2.000)",
     ];
     for want in wanted {
@@ -244,6 +245,7 @@ fn measured(drafters: &dyn Fn() -> Vec<Box<dyn Drafter>>, temp: f32, stop: bool)
         seed: 3,
         drafters: model.check_speculation().is_ok().then_some(drafters),
         times: PassTimes::default(),
+        keeps_acceptance: temp > 0.0,
         spec: "test".into(),
         model: info.model,
         command: "test".into(),

@@ -33,6 +33,10 @@ pub(super) struct PromptsArgs {
     /// Measure N of the --prompts, as many of each kind [default: all]
     #[arg(long, value_name = "N", requires = "prompts", value_parser = number::whole::<NonZeroUsize>)]
     limit: Option<NonZeroUsize>,
+    /// Keep how often guesses were right from one of the --prompts to the next, as run and chat do [default: each begins
+    /// anew]
+    #[arg(long, requires = "prompts")]
+    keep_acceptance: bool,
     /// Temperature for --prompts; 0 always picks the most likely token
     #[arg(long, value_name = "T", default_value = "0", requires = "prompts", value_parser = number::temperature)]
     temp: f32,
@@ -85,6 +89,7 @@ pub(super) fn main(args: &BenchArgs, file: &Path) -> anyhow::Result<ExitCode> {
         seed: args.prompts.seed.into(),
         drafters: (args.prompts.spec != Spec::Off).then_some(&make),
         times: spec_args::times(tuned.as_ref()),
+        keeps_acceptance: args.prompts.keep_acceptance,
         spec: args.prompts.spec.to_string(),
         model: info.model,
         command: command_line(),
