@@ -24,6 +24,9 @@ const USUAL: usize = super::MOST_TOKENS;
 /// A new time counts for so much of the mean.
 const WEIGHT: f64 = 0.2;
 
+/// Whether another guess is worth its cost.
+type GoesOn<'a> = dyn Fn(&[(Token, Bucket)]) -> bool + 'a;
+
 /// Guesses what a smaller model finds most likely, one token after the other.
 ///
 /// It reads a text only when it is asked for guesses: while nobody asks, it costs nothing. Then it reads what is new,
@@ -95,7 +98,7 @@ impl DraftModel {
     fn guess(
         &mut self,
         most: usize,
-        goes_on: &dyn Fn(&[(Token, Bucket)]) -> bool,
+        goes_on: &GoesOn<'_>,
         tokens: &mut Vec<(Token, Bucket)>,
     ) -> Result<(), Error> {
         while let Some((token, share)) = self.session.logits().and_then(likeliest) {
@@ -118,7 +121,7 @@ impl DraftModel {
     fn read_and_guess(
         &mut self,
         most: usize,
-        goes_on: &dyn Fn(&[(Token, Bucket)]) -> bool,
+        goes_on: &GoesOn<'_>,
         tokens: &mut Vec<(Token, Bucket)>,
     ) -> Result<(), Error> {
         let begun = Instant::now();
