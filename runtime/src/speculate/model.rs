@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::{BUCKETS, Bucket, Draft, Drafter, Source};
+use super::{BUCKETS, Bucket, Draft, Drafter, GoesOn, Source};
 use crate::Error;
 use crate::engine::{Session, Token, argmax};
 
@@ -23,9 +23,6 @@ const USUAL: usize = super::MOST_TOKENS;
 
 /// A new time counts for so much of the mean.
 const WEIGHT: f64 = 0.2;
-
-/// Whether another guess is worth its cost.
-type GoesOn<'a> = dyn Fn(&[(Token, Bucket)]) -> bool + 'a;
 
 /// Guesses what a smaller model finds most likely, one token after the other.
 ///
@@ -98,7 +95,7 @@ impl DraftModel {
     fn guess(
         &mut self,
         most: usize,
-        goes_on: &GoesOn<'_>,
+        goes_on: GoesOn<'_>,
         tokens: &mut Vec<(Token, Bucket)>,
     ) -> Result<(), Error> {
         while let Some((token, share)) = self.session.logits().and_then(likeliest) {
@@ -121,7 +118,7 @@ impl DraftModel {
     fn read_and_guess(
         &mut self,
         most: usize,
-        goes_on: &GoesOn<'_>,
+        goes_on: GoesOn<'_>,
         tokens: &mut Vec<(Token, Bucket)>,
     ) -> Result<(), Error> {
         let begun = Instant::now();
