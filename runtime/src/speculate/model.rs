@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::{BUCKETS, Bucket, Draft, Drafter, Source};
+use super::{BUCKETS, Bucket, Draft, Drafter, GoesOn, Source};
 use crate::Error;
 use crate::engine::{Session, Token, argmax};
 
@@ -96,7 +96,7 @@ impl DraftModel {
     fn guess(
         &mut self,
         most: usize,
-        goes_on: &dyn Fn(&[(Token, Bucket)]) -> bool,
+        goes_on: GoesOn<'_>,
         tokens: &mut Vec<(Token, Bucket)>,
     ) -> Result<(), Error> {
         while let Some((token, share)) = self.session.logits().and_then(likeliest) {
@@ -119,7 +119,7 @@ impl DraftModel {
     fn read_and_guess(
         &mut self,
         most: usize,
-        goes_on: &dyn Fn(&[(Token, Bucket)]) -> bool,
+        goes_on: GoesOn<'_>,
         tokens: &mut Vec<(Token, Bucket)>,
     ) -> Result<(), Error> {
         let begun = Instant::now();

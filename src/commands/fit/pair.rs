@@ -68,8 +68,9 @@ impl Pair {
             Some(Err(error)) => (None, Some(error.to_string())),
             None => (None, None),
         };
-        let tuned = |shape| machine.and_then(|machine| measured(machine, shape));
-        let (target_tuned, draft_tuned) = (tuned(&target.shape), tuned(&draft.shape));
+        let [target_tuned, draft_tuned] = machine.map_or([None, None], |machine| {
+            measured(machine, [&target.shape, &draft.shape])
+        });
         let both = target_tuned.as_ref().zip(draft_tuned.as_ref());
         let measured_cost = both.map(|(target, draft)| {
             target.decode_tokens_per_second / draft.decode_tokens_per_second.max(f64::MIN_POSITIVE)
@@ -180,13 +181,17 @@ impl Pair {
     }
 }
 
-/// What tune found for a model on this machine.
-fn measured(machine: &Machine, shape: &Shape) -> Option<Tuned> {
-    let found = tuned::load(&tuned::path()?, &tuned::key(machine, shape));
-    found.unwrap_or_else(|error| {
+/// What tune found for two models on this machine.
+fn measured(machine: &Machine, shapes: [&Shape; 2]) -> [Option<Tuned>; 2] {
+    let Some(path) = tuned::path() else {
+        return [None, None];
+    };
+    let [target, draft] = shapes.map(|shape| tuned::load(&path, &tuned::key(machine, shape)));
+    // A file that cannot be read is the same for both.
+    if let Err(error) = &target {
         say!("siskin: warning: {error}");
-        None
-    })
+    }
+    [target, draft].map(Result::unwrap_or_default)
 }
 
 /// T(n) as tune measured it; `None` if it did not measure all.

@@ -1,5 +1,9 @@
 //! Tiny vocabularies; `quant/tests/vocabularies.rs` has those of real models.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 use crate::gguf::{Array, Metadata, Value};
 use crate::tokenizer::Outline;
@@ -225,5 +229,61 @@ fn headers_without_a_vocabulary_have_none() {
     ];
     for metadata in cases {
         assert!(Listed::from_metadata(&metadata).is_none(), "{metadata:?}");
+    }
+}
+
+/// A header that was not checked: texts twice, empty, with a NUL, ids outside.
+fn unchecked() -> impl Strategy<Value = Metadata> {
+    const TEXTS: [&str; 12] = [
+        "t<unk>",
+        "c<s>",
+        "c</s>",
+        "b<0x0A>",
+        "ta",
+        "t",
+        "t\0",
+        "ta\0b",
+        "p[PAD3]",
+        "t[PAD18446744073709551616]",
+        "u<|im_end|>",
+        "?[EOS]",
+    ];
+    const KEYS: [&str; 6] = [
+        "bos_token_id",
+        "eos_token_id",
+        "eot_token_id",
+        "padding_token_id",
+        "fim_pad_token_id",
+        "add_bos_token",
+    ];
+    let value = prop_oneof![
+        8 => (0..44u32).prop_map(Value::U32),
+        1 => Just(Value::U32(u32::MAX)),
+        1 => any::<bool>().prop_map(Value::Bool),
+    ];
+    let keys = vec((select(&KEYS[..]), value), 0..4);
+    let tokens = vec(select(&TEXTS[..]), 0..40);
+    (tokens, keys, any::<bool>()).prop_map(|(tokens, mut keys, is_byte_level)| {
+        if is_byte_level {
+            keys.push(("model", Value::String("gpt2".into())));
+        }
+        header(&tokens, &keys)
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_header_breaks_the_comparison(one in unchecked(), other in unchecked()) {
+        let (Some(one), Some(other)) = (Listed::from_metadata(&one), Listed::from_metadata(&other)) else {
+            return Ok(());
+        };
+        match agreement(&one, &one) {
+            Ok(found) => prop_assert_eq!((found.only_target, found.only_draft), (0, 0)),
+            Err(error) => prop_assert!(matches!(error, Disagreement::TooFew { common: 0, .. }), "{}", error),
+        }
+        match agreement(&one, &other) {
+            Ok(found) => prop_assert!(found.common <= one.len().min(other.len())),
+            Err(error) => prop_assert!(error.to_string().len() < 400),
+        }
     }
 }
