@@ -80,7 +80,7 @@ impl Judge {
     /// Whether tokens may be guessed now: not while the account is overdrawn, and not before it is known what a pass over
     /// one token takes.
     pub fn is_open(&self) -> bool {
-        self.always.is_some() || self.account.is_open() && self.times.one().is_some()
+        self.always.is_some() || self.account.is_open() && self.times.is_sure()
     }
 
     /// How likely a token of an offer is right.
@@ -98,7 +98,7 @@ impl Judge {
             return all(offers, most);
         }
         let none = || offers.iter().map(|_| Draft::none(Source::History)).collect();
-        let Some(one) = self.times.one().filter(|_| self.account.is_open()) else {
+        let Some(one) = self.times.one().filter(|_| self.is_open()) else {
             return none();
         };
         let time = |tokens| self.times.relative(tokens);

@@ -11,6 +11,10 @@ pub const MOST_TOKENS: usize = 8;
 const WEIGHT: f64 = 0.1;
 /// The first measures count more: 1, 1/2, 1/3, …
 const FIRST: u32 = 10;
+/// Passes over one token that are measured before anything is guessed: the first one may wait for the weights.
+const SURE: u32 = 2;
+/// After so many passes with guesses one without is measured again: the machine may be warmer now, the text longer.
+const STALE: u32 = 64;
 /// One measure changes a mean by no more than this factor: another program may have had the CPU.
 const SPIKE: f64 = 2.0;
 
@@ -38,6 +42,8 @@ impl Mean {
 pub struct PassTimes {
     /// Seconds of a pass over one token.
     one: Mean,
+    /// Passes with guesses since the last without.
+    since: u32,
     /// By tokens, from one on.
     relative: [Mean; MOST_TOKENS],
 }
@@ -59,6 +65,11 @@ impl PassTimes {
     /// Seconds of a pass over one token; `None` until one was measured.
     pub fn one(&self) -> Option<f64> {
         (self.one.count > 0).then_some(self.one.value)
+    }
+
+    /// Whether the time of a pass over one token is known well enough to compare others with it.
+    pub fn is_sure(&self) -> bool {
+        self.one.count >= SURE && self.since < STALE
     }
 
     /// T(n). What was not measured lies on the line through its neighbours, or on the line from one token to the nearest.
@@ -87,10 +98,17 @@ impl PassTimes {
         let took = took.as_secs_f64();
         match (tokens, self.one()) {
             _ if took <= 0.0 => {}
-            (1, _) => self.one.push(took),
+            (1, _) => {
+                self.one.push(took);
+                self.since = 0;
+            }
             (2..=MOST_TOKENS, Some(one)) => {
-                // More tokens never take less: it was the single ones that took longer.
+                self.since += 1;
                 self.relative[tokens - 1].push((took / one).max(1.0));
+                // More tokens never take less: the single ones were slower than they are now.
+                if took < one {
+                    self.one.push(took);
+                }
             }
             _ => {}
         }
@@ -100,6 +118,24 @@ impl PassTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_token_is_measured_first_and_again_and_never_takes_longer_than_several() {
+        let ms = Duration::from_millis;
+        let mut times = PassTimes::default();
+        times.computed(1, ms(100));
+        assert!(!times.is_sure(), "the first pass waited for the weights");
+        times.computed(1, ms(100));
+        for _ in 0..STALE {
+            assert!(times.is_sure());
+            times.computed(4, ms(11));
+        }
+        let one = times.one().expect("measured");
+        assert!(one < 0.02, "{one}");
+        assert!(!times.is_sure(), "nothing was measured for long");
+        times.computed(1, ms(10));
+        assert!(times.is_sure());
+    }
 
     #[test]
     fn what_was_not_measured_lies_between_what_was() {

@@ -50,6 +50,7 @@ fn guesses_follow_the_text_and_are_counted() {
     assert_eq!(speculator.guess(7), [], "no pass was measured yet");
     let ms = Duration::from_millis;
     speculator.computed(ms(10), Duration::ZERO);
+    speculator.computed(ms(10), Duration::ZERO);
     speculator.observe(Token(4));
     let guesses = speculator.guess(3);
     assert_eq!(guesses, [5, 6, 7].map(Token));
@@ -59,8 +60,8 @@ fn guesses_follow_the_text_and_are_counted() {
     // Those after a wrong one are not decided.
     speculator.outcome(Outcome::Right);
     let counts = speculator.counts();
-    assert_eq!((counts.passes, counts.drafted, counts.accepted), (2, 3, 1));
-    assert_eq!(counts.mean_accepted_length, Some(1.5));
+    assert_eq!((counts.passes, counts.drafted, counts.accepted), (3, 3, 1));
+    assert_eq!(counts.mean_accepted_length, Some(4.0 / 3.0));
     assert_eq!(speculator.guess(0), []);
 }
 
