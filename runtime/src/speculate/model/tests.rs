@@ -169,11 +169,11 @@ fn it_stops_when_it_is_told_to() {
     let model = model();
     let (prompt, text) = greedy(&model, 20);
     let mut drafter = drafter(&model);
-    let flag = Arc::new(AtomicBool::new(true));
-    drafter.stop_on(Arc::clone(&flag));
+    static FLAG: AtomicBool = AtomicBool::new(true);
+    drafter.stop_on(&FLAG);
     drafter.observe(&prompt);
     assert_eq!(guesses(&mut drafter, 7), []);
-    flag.store(false, Ordering::Relaxed);
+    FLAG.store(false, Ordering::Relaxed);
     assert_eq!(guesses(&mut drafter, 7), text[..7]);
 }
 
