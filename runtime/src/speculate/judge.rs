@@ -101,8 +101,18 @@ impl Judge {
         let Some(one) = self.times.one().filter(|_| self.is_open()) else {
             return none();
         };
-        let time = |tokens| self.times.relative(tokens);
-        let base = one * time(offers.len().min(MOST_TOKENS));
+        let texts = offers.len();
+        // A pass with guesses is followed by one that has another graph, unless there are guesses again.
+        let changed = self.times.was_wider(texts);
+        let time = |tokens: usize| {
+            let change = if tokens > texts || changed {
+                self.times.change()
+            } else {
+                0.0
+            };
+            self.times.relative(tokens) + change
+        };
+        let base = one * self.times.relative(texts.min(MOST_TOKENS));
         let curious = self.account.may_explore(base);
         // The best offer of each text is that which is best for it alone.
         let best: Vec<Option<(&Offer, Vec<f64>)>> = offers
@@ -200,10 +210,15 @@ impl Judge {
 
     /// A pass over so many texts with so many guesses took so long, and guessing took `guessing`.
     pub fn computed(&mut self, texts: usize, guesses: usize, took: Duration, guessing: Duration) {
+        let changed = self.times.was_wider(texts);
         self.times.computed(texts + guesses, took);
         let base = self.base(texts);
         let took = took.as_secs_f64();
-        let extra = if guesses > 0 { (took - base).max(0.0) } else { 0.0 };
+        let extra = match guesses {
+            0 if changed => (took - base).clamp(0.0, base),
+            0 => 0.0,
+            _ => (took - base).max(0.0),
+        };
         let guessing = guessing.as_secs_f64();
         self.account.pass(took + guessing, extra + guessing, base);
     }
@@ -214,6 +229,11 @@ impl Judge {
         if right {
             self.account.saved(self.base(texts) / texts.max(1) as f64);
         }
+    }
+
+    /// Something else is computed, such as a prompt.
+    pub fn interrupted(&mut self) {
+        self.times.interrupted();
     }
 
     /// Seconds of a pass over so many texts without guesses; 0 if none was measured.

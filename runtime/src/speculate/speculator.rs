@@ -118,6 +118,7 @@ impl Speculator {
     /// A text begins, or goes on, after these tokens. The counts begin again.
     pub fn begin(&mut self, text: &[Token]) {
         self.drafters.begin(text);
+        self.judge.interrupted();
         self.counts = Speculation::default();
     }
 
@@ -144,14 +145,16 @@ impl Speculator {
 
     /// The pass over the token drawn last and the guesses took so long, and guessing took `guessing`.
     pub fn computed(&mut self, took: Duration, guessing: Duration) {
+        let guesses = self.open.len();
+        let is_plain = guesses == 0 && !self.judge.times().was_wider(1);
         let read = Duration::try_from_secs_f64(self.drafters.seconds_read()).unwrap_or_default();
         self.judge
-            .computed(1, self.open.len(), took, guessing.saturating_sub(read));
+            .computed(1, guesses, took, guessing.saturating_sub(read));
         let seconds = (took + guessing).as_secs_f64();
         // What cannot be measured, because it did not happen, is what was measured of such passes.
-        let without = match self.open.len() {
-            0 => took.as_secs_f64(),
-            _ => self.judge.base(1),
+        let without = match is_plain {
+            true => took.as_secs_f64(),
+            false => self.judge.base(1),
         };
         let sources = self.open.iter().map(|(source, _)| *source);
         self.counts.pass(sources, seconds, without);

@@ -1,8 +1,10 @@
 //! T(n): what a pass over n tokens takes, relative to a pass over one.
+//!
+//! llama.cpp keeps the graph of the last pass and uses it again for a pass over as many tokens; for another number it
+//! makes a new one, which takes a twentieth of a pass or more of a small model. So a pass over one token is measured only
+//! after another one, and what it takes longer after a wider one is a cost of the guesses.
 
 use std::time::Duration;
-
-use super::pair::assumed_time;
 
 /// The most tokens of a pass with guesses. Wider passes of f16 weights would not have the same bits.
 pub const MOST_TOKENS: usize = 8;
@@ -11,8 +13,9 @@ pub const MOST_TOKENS: usize = 8;
 const WEIGHT: f64 = 0.1;
 /// The first measures count more: 1, 1/2, 1/3, …
 const FIRST: u32 = 10;
-/// Passes over one token that are measured before anything is guessed: the first one may wait for the weights.
-const SURE: u32 = 2;
+/// What another token is taken to cost, in passes over one, until it is measured. More than on most machines, because the
+/// first guesses should not lose.
+const STEP: f64 = 0.08;
 /// After so many passes with guesses one without is measured again: the machine may be warmer now, the text longer.
 const STALE: u32 = 64;
 /// One measure changes a mean by no more than this factor: another program may have had the CPU.
@@ -42,7 +45,11 @@ impl Mean {
 pub struct PassTimes {
     /// Seconds of a pass over one token.
     one: Mean,
-    /// Passes with guesses since the last without.
+    /// Tokens of the last pass; 0 if something else was computed since.
+    last: usize,
+    /// How much longer a pass over one token takes after a wider one, in passes over one.
+    change: Mean,
+    /// Passes with guesses since one without was measured.
     since: u32,
     /// By tokens, from one on.
     relative: [Mean; MOST_TOKENS],
@@ -69,7 +76,22 @@ impl PassTimes {
 
     /// Whether the time of a pass over one token is known well enough to compare others with it.
     pub fn is_sure(&self) -> bool {
-        self.one.count >= SURE && self.since < STALE
+        self.one.count > 0 && self.since < STALE
+    }
+
+    /// Something else is computed, such as a prompt.
+    pub fn interrupted(&mut self) {
+        self.last = 0;
+    }
+
+    /// Whether the last pass was wider than one over so many tokens: then the next that is not takes longer.
+    pub fn was_wider(&self, tokens: usize) -> bool {
+        self.last > tokens
+    }
+
+    /// How much longer a pass takes after a wider one, in passes over one token.
+    pub fn change(&self) -> f64 {
+        self.change.value
     }
 
     /// T(n). What was not measured lies on the line through its neighbours, or on the line from one token to the nearest.
@@ -88,7 +110,7 @@ impl PassTimes {
         let step = match above {
             Some(above) => (value(above) - value(below)) / (above - below) as f64,
             None if below > 1 => (value(below) - 1.0) / (below - 1) as f64,
-            None => assumed_time(2) - 1.0,
+            None => STEP,
         };
         value(below) + step * (tokens - below) as f64
     }
@@ -96,12 +118,14 @@ impl PassTimes {
     /// A pass over so many tokens took so long.
     pub fn computed(&mut self, tokens: usize, took: Duration) {
         let took = took.as_secs_f64();
+        let last = std::mem::replace(&mut self.last, tokens);
         match (tokens, self.one()) {
             _ if took <= 0.0 => {}
-            (1, _) => {
+            (1, _) if last == 1 => {
                 self.one.push(took);
                 self.since = 0;
             }
+            (1, Some(one)) if last > 1 => self.change.push((took / one - 1.0).clamp(0.0, 1.0)),
             (2..=MOST_TOKENS, Some(one)) => {
                 self.since += 1;
                 self.relative[tokens - 1].push((took / one).max(1.0));
@@ -123,7 +147,7 @@ mod tests {
     fn one_token_is_measured_first_and_again_and_never_takes_longer_than_several() {
         let ms = Duration::from_millis;
         let mut times = PassTimes::default();
-        times.computed(1, ms(100));
+        times.computed(1, ms(300));
         assert!(!times.is_sure(), "the first pass waited for the weights");
         times.computed(1, ms(100));
         for _ in 0..STALE {
@@ -133,8 +157,13 @@ mod tests {
         let one = times.one().expect("measured");
         assert!(one < 0.02, "{one}");
         assert!(!times.is_sure(), "nothing was measured for long");
+        times.computed(1, ms(12));
+        assert!(!times.is_sure() && times.change() > 0.0, "its graph was new");
         times.computed(1, ms(10));
         assert!(times.is_sure());
+        times.interrupted();
+        times.computed(1, ms(90));
+        assert!(times.one().is_some_and(|one| one < 0.02));
     }
 
     #[test]
@@ -158,7 +187,7 @@ mod tests {
             assert!((got - want).abs() < 1e-9, "{tokens}: {got}");
         }
         let unknown = PassTimes::new(|_| None);
-        assert!((unknown.relative(3) - 1.12).abs() < 1e-9);
+        assert!((unknown.relative(3) - 1.16).abs() < 1e-9);
         let odd = PassTimes::new(|tokens| (tokens == 2).then_some(f64::NAN));
         assert_eq!(odd, unknown);
     }
@@ -180,6 +209,7 @@ mod tests {
         let one = times.one().expect("measured");
         assert!(one <= 0.0111, "{one}");
         for _ in 0..100 {
+            times.computed(1, ms(10));
             times.computed(1, ms(10));
             times.computed(2, ms(15));
         }

@@ -170,13 +170,15 @@ impl Guesser {
     ) {
         let texts = pass.streams;
         if pass.prompt_tokens > 0 || texts == 0 {
+            self.judge.interrupted();
             return;
         }
+        let is_plain = pass.guesses == 0 && !self.judge.times().was_wider(texts);
         self.judge.computed(texts, pass.guesses, took, guesses.took);
         let seconds = (took + guesses.took).as_secs_f64();
-        let without = match pass.guesses {
-            0 => took.as_secs_f64(),
-            _ => self.judge.base(texts),
+        let without = match is_plain {
+            true => took.as_secs_f64(),
+            false => self.judge.base(texts),
         };
         for (index, part) in pass.parts[..texts].iter().enumerate() {
             let stream = streams.get_mut(&part.id);
