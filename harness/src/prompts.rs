@@ -113,7 +113,7 @@ pub fn run(
     let mut bench = Bench {
         session,
         sampling: Sampling {
-            config: request.sampler.clone(),
+            config: request.sampler,
             max_tokens: Some(request.tokens),
             stop: vec![],
         },
@@ -175,7 +175,7 @@ fn results(request: &Request<'_>, session: &Session) -> PromptResults {
             keeps_acceptance: request.keeps_acceptance,
             chat_template: request.template.is_some(),
             tokens: request.tokens,
-            sampler: request.sampler.clone(),
+            sampler: request.sampler,
             seed: request.seed,
             context_tokens: session.capacity(),
             threads: values.threads,

@@ -1,4 +1,5 @@
-use siskin_runtime::speculate::{Bucket, Draft, History, Source, Speculation};
+use siskin_device::settings::Overrides;
+use siskin_runtime::speculate::{Source, Speculation};
 use siskin_runtime::{Model, STORYTELLER, StopReason};
 
 use super::pair::{Side, pair};
@@ -202,76 +203,49 @@ fn tables_fit_80_columns_and_say_what_is_slower_or_left_out() {
     assert!(nothing.contains("all") && !nothing.contains("NaN"), "{nothing}");
 }
 
-/// Always guesses, and is always wrong or always right.
-#[derive(Debug)]
-struct Parrot(Vec<Token>);
-
-impl Drafter for Parrot {
-    fn source(&self) -> Source {
-        Source::History
-    }
-    fn observe(&mut self, tokens: &[Token]) {
-        self.0.extend_from_slice(tokens);
-    }
-    fn forget(&mut self, len: usize) {
-        self.0.truncate(len);
-    }
-    fn propose(&mut self, most: usize, _: &dyn Fn(&[(Token, Bucket)]) -> bool) -> Draft {
-        let last = self.0.last().copied().unwrap_or(Token(1));
-        Draft {
-            source: Source::History,
-            tokens: vec![(last, Bucket(0)); most],
-        }
-    }
-    fn prior(&self, _: Bucket) -> f64 {
-        0.9
-    }
-}
-
-/// What is measured of the embedded model with these drafters.
-fn measured(drafters: &dyn Fn() -> Vec<Box<dyn Drafter>>, temp: f32, stop: bool) -> PromptResults {
-    let model = Model::embedded().load().expect("the embedded model");
-    let info = ModelInfo::from_bytes(STORYTELLER, "storyteller").expect("a model");
-    let text = "{\"prompt\":\"Once upon a time\"}\n{\"kind\":\"b\",\"prompt\":\"The king\"}";
-    let request = Request {
-        prompts: parse(text, None).expect("prompts"),
-        template: None,
-        tokens: 24,
-        sampler: SamplerConfig {
-            temp,
-            seed: Some(3),
-            ..SamplerConfig::default()
-        },
-        seed: 3,
-        drafters: model.check_speculation().is_ok().then_some(drafters),
-        times: PassTimes::default(),
-        keeps_acceptance: temp > 0.0,
-        spec: "test".into(),
-        model: info.model,
-        command: "test".into(),
-        date_utc: "now".into(),
-    };
-    let session = model.session().expect("a session");
-    run(session, request, &AtomicBool::new(stop), |_| {}).expect("measured")
-}
-
+/// The tests of the program measure with guesses; a library's tests have no kernels that give the same text.
 #[test]
-fn both_sides_of_a_pair_have_the_same_text_whatever_is_guessed() {
-    let history: &dyn Fn() -> Vec<Box<dyn Drafter>> = &|| vec![Box::new(History::new())];
-    let parrot: &dyn Fn() -> Vec<Box<dyn Drafter>> = &|| vec![Box::new(Parrot(vec![]))];
-    for (drafters, temp) in [(history, 0.0), (parrot, 0.0), (parrot, 0.9)] {
-        let results = measured(drafters, temp, false);
-        assert_eq!(results.pairs.len(), 2);
-        for pair in &results.pairs {
-            assert!(
-                pair.same_text && pair.off_seconds > 0.0 && pair.on_seconds > 0.0,
-                "{pair:?}"
-            );
-            assert_eq!((pair.tokens, pair.computed_tokens), (24, 23));
-            if let Some(counts) = &pair.speculation {
-                assert_eq!(counts.passes + counts.accepted, 23, "{counts:?}");
-            }
+fn two_equal_sides_are_measured_until_the_user_asks_to_stop() {
+    for stop in [false, true] {
+        let overrides = Overrides {
+            threads: Some(1),
+            ..Overrides::default()
+        };
+        let model = Model::embedded()
+            .overrides(overrides)
+            .load()
+            .expect("the embedded model");
+        let info = ModelInfo::from_bytes(STORYTELLER, "storyteller").expect("a model");
+        let long = "king ".repeat(3000);
+        let text = format!("{{\"prompt\":\"Once upon a time\"}}\n{{\"kind\":\"b\",\"prompt\":\"{long}\"}}");
+        let request = Request {
+            prompts: parse(&text, None).expect("prompts"),
+            template: None,
+            tokens: 20,
+            sampler: SamplerConfig {
+                temp: 0.7,
+                seed: Some(3),
+                ..SamplerConfig::default()
+            },
+            seed: 3,
+            drafters: None,
+            times: PassTimes::default(),
+            keeps_acceptance: false,
+            spec: "off".into(),
+            model: info.model,
+            command: "test".into(),
+            date_utc: "now".into(),
+        };
+        let session = model.session().expect("a session");
+        let results = run(session, request, &AtomicBool::new(stop), |_| {}).expect("measured");
+        assert_eq!(
+            (results.interrupted, results.pairs.len()),
+            (stop, usize::from(!stop))
+        );
+        if let Some(pair) = results.pairs.first() {
+            assert!(pair.same_text && pair.speed_up.is_some(), "{pair:?}");
+            assert_eq!((pair.tokens, pair.computed_tokens), (20, 19));
+            assert_eq!(results.too_long, ["b line 2"]);
         }
     }
-    assert!(measured(history, 0.0, true).interrupted);
 }
