@@ -135,7 +135,9 @@ fn texts_decide() {
 
 #[test]
 fn ends_and_beginnings_must_agree() {
-    let cases: [(&[(&str, Value)], Result<Agreement, String>); 6] = [
+    /// The target's keys, and what comes of it.
+    type Case<'a> = (&'a [(&'a str, Value)], Result<Agreement, String>);
+    let cases: [Case<'_>; 6] = [
         (&[], agree(7, 0, 0)),
         (&[("eos_token_id", Value::U32(2))], agree(7, 0, 0)),
         (
