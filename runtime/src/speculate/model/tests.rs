@@ -179,7 +179,9 @@ fn it_stops_when_it_is_told_to() {
 
 #[test]
 fn logits_become_a_token_and_its_probability() {
-    let cases: [(&[f32], Option<(i32, f64)>); 7] = [
+    /// Logits, and the token with its probability.
+    type Case<'a> = (&'a [f32], Option<(i32, f64)>);
+    let cases: [Case<'_>; 7] = [
         (&[0.0, 0.0], Some((0, 0.5))),
         (&[2.0, 2.0 + f32::ln(3.0), f32::NEG_INFINITY], Some((1, 0.75))),
         (&[-1e30, 5.0], Some((1, 1.0))),
