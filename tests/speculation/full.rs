@@ -81,12 +81,19 @@ fn every_text_is_the_same_with_every_number_of_guesses() {
             let ways = (0..4).flat_map(|threads| [0, 512, 4096].map(|depth| (threads + 1, depth)));
             let ways = ways.enumerate().filter(|(way, _)| given || at % 12 == *way);
             for (way, (threads, depth)) in ways {
-                let cache = if given { CacheType::F16 } else { caches[(at + way) % 3] };
+                let cache = if given {
+                    CacheType::F16
+                } else {
+                    caches[(at + way) % 3]
+                };
                 let (more, of_texts) = one(&model, &at_depth(&prompt, depth), threads, cache, &samplings);
                 (kept, texts) = (kept + more, texts + of_texts);
             }
         }
-        println!("{}: {texts} texts the same so far, {kept} guesses kept", file.display());
+        println!(
+            "{}: {texts} texts the same so far, {kept} guesses kept",
+            file.display()
+        );
     }
     assert!(texts > 0 && kept > 0);
 }
@@ -126,7 +133,12 @@ fn one(
             guessing.set_speculator(Some(speculator)).expect("checked");
             begin(&mut guessing);
             let found = write(&mut guessing, &prompt[last..], &sampling).expect("a text");
-            assert_eq!(found, want, "{most} guesses, {room:?}, {} tokens, {sampling:?}", prompt.len());
+            assert_eq!(
+                found,
+                want,
+                "{most} guesses, {room:?}, {} tokens, {sampling:?}",
+                prompt.len()
+            );
             assert_eq!(State::of(&guessing), State::of(&plain));
             kept += guessing.speculator().map_or(0, |it| it.counts().accepted);
             texts += 1;

@@ -43,7 +43,11 @@ fn every_right_guess_is_kept_and_counted_and_no_wrong_one() {
     let sampling = Sampling::default().temp(0.7).seed(3).max_tokens(25);
     let want = write(&mut Room::of(64).session(&model), &prompt, &sampling).expect("a text");
     for most in 1..=7 {
-        for (habit, share) in [(Habit::Right, most), (Habit::Wrong, 0), (Habit::RightThenWrong(1), 1)] {
+        for (habit, share) in [
+            (Habit::Right, most),
+            (Habit::Wrong, 0),
+            (Habit::RightThenWrong(1), 1),
+        ] {
             let script = Script::default();
             let mut session = Room::of(64).session(&model);
             guess(&mut session, most, habit, &script);
@@ -54,7 +58,11 @@ fn every_right_guess_is_kept_and_counted_and_no_wrong_one() {
             // The first token needs no pass; a pass gives one, and as many as were right.
             let passes = 24usize.div_ceil(share + 1);
             assert_eq!(counts.passes as usize, passes, "{most} {habit:?}: {counts:?}");
-            assert_eq!(counts.accepted as usize, 24 - passes, "{most} {habit:?}: {counts:?}");
+            assert_eq!(
+                counts.accepted as usize,
+                24 - passes,
+                "{most} {habit:?}: {counts:?}"
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use siskin::device::settings::{CacheType, Kernels, Values};
 use siskin::speculate::{Judge, Speculator};
 use siskin::{
-    ContextOptions, Error, LoadOptions, Model, Sampling, SamplerConfig, Session, StopReason, Token, ggml_hook,
+    ContextOptions, Error, LoadOptions, Model, SamplerConfig, Sampling, Session, StopReason, Token, ggml_hook,
 };
 
 use drafter::{Habit, Script, Scripted};

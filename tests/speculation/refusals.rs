@@ -63,14 +63,22 @@ fn a_session_s_own_settings_count_and_not_those_of_its_model_alone() {
         };
         let model = load(&path);
         let mut session = Session::new(&model, with(values.clone())).expect("a session");
-        assert_eq!(refused(&mut session).is_some(), is_refused, "of the session: {values:?}");
+        assert_eq!(
+            refused(&mut session).is_some(),
+            is_refused,
+            "of the session: {values:?}"
+        );
         let options = LoadOptions {
             values: values.clone(),
             ..LoadOptions::default()
         };
         let model = Model::load(&path, &options).expect("a model");
         let mut session = Session::new(&model, with(values.clone())).expect("a session");
-        assert_eq!(refused(&mut session).is_some(), is_refused, "of the model: {values:?}");
+        assert_eq!(
+            refused(&mut session).is_some(),
+            is_refused,
+            "of the model: {values:?}"
+        );
     }
 }
 
@@ -88,7 +96,10 @@ fn repacked_weights_are_refused() {
         ..LoadOptions::default()
     };
     let model = Model::load(&convert("llama-spm", "f16", out.path()), &options).expect("a model");
-    assert_eq!(refused(&mut Room::of(64).session(&model)), Some(NotExact::Repacked));
+    assert_eq!(
+        refused(&mut Room::of(64).session(&model)),
+        Some(NotExact::Repacked)
+    );
 }
 
 /// Heads of 24 numbers are llama.cpp's: from 512 cells on it adds up in another order if there is one token.
@@ -114,6 +125,10 @@ fn heads_that_the_kernels_do_not_compute_are_refused_or_give_the_same_text() {
         let mut session = room.session(&model);
         guess(&mut session, most, Habit::Right, &script);
         script.tell(&want.tokens);
-        assert_eq!(write(&mut session, &prompt, &sampling).expect("a text"), want, "{most}");
+        assert_eq!(
+            write(&mut session, &prompt, &sampling).expect("a text"),
+            want,
+            "{most}"
+        );
     }
 }

@@ -18,7 +18,10 @@ enum Step {
         interrupted: Option<usize>,
     },
     /// So many tokens drawn.
-    Sample { sampling: Sampling, count: usize },
+    Sample {
+        sampling: Sampling,
+        count: usize,
+    },
     Decode(Vec<Token>),
     DecodeRows(Vec<Token>),
     Truncate(usize),
@@ -188,7 +191,12 @@ fn walk(model: &Model, room: Room, seed: u64, steps: usize) {
         }
         let want = take(&mut plain, &step, None).map_err(|error| error.to_string());
         let found = take(&mut guessing, &step, Some(&script)).map_err(|error| error.to_string());
-        let case = || format!("seed {seed}, {room:?}, {habit:?}: {:?}", &taken[taken.len().saturating_sub(3)..]);
+        let case = || {
+            format!(
+                "seed {seed}, {room:?}, {habit:?}: {:?}",
+                &taken[taken.len().saturating_sub(3)..]
+            )
+        };
         assert_eq!(found, want, "{}", case());
         assert_eq!(State::of(&guessing), State::of(&plain), "{}", case());
     }
@@ -200,7 +208,11 @@ fn a_session_is_the_same_after_any_steps() {
         return;
     }
     let out = tempfile::tempdir().expect("a temporary folder");
-    let models = [("llama-spm", "q4_k_m"), ("gptneox-bpe", "q4_0"), ("llama-rope-llama3", "q8_0")];
+    let models = [
+        ("llama-spm", "q4_k_m"),
+        ("gptneox-bpe", "q4_0"),
+        ("llama-rope-llama3", "q8_0"),
+    ];
     for (at, (name, ty)) in models.into_iter().enumerate() {
         let model = fixture(name, ty, out.path());
         for seed in 0..12 {

@@ -98,15 +98,23 @@ fn future(model: &Model, room: Room, chat: &Chat, seen: &Seen, sampling: &Sampli
     let prompt = chat.session().tokens().get(..prompt).unwrap_or_default();
     let text = write(&mut room.session(model), prompt, &longer);
     let text = text.map(|text| text.tokens).unwrap_or_default();
-    let mut next = if text.starts_with(&seen.tokens) { text } else { seen.tokens.clone() };
+    let mut next = if text.starts_with(&seen.tokens) {
+        text
+    } else {
+        seen.tokens.clone()
+    };
     let ids = (0..).map(Token).take(model.vocabulary_len());
     next.extend(ids.filter(|token| model.is_eog(*token)));
     next
 }
 
 fn chance_act(rng: &mut Rng) -> Act {
-    let words = ["the king", "a fox", "and then", "she said", "golden", "Hans", "\n\n", "<s>"];
-    let message: Vec<&str> = (0..rng.usize(1..6)).map(|_| words[rng.usize(0..words.len())]).collect();
+    let words = [
+        "the king", "a fox", "and then", "she said", "golden", "Hans", "\n\n", "<s>",
+    ];
+    let message: Vec<&str> = (0..rng.usize(1..6))
+        .map(|_| words[rng.usize(0..words.len())])
+        .collect();
     let sampling = samplings()[rng.usize(0..7)].clone();
     let sampling = sampling.max_tokens(rng.usize(1..40));
     let some = |rng: &mut Rng| (rng.u8(0..4) == 0).then(|| rng.usize(0..12));
@@ -155,7 +163,11 @@ fn talk(model: &Model, room: Room, seed: u64, acts: usize) -> usize {
         let found = act(&mut guessing, &next);
         let case = format!("seed {seed}, {room:?}, {habit:?}, own template {own}, act {at}: {next:?}");
         assert_eq!(found, want, "{case}");
-        assert_eq!(State::of(guessing.session()), State::of(plain.session()), "{case}");
+        assert_eq!(
+            State::of(guessing.session()),
+            State::of(plain.session()),
+            "{case}"
+        );
         assert_eq!(guessing.conversation(), plain.conversation(), "{case}");
     }
     drops
@@ -168,9 +180,13 @@ fn conversations_are_the_same_whatever_happens_to_them() {
     }
     let out = tempfile::tempdir().expect("a temporary folder");
     let mut drops = 0;
-    for (at, (name, ty)) in [("llama-tied", "q8_0"), ("llama-rope-llama3", "q4_0"), ("stablelm-bpe", "q4_k_m")]
-        .into_iter()
-        .enumerate()
+    for (at, (name, ty)) in [
+        ("llama-tied", "q8_0"),
+        ("llama-rope-llama3", "q4_0"),
+        ("stablelm-bpe", "q4_k_m"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let model = fixture(name, ty, out.path());
         for seed in 0..8 {
@@ -178,7 +194,10 @@ fn conversations_are_the_same_whatever_happens_to_them() {
             drops += talk(&model, room, seed * 5 + at as u64, 24);
         }
     }
-    assert!(drops > 3, "turns were dropped in the middle of {drops} answers only");
+    assert!(
+        drops > 3,
+        "turns were dropped in the middle of {drops} answers only"
+    );
 }
 
 /// What is computed again after an answer must be the same number of tokens: with weights of f16, more than eight give

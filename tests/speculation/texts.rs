@@ -68,7 +68,13 @@ fn texts_of_every_model_and_type_are_the_same() {
                     threads: threads.next().expect("a number"),
                     ..Room::of(128)
                 };
-                compare(&model, room, way, &tokens(&model, 12, 1), &sampling.max_tokens(20));
+                compare(
+                    &model,
+                    room,
+                    way,
+                    &tokens(&model, 12, 1),
+                    &sampling.max_tokens(20),
+                );
             }
         }
     }
@@ -108,7 +114,12 @@ fn texts_end_at_the_same_token_whatever_ends_them() {
     let out = tempfile::tempdir().expect("a temporary folder");
     let model = fixture("llama-spm", "q4_k_m", out.path());
     let prompt = tokens(&model, 6, 3);
-    let habits = [Habit::Right, Habit::RightThenWrong(2), Habit::ThenEnd(1), Habit::Random(7)];
+    let habits = [
+        Habit::Right,
+        Habit::RightThenWrong(2),
+        Habit::ThenEnd(1),
+        Habit::Random(7),
+    ];
     for most in [1, 3, 7] {
         for (habit, sampling) in habits.into_iter().zip(samplings()) {
             for length in 0..=12 {
@@ -157,16 +168,28 @@ fn end_tokens_inside_a_run_end_the_text() {
     }
     let out = tempfile::tempdir().expect("a temporary folder");
     let mut ends = 0;
-    for (name, ty) in [("llama-rope-llama3", "q8_0"), ("stablelm-qknorm", "q4_0"), ("llama-tied", "q6_k")] {
+    for (name, ty) in [
+        ("llama-rope-llama3", "q8_0"),
+        ("stablelm-qknorm", "q4_0"),
+        ("llama-tied", "q6_k"),
+    ] {
         let model = fixture(name, ty, out.path());
         let prompt = tokens(&model, 4, 3);
         for seed in 0..1500 {
             let mut sampling = Sampling::default().temp(4.0).seed(seed).max_tokens(40);
-            (sampling.config.top_k, sampling.config.top_p, sampling.config.min_p) = (0, 1.0, 0.0);
+            (
+                sampling.config.top_k,
+                sampling.config.top_p,
+                sampling.config.min_p,
+            ) = (0, 1.0, 0.0);
             let first = model_ends(&model, &prompt, &sampling);
             let Some(length) = first else { continue };
             ends += 1;
-            for way in [(7, Habit::Right), (length % 7 + 1, Habit::ThenEnd(length % 4)), (3, Habit::Random(9))] {
+            for way in [
+                (7, Habit::Right),
+                (length % 7 + 1, Habit::ThenEnd(length % 4)),
+                (3, Habit::Random(9)),
+            ] {
                 assert_eq!(
                     compare(&model, Room::of(64), way, &prompt, &sampling),
                     Some(StopReason::EndOfText)
@@ -187,12 +210,20 @@ fn model_ends(model: &Model, prompt: &[Token], sampling: &Sampling) -> Option<us
 }
 
 /// What an interrupted text leaves, and how it goes on: after so many pieces, with or without guesses.
-fn interrupted(session: &mut Session, prompt: &[Token], sampling: &Sampling, pieces: usize) -> (String, State) {
+fn interrupted(
+    session: &mut Session,
+    prompt: &[Token],
+    sampling: &Sampling,
+    pieces: usize,
+) -> (String, State) {
     let flag = AtomicBool::new(false);
     let mut generation = session
         .generate_from(prompt, sampling, Some(&flag))
         .expect("a text");
-    let mut text: String = (&mut generation).take(pieces).map(|piece| piece.expect("a piece")).collect();
+    let mut text: String = (&mut generation)
+        .take(pieces)
+        .map(|piece| piece.expect("a piece"))
+        .collect();
     flag.store(true, Ordering::Relaxed);
     text.extend((&mut generation).map(|piece| piece.expect("a piece")));
     assert!(generation.stop_reason().is_some());
@@ -207,7 +238,11 @@ fn an_interrupted_text_goes_on_as_one_that_had_its_limit_there() {
     let out = tempfile::tempdir().expect("a temporary folder");
     let model = fixture("stablelm-bpe", "q5_k_m", out.path());
     let prompt = tokens(&model, 6, 3);
-    for (sampling, habit) in samplings().into_iter().zip([Habit::Right, Habit::RightThenWrong(3), Habit::Random(5)]) {
+    for (sampling, habit) in
+        samplings()
+            .into_iter()
+            .zip([Habit::Right, Habit::RightThenWrong(3), Habit::Random(5)])
+    {
         let sampling = sampling.max_tokens(20);
         let next = write(&mut Room::of(96).session(&model), &prompt, &sampling).expect("a text");
         for pieces in 0..next.pieces.len() {
@@ -223,7 +258,11 @@ fn an_interrupted_text_goes_on_as_one_that_had_its_limit_there() {
             let drawn = plain.len() + usize::from(pieces > 0) - prompt.len();
             let mut limited = Room::of(96).session(&model);
             write(&mut limited, &prompt, &sampling.clone().max_tokens(drawn)).expect("a text");
-            assert_eq!(State::of(&limited), State::of(&guessing), "{habit:?} after {pieces}");
+            assert_eq!(
+                State::of(&limited),
+                State::of(&guessing),
+                "{habit:?} after {pieces}"
+            );
             let go_on = |session: &mut Session| write(session, &[], &sampling).expect("a text");
             let want = go_on(&mut limited);
             assert_eq!(go_on(&mut guessing), want, "{habit:?} after {pieces}");
