@@ -14,9 +14,14 @@ use super::{PROGRAM, Room, State, TYPES, has_kernels, load, write};
 /// Tokens of each text.
 const LENGTH: usize = 64;
 
+/// What a variable says; the Makefile sets them empty.
+fn set(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
 /// The prompts of Spec-Bench if they are there, else lines of this project's own text.
 fn prompts() -> Vec<String> {
-    let limit = std::env::var("SISKIN_SPEC_PROMPTS").ok();
+    let limit = set("SISKIN_SPEC_PROMPTS");
     let limit = limit.map_or(usize::MAX, |count| count.parse().expect("a number"));
     let file = siskin_testing::shared().map(|data| data.join("eval/spec_bench.jsonl"));
     let all: Vec<String> = match file.and_then(|file| std::fs::read_to_string(file).ok()) {
@@ -38,7 +43,7 @@ fn prompt(line: &str) -> String {
 
 /// The files, one for each type.
 fn files(out: &Path) -> Vec<PathBuf> {
-    if let Some(file) = std::env::var_os("SISKIN_SPEC_MODEL") {
+    if let Some(file) = set("SISKIN_SPEC_MODEL") {
         return vec![file.into()];
     }
     let dirs = siskin_testing::checkpoints();
@@ -61,7 +66,7 @@ fn at_depth(prompt: &[Token], depth: usize) -> Vec<Token> {
 fn every_text_is_the_same_with_every_number_of_guesses() {
     assert!(has_kernels(), "there is nothing to compare without kernels");
     let out = tempfile::tempdir().expect("a temporary folder");
-    let given = std::env::var_os("SISKIN_SPEC_MODEL").is_some();
+    let given = set("SISKIN_SPEC_MODEL").is_some();
     let prompts = prompts();
     let samplings = [Sampling::greedy(), Sampling::default().temp(0.7).seed(1)];
     let caches = [CacheType::F16, CacheType::Q8_0, CacheType::Q4_0];

@@ -57,10 +57,13 @@ fn texts_of_every_model_and_type_are_the_same() {
     let mut ways = ways();
     let mut samplings = samplings().into_iter().cycle();
     let mut threads = (1..=4).cycle();
+    // Half of the types of each model: those of two models together are all.
+    let mut types = TYPES.into_iter().cycle();
     for dir in siskin_testing::checkpoints() {
-        for ty in TYPES {
+        for ty in types.by_ref().take(3) {
             let model = load(&siskin_testing::convert(PROGRAM, &dir, out.path(), ty));
             if model.check_speculation().is_err() {
+                assert!(dir.ends_with("llama-bias"), "{} {ty}", dir.display());
                 continue;
             }
             for (way, sampling) in ways.by_ref().zip(samplings.by_ref()).take(3) {
@@ -122,7 +125,7 @@ fn texts_end_at_the_same_token_whatever_ends_them() {
     ];
     for most in [1, 3, 7] {
         for (habit, sampling) in habits.into_iter().zip(samplings()) {
-            for length in 0..=12 {
+            for length in (0..=12).step_by(if most == 7 { 1 } else { 3 }) {
                 let way = (most, habit);
                 let limited = sampling.clone().max_tokens(length);
                 compare(&model, Room::of(96), way, &prompt, &limited);
