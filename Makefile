@@ -5,7 +5,7 @@ CARGO ?= cargo
 # A toolchain that rustup has just installed is not on the caller's PATH yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: run setup build test embed check bench bench-full soak pull-live fuzz man cross cross-test dist clean
+.PHONY: run setup build test embed check bench bench-full soak pull-live fuzz man cross cross-test dist spec-full clean
 
 run: build
 	./target/release/siskin run
@@ -66,6 +66,13 @@ bench-full: build
 # Ten thousand mixed requests to the service; its memory must not grow. SOAK is a model's file, or arguments.
 soak: build
 	./scripts/soak-serve.py $(SOAK)
+
+# Compares texts with guesses to texts without: every prompt of Spec-Bench (a part of ARCHITECTURE.md if ../shared is not there),
+# one to seven guesses, one to four threads, every type, depths to 4,096 tokens. Hours, with every fixture; SPEC is a model's
+# file to take instead, PROMPTS the number of prompts.
+spec-full: build
+	SISKIN_SPEC_MODEL=$(if $(SPEC),$(abspath $(SPEC))) SISKIN_SPEC_PROMPTS=$(PROMPTS) \
+		$(CARGO) test --release --locked --test speculation -- --ignored --nocapture
 
 # A first pull from the real hub, with the head of every answer, to compare with what the tests' hub does. The smallest model of
 # the catalogue's family by default.

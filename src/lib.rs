@@ -89,10 +89,10 @@ pub use siskin_model as model;
 pub use siskin_quant as quant;
 pub use siskin_runtime::{
     Batch, Builder, CacheLayout, Context, ContextOptions, Cut, Device, Error, ErrorKind, EvalCallback,
-    Generation, Importance, LoadOptions, LoadPlan, Model, MulMat, Notice, Pooling, Progress, Row, Rows,
-    STORYTELLER, SamplerConfig, Samples, Sampling, SequenceId, Session, StopReason, StopStrings, Sums,
-    TextDecoder, Token, Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features, ggml_hook,
-    llama_cpp_version, on_abort, report_lost_models, restart, share_one_heap, show_log, speculate,
+    Generation, Importance, LoadOptions, LoadPlan, Model, MulMat, NoKernel, NotExact, Notice, Pooling,
+    Progress, Row, Rows, STORYTELLER, SamplerConfig, Samples, Sampling, SequenceId, Session, StopReason,
+    StopStrings, Sums, TextDecoder, Token, Tokenize, Usage, Utf8Stream, argmax, chat, compiled_features,
+    ggml_hook, llama_cpp_version, on_abort, report_lost_models, restart, share_one_heap, show_log, speculate,
 };
 
 /// Which kernels decode in this process, and the reason if siskin's cannot.

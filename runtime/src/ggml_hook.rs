@@ -68,6 +68,11 @@ pub(crate) fn computes(ty: &str) -> bool {
     seam::computes(ty)
 }
 
+/// Whether siskin's attention computes heads with keys and values of these lengths, if so many share keys.
+pub(crate) fn attends(key: u64, value: u64, group: u64) -> bool {
+    seam::attends(key, value, group)
+}
+
 /// Counts what siskin's kernels have computed in this process.
 pub fn calls() -> Calls {
     seam::calls()

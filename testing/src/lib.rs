@@ -70,7 +70,7 @@ pub fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
     command.envs([
-        ("XDG_STATE_HOME", "/dev/null"),
+        ("XDG_STATE_HOME", "/proc/nonexistent"),
         ("XDG_CONFIG_HOME", "/nonexistent"),
     ]);
     command

@@ -28,6 +28,7 @@ mod report;
 mod sampling;
 mod serve;
 mod signals;
+mod speculation;
 mod terminal;
 mod util;
 mod vectors;

@@ -177,6 +177,8 @@ pub struct Context {
     stop: Stop,
     model: Model,
     capacity: u32,
+    /// Whether flash attention was asked for, or left to llama.cpp, which then uses it.
+    flash_attention: bool,
     layout: CacheLayout,
     sequences: Vec<State>,
     cells: cells::Cells,
@@ -239,6 +241,7 @@ impl Context {
             model: model.clone(),
             // llama.cpp rounds contexts up; what was asked for counts.
             capacity: capacity.min(there),
+            flash_attention: flash_attention(values) != sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
             layout: options.layout,
             sequences: (0..sequences).map(|_| State::default()).collect(),
             cells: cells::Cells::default(),
@@ -253,6 +256,11 @@ impl Context {
     /// Tokens that a sequence has room for; if the layout is unified, tokens of all sequences together.
     pub fn capacity(&self) -> u32 {
         self.capacity
+    }
+
+    /// Whether attention is computed as flash attention.
+    pub(super) fn flash_attention(&self) -> bool {
+        self.flash_attention
     }
 
     /// An empty sequence.

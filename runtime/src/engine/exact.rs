@@ -3,12 +3,12 @@
 use std::fmt;
 
 use llama_cpp_sys_2 as sys;
-use siskin_device::settings::{FlashAttention, Kernels};
-use siskin_model::gguf::Header;
-
 use sha2::{Digest, Sha256};
+use siskin_device::settings::{CacheType, FlashAttention, Kernels, Values};
+use siskin_model::gguf::{Header, Value};
+use siskin_model::shape::Dimensions;
 
-use super::{Model, Token};
+use super::{Model, Session, Token};
 use crate::speculate::RememberedKey;
 use crate::{Error, ggml_hook};
 
@@ -34,6 +34,8 @@ pub enum NotExact {
     Attention,
     /// A matrix is computed by llama.cpp.
     Matrix(NoKernel),
+    /// Its attention is of a form that llama.cpp computes: why.
+    Heads(String),
 }
 
 impl fmt::Display for NotExact {
@@ -47,7 +49,11 @@ impl fmt::Display for NotExact {
             NotExact::Repacked => write!(f, "the weights are repacked for llama.cpp, and that {other_bits}"),
             NotExact::Attention => write!(
                 f,
-                "flash attention is off, and llama.cpp's attention {other_bits}"
+                "flash attention is off (an f32 cache has none), and llama.cpp's attention {other_bits}"
+            ),
+            NotExact::Heads(what) => write!(
+                f,
+                "siskin's attention does not compute {what}, and llama.cpp's {other_bits}"
             ),
             NotExact::Matrix(NoKernel { tensor, ty }) => {
                 write!(
@@ -75,15 +81,96 @@ impl Model {
             (recurrent, NotExact::Recurrent),
             (ggml_hook::status().kernels != Kernels::Siskin, NotExact::Kernels),
             (values.repack, NotExact::Repacked),
-            (values.flash_attention == FlashAttention::Off, NotExact::Attention),
+            (!attends(values), NotExact::Attention),
         ];
         let reason = reasons
             .into_iter()
             .find_map(|(holds, reason)| holds.then_some(reason));
-        match reason.or_else(|| self.no_kernel().cloned().map(NotExact::Matrix)) {
+        match reason.or_else(|| self.not_computed().cloned()) {
             Some(reason) => Err(Error::NotExact(reason)),
             None => Ok(()),
         }
+    }
+}
+
+impl Session {
+    /// Checks that tokens may be guessed, with the session's own settings.
+    ///
+    /// # Errors
+    /// [`Error::NotExact`] has the reason.
+    pub fn check_speculation(&self) -> Result<(), Error> {
+        self.model().check_speculation()?;
+        match self.context.flash_attention() {
+            true => Ok(()),
+            false => Err(Error::NotExact(NotExact::Attention)),
+        }
+    }
+}
+
+/// Whether contexts with these settings have flash attention: those with an f32 cache have not.
+fn attends(values: &Values) -> bool {
+    values.flash_attention != FlashAttention::Off && values.cache_type != CacheType::F32
+}
+
+/// Architectures whose attention llama.cpp gives a bias or a cap, even if no key of the file says so.
+const BIASED: [&str; 8] = [
+    "baichuan",
+    "bloom",
+    "gemma2",
+    "grok",
+    "jina-bert-v2",
+    "refact",
+    "t5",
+    "t5encoder",
+];
+
+/// Why siskin's kernels do not compute all products of a model, or not its attention; `None` if they do.
+pub(super) fn not_computed(header: &Header) -> Option<NotExact> {
+    let matrix = without_kernel(header).map(NotExact::Matrix);
+    matrix.or_else(|| other_attention(header).map(NotExact::Heads))
+}
+
+/// What the attention of a model has that siskin's kernels do not compute. Sizes that the header does not state as one
+/// number are not known to be computed.
+fn other_attention(header: &Header) -> Option<String> {
+    let metadata = &header.metadata;
+    let arch = metadata.text("general.architecture").unwrap_or_default();
+    let is_set = |key: &str| {
+        let value = metadata.get(&format!("{arch}.{key}"));
+        value.is_some_and(|value| !matches!(value, Value::F32(number) if *number == 0.0))
+    };
+    if header
+        .tensors
+        .iter()
+        .any(|tensor| tensor.name.contains("attn_sinks"))
+    {
+        return Some("attention with sinks".into());
+    }
+    if is_set("attention.max_alibi_bias") || is_set("attn_logit_softcapping") || BIASED.contains(&arch) {
+        return Some("attention with a bias or a cap".into());
+    }
+    let Dimensions {
+        heads,
+        kv_heads,
+        key_length,
+        value_length,
+        ..
+    } = Dimensions::from_metadata(metadata);
+    // Some architectures have layers with heads of another length.
+    let others = [
+        "key_length_swa",
+        "value_length_swa",
+        "key_length_mla",
+        "value_length_mla",
+    ];
+    if others.iter().any(|key| is_set(&format!("attention.{key}"))) {
+        return Some("heads of several lengths".into());
+    }
+    let group = heads.zip(kv_heads).and_then(|(heads, kv)| heads.checked_div(kv));
+    match (key_length, value_length, group) {
+        (Some(key), Some(value), Some(group)) => (!ggml_hook::attends(key, value, group))
+            .then(|| format!("heads of {key} numbers in groups of {group}")),
+        _ => Some("heads of several lengths or numbers".into()),
     }
 }
 
@@ -113,7 +200,11 @@ impl Model {
 /// neither do rows of numbers. Stacks of matrices, those of experts, have no kernels.
 pub(super) fn without_kernel(header: &Header) -> Option<NoKernel> {
     let has_output = header.tensors.iter().any(|tensor| tensor.name == "output.weight");
-    let multiplies = |name: &str| !(has_output && name == "token_embd.weight" || name.starts_with("rope_"));
+    // Norms of each head have a row for each; numbers are multiplied with them one by one.
+    let multiplies = |name: &str| {
+        let is_looked_up = has_output && name == "token_embd.weight";
+        !(is_looked_up || name.starts_with("rope_") || name.ends_with("_norm.weight"))
+    };
     let sizes = |shape: &[u64]| shape.iter().filter(|size| **size > 1).count();
     let found = header.tensors.iter().find(|tensor| {
         multiplies(&tensor.name)

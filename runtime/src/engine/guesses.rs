@@ -17,12 +17,10 @@ impl Session {
     /// [`speculate`](crate::speculate).
     ///
     /// # Errors
-    /// The model cannot be computed so, or would not give the same text: see [`Model::check_speculation`].
-    ///
-    /// [`Model::check_speculation`]: super::Model::check_speculation
+    /// The model cannot be computed so, or would not give the same text: see [`Session::check_speculation`].
     pub fn set_speculator(&mut self, speculator: Option<Speculator>) -> Result<(), Error> {
         if speculator.is_some() {
-            self.model().check_speculation()?;
+            self.check_speculation()?;
         }
         self.settle()?;
         self.speculator = speculator;
@@ -68,6 +66,9 @@ impl Session {
         let right = self.context.tokens(self.sequence).get(self.len()) == Some(&token);
         if right {
             self.ahead -= 1;
+            // As after a pass over this token alone: what comes before it has no row any more.
+            self.context
+                .forget_rows(self.sequence, self.len().saturating_sub(1));
         }
         if let Some(speculator) = &mut self.speculator {
             speculator.outcome(if right { Outcome::Right } else { Outcome::Wrong });
@@ -106,6 +107,12 @@ impl Session {
         let begun = Instant::now();
         let mut tokens = vec![token];
         tokens.extend(speculator.guess(most));
+        // llama.cpp refuses a pass with a token that the vocabulary lacks, and the text would end there.
+        let size = self.model().vocabulary_len();
+        let is_known = |token: &&Token| usize::try_from(token.0).is_ok_and(|id| id < size);
+        let known = tokens[1..].iter().take_while(is_known).count();
+        tokens.truncate(1 + known);
+        speculator.keep(known);
         let guessing = begun.elapsed();
         let begun = Instant::now();
         let mut row = tokens.iter();

@@ -54,7 +54,8 @@ struct Loaded {
     longest: OnceLock<usize>,
     head_dim: Option<u64>,
     lacks_pre_tokenizer: bool,
-    no_kernel: Option<exact::NoKernel>,
+    /// Why siskin's kernels do not compute all of it.
+    not_computed: Option<exact::NotExact>,
     settings: Resolved,
     load_time: Duration,
 }
@@ -146,7 +147,7 @@ impl Model {
         }
         let lacks_pre_tokenizer = tokenizer::lacks_pre_tokenizer(&header.metadata);
         let head_dim = Dimensions::from_metadata(&header.metadata).key_length;
-        let no_kernel = exact::without_kernel(&header);
+        let not_computed = exact::not_computed(&header);
         drop(header);
         memory::trim();
         Ok(Model(Arc::new(Loaded {
@@ -155,7 +156,7 @@ impl Model {
             longest: OnceLock::new(),
             head_dim,
             lacks_pre_tokenizer,
-            no_kernel,
+            not_computed,
             settings,
             load_time: start.elapsed(),
         })))
@@ -224,9 +225,9 @@ impl Model {
         &self.0.llama
     }
 
-    /// A matrix that siskin has no kernel for.
-    pub(super) fn no_kernel(&self) -> Option<&exact::NoKernel> {
-        self.0.no_kernel.as_ref()
+    /// Why siskin's kernels do not compute all of it.
+    pub(super) fn not_computed(&self) -> Option<&exact::NotExact> {
+        self.0.not_computed.as_ref()
     }
 
     pub(super) fn longest(&self) -> &OnceLock<usize> {

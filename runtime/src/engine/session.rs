@@ -193,7 +193,11 @@ impl Session {
     /// Makes ready for `tokens` to be the whole context: keeps what they begin with and the cache has, and returns how
     /// many that is. See [`Context::keep_prefix`].
     pub fn keep_prefix(&mut self, tokens: &[Token]) -> usize {
-        self.ahead = 0;
+        // Guesses are not part of what was computed, even if they were right: how many tokens the caller computes next
+        // must not depend on them. If they cannot be taken out, everything is.
+        if self.settle().is_err() {
+            self.context.clear(self.sequence);
+        }
         self.context.keep_prefix(self.sequence, tokens)
     }
 

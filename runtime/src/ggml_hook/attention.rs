@@ -105,6 +105,14 @@ fn node(
     })
 }
 
+/// Whether heads with keys and values of these lengths are computed, if so many share keys, in a cache of f16 numbers.
+pub(super) fn computes(key: u64, value: u64, group: u64) -> bool {
+    let within =
+        |value: u64, most: usize| usize::try_from(value).is_ok_and(|value| (1..=most).contains(&value));
+    let whole = key.is_multiple_of(CacheFormat::F16.multiple() as u64);
+    key == value && whole && within(key, MAX_DIM) && within(group, MAX_GROUP)
+}
+
 /// A mask of f16 numbers, if it is the same for all heads and has a row for each token.
 fn plain_mask(mask: &ggml_tensor, size: [usize; 4], [cells, tokens, streams]: [usize; 3]) -> Option<Mask> {
     let plain = mask.type_ == sys::GGML_TYPE_F16

@@ -23,6 +23,10 @@ pub(super) fn computes(_: &str) -> bool {
     false
 }
 
+pub(super) fn attends(_: u64, _: u64, _: u64) -> bool {
+    false
+}
+
 pub(super) fn calls() -> Calls {
     Calls::default()
 }

@@ -54,6 +54,10 @@ pub(super) fn computes(ty: &str) -> bool {
         .any(|format| format.name().eq_ignore_ascii_case(ty))
 }
 
+pub(super) fn attends(key: u64, value: u64, group: u64) -> bool {
+    attention::computes(key, value, group)
+}
+
 pub(super) fn status() -> Status {
     let on = ON.load(Ordering::Acquire);
     Status {

@@ -143,6 +143,11 @@ impl Speculator {
         guesses.map(|(token, _)| *token).collect()
     }
 
+    /// Only the first `count` guesses are computed.
+    pub fn keep(&mut self, count: usize) {
+        self.open.truncate(count);
+    }
+
     /// The pass over the token drawn last and the guesses took so long, and guessing took `guessing`.
     pub fn computed(&mut self, took: Duration, guessing: Duration) {
         let guesses = self.open.len();

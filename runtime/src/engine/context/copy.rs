@@ -81,6 +81,12 @@ impl Context {
         self.cells.give_back(&cells);
     }
 
+    /// Forgets the rows of logits that follow the first `len` tokens of a sequence.
+    pub(in crate::engine) fn forget_rows(&mut self, sequence: SequenceId, len: usize) {
+        let end = u32::try_from(len).unwrap_or(u32::MAX);
+        self.state_mut(sequence).rows.retain(|row| row.0 >= end);
+    }
+
     /// Refuses so many tokens if a sequence has no room for them.
     pub(in crate::engine) fn check_room(&self, sequence: SequenceId, tokens: usize) -> Result<(), Error> {
         let room = self.room(sequence);
