@@ -1,7 +1,6 @@
 //! Results of measuring, kept between runs: a JSON file of named results, of a form with a number.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -179,10 +178,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Store<T> {
             schema: u64,
         }
         let text = match files::read_text(path, MAX_FILE) {
-            // If the folder is a file, as /dev/null for tests, nothing was saved either.
-            Err(FileError::Io { source, .. })
-                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
+            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(BTreeMap::new());
             }
             text => text.map_err(Unusable::File)?,
