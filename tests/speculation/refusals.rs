@@ -69,7 +69,7 @@ fn a_session_s_own_settings_count_and_not_those_of_its_model_alone() {
             "of the session: {values:?}"
         );
         let options = LoadOptions {
-            values: values,
+            values,
             ..LoadOptions::default()
         };
         let model = Model::load(&path, &options).expect("a model");
