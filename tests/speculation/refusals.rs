@@ -62,18 +62,18 @@ fn a_session_s_own_settings_count_and_not_those_of_its_model_alone() {
             ..ContextOptions::from(values)
         };
         let model = load(&path);
-        let mut session = Session::new(&model, with(values.clone())).expect("a session");
+        let mut session = Session::new(&model, with(values)).expect("a session");
         assert_eq!(
             refused(&mut session).is_some(),
             is_refused,
             "of the session: {values:?}"
         );
         let options = LoadOptions {
-            values: values.clone(),
+            values,
             ..LoadOptions::default()
         };
         let model = Model::load(&path, &options).expect("a model");
-        let mut session = Session::new(&model, with(values.clone())).expect("a session");
+        let mut session = Session::new(&model, with(values)).expect("a session");
         assert_eq!(
             refused(&mut session).is_some(),
             is_refused,

@@ -31,7 +31,7 @@ fn compare(
     assert_eq!(found, want, "{case}");
     assert_eq!(State::of(&guessing), State::of(&plain), "{case}");
     // The session goes on, with a token of its own or without.
-    let more = tokens(model, usize::from(want.tokens.len() % 2 == 0), 5);
+    let more = tokens(model, usize::from(want.tokens.len().is_multiple_of(2)), 5);
     let short = Sampling::greedy().max_tokens(3);
     let again = |session: &mut Session| write(session, &more, &short).map_err(|error| error.to_string());
     assert_eq!(again(&mut guessing), again(&mut plain), "{case}, continued");
