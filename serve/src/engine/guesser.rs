@@ -39,6 +39,8 @@ impl Guessing {
 #[derive(Debug)]
 pub(super) struct Guesser {
     judge: Judge,
+    /// Tokens of the vocabulary.
+    vocabulary: usize,
     /// The smaller model, which reads one text at a time: it guesses while one is computed alone.
     draft: Option<Drafters>,
 }
@@ -106,13 +108,14 @@ impl Guesser {
     ///
     /// # Errors
     /// There is no context for the smaller model.
-    pub(super) fn new(guessing: Guessing) -> Result<Self, Error> {
+    pub(super) fn new(guessing: Guessing, vocabulary: usize) -> Result<Self, Error> {
         let draft = guessing.draft.map(|(model, common)| {
             let draft = DraftModel::new(model.session()?, common);
             Ok::<_, Error>(Drafters::new(vec![Box::new(draft)]))
         });
         Ok(Guesser {
             judge: Judge::new(guessing.times, Acceptance::default()),
+            vocabulary,
             draft: draft.transpose()?,
         })
     }
@@ -140,7 +143,15 @@ impl Guesser {
             offers.extend(draft.offers(stream.may_guess(most), &self.judge));
         }
         let drafts = self.judge.choose(&offers);
-        for (part, draft) in pass.parts.iter_mut().zip(drafts) {
+        for (part, mut draft) in pass.parts.iter_mut().zip(drafts) {
+            // What is no token would fail the pass of everybody.
+            let known = |id: i32| usize::try_from(id).is_ok_and(|id| id < self.vocabulary);
+            let count = draft
+                .tokens
+                .iter()
+                .take_while(|(token, _)| known(token.0))
+                .count();
+            draft.tokens.truncate(count);
             if draft.tokens.is_empty() {
                 guesses.parts.push(None);
                 continue;

@@ -66,7 +66,7 @@ impl Worker {
             streams: HashMap::new(),
             guesser: guessing
                 .filter(|_| model.check_speculation().is_ok())
-                .map(Guesser::new)
+                .map(|guessing| Guesser::new(guessing, model.vocabulary_len()))
                 .transpose()?,
         })
     }

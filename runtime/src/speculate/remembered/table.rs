@@ -47,22 +47,36 @@ impl Key {
     }
 }
 
-/// The table. It takes no memory until something is in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Table(Vec<[Slot; SLOTS]>);
+/// Buckets that are allocated together.
+const PAGE: usize = 64;
+
+/// Some buckets; `None` as long as nothing is in them.
+type Page = Option<Box<[[Slot; SLOTS]; PAGE]>>;
+
+/// The table. Its pages take memory once something is in them: short texts touch few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Table(Vec<Page>);
+
+impl Default for Table {
+    fn default() -> Self {
+        Table(vec![None; BUCKETS / PAGE])
+    }
+}
 
 impl Table {
     /// Bytes that it takes at most.
-    pub(super) const BYTES: usize = BUCKETS * size_of::<[Slot; SLOTS]>();
+    pub(super) const BYTES: usize = BUCKETS * size_of::<[Slot; SLOTS]>() + BUCKETS / PAGE * size_of::<Page>();
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.0.capacity() * size_of::<[Slot; SLOTS]>()
+        let pages = self.0.iter().flatten().count();
+        pages * PAGE * size_of::<[Slot; SLOTS]>() + self.0.capacity() * size_of::<Page>()
     }
 
     /// What followed most often, the latest of equals, and how often.
     pub(super) fn best(&self, key: Key) -> Option<(Token, u8)> {
-        let bucket = self.0.get(usize::from(key.bucket))?;
+        let bucket = usize::from(key.bucket);
+        let bucket = &self.0.get(bucket / PAGE)?.as_ref()?[bucket % PAGE];
         let known = bucket
             .iter()
             .filter(|slot| slot.count > 0 && slot.check == key.check);
@@ -72,7 +86,9 @@ impl Table {
 
     /// `token` followed the context.
     pub(super) fn count(&mut self, key: Key, token: u32, generation: u16) {
-        let bucket = &mut self.allocated()[usize::from(key.bucket)];
+        let Some(bucket) = self.bucket(key.bucket) else {
+            return;
+        };
         let known = |slot: &Slot| slot.count > 0 && (slot.check, slot.token) == (key.check, token);
         let (at, count) = match bucket.iter().position(known) {
             Some(at) => (at, bucket[at].count.saturating_add(1)),
@@ -89,7 +105,7 @@ impl Table {
 
     /// Puts a slot after the others of a bucket. False if the bucket is full.
     pub(super) fn put(&mut self, bucket: u16, slot: Slot) -> bool {
-        let Some(bucket) = self.allocated().get_mut(usize::from(bucket)) else {
+        let Some(bucket) = self.bucket(bucket) else {
             return false;
         };
         match bucket.iter_mut().find(|slot| slot.count == 0) {
@@ -101,17 +117,20 @@ impl Table {
 
     /// Every slot that is used, with its bucket, in order.
     pub(super) fn used(&self) -> impl Iterator<Item = (u16, &Slot)> {
-        let buckets = (0..).zip(&self.0);
-        buckets
+        let pages = (0..).step_by(PAGE).zip(&self.0);
+        let pages = pages.filter_map(|(first, page)| Some((first, page.as_ref()?)));
+        pages
+            .flat_map(|(first, page)| (first..).zip(page.iter()))
             .flat_map(|(number, bucket)| bucket.iter().map(move |slot| (number, slot)))
             .filter(|(_, slot)| slot.count > 0)
     }
 
-    fn allocated(&mut self) -> &mut [[Slot; SLOTS]] {
-        if self.0.is_empty() {
-            self.0 = vec![[Slot::default(); SLOTS]; BUCKETS];
-        }
-        &mut self.0
+    /// A bucket, allocated if it is not yet; `None` if there is none of that number.
+    fn bucket(&mut self, number: u16) -> Option<&mut [Slot; SLOTS]> {
+        let number = usize::from(number);
+        let page = self.0.get_mut(number / PAGE)?;
+        let page = page.get_or_insert_with(|| Box::new([[Slot::default(); SLOTS]; PAGE]));
+        Some(&mut page[number % PAGE])
     }
 }
 
