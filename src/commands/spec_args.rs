@@ -95,7 +95,7 @@ impl SpecArgs {
             },
             off: None,
         };
-        let draft = self.spec.load(session.model(), builder)?;
+        let draft = self.spec.load(session.model(), session.capacity(), builder)?;
         let mut drafters = self.spec.drafters(draft.as_ref())?;
         let mut acceptance = None;
         if let Some((_, remembered)) = &remembering.file {
@@ -154,16 +154,25 @@ pub(crate) struct DraftFile {
 }
 
 impl Spec {
-    /// Loads the smaller model, if there is to be one, and checks that it guesses for `target`.
+    /// Loads the smaller model, if there is to be one, and checks that it guesses for `target`, whose context has so many
+    /// tokens.
     pub(crate) fn load(
         &self,
         target: &Model,
+        context: u32,
         builder: impl FnOnce(&Path) -> anyhow::Result<Builder>,
     ) -> anyhow::Result<Option<DraftFile>> {
         let Spec::Draft(path) = self else {
             return Ok(None);
         };
-        let plan = builder(path)?.plan()?;
+        let builder = builder(path)?;
+        let shape = builder.clone().plan()?.shape;
+        // Past its training length it guesses badly, and past the larger model's context nothing.
+        let builder = match shape {
+            Some(shape) => builder.context(shape.training_context.min(context)),
+            None => builder,
+        };
+        let plan = builder.plan()?;
         notices::print(&plan.notices);
         let model = plan.load()?;
         let agreement = target

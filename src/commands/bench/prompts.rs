@@ -71,7 +71,7 @@ pub(super) fn main(args: &BenchArgs, file: &Path) -> anyhow::Result<ExitCode> {
         chat::template_of(&model, chat::now()).context("the model's own template cannot be used")?;
     let session = model.session()?;
     let spec = &args.prompts.spec;
-    let draft = spec.load(&model, |path| {
+    let draft = spec.load(&model, session.capacity(), |path| {
         Ok(builder(args, &task, Some(path))?.force(args.force))
     })?;
     // Once here, where a failure is told: later ones would be as this one.
