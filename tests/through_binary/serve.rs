@@ -1,6 +1,7 @@
 //! The service, as its clients and systemd see it.
 
 mod client;
+mod guesses;
 mod numbers;
 mod refusals;
 mod start;
