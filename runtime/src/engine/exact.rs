@@ -149,6 +149,10 @@ fn other_attention(header: &Header) -> Option<String> {
     if is_set("attention.max_alibi_bias") || is_set("attn_logit_softcapping") || BIASED.contains(&arch) {
         return Some("attention with a bias or a cap".into());
     }
+    // The cache of a window may have lost what a token needs that is computed again after a wrong guess.
+    if is_set("attention.sliding_window") {
+        return Some("attention with a sliding window".into());
+    }
     let Dimensions {
         heads,
         kv_heads,
