@@ -54,14 +54,8 @@ const PAGE: usize = 64;
 type Page = Option<Box<[[Slot; SLOTS]; PAGE]>>;
 
 /// The table. Its pages take memory once something is in them: short texts touch few.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Table(Vec<Page>);
-
-impl Default for Table {
-    fn default() -> Self {
-        Table(vec![None; BUCKETS / PAGE])
-    }
-}
 
 impl Table {
     /// Bytes that it takes at most.
@@ -128,6 +122,9 @@ impl Table {
     /// A bucket, allocated if it is not yet; `None` if there is none of that number.
     fn bucket(&mut self, number: u16) -> Option<&mut [Slot; SLOTS]> {
         let number = usize::from(number);
+        if self.0.is_empty() {
+            self.0 = vec![None; BUCKETS / PAGE];
+        }
         let page = self.0.get_mut(number / PAGE)?;
         let page = page.get_or_insert_with(|| Box::new([[Slot::default(); SLOTS]; PAGE]));
         Some(&mut page[number % PAGE])

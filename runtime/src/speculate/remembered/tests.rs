@@ -161,7 +161,11 @@ fn all_drafters_together_take_at_most_twelve_mebibytes_if_full() {
     let (mut history, mut recycled, mut remembered) = (History::new(), Recycled::new(), Remembered::new(KEY));
     history.observe(&text);
     recycled.row(Token(1), &[1.0, 2.0]);
-    remembered.observe(&text);
+    // Many contexts: they touch every page of the table.
+    let words: Vec<Token> = (0..65_536)
+        .map(|_| Token(random.i32(0..KEY.vocabulary as i32)))
+        .collect();
+    remembered.observe(&words);
     let bytes = history.bytes() + recycled.bytes() + remembered.bytes();
     assert!((10 << 20..12 << 20).contains(&bytes), "{bytes}");
 }
