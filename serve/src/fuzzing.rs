@@ -105,6 +105,7 @@ impl Site {
             max_wait: Duration::MAX,
             stores: false,
             speculates: true,
+            must_speculate: false,
         };
         let model = ModelConfig {
             name: "storyteller".into(),

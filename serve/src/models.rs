@@ -134,6 +134,8 @@ pub(crate) struct Sharing {
     pub(crate) stores: bool,
     /// Whether tokens are guessed.
     pub(crate) speculates: bool,
+    /// Whether models of which none can be guessed are refused.
+    pub(crate) must_speculate: bool,
 }
 
 /// Every model.
@@ -271,13 +273,17 @@ impl Models {
         let limits = self.limits(&plan, &entry.facts);
         let costs = entry.state().costs.clone().unwrap_or_else(|| costs(&plan));
         let times = self.sharing.speculates.then(|| pass_times(&plan));
+        let (is_only, must) = (self.entries.len() == 1, self.sharing.must_speculate);
         let (path, stores) = (entry.path.clone(), self.sharing.stores);
         let loaded = blocking(move || {
             let fingerprint = stores.then(|| engine::fingerprint(path.as_deref())).flatten();
             let key = fingerprint.and_then(|fingerprint| StateKey::new(&plan, fingerprint, &limits));
             let model = plan.load()?;
+            if must {
+                model.check_speculation()?;
+            }
             let guessing = times
-                .map(|times| Guessing::new(times, draft, &model))
+                .map(|times| Guessing::new(times, draft, &model, is_only))
                 .transpose()?;
             Ok((model, key, guessing))
         });
@@ -317,6 +323,7 @@ impl Models {
             max_wait,
             stores: _,
             speculates: _,
+            must_speculate: _,
         } = self.sharing;
         let context = values.context.max(1);
         let limits = Limits {

@@ -38,6 +38,8 @@ pub struct Config {
     pub deterministic: bool,
     /// Whether tokens are guessed, and computed several at once, if that changes no text.
     pub speculates: bool,
+    /// Whether models of which none can be guessed are refused.
+    pub must_speculate: bool,
     /// Requests that would wait longer are refused.
     pub max_wait: Duration,
     /// Bytes for all models together; `None` for what the machine has.
@@ -215,6 +217,7 @@ async fn serve(config: Config, ready: impl FnOnce(&[Address])) -> Result<(), Ser
         max_wait: config.max_wait,
         stores,
         speculates: config.speculates,
+        must_speculate: config.must_speculate,
     };
     let models = Models::new(config.models, engine.clone(), config.memory, sharing)?;
     let mut app = App::new(engine.clone(), models, config.sampler, metrics.clone());

@@ -174,6 +174,7 @@ impl ServeArgs {
             parallel: self.parallel.into(),
             deterministic: self.deterministic,
             speculates: self.spec != Spec::Off,
+            must_speculate: matches!(self.spec, Spec::Lookup | Spec::Draft(_)),
             max_wait: self.max_wait,
             memory: self.memory,
             background: self.background.clone(),

@@ -120,8 +120,15 @@ fn open(model: &Model) -> Option<(PathBuf, SharedRemembered)> {
     let path = paths::state()?.join("remembered").join(name);
     let remembered = match Remembered::load(&path, key) {
         Ok(remembered) => remembered,
-        // What cannot be read is not written either.
-        Err(LoadRememberedError::File(_)) => return None,
+        // What cannot be read is not written either. Without a folder there is nothing to say.
+        Err(LoadRememberedError::File(error)) => {
+            let source =
+                std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+            if source.is_none_or(|source| source.kind() != std::io::ErrorKind::NotADirectory) {
+                say!("siskin: {error}; nothing is remembered");
+            }
+            return None;
+        }
         Err(error) => {
             say!("siskin: {error}; it is written anew");
             Remembered::new(key)

@@ -65,14 +65,14 @@ pub fn expect_kernels(found: bool) {
     }
 }
 
+/// A folder that is not there, and that not even root can make: what a test does leaves nothing in the user's home.
+pub const NO_STATE: &str = "/proc/nonexistent";
+
 /// `program` with arguments, without standard input, and without this user's own profiles and tuning results.
 pub fn command<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
-    command.envs([
-        ("XDG_STATE_HOME", "/proc/nonexistent"),
-        ("XDG_CONFIG_HOME", "/nonexistent"),
-    ]);
+    command.envs([("XDG_STATE_HOME", NO_STATE), ("XDG_CONFIG_HOME", "/nonexistent")]);
     command
 }
 

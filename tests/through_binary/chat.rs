@@ -383,6 +383,7 @@ fn templates_that_mean_harm_end_the_conversation_soon_and_in_little_memory() {
         std::fs::write(&file, format!("{lists}{last}")).expect("written");
         // The limit has room for the program and for 256 MiB of stack that is never touched.
         let mut command = Command::new("sh");
+        command.env("XDG_STATE_HOME", siskin_testing::NO_STATE);
         command
             .args([
                 "-c",

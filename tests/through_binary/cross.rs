@@ -25,6 +25,7 @@ fn other() -> impl Fn() -> Command {
     assert!(!words.is_empty(), "SISKIN_CROSS is empty");
     move || {
         let mut command = Command::new(&words[0]);
+        command.env("XDG_STATE_HOME", siskin_testing::NO_STATE);
         command.args(&words[1..]).stdin(Stdio::null());
         command
     }

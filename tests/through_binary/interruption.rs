@@ -246,6 +246,7 @@ fn a_write_limit_leaves_the_old_target() {
             // A block is 512 bytes in some shells and 1024 in others; this is too few in both.
             let blocks = (target.new.len() as f64 * random.next() / 1024.0) as u64;
             let mut command = Command::new("sh");
+            command.env("XDG_STATE_HOME", siskin_testing::NO_STATE);
             command
                 .args([
                     "-c",

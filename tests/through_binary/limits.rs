@@ -11,6 +11,7 @@ use crate::util::{checkpoint, convert, siskin};
 fn limited(limit: &str, arguments: &[&str]) -> Output {
     let program = siskin(arguments.iter().copied());
     let mut shell = Command::new("sh");
+    shell.env("XDG_STATE_HOME", siskin_testing::NO_STATE);
     shell.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]);
     shell.arg(program.get_program()).args(program.get_args());
     for (name, value) in program.get_envs() {

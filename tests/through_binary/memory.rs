@@ -76,6 +76,7 @@ impl Cgroup {
     /// Starts the program within the group.
     fn siskin(&self, command: &str) -> Command {
         let mut shell = Command::new("sh");
+        shell.env("XDG_STATE_HOME", siskin_testing::NO_STATE);
         shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]);
         shell.arg(self.0.join("cgroup.procs"));
         shell.args([env!("CARGO_BIN_EXE_siskin"), command]);

@@ -18,20 +18,27 @@ pub(crate) struct Guessing {
 }
 
 impl Guessing {
-    /// With what was measured of passes, and the smaller model of `plan`, which is to guess for `model`.
+    /// With what was measured of passes, and the smaller model of `plan`, which is to guess for `model`. If that is one of
+    /// several, a smaller model with other tokens is meant for another, and left out.
     ///
     /// # Errors
-    /// It cannot be loaded, or has other tokens.
-    pub(crate) fn new(times: PassTimes, plan: Option<LoadPlan>, model: &Model) -> Result<Self, Error> {
-        let draft = plan.map(|plan| {
-            let draft = plan.load()?;
-            let common = model.agreement(&draft).map_err(Error::Draft)?.common;
-            Ok::<_, Error>((draft, common))
-        });
-        Ok(Guessing {
-            times,
-            draft: draft.transpose()?,
-        })
+    /// The smaller model cannot be loaded, or has other tokens.
+    pub(crate) fn new(
+        times: PassTimes,
+        plan: Option<LoadPlan>,
+        model: &Model,
+        is_only: bool,
+    ) -> Result<Self, Error> {
+        let Some(plan) = plan else {
+            return Ok(Guessing { times, draft: None });
+        };
+        let draft = plan.load()?;
+        let draft = match model.agreement(&draft) {
+            Ok(agreement) => Some((draft, agreement.common)),
+            Err(_) if !is_only => None,
+            Err(error) => return Err(Error::Draft(error)),
+        };
+        Ok(Guessing { times, draft })
     }
 }
 

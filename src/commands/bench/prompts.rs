@@ -108,6 +108,13 @@ pub(super) fn main(args: &BenchArgs, file: &Path) -> anyhow::Result<ExitCode> {
     out.flush().context("standard output")?;
     // The system takes the memory back faster at the end of the process.
     std::mem::forget(model);
+    if results.pairs.is_empty() && !results.interrupted {
+        say!(
+            "siskin: {}: no prompt could be measured; the notes have the reason",
+            file.display()
+        );
+        return Ok(ExitCode::FAILURE);
+    }
     if results.interrupted {
         return Ok(ExitCode::from(interrupt::exit_code()));
     }

@@ -20,6 +20,7 @@ pub(crate) enum Ending {
 /// Runs the program on `file`; a shell sets the limit, which the program inherits.
 pub(crate) fn run(args: &[&str], file: &Path, out: &Path) -> Ending {
     let mut command = Command::new("sh");
+    command.env("XDG_STATE_HOME", siskin_testing::NO_STATE);
     let limit = format!("ulimit -v {ADDRESS_SPACE} && exec \"$@\"");
     command.args(["-c", &limit, "sh", env!("CARGO_BIN_EXE_siskin")]);
     for arg in args {

@@ -245,6 +245,7 @@ fn a_disk_that_is_full_is_one_line_and_the_next_pull_works() {
         );
         let plain = site.pull(line);
         let mut limited = std::process::Command::new("sh");
+        limited.env("XDG_STATE_HOME", siskin_testing::NO_STATE);
         limited
             .args(["-c", "ulimit -f 64; exec \"$0\" \"$@\""])
             .arg(plain.get_program())

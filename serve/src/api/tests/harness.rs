@@ -29,6 +29,7 @@ pub(crate) fn new_app() -> Arc<App> {
         max_wait: Duration::from_secs(600),
         stores: false,
         speculates: true,
+        must_speculate: false,
     };
     let model = ModelConfig {
         name: "storyteller".into(),
