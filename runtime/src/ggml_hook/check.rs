@@ -13,13 +13,14 @@ use super::abi;
 /// Rows of a case: full registers and a remainder, for every instruction set.
 const ROWS: usize = 33;
 
-/// The kernels on `isa`.
+/// The kernels on `isa`, that of f16 weights on `floats`.
 ///
 /// # Errors
 /// Names the first kernel that is missing or wrong.
-pub(super) fn checked(isa: Isa) -> Result<Vec<Kernel>, String> {
+pub(super) fn checked(isa: Isa, floats: Isa) -> Result<Vec<Kernel>, String> {
     let mut kernels = Vec::with_capacity(Format::ALL.len());
     for format in Format::ALL {
+        let isa = if format == Format::F16 { floats } else { isa };
         let kernel = Kernel::new(format, isa).ok_or_else(|| format!("this CPU has no {}", isa.name()))?;
         agrees(&kernel)?;
         kernels.push(kernel);

@@ -1,5 +1,6 @@
-//! Chooses the instruction set by measuring: a CPU that splits wide registers may be faster with narrow ones. All of
-//! them give the same bits, so a wrong choice costs time only.
+//! Chooses the instruction set of products by measuring: a CPU that splits wide registers may be faster with narrow ones.
+//! Products of blocks have the same bits with all of them, so a wrong choice costs time only. Attention and products of
+//! f16 weights have not, and are not chosen here.
 
 use std::time::{Duration, Instant};
 
