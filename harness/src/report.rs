@@ -6,7 +6,7 @@ mod chart;
 mod csv;
 #[cfg(feature = "html")]
 mod html;
-mod markdown;
+pub(crate) mod markdown;
 pub mod number;
 mod passes;
 mod sustained;

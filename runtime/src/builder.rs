@@ -17,6 +17,7 @@ use siskin_model::gguf::{Header, ModelFile};
 use siskin_model::shape::Shape;
 
 use crate::engine::{LoadOptions, Model, STORYTELLER, compiled_features};
+use crate::speculate::PassTimes;
 use crate::{Error, ggml_hook};
 
 /// A machine with its profile, as everything that loads a model sees it.
@@ -384,7 +385,15 @@ pub struct LoadPlan {
     mark: Option<placement::Mark>,
 }
 
+/// The depth at which measured passes count for speculation: in the middle of usual texts.
+const USUAL_DEPTH: u32 = 512;
+
 impl LoadPlan {
+    /// What passes over several tokens take relative to one, as far as it was measured.
+    pub fn pass_times(&self) -> PassTimes {
+        PassTimes::new(|tokens| self.tuned.as_ref()?.pass_cost(tokens, USUAL_DEPTH))
+    }
+
     /// Binds this thread and switches the kernels. [`LoadPlan::load`] does so too; a program that runs the model in
     /// other processes does it there.
     pub fn apply(&self) -> Vec<Notice> {

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use siskin_runtime::scheduler::{Costs, Limits};
-use siskin_runtime::speculate::PassTimes;
 use siskin_runtime::{Builder, Error, LoadPlan};
 
 use crate::engine::{self, Engine, Guessing, StateKey};
@@ -117,9 +116,6 @@ impl Lease {
         self.user.entry.keep.store(until, Ordering::Relaxed);
     }
 }
-
-/// Tokens in the context of an answer, in the middle of usual ones.
-const USUAL_DEPTH: u32 = 512;
 
 /// How contexts are shared.
 #[derive(Debug, Clone, Copy)]
@@ -272,7 +268,7 @@ impl Models {
         self.make_room(entry, bytes, self.memory.unwrap_or(usable))?;
         let limits = self.limits(&plan, &entry.facts);
         let costs = entry.state().costs.clone().unwrap_or_else(|| costs(&plan));
-        let times = self.sharing.speculates.then(|| pass_times(&plan));
+        let times = self.sharing.speculates.then(|| plan.pass_times());
         let (is_only, must) = (self.entries.len() == 1, self.sharing.must_speculate);
         let (path, stores) = (entry.path.clone(), self.sharing.stores);
         let loaded = blocking(move || {
@@ -432,11 +428,6 @@ fn costs(plan: &LoadPlan) -> Costs {
         tuned.prefill_tokens_per_second,
         |streams| tuned.pass_cost(streams, 0),
     )
-}
-
-/// What passes over several tokens take relative to one, as far as `siskin tune` measured it.
-fn pass_times(plan: &LoadPlan) -> PassTimes {
-    PassTimes::new(|tokens| plan.tuned.as_ref()?.pass_cost(tokens, USUAL_DEPTH))
 }
 
 fn no_memory(error: Error) -> ApiError {

@@ -90,7 +90,7 @@ pub(crate) fn converse(
     let only = talk.only.as_ref().map(PromptArgs::read);
     let only = only.transpose()?.map(Option::unwrap_or_default);
     let loaded = talk.load.as_deref().map(store::load).transpose()?;
-    let tuned = plan.tuned.clone();
+    let times = plan.pass_times();
     let model = plan.load()?;
     super::notices::print_vocabulary(&model);
     let template = match frame.template(&model)? {
@@ -105,7 +105,7 @@ pub(crate) fn converse(
         }
     };
     let mut session = model.session()?;
-    let remembering = spec.apply(&mut session, tuned.as_ref(), |path| args.builder(path))?;
+    let remembering = spec.apply(&mut session, times, |path| args.builder(path))?;
     let line = PromptLine::new(&mut session);
     let context = session.capacity();
     let mut chat = Chat::new(session, template, frame.system.clone());

@@ -97,14 +97,14 @@ pub(crate) fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     let sampling = args.sampling.sampling()?;
     let frame = args.template.read()?;
     let prompt = args.read(given)?;
-    let tuned = plan.tuned.clone();
+    let times = plan.pass_times();
     let model = plan.load()?;
     super::notices::print_vocabulary(&model);
     let template = if args.raw { None } else { frame.template(&model)? };
     let mut session = model.session()?;
     let remembering = args
         .spec
-        .apply(&mut session, tuned.as_ref(), |path| args.session.builder(path))?;
+        .apply(&mut session, times, |path| args.session.builder(path))?;
     let made = match template {
         Some(template) => {
             let line = PromptLine::new(&mut session);

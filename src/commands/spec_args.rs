@@ -5,18 +5,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
-use siskin::device::{paths, tuned::Tuned};
+use siskin::device::paths;
 use siskin::speculate::{
-    Acceptance, DraftModel, Drafter, History, Judge, LoadRememberedError, PassTimes, Recycled, Remembered,
+    self, Acceptance, DraftModel, Drafter, Judge, LoadRememberedError, PassTimes, Remembered,
     SaveRememberedError, SharedRemembered, Speculation, Speculator,
 };
 use siskin::{Builder, Error, Model, Session};
 
 use super::notices;
 use crate::interrupt;
-
-/// The depth at which `siskin tune` measured what counts here: in the middle of usual texts.
-const DEPTH: u32 = 512;
 
 /// What was typed.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,18 +64,18 @@ pub(crate) struct Remembering {
 }
 
 impl SpecArgs {
-    /// Has the session guess, as was typed. `tuned` is what was measured of its model, `builder` makes the way to load
-    /// another.
+    /// Has the session guess, as was typed. `times` is what was measured of its model, `builder` makes the way to
+    /// load another.
     pub(crate) fn apply(
         &self,
         session: &mut Session,
-        tuned: Option<&Tuned>,
+        times: PassTimes,
         builder: impl FnOnce(&Path) -> anyhow::Result<Builder>,
     ) -> anyhow::Result<Remembering> {
         if self.spec == Spec::Off {
             return Ok(Remembering::default());
         }
-        if let Err(error) = session.model().check_speculation() {
+        if let Err(error) = session.check_speculation() {
             return match (error, &self.spec) {
                 (Error::NotExact(reason), Spec::Auto) => Ok(Remembering {
                     off: Some(reason.to_string()),
@@ -102,7 +99,7 @@ impl SpecArgs {
             acceptance = Acceptance::from_bytes(remembered.lock().extra());
             drafters.push(Box::new(remembered.clone()));
         }
-        let judge = Judge::new(times(tuned), acceptance.unwrap_or_default());
+        let judge = Judge::new(times, acceptance.unwrap_or_default());
         session.set_speculator(Some(Speculator::new(drafters, judge)))?;
         Ok(remembering)
     }
@@ -175,11 +172,11 @@ impl Spec {
         let builder = builder(path)?;
         let shape = builder.clone().plan()?.shape;
         // Past its training length it guesses badly, and past the larger model's context nothing.
-        let builder = match shape {
+        let builder = match &shape {
             Some(shape) => builder.context(shape.training_context.min(context)),
             None => builder,
         };
-        let plan = builder.plan()?;
+        let plan = builder.plan_for(shape)?;
         notices::print(&plan.notices);
         let model = plan.load()?;
         let agreement = target
@@ -197,7 +194,7 @@ impl Spec {
         if *self == Spec::Off {
             return Ok(Vec::new());
         }
-        let mut drafters: Vec<Box<dyn Drafter>> = vec![Box::new(History::new()), Box::new(Recycled::new())];
+        let mut drafters = speculate::lookup();
         if let Some(DraftFile { model, common }) = draft {
             let mut draft = DraftModel::new(model.session()?, *common);
             draft.stop_on(interrupt::listen());
@@ -216,11 +213,6 @@ impl fmt::Display for Spec {
             Spec::Draft(file) => write!(f, "draft={}", file.display()),
         }
     }
-}
-
-/// What passes cost, as far as it was measured.
-pub(crate) fn times(tuned: Option<&Tuned>) -> PassTimes {
-    PassTimes::new(|tokens| tuned?.pass_cost(tokens, DEPTH))
 }
 
 /// One line of what guessing came to.

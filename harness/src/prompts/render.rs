@@ -4,8 +4,9 @@ use csv::Writer;
 
 use super::file::shown;
 use super::outcome::{Extreme, Group, Pair, PromptResults};
+use crate::report::markdown::document;
 use crate::report::number::three;
-use crate::report::{Table, markdown_table, text_table, wrap};
+use crate::report::{Table, text_table, wrap};
 
 /// A format of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,22 +51,9 @@ fn text(results: &PromptResults, width: usize) -> String {
 }
 
 fn markdown(results: &PromptResults) -> String {
-    let mut out = format!("Command: `{}`\n\n", results.command.replace('`', "'"));
     let lines = head(results).into_iter().chain([extremes(&results.all)]);
-    for line in lines.filter(|line| !line.is_empty()) {
-        out = out + "- " + &line + "\n";
-    }
-    for table in tables(results) {
-        out = out + "\n" + &markdown_table(&table);
-    }
-    if !results.notes.is_empty() {
-        out.push_str("\n### Notes\n");
-        results
-            .notes
-            .iter()
-            .for_each(|note| out = format!("{out}- {note}\n"));
-    }
-    out
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+    document(&results.command, &lines, &tables(results), &results.notes)
 }
 
 /// What was measured, with what and on which machine, as one line each.

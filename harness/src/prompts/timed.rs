@@ -70,4 +70,8 @@ impl Drafter for Timed {
     fn seconds_each(&self) -> f64 {
         self.inner.seconds_each()
     }
+
+    fn seconds_read(&self) -> f64 {
+        self.inner.seconds_read()
+    }
 }

@@ -5,19 +5,24 @@ use super::{tables, text};
 use crate::result::Results;
 
 pub(super) fn render(results: &Results) -> String {
-    let mut out = format!("Command: `{}`\n\n", results.command.replace('`', "'"));
-    text::head(results)
-        .iter()
-        .for_each(|line| out = format!("{out}- {line}\n"));
-    for one in tables::all(results) {
-        out = out + "\n" + &table(&one);
+    document(
+        &results.command,
+        &text::head(results),
+        &tables::all(results),
+        &results.notes,
+    )
+}
+
+/// A document: the command line, what is known of the measurement in a line each, tables, notes.
+pub(crate) fn document(command: &str, head: &[String], tables: &[Table], notes: &[String]) -> String {
+    let mut out = format!("Command: `{}`\n\n", command.replace('`', "'"));
+    head.iter().for_each(|line| out = format!("{out}- {line}\n"));
+    for one in tables {
+        out = out + "\n" + &table(one);
     }
-    if !results.notes.is_empty() {
+    if !notes.is_empty() {
         out.push_str("\n### Notes\n");
-        results
-            .notes
-            .iter()
-            .for_each(|note| out = format!("{out}- {note}\n"));
+        notes.iter().for_each(|note| out = format!("{out}- {note}\n"));
     }
     out
 }

@@ -32,11 +32,6 @@ impl Session {
         self.speculator.as_ref()
     }
 
-    /// The same, to be changed, or saved.
-    pub fn speculator_mut(&mut self) -> Option<&mut Speculator> {
-        self.speculator.as_mut()
-    }
-
     /// Tokens that fit.
     pub(super) fn room(&self) -> u32 {
         let ahead = u32::try_from(self.ahead).unwrap_or(u32::MAX);
@@ -106,13 +101,7 @@ impl Session {
         let most = most.min(room).min(self.step.saturating_sub(1));
         let begun = Instant::now();
         let mut tokens = vec![token];
-        tokens.extend(speculator.guess(most));
-        // llama.cpp refuses a pass with a token that the vocabulary lacks, and the text would end there.
-        let size = self.model().vocabulary_len();
-        let is_known = |token: &&Token| usize::try_from(token.0).is_ok_and(|id| id < size);
-        let known = tokens[1..].iter().take_while(is_known).count();
-        tokens.truncate(1 + known);
-        speculator.keep(known);
+        tokens.extend(speculator.guess(most, self.model().vocabulary_len()));
         let guessing = begun.elapsed();
         let begun = Instant::now();
         let mut row = tokens.iter();

@@ -14,7 +14,7 @@ pub struct Session {
     /// Tokens computed together.
     pub(super) step: usize,
     progress: Option<OnProgress>,
-    /// The last tokens of the sequence that are only guesses; nobody but `Draw` sees them.
+    /// The last tokens of the sequence that are only guesses; only `Draw` sees them.
     pub(super) ahead: usize,
     pub(super) speculator: Option<Speculator>,
 }

@@ -61,7 +61,7 @@ impl Draft {
 /// Whether another guess after these is worth its cost.
 pub type GoesOn<'a> = &'a dyn Fn(&[(Token, Bucket)]) -> bool;
 
-/// Guesses what comes next. It keeps a text of its own: what it observed, in order.
+/// Guesses what comes next. It keeps its own text: what it observed, in order.
 pub trait Drafter: std::fmt::Debug + Send {
     /// Which one it is.
     fn source(&self) -> Source;

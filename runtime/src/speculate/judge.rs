@@ -62,7 +62,7 @@ impl Judge {
     /// to test that a text stays the same.
     pub fn always(most: usize) -> Self {
         Judge {
-            always: Some(most.min(MOST_TOKENS - 1)),
+            always: Some(most.min(pair::MOST_GUESSES as usize)),
             ..Judge::default()
         }
     }
@@ -97,10 +97,9 @@ impl Judge {
         if let Some(most) = self.always {
             return all(offers, most);
         }
-        let none = || offers.iter().map(|_| Draft::none(Source::History)).collect();
-        let Some(one) = self.times.one().filter(|_| self.is_open()) else {
-            return none();
-        };
+        if !self.is_open() {
+            return offers.iter().map(|_| Draft::none(Source::History)).collect();
+        }
         let texts = offers.len();
         // A pass with guesses is followed by one that has another graph, unless there are guesses again.
         let changed = self.times.was_wider(texts);
@@ -112,8 +111,7 @@ impl Judge {
             };
             self.times.relative(tokens) + change
         };
-        let base = one * self.times.relative(texts.min(MOST_TOKENS));
-        let curious = self.account.may_explore(base);
+        let curious = self.account.may_explore(self.base(texts));
         // The best offer of each text is that which is best for it alone.
         let best: Vec<Option<(&Offer, Vec<f64>)>> = offers
             .iter()
@@ -208,8 +206,9 @@ impl Judge {
             > rate(expected, count) * if count == 0 { pair::LEAST_GAIN } else { 1.0 }
     }
 
-    /// A pass over so many texts with so many guesses took so long, and guessing took `guessing`.
-    pub fn computed(&mut self, texts: usize, guesses: usize, took: Duration, guessing: Duration) {
+    /// A pass over so many texts with so many guesses took so long, and guessing took `guessing`. Returns the seconds that it
+    /// would have taken without guesses.
+    pub fn computed(&mut self, texts: usize, guesses: usize, took: Duration, guessing: Duration) -> f64 {
         let changed = self.times.was_wider(texts);
         self.times.computed(texts + guesses, took);
         let base = self.base(texts);
@@ -221,6 +220,8 @@ impl Judge {
         };
         let guessing = guessing.as_secs_f64();
         self.account.pass(took + guessing, extra + guessing, base);
+        // What cannot be measured, because it did not happen, is what was measured of such passes.
+        if guesses == 0 && !changed { took } else { base }
     }
 
     /// A guess that was computed beside `texts - 1` other texts was right, or not. Those after a wrong one are not told.

@@ -26,7 +26,9 @@ pub struct Drafters {
 
 impl Drafters {
     /// These, of an empty text.
-    pub fn new(list: Vec<Box<dyn Drafter>>) -> Self {
+    pub fn new(mut list: Vec<Box<dyn Drafter>>) -> Self {
+        // Those whose guesses cost nothing come first.
+        list.sort_by_key(|drafter| drafter.source() == Source::Model);
         Drafters {
             list,
             text: Vec::new(),
@@ -61,36 +63,39 @@ impl Drafters {
             .for_each(|drafter| drafter.row(token, logits));
     }
 
-    /// Seconds of the last offers that went into reading.
-    pub fn seconds_read(&self) -> f64 {
-        self.list.iter().map(|drafter| drafter.seconds_read()).sum()
+    /// The time of the last offers that went into reading.
+    pub fn reading(&self) -> Duration {
+        let seconds = self.list.iter().map(|drafter| drafter.seconds_read()).sum();
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 
-    /// What each drafter offers, if it offers anything.
-    pub fn offers(&mut self, most: usize, judge: &Judge) -> Vec<Offer> {
-        let mut best = 1.0_f64;
-        // Those that cost nothing come first: what they offer may be better than what another is likely to.
-        let (free, costly): (Vec<_>, Vec<_>) = self
-            .list
-            .iter_mut()
-            .partition(|drafter| drafter.source() != Source::Model);
-        let offers = free.into_iter().chain(costly).filter_map(|drafter| {
+    /// What each drafter offers, if it offers anything: tokens of a vocabulary of so many.
+    pub fn offers(&mut self, most: usize, vocabulary: usize, judge: &Judge) -> Vec<Offer> {
+        let mut offers: Vec<Offer> = Vec::new();
+        for drafter in &mut self.list {
             let source = drafter.source();
             let cost = drafter.seconds_each();
+            // What others offer for nothing may be better than what this one is likely to.
+            let best = || offers.iter().map(|offer| judge.rate(offer)).fold(1.0, f64::max);
+            if source == Source::Model && judge.promises(source, cost) < best() {
+                continue;
+            }
             let priors: [f64; BUCKETS as usize] =
                 std::array::from_fn(|bucket| drafter.prior(Bucket(bucket as u8)));
             let prior = |bucket: Bucket| priors.get(usize::from(bucket.0)).copied().unwrap_or_default();
             let goes_on = |tokens: &[(Token, Bucket)]| judge.goes_on(source, tokens, cost, prior);
-            if source == Source::Model && judge.promises(source, cost) < best {
-                return None;
+            let mut draft = drafter.propose(most, &goes_on);
+            // llama.cpp refuses a pass with a token that the vocabulary lacks, and every text of the pass would end.
+            let is_known =
+                |guess: &&(Token, Bucket)| usize::try_from(guess.0.0).is_ok_and(|id| id < vocabulary);
+            let known = draft.tokens.iter().take_while(is_known).count();
+            draft.tokens.truncate(known);
+            if known > 0 {
+                let priors = draft.tokens.iter().map(|(_, bucket)| prior(*bucket)).collect();
+                offers.push(Offer { draft, priors });
             }
-            let draft = drafter.propose(most, &goes_on);
-            let priors = draft.tokens.iter().map(|(_, bucket)| prior(*bucket)).collect();
-            let offer = (!draft.tokens.is_empty()).then_some(Offer { draft, priors })?;
-            best = best.max(judge.rate(&offer));
-            Some(offer)
-        });
-        offers.collect()
+        }
+        offers
     }
 }
 
@@ -127,13 +132,13 @@ impl Speculator {
         self.drafters.observe(&[token]);
     }
 
-    /// At most `most` tokens that may follow the text and are worth computing.
-    pub fn guess(&mut self, most: usize) -> Vec<Token> {
+    /// At most `most` tokens, of a vocabulary of so many, that may follow the text and are worth computing.
+    pub fn guess(&mut self, most: usize, vocabulary: usize) -> Vec<Token> {
         self.open.clear();
         if most == 0 || !self.judge.is_open() {
             return Vec::new();
         }
-        let offers = self.drafters.offers(most, &self.judge);
+        let offers = self.drafters.offers(most, vocabulary, &self.judge);
         let Some(draft) = self.judge.choose(&[offers]).pop() else {
             return Vec::new();
         };
@@ -143,24 +148,11 @@ impl Speculator {
         guesses.map(|(token, _)| *token).collect()
     }
 
-    /// Only the first `count` guesses are computed.
-    pub fn keep(&mut self, count: usize) {
-        self.open.truncate(count);
-    }
-
     /// The pass over the token drawn last and the guesses took so long, and guessing took `guessing`.
     pub fn computed(&mut self, took: Duration, guessing: Duration) {
-        let guesses = self.open.len();
-        let is_plain = guesses == 0 && !self.judge.times().was_wider(1);
-        let read = Duration::try_from_secs_f64(self.drafters.seconds_read()).unwrap_or_default();
-        self.judge
-            .computed(1, guesses, took, guessing.saturating_sub(read));
+        let price = guessing.saturating_sub(self.drafters.reading());
+        let without = self.judge.computed(1, self.open.len(), took, price);
         let seconds = (took + guessing).as_secs_f64();
-        // What cannot be measured, because it did not happen, is what was measured of such passes.
-        let without = match is_plain {
-            true => took.as_secs_f64(),
-            false => self.judge.base(1),
-        };
         let sources = self.open.iter().map(|(source, _)| *source);
         self.counts.pass(sources, seconds, without);
     }

@@ -97,16 +97,13 @@ impl Guesses {
         self.parts.get_mut(part)?.as_mut()
     }
 
-    /// Takes the tokens out of a pass that its texts do not have; gives the parts that were longer, and what is left of
-    /// them.
-    pub(super) fn keep<'p>(&self, pass: &'p mut Pass) -> Vec<(&'p Part, usize)> {
+    /// Takes the tokens out of a pass that its texts do not have; gives the parts that had guesses.
+    pub(super) fn keep<'p>(&self, pass: &'p mut Pass) -> impl Iterator<Item = &'p Part> {
         let parts = pass.parts.iter_mut().zip(&self.parts);
-        let cut = parts.filter_map(|(part, checked)| {
-            let kept = checked.as_ref()?.kept;
-            part.tokens.truncate(kept);
-            Some((&*part, kept))
-        });
-        cut.collect()
+        parts.filter_map(|(part, checked)| {
+            part.tokens.truncate(checked.as_ref()?.kept);
+            Some(&*part)
+        })
     }
 }
 
@@ -139,7 +136,7 @@ impl Guesser {
         let mut offers: Vec<_> = pass.parts[..texts]
             .iter()
             .map(|part| match streams.get_mut(&part.id) {
-                Some(stream) => stream.offers(most, &self.judge),
+                Some(stream) => stream.offers(most, self.vocabulary, &self.judge),
                 None => Vec::new(),
             })
             .collect();
@@ -147,18 +144,10 @@ impl Guesser {
             && let Some(stream) = streams.get(&part.id)
         {
             draft.begin(stream.text());
-            offers.extend(draft.offers(stream.may_guess(most), &self.judge));
+            offers.extend(draft.offers(stream.may_guess(most), self.vocabulary, &self.judge));
         }
         let drafts = self.judge.choose(&offers);
-        for (part, mut draft) in pass.parts.iter_mut().zip(drafts) {
-            // What is no token would fail the pass of everybody.
-            let known = |id: i32| usize::try_from(id).is_ok_and(|id| id < self.vocabulary);
-            let count = draft
-                .tokens
-                .iter()
-                .take_while(|(token, _)| known(token.0))
-                .count();
-            draft.tokens.truncate(count);
+        for (part, draft) in pass.parts.iter_mut().zip(drafts) {
             if draft.tokens.is_empty() {
                 guesses.parts.push(None);
                 continue;
@@ -172,9 +161,8 @@ impl Guesser {
                 open: true,
             }));
         }
-        let read = self.draft.as_ref().map_or(0.0, Drafters::seconds_read);
-        let read = Duration::try_from_secs_f64(read).unwrap_or_default();
-        guesses.took = begun.elapsed().saturating_sub(read);
+        let reading = self.draft.as_ref().map(Drafters::reading);
+        guesses.took = begun.elapsed().saturating_sub(reading.unwrap_or_default());
         guesses
     }
 
@@ -191,13 +179,8 @@ impl Guesser {
             self.judge.interrupted();
             return;
         }
-        let is_plain = pass.guesses == 0 && !self.judge.times().was_wider(texts);
-        self.judge.computed(texts, pass.guesses, took, guesses.took);
+        let without = self.judge.computed(texts, pass.guesses, took, guesses.took);
         let seconds = (took + guesses.took).as_secs_f64();
-        let without = match is_plain {
-            true => took.as_secs_f64(),
-            false => self.judge.base(texts),
-        };
         for (index, part) in pass.parts[..texts].iter().enumerate() {
             let stream = streams.get_mut(&part.id);
             let checked = guesses.parts.get(index).and_then(Option::as_ref);

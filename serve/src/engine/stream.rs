@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use siskin_runtime::scheduler::Ended;
-use siskin_runtime::speculate::{Draft, Drafters, History, Judge, Offer, Recycled, Source, Speculation};
+use siskin_runtime::speculate::{self, Draft, Drafters, Judge, Offer, Source, Speculation};
 use siskin_runtime::{Cut, Error, Model, Sampler, TextDecoder, Token, check_logits};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -87,7 +87,7 @@ impl Stream {
 
     /// Has its tokens guessed from now on.
     pub(super) fn guess(&mut self) {
-        let mut drafters = Drafters::new(vec![Box::new(History::new()), Box::new(Recycled::new())]);
+        let mut drafters = Drafters::new(speculate::lookup());
         drafters.begin(&self.request.prompt);
         self.drafters = Some(drafters);
     }
@@ -103,13 +103,13 @@ impl Stream {
         most.min(left.saturating_sub(1) as usize)
     }
 
-    /// What its next tokens may be: at most `most`.
-    pub(super) fn offers(&mut self, most: usize, judge: &Judge) -> Vec<Offer> {
+    /// What its next tokens may be: at most `most`, of a vocabulary of so many.
+    pub(super) fn offers(&mut self, most: usize, vocabulary: usize, judge: &Judge) -> Vec<Offer> {
         let most = self.may_guess(most);
         let Some(drafters) = self.drafters.as_mut().filter(|_| most > 0) else {
             return Vec::new();
         };
-        let mut offers = drafters.offers(most, judge);
+        let mut offers = drafters.offers(most, vocabulary, judge);
         let Some(constraint) = &mut self.request.constraint else {
             return offers;
         };

@@ -166,8 +166,8 @@ impl Worker {
         let took = begun.elapsed();
         if done && let Some(guesser) = &mut self.guesser {
             guesser.learn(pass, &guesses, took, &mut self.streams);
-            for (part, kept) in guesses.keep(pass) {
-                let end = part.position + kept;
+            for part in guesses.keep(pass) {
+                let end = part.position + part.tokens.len();
                 self.context.truncate(self.sequences[part.sequence], end)?;
             }
         }

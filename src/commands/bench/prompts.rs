@@ -14,7 +14,7 @@ use siskin_harness::report::Format as AnyFormat;
 use siskin_harness::{Event, ModelInfo};
 
 use super::{BenchArgs, command_line, now, width};
-use crate::commands::spec_args::{self, Spec};
+use crate::commands::spec_args::Spec;
 use crate::commands::{kernels, notices, number};
 use crate::exit::usage_error;
 use crate::render::{progress, text};
@@ -64,7 +64,7 @@ pub(super) fn main(args: &BenchArgs, file: &Path) -> anyhow::Result<ExitCode> {
     let plan = plan(args, &task, path, &info)?;
     // Not before, because it may be a pipe; and before the model, which takes longer.
     let prompts = read(file, args.prompts.limit)?;
-    let tuned = plan.tuned.clone();
+    let times = plan.pass_times();
     let model = plan.load()?;
     notices::print_vocabulary(&model);
     let template =
@@ -88,7 +88,7 @@ pub(super) fn main(args: &BenchArgs, file: &Path) -> anyhow::Result<ExitCode> {
         },
         seed: args.prompts.seed.into(),
         drafters: (args.prompts.spec != Spec::Off).then_some(&make),
-        times: spec_args::times(tuned.as_ref()),
+        times,
         keeps_acceptance: args.prompts.keep_acceptance,
         spec: args.prompts.spec.to_string(),
         model: info.model,

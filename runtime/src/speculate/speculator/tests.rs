@@ -1,6 +1,9 @@
 use super::*;
 use crate::speculate::{Acceptance, Draft, PassTimes};
 
+/// More tokens than the texts have.
+const VOCABULARY: usize = 100;
+
 /// Guesses that numbers go on by one, and notes what it hears.
 #[derive(Debug, Default)]
 struct Counting {
@@ -47,12 +50,12 @@ fn guesses_follow_the_text_and_are_counted() {
     let mut speculator = speculator();
     let text: Vec<Token> = (0..4).map(Token).collect();
     speculator.begin(&text);
-    assert_eq!(speculator.guess(7), [], "no pass was measured yet");
+    assert_eq!(speculator.guess(7, VOCABULARY), [], "no pass was measured yet");
     let ms = Duration::from_millis;
     speculator.computed(ms(10), Duration::ZERO);
     speculator.computed(ms(10), Duration::ZERO);
     speculator.observe(Token(4));
-    let guesses = speculator.guess(3);
+    let guesses = speculator.guess(3, VOCABULARY);
     assert_eq!(guesses, [5, 6, 7].map(Token));
     speculator.computed(ms(11), Duration::ZERO);
     speculator.outcome(Outcome::Right);
@@ -62,7 +65,7 @@ fn guesses_follow_the_text_and_are_counted() {
     let counts = speculator.counts();
     assert_eq!((counts.passes, counts.drafted, counts.accepted), (3, 3, 1));
     assert_eq!(counts.mean_accepted_length, Some(4.0 / 3.0));
-    assert_eq!(speculator.guess(0), []);
+    assert_eq!(speculator.guess(0, VOCABULARY), []);
 }
 
 #[test]
@@ -81,7 +84,24 @@ fn a_text_that_goes_back_is_forgotten_from_there() {
     .enumerate()
     {
         drafters.begin(&text(tokens));
-        let offers = drafters.offers(1, &judge);
+        let offers = drafters.offers(1, VOCABULARY, &judge);
         assert_eq!(offers[0].draft.tokens[0].0, Token(next), "step {step}");
+    }
+}
+
+#[test]
+fn what_the_vocabulary_lacks_is_not_offered() {
+    let judge = Judge::default();
+    for (last, vocabulary, want) in [(3, 100, 4), (3, 6, 2), (3, 4, 0), (-9, 100, 0)] {
+        let mut drafters = Drafters::new(vec![Box::new(Counting::default())]);
+        drafters.begin(&[Token(last)]);
+        let offers = drafters.offers(4, vocabulary, &judge);
+        let offered: usize = offers.iter().map(|offer| offer.draft.tokens.len()).sum();
+        assert_eq!(offered, want, "{last} of {vocabulary}");
+        assert!(
+            offers
+                .iter()
+                .all(|offer| offer.priors.len() == offer.draft.tokens.len())
+        );
     }
 }
