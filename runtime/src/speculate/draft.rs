@@ -95,3 +95,19 @@ pub trait Drafter: std::fmt::Debug + Send {
         0.0
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// What a drafter of `source` guesses that never asks whether to go on: ids, each with its bucket.
+    pub(crate) fn free_guesses(drafter: &mut dyn Drafter, source: Source, most: usize) -> Vec<(i32, u8)> {
+        let draft = drafter.propose(most, &|_| panic!("guesses of no cost"));
+        assert_eq!(draft.source, source);
+        draft
+            .tokens
+            .iter()
+            .map(|(token, bucket)| (token.0, bucket.0))
+            .collect()
+    }
+}

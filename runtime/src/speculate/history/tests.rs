@@ -1,4 +1,5 @@
 use super::*;
+use crate::speculate::draft::tests::free_guesses;
 
 /// Tokens, each with its bucket.
 type Guesses<'a> = &'a [(i32, u8)];
@@ -14,13 +15,7 @@ fn of(ids: &[i32]) -> History {
 }
 
 fn guesses(history: &mut History, most: usize) -> Vec<(i32, u8)> {
-    let draft = history.propose(most, &|_| panic!("guesses of no cost"));
-    assert_eq!(draft.source, Source::History);
-    draft
-        .tokens
-        .iter()
-        .map(|(token, bucket)| (token.0, bucket.0))
-        .collect()
+    free_guesses(history, Source::History, most)
 }
 
 /// Everything that can be seen from outside.

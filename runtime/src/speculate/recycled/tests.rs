@@ -1,4 +1,5 @@
 use super::*;
+use crate::speculate::draft::tests::free_guesses;
 
 /// Logits of which `first` is the largest, by `gap` more than `second`; others are far below.
 fn logits(first: usize, second: usize, gap: f32) -> Vec<f32> {
@@ -8,13 +9,7 @@ fn logits(first: usize, second: usize, gap: f32) -> Vec<f32> {
 }
 
 fn guesses(recycled: &mut Recycled, most: usize) -> Vec<(i32, u8)> {
-    let draft = recycled.propose(most, &|_| panic!("guesses of no cost"));
-    assert_eq!(draft.source, Source::Recycled);
-    draft
-        .tokens
-        .iter()
-        .map(|(token, bucket)| (token.0, bucket.0))
-        .collect()
+    free_guesses(recycled, Source::Recycled, most)
 }
 
 #[test]

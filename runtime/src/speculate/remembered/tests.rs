@@ -1,5 +1,6 @@
 use super::super::{History, Recycled};
 use super::*;
+use crate::speculate::draft::tests::free_guesses;
 
 const KEY: RememberedKey = RememberedKey {
     model: [7; 32],
@@ -20,13 +21,7 @@ fn of(ids: &[i32]) -> Remembered {
 }
 
 fn guesses(remembered: &mut Remembered, most: usize) -> Vec<(i32, u8)> {
-    let draft = remembered.propose(most, &|_| panic!("guesses of no cost"));
-    assert_eq!(draft.source, Source::Remembered);
-    draft
-        .tokens
-        .iter()
-        .map(|(token, bucket)| (token.0, bucket.0))
-        .collect()
+    free_guesses(remembered, Source::Remembered, most)
 }
 
 #[test]
